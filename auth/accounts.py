@@ -1,0 +1,122 @@
+"""Accounts: who may sign in, with which role.
+
+Owns names, roles and password hashes, and the promise that losing an account or its password ends its sessions. Must
+not know access tokens or HTTP. Every time is an argument, in unix seconds.
+"""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from auth.database import Database, Transaction
+from auth.errors import AccountError
+from auth.passwords import hash_password, needs_rehash, verify_password
+from auth.principal import Role
+from auth.sessions import Opened, Sessions, count_revocation, open_session
+
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """Somebody who may sign in."""
+
+    name: str
+    role: Role
+    created_at: float
+
+
+class Accounts:
+    """The accounts of one database, and their sessions."""
+
+    def __init__(self, path: Path) -> None:
+        self._database = Database(path)
+        self.sessions: Final = Sessions(self._database)
+
+    def close(self) -> None:
+        """Close the database."""
+        self._database.close()
+
+    def list(self) -> tuple[Account, ...]:
+        """Every account, by name."""
+        rows = self._database.read("SELECT name, role, created_at FROM accounts ORDER BY name")
+        return tuple(Account(*row) for row in rows)
+
+    def find(self, name: str) -> Account | None:
+        """The account of this name."""
+        rows = self._database.read("SELECT name, role, created_at FROM accounts WHERE name = ?", name)
+        return Account(*rows[0]) if rows else None
+
+    def add(self, name: str, role: Role, password: str, now: float) -> Account:
+        """Create an account."""
+        if not is_name(name):
+            raise AccountError("bad_name")
+        hashed = hash_password(password)
+        with self._database.transaction() as db:
+            if db.execute("SELECT 1 FROM accounts WHERE name = ?", (name,)).fetchone():
+                raise AccountError("exists")
+            db.execute("INSERT INTO accounts VALUES (?, ?, ?, ?)", (name, role, hashed, now))
+        return Account(name, role, now)
+
+    def remove(self, name: str) -> None:
+        """Remove an account and end its sessions."""
+        with self._database.transaction() as db:
+            if _role(db, name) == "admin" and _admins(db) == 1:
+                raise AccountError("last_admin")
+            db.execute("DELETE FROM accounts WHERE name = ?", (name,))
+            count_revocation(db)
+
+    def set_password(self, name: str, password: str) -> None:
+        """Change a password and end the account's sessions."""
+        hashed = hash_password(password)
+        with self._database.transaction() as db:
+            _role(db, name)
+            db.execute("UPDATE accounts SET password = ? WHERE name = ?", (hashed, name))
+            db.execute("DELETE FROM sessions WHERE account = ?", (name,))
+            count_revocation(db)
+
+    def sign_in(self, name: str, password: str, now: float) -> Opened | None:
+        """Begin a session if the password fits. Takes as long for a name that is not known."""
+        rows = self._database.read("SELECT password FROM accounts WHERE name = ?", name)
+        stored: str | None = rows[0][0] if rows else None
+        if not verify_password(stored, password) or stored is None:
+            return None
+        kept = hash_password(password) if needs_rehash(stored) else stored
+        with self._database.transaction() as db:
+            # Only if it is the password still: hashing took a while, and a change has ended every session.
+            unchanged = (kept, name, stored)
+            if db.execute("UPDATE accounts SET password = ? WHERE name = ? AND password = ?", unchanged).rowcount == 0:
+                return None
+            return open_session(db, name, _role(db, name), now)
+
+    def open_session(self, name: str, now: float) -> Opened:
+        """Begin a session without a password, for whoever may read the data folder."""
+        with self._database.transaction() as db:
+            return open_session(db, name, _role(db, name), now)
+
+    def change_counter(self) -> int:
+        """Differs from before if any process has revoked anything. One row, so cheap enough for every second.
+
+        Not `PRAGMA data_version`: that moves with every sign-in, and would empty a busy server's caches for nothing.
+        """
+        count: int = self._database.read("SELECT count FROM revocations")[0][0]
+        return count
+
+
+def is_name(name: str) -> bool:
+    """Whether an account may have this name. It begins with a letter or digit, so `..` and `-h` are none."""
+    return _NAME.fullmatch(name) is not None
+
+
+def _role(db: Transaction, name: str) -> Role:
+    row = db.execute("SELECT role FROM accounts WHERE name = ?", (name,)).fetchone()
+    if row is None:
+        raise AccountError("unknown")
+    role: Role = row[0]
+    return role
+
+
+def _admins(db: Transaction) -> int:
+    count: int = db.execute("SELECT count(*) FROM accounts WHERE role = 'admin'").fetchone()[0]
+    return count

@@ -1,0 +1,94 @@
+"""What auth refuses, and why.
+
+Owns the error tree and the words a client may read (`text`). Must not know HTTP: the web layer maps each class to a
+status. The precise reason is for the log and the metric; telling it to a client would tell an attacker as well.
+"""
+
+from typing import ClassVar, Final, Literal, get_args
+
+from auth.principal import Permission
+
+Reason = Literal[
+    "missing",
+    "malformed",
+    "too_large",
+    "bad_header",
+    "bad_signature",
+    "bad_claims",
+    "expired",
+    "revoked",
+    "bad_password",
+    "bad_refresh_token",
+    "reused_refresh_token",
+    "throttled",
+]
+REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
+
+AccountProblem = Literal["bad_name", "bad_password", "exists", "unknown", "last_admin"]
+
+
+class AuthError(Exception):
+    """A refusal. `text` is for the client; the exception's own words are for the log."""
+
+    text: ClassVar[str]
+    retryable: ClassVar[bool] = False
+
+
+class Unauthenticated(AuthError):
+    """We do not know who is asking. The caller's fault; signing in again may cure it."""
+
+    text = "The credentials are missing, not valid, or no longer valid."
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+        self.reason: Final = reason
+
+
+class Forbidden(AuthError):
+    """We know who is asking, and their role does not allow this. Trying again will not help."""
+
+    text = "Your role does not allow this."
+
+    def __init__(self, permission: Permission) -> None:
+        super().__init__(permission)
+        self.permission: Final = permission
+
+
+class Throttled(AuthError):
+    """Too many attempts, or too many at once. Worth trying again after `retry_after_s`."""
+
+    text = "Too many attempts. Try again later."
+    retryable = True
+
+    def __init__(self, retry_after_s: float) -> None:
+        super().__init__(f"retry after {retry_after_s:.0f} s")
+        self.retry_after_s: Final = retry_after_s
+
+
+class AccountError(AuthError):
+    """An account cannot be changed as asked. The caller's fault; `explanation` may be shown to an administrator."""
+
+    text = "The account cannot be changed in this way."
+
+    _EXPLANATIONS: ClassVar[dict[AccountProblem, str]] = {
+        "bad_name": "A name is 1 to 64 of A-Z a-z 0-9 . _ @ - and begins with a letter or a digit.",
+        "bad_password": "A password is 8 to 1024 characters of text.",
+        "exists": "There is an account of this name already.",
+        "unknown": "There is no account of this name.",
+        "last_admin": "The last admin cannot be removed: nobody could manage accounts any more.",
+    }
+
+    def __init__(self, problem: AccountProblem) -> None:
+        super().__init__(problem)
+        self.problem: Final = problem
+
+    @property
+    def explanation(self) -> str:
+        """What is wrong, in words for an administrator."""
+        return self._EXPLANATIONS[self.problem]
+
+
+class SetupError(AuthError):
+    """The data folder is not fit for use. The operator's fault: the message says what to do, and start-up must stop."""
+
+    text = "Authentication is not set up."

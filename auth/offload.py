@@ -1,0 +1,41 @@
+"""A few threads for work that must not hold up the event loop.
+
+Owns the bound on such work: so many at once, so many waiting, and one more is refused at once. Must not know what the
+work is.
+"""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from threading import BoundedSemaphore
+from typing import ParamSpec, TypeVar
+
+from auth.errors import Throttled
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+
+class Offload:
+    """A thread pool with a bounded queue."""
+
+    def __init__(self, name: str, threads: int, waiting: int) -> None:
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=f"auth-{name}")
+        self._places = BoundedSemaphore(threads + waiting)
+
+    async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run `work` in a thread; raise `Throttled` at once when every place is taken."""
+        if not self._places.acquire(blocking=False):
+            raise Throttled(1.0)
+        try:
+            job = self._threads.submit(work, *args, **kwargs)
+        except RuntimeError:  # shut down
+            self._places.release()
+            raise
+        # On the thread's own future: a caller that goes away does not end the work, so it does not free the place.
+        job.add_done_callback(lambda _: self._places.release())
+        return await asyncio.wrap_future(job)
+
+    def close(self) -> None:
+        """Finish what runs, drop what waits."""
+        self._threads.shutdown(wait=True, cancel_futures=True)

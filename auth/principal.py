@@ -1,0 +1,32 @@
+"""Who is asking, and what that allows.
+
+Owns the roles and the permissions they grant. Must not know how a principal was recognised.
+"""
+
+from dataclasses import dataclass
+from typing import Final, Literal, get_args
+
+Role = Literal["scorer", "analyst", "admin"]
+Permission = Literal["score", "details", "accounts"]
+
+ROLES: Final[tuple[Role, ...]] = get_args(Role)
+
+_GRANTED: Final[dict[Role, frozenset[Permission]]] = {
+    "scorer": frozenset({"score"}),
+    "analyst": frozenset({"score", "details"}),
+    "admin": frozenset({"score", "details", "accounts"}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A recognised caller, good until `expires_at` (unix seconds)."""
+
+    name: str
+    role: Role
+    session: str
+    expires_at: float
+
+    def may(self, permission: Permission) -> bool:
+        """Whether the role grants `permission`."""
+        return permission in _GRANTED[self.role]

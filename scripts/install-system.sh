@@ -1,0 +1,64 @@
+#!/usr/bin/env bash
+# Installs the Debian packages that are missing: install-system.sh GROUP..., a group being run, test or bench.
+# As root, or through sudo where it asks for no password; otherwise it says what an administrator must run and stops.
+set -euo pipefail
+
+packages_of() {
+  case "$1" in
+    run)
+      # r-base-dev: rpy2 is compiled against the installed R. libblas3, liblapack3: the reference BLAS, with which a
+      # row predicted in a batch equals the same row predicted alone to the last bit; OpenBLAS breaks that.
+      echo r-base-core r-base-dev r-recommended r-cran-randomforest r-cran-ranger libblas3 liblapack3
+      # A Python that is not Debian's (pyenv, an image) brings its own venv and headers.
+      case "$(readlink -f "$(command -v "${PYTHON:-python3}" || echo /usr/bin/python3)")" in
+        /usr/bin/*) echo python3 python3-venv python3-dev ;;
+      esac
+      ;;
+    test) echo r-cran-testthat r-cran-lintr prometheus ;; # prometheus: promtool
+    bench) echo wrk r-cran-plumber ;;
+    *) echo "install-system.sh: unknown group: $1" >&2; exit 2 ;;
+  esac
+}
+
+command -v apt-get >/dev/null || { echo "Set-up needs Debian's apt-get, which is not here." >&2; exit 1; }
+
+wanted=()
+for group in "$@"; do
+  mapfile -t -O "${#wanted[@]}" wanted < <(packages_of "$group" | tr ' ' '\n')
+done
+
+missing=()
+installed=$(dpkg-query -W -f '${db:Status-Status} ${Package}\n' "${wanted[@]}" 2>/dev/null || true)
+for package in "${wanted[@]}"; do
+  grep -qx "installed $package" <<<"$installed" || missing+=("$package")
+done
+
+if ((${#missing[@]})); then
+  install=(apt-get install -y --no-install-recommends "${missing[@]}")
+  if ((EUID == 0)); then
+    as_root=()
+  elif sudo -n true 2>/dev/null; then
+    as_root=(sudo -n)
+  else
+    echo "These Debian packages are missing, and this user is neither root nor has sudo without a password." >&2
+    echo "An administrator must run, as root:" >&2
+    echo >&2
+    echo "    apt-get update && DEBIAN_FRONTEND=noninteractive ${install[*]}" >&2
+    exit 1
+  fi
+  echo "Installing ${missing[*]}"
+  "${as_root[@]}" apt-get -qq update
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive "${install[@]}" -qq -o DPkg::Lock::Timeout=300 </dev/null >/dev/null
+  # Debian starts and enables what it installs; of prometheus only promtool is wanted.
+  if [[ " ${missing[*]} " == *" prometheus "* && -d /run/systemd/system ]]; then
+    "${as_root[@]}" systemctl --quiet disable --now prometheus
+  fi
+fi
+
+for blas in /usr/lib/*/libblas.so.3; do
+  if [[ -e $blas && $(readlink -f "$blas") != */blas/libblas.so.* ]]; then
+    name=libblas.so.3-$(basename "$(dirname "$blas")")
+    echo "R uses $(readlink -f "$blas"), not the reference BLAS: answers may differ in the last bit between batches." >&2
+    echo "To change that for the whole machine: update-alternatives --config $name (as root)" >&2
+  fi
+done

@@ -1,0 +1,13 @@
+#!/usr/bin/env bash
+# Writes the three .lock files from the .in files: exact versions and hashes, one file for every Python from 3.11 on.
+# Versions already locked stay; `scripts/lock.sh --upgrade` takes the newest. Needs uv on the PATH (`pip install uv`).
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+lock() { # lock OUTPUT ARGUMENT...
+  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --annotation-style line \
+    --output-file "$@"
+}
+lock requirements-build.lock requirements-build.in "$@"
+lock requirements.lock requirements.in --constraint requirements-build.lock "$@"
+lock requirements-dev.lock requirements.in requirements-dev.in --constraint requirements.lock "$@"

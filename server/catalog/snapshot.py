@@ -1,0 +1,73 @@
+"""The snapshot: what every web process knows of the models and workers at one moment. Immutable, sent whole as JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+State = Literal["loading", "ready", "failed"]
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One model version as the catalog shows it."""
+
+    name: str
+    version: str
+    runtime: str
+    state: State
+    key: str
+    file: str
+    size_bytes: int
+    modified: float
+    reason: str | None = None
+    code: str | None = None
+    description: str = ""
+    model_class: str | None = None
+    package: str | None = None
+    package_version: str | None = None
+    schema: Mapping[str, Any] | None = None
+    example: Mapping[str, Any] | None = None
+    rowwise: bool = False
+    batch_reason: str = ""
+    golden_rows: int = 0
+    timeout_s: float | None = None
+    load_seconds: float | None = None
+    current: bool = False
+    """Whether requests that name no version go here."""
+
+
+@dataclass(frozen=True, slots=True)
+class PoolState:
+    """One pool's workers: names to socket paths, all of one generation."""
+
+    generation: int
+    workers: Mapping[str, str] = field(default_factory=dict)
+    reason: str | None = None
+    """Why the pool cannot serve, where it cannot."""
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """Everything at once. `serial` grows by one with each snapshot."""
+
+    serial: int
+    entries: tuple[Entry, ...]
+    pools: Mapping[str, PoolState]
+    complete: bool
+    """False until the first look at the folders has been answered."""
+
+    def to_data(self) -> dict[str, Any]:
+        """As plain JSON data."""
+        return asdict(self)
+
+    @staticmethod
+    def from_data(data: Mapping[str, Any]) -> Snapshot:
+        """Back from `to_data`."""
+        return Snapshot(
+            data["serial"],
+            tuple(Entry(**e) for e in data["entries"]),
+            {name: PoolState(**p) for name, p in data["pools"].items()},
+            data["complete"],
+        )

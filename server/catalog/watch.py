@@ -1,0 +1,117 @@
+"""The watch over the model folders: yields the list of settled model files whenever it changes.
+
+Notifications (inotify, by watchfiles) say only that something happened; what there is comes from looking. Folders on
+network shares send none and are polled. A slow look every few seconds catches whatever was missed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Mapping
+from pathlib import Path
+
+from watchfiles import awatch
+
+from server.catalog.files import Candidate, ModelFile, Settling, candidates, identify
+
+log = logging.getLogger(__name__)
+
+LOOK_EVERY_S = 5.0
+POLL_EVERY_S = 1.0
+NETWORK_FILESYSTEMS = ("nfs", "cifs", "smb", "fuse", "9p", "ceph", "gluster", "afs")
+
+
+class Watch:
+    """Watches one folder per runtime."""
+
+    def __init__(self, folders: Mapping[str, Path], settle_s: float) -> None:
+        self._folders = folders
+        self._settle_s = settle_s
+        self._settling = {runtime: Settling(settle_s) for runtime in folders}
+        self._identified: dict[Path, tuple[Candidate, ModelFile]] = {}
+        self._stirred = asyncio.Event()
+
+    async def changes(self) -> AsyncIterator[list[ModelFile]]:
+        """The settled model files: once at the start, then after each change."""
+        listening = asyncio.create_task(self._listen())
+        try:
+            last: list[ModelFile] | None = None
+            while True:
+                self._stirred.clear()
+                files, unsettled = await self._look()
+                if files != last:
+                    last = files
+                    yield files
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(self._stirred.wait(), self._settle_s / 2 if unsettled else LOOK_EVERY_S)
+        finally:
+            listening.cancel()
+
+    async def _look(self) -> tuple[list[ModelFile], bool]:
+        """What is settled now, and whether something else is not yet."""
+        files: list[ModelFile] = []
+        unsettled = False
+        for runtime, folder in self._folders.items():
+            found = await asyncio.to_thread(lambda f=folder, r=runtime: list(candidates(f, r)))
+            ready, more = self._settling[runtime].settled(found, time.monotonic(), time.time())
+            unsettled |= more
+            self._forget_gone(folder, found)
+            files += await asyncio.to_thread(self._identify_all, ready, runtime)
+            files += self._still_serving(found, ready)
+        return files, unsettled
+
+    def _forget_gone(self, folder: Path, found: list[Candidate]) -> None:
+        there = {c.path for c in found}
+        for path in [p for p in self._identified if p.is_relative_to(folder) and p not in there]:
+            del self._identified[path]
+
+    def _identify_all(self, ready: list[Candidate], runtime: str) -> list[ModelFile]:
+        files = []
+        for candidate in ready:
+            known = self._identified.get(candidate.path)
+            if known is None or known[0] != candidate:
+                try:
+                    known = (candidate, identify(candidate, runtime))
+                except OSError:
+                    continue
+                self._identified[candidate.path] = known
+            files.append(known[1])
+        return files
+
+    def _still_serving(self, found: list[Candidate], ready: list[Candidate]) -> list[ModelFile]:
+        """While a file is being rewritten, what it was before stays in the list: the model must not go meanwhile."""
+        settled = {c.path for c in ready}
+        return [self._identified[c.path][1] for c in found if c.path not in settled and c.path in self._identified]
+
+    async def _listen(self) -> None:
+        folders = [f for f in self._folders.values() if f.is_dir()]
+        polled = any(_on_network(f) for f in folders)
+        if not folders:
+            return
+        async for _ in awatch(
+            *folders,
+            watch_filter=None,
+            debounce=50,
+            step=20,
+            rust_timeout=1000,
+            yield_on_timeout=False,
+            force_polling=polled or None,
+            poll_delay_ms=int(POLL_EVERY_S * 1000),
+            recursive=True,
+        ):
+            self._stirred.set()
+
+
+def _on_network(folder: Path) -> bool:
+    """Whether a folder lies on a file system that sends no notifications for what others write."""
+    where = folder.resolve()
+    best, kind = Path("/"), ""
+    for line in Path("/proc/self/mounts").read_text().splitlines():
+        _, mount, filesystem, *_ = line.split(" ")
+        point = Path(mount.replace("\\040", " "))
+        if where.is_relative_to(point) and len(point.parts) >= len(best.parts):
+            best, kind = point, filesystem
+    return kind.startswith(NETWORK_FILESYSTEMS)

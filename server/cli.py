@@ -1,0 +1,123 @@
+"""The `tandem` command."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import getpass
+import sys
+import time
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+from auth.errors import AuthError
+from auth.principal import ROLES
+from auth.setup import issue_for, open_auth, prepare
+from server import config, logs
+from server.config import ConfigError, Settings
+
+EXIT_FAILED = 1
+EXIT_BAD_SETTING = 3
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command; the exit code: 0 done, 1 failed, 2 wrong usage, 3 a bad setting."""
+    parsed = _parser().parse_args(arguments)
+    try:
+        settings = config.load()
+    except ConfigError as e:
+        return _failed(str(e), EXIT_BAD_SETTING)
+    try:
+        code: int = parsed.run(settings, parsed)
+        return code
+    except AuthError as e:
+        return _failed(getattr(e, "explanation", None) or str(e))
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("tandem", description="Serve R and Python models behind one authenticated API.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    commands.add_parser("serve", help="serve the models").set_defaults(run=_serve)
+    check = commands.add_parser("check", help="what would happen if this model file were dropped into its folder")
+    check.add_argument("file", type=Path)
+    check.set_defaults(run=_check)
+    token = commands.add_parser("token", help="print an access token, for scripts on this machine")
+    token.add_argument("--user", required=True)
+    token.set_defaults(run=_token)
+    users = commands.add_parser("users", help="manage accounts").add_subparsers(required=True, metavar="ACTION")
+    add = users.add_parser("add", help="add an account; the password is asked for, or read from standard input")
+    add.add_argument("name")
+    add.add_argument("--role", choices=ROLES, default="scorer")
+    add.set_defaults(run=_users_add)
+    users.add_parser("list", help="list accounts").set_defaults(run=_users_list)
+    remove = users.add_parser("remove", help="remove an account and end its sessions")
+    remove.add_argument("name")
+    remove.set_defaults(run=_users_remove)
+    return parser
+
+
+def _serve(settings: Settings, _: argparse.Namespace) -> int:
+    from server.supervisor.main import StartError, Supervisor
+
+    logs.configure(settings.log_level)
+
+    async def serve() -> int:
+        return await Supervisor(settings, on_ready=_greet if sys.stderr.isatty() else None).run()
+
+    try:
+        return asyncio.run(serve())
+    except StartError as e:
+        return _failed(str(e))
+
+
+def _greet(address: str) -> None:
+    _say(f"\nTandem is ready: {address}/docs   (stop with Ctrl-C)\n", sys.stderr)
+
+
+def _check(settings: Settings, parsed: argparse.Namespace) -> int:
+    from server.supervisor.check import check
+
+    logs.configure("ERROR")
+    verdict = asyncio.run(check(parsed.file, settings))
+    _say(verdict.text)
+    return 0 if verdict.accepted else EXIT_FAILED
+
+
+def _token(settings: Settings, parsed: argparse.Namespace) -> int:
+    _say(issue_for(settings.data, parsed.user, time.time()))
+    return 0
+
+
+def _users_add(settings: Settings, parsed: argparse.Namespace) -> int:
+    password = getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+    prepare(settings.data, time.time())
+    with closing(open_auth(settings.data)) as auth:
+        auth.accounts.add(parsed.name, parsed.role, password, time.time())
+    return 0
+
+
+def _users_list(settings: Settings, _: argparse.Namespace) -> int:
+    with closing(open_auth(settings.data)) as auth:
+        for account in auth.accounts.list():
+            _say(f"{account.name}\t{account.role}")
+    return 0
+
+
+def _users_remove(settings: Settings, parsed: argparse.Namespace) -> int:
+    with closing(open_auth(settings.data)) as auth:
+        auth.accounts.remove(parsed.name)
+    return 0
+
+
+def _say(text: str, to: object = None) -> None:
+    print(text, file=to or sys.stdout, flush=True)  # type: ignore[call-overload]  # noqa: T201
+
+
+def _failed(text: str, code: int = EXIT_FAILED) -> int:
+    _say(f"tandem: {text}", sys.stderr)
+    return code
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,199 @@
+"""The asyncio shell around the dispatch machine: one connection per worker, one future per request, no task for either.
+
+Requests that arrive in the same turn of the event loop are assigned together at its end, so that a burst becomes one
+batch; each worker's batch is one write. Replies resolve futures straight from `data_received`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Iterable
+
+from server.dispatch.messages import Close, Generation, Instruction, Kill, Limits, Refusal, Refuse, Request, Send
+from server.dispatch.state import DispatchState
+from server.wire import frames
+from server.wire.frames import Frame, FrameType, ReplyPayload, Result, WireError
+
+log = logging.getLogger(__name__)
+
+LATENESS_S = 0.02
+
+
+class Refused(Exception):
+    """The dispatcher answered without a worker; `refusal` says why."""
+
+    def __init__(self, refusal: Refusal) -> None:
+        super().__init__(refusal.value)
+        self.refusal = refusal
+
+
+class Scored:
+    """A worker's result for one request, with the times of the batch it was part of (seconds)."""
+
+    __slots__ = ("batch_requests", "queue_s", "reply", "result")
+
+    def __init__(self, result: Result, reply: ReplyPayload, queue_s: float, batch_requests: int) -> None:
+        self.result = result
+        self.reply = reply
+        self.queue_s = queue_s
+        self.batch_requests = batch_requests
+
+
+class Dispatcher:
+    """The way from one web process to one pool's workers."""
+
+    def __init__(
+        self,
+        limits: Limits,
+        max_payload_bytes: int,
+        kill_worker: Callable[[str, str], None],
+        on_batch: Callable[[str, int, float], None] | None = None,
+    ) -> None:
+        self.state = DispatchState(limits)
+        self._max_payload_bytes = max_payload_bytes
+        self._kill_worker = kill_worker
+        self._on_batch = on_batch
+        self._loop = asyncio.get_running_loop()
+        self._links: dict[str, _Link] = {}
+        self._assigning = False
+        self._watch: asyncio.TimerHandle | None = None
+
+    def submit(self, request: Request) -> Awaitable[Scored]:
+        """Queue one request; the awaitable gives its result. Raises Refused, at once or from the awaitable."""
+        refusal = self.state.on_submit(request)
+        if refusal is not None:
+            raise Refused(refusal)
+        future: asyncio.Future[Scored] = self._loop.create_future()
+        request.reply_to = future
+        self._assign_soon()
+        if self._watch is None:
+            self._watch = self._loop.call_later(LATENESS_S, self._on_time)
+        return future
+
+    async def switch(self, generation: Generation, workers: dict[str, str]) -> None:
+        """Connect this generation's workers (name to socket path), then serve from them.
+
+        Workers that cannot be reached are left out: the supervisor sees them die and sends a new list.
+        """
+        new = [name for name in workers if name not in self._links]
+        await asyncio.gather(*(self._connect(name, workers[name], generation.number) for name in new))
+        self._carry_out(self.state.on_generation(generation))
+        self._assign_soon()
+
+    def close(self) -> None:
+        """Close every connection."""
+        for link in list(self._links.values()):
+            link.close()
+        if self._watch is not None:
+            self._watch.cancel()
+
+    async def _connect(self, name: str, path: str, generation: int) -> None:
+        link = _Link(self, name, self._max_payload_bytes)
+        try:
+            await self._loop.create_unix_connection(lambda: link, path)
+        except OSError:
+            log.warning("worker cannot be reached", extra={"worker": name})
+            return
+        if not link.lost:
+            self._links[name] = link
+            self.state.on_worker(name, generation)
+
+    # Events from the links
+
+    def on_reply(self, worker: str, frame: Frame) -> None:
+        """A worker's REPLY arrived. Raises WireError if it is not the answer to what the worker was sent."""
+        reply = frames.decode_reply(frame.payload)
+        requests = self.state.on_reply(worker, frame.batch, reply.predict_s)
+        if requests is None or len(requests) != len(reply.results):
+            raise WireError("a reply to a batch that was not sent")
+        for request, result in zip(requests, reply.results, strict=True):
+            if not request.answered and not request.reply_to.done():
+                scored = Scored(result, reply, request.sent - request.arrived, len(requests))
+                request.reply_to.set_result(scored)
+        if self._on_batch is not None:
+            self._on_batch(requests[0].model, len(requests), reply.predict_s)
+        self._assign_soon()
+
+    def on_lost(self, worker: str) -> None:
+        """A worker's connection has ended."""
+        if self._links.pop(worker, None) is not None:
+            self._carry_out(self.state.on_worker_lost(worker))
+            self._assign_soon()
+
+    def on_broken(self, worker: str) -> None:
+        """A worker does not keep to the wire format: it cannot be trusted with another request."""
+        self._kill_worker(worker, "wire")
+
+    # Instructions
+
+    def _assign_soon(self) -> None:
+        if not self._assigning:
+            self._assigning = True
+            self._loop.call_soon(self._assign)
+
+    def _assign(self) -> None:
+        self._assigning = False
+        self._carry_out(self.state.assign(self._loop.time()))
+
+    def _on_time(self) -> None:
+        self._watch = None
+        self._carry_out(self.state.on_time(self._loop.time()))
+        if not self.state.idle:
+            self._watch = self._loop.call_later(LATENESS_S, self._on_time)
+
+    def _carry_out(self, instructions: Iterable[Instruction]) -> None:
+        for instruction in instructions:
+            match instruction:
+                case Send(worker, batch, key, requests):
+                    left_s = min(r.deadline for r in requests) - self._loop.time()
+                    members = [r.member for r in requests]
+                    frame = frames.encode_score(batch, key, max(0, int(left_s * 1000)), members)
+                    self._links[worker].send(frame)
+                case Refuse(request, refusal):
+                    if not request.reply_to.done():
+                        request.reply_to.set_exception(Refused(refusal))
+                case Kill(worker):
+                    self._kill_worker(worker, "deadline")
+                case Close(worker):
+                    link = self._links.pop(worker, None)
+                    if link is not None:
+                        link.close()
+
+
+class _Link(asyncio.Protocol):
+    """The connection to one worker."""
+
+    def __init__(self, dispatcher: Dispatcher, name: str, max_payload_bytes: int) -> None:
+        self._dispatcher = dispatcher
+        self._name = name
+        self._decoder = frames.FrameDecoder(max_payload_bytes)
+        self._transport: asyncio.Transport | None = None
+        self.lost = False
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        try:
+            for frame in self._decoder.feed(data):
+                if frame.type is not FrameType.REPLY:
+                    raise WireError(f"a worker sent {frame.type.name}")
+                self._dispatcher.on_reply(self._name, frame)
+        except WireError as e:
+            log.error("worker broke the wire format", extra={"worker": self._name, "reason": str(e)})
+            self._dispatcher.on_broken(self._name)
+            self.close()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self.lost = True
+        self._dispatcher.on_lost(self._name)
+
+    def send(self, frame: bytes) -> None:
+        assert self._transport is not None
+        self._transport.write(frame)
+
+    def close(self) -> None:
+        assert self._transport is not None
+        self._transport.abort()

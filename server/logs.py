@@ -1,0 +1,71 @@
+"""Logs: one JSON object a line on standard error. Never a body, a token or a password; newlines cannot be smuggled in.
+
+`extra={…}` of a log call becomes members of the object; only the names in `FIELDS` are let through, so that a value
+that nobody thought of cannot leak.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+import time
+from typing import Any
+
+import orjson
+
+FIELDS = (
+    "request_id",
+    "principal",
+    "method",
+    "path",
+    "model",
+    "version",
+    "code",
+    "status",
+    "rows",
+    "seconds",
+    "pool",
+    "worker",
+    "generation",
+    "models",
+    "workers",
+    "pid",
+    "reason",
+    "text",
+    "file",
+    "address",
+    "r",
+    "blas",
+    "facts",
+)
+
+
+class JsonFormatter(logging.Formatter):
+    """A log record as one line of JSON."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line, without its newline."""
+        line: dict[str, Any] = {
+            "time": timestamp(record.created),
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        line |= {name: record.__dict__[name] for name in FIELDS if name in record.__dict__}
+        if record.exc_info:
+            line["exception"] = self.formatException(record.exc_info)
+        return orjson.dumps(line, default=str).decode()
+
+
+def timestamp(seconds: float) -> str:
+    """A point in time (seconds since 1970) as RFC 3339 in UTC, to the millisecond."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds)) + f".{int(seconds % 1 * 1000):03d}Z"
+
+
+def configure(level: str = "INFO") -> None:
+    """Send every logger's records to standard error as JSON."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level)

@@ -1,0 +1,1 @@
+"""The process that starts, watches and stops all others; it serves no request."""

@@ -1,0 +1,39 @@
+"""A process that somebody else started, watched and killed through its pidfd, which can never name another process."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+
+
+class Fork:
+    """A template's child, from our side."""
+
+    def __init__(self, pid: int, pidfd: int) -> None:
+        self.pid = pid
+        self._pidfd = pidfd
+        self._ended = asyncio.get_running_loop().create_future()
+        asyncio.get_running_loop().add_reader(pidfd, self._on_end)
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process still runs."""
+        return not self._ended.done()
+
+    async def ended(self) -> None:
+        """Wait until the process has ended."""
+        await asyncio.shield(self._ended)
+
+    def kill(self) -> None:
+        """SIGKILL, if it still runs."""
+        if self.alive:
+            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+
+    def _on_end(self) -> None:
+        asyncio.get_running_loop().remove_reader(self._pidfd)
+        with contextlib.suppress(ChildProcessError):  # it is ours only if we inherited it from a template that ended
+            os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG)
+        os.close(self._pidfd)
+        self._ended.set_result(None)

@@ -1,0 +1,132 @@
+"""A pool's models: what serves, what was refused and why, and what each would look like in the catalog.
+
+Keyed by the file's path: a new file at a path replaces the model that serves from there only once it has proven
+itself; until then, and if it is refused, the old one goes on serving beside the refusal.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from server.catalog.files import ModelFile
+from server.catalog.sidecar import Sidecar
+from server.catalog.snapshot import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A model that a probe was content with."""
+
+    file: ModelFile
+    sidecar: Sidecar
+    description: Mapping[str, Any]
+    load_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """A model file that cannot be served."""
+
+    file: ModelFile
+    code: str
+    reason: str
+
+
+class Shelf:
+    """The models of one pool."""
+
+    def __init__(self) -> None:
+        self.loading: dict[Path, ModelFile] = {}
+        self.serving: dict[Path, Proven] = {}
+        self.refused: dict[Path, Refused] = {}
+
+    def unknown(self, files: Iterable[ModelFile]) -> list[ModelFile]:
+        """Those of `files` about which nothing has been found out yet."""
+        known = {(p.file.path, p.file.key) for p in (*self.serving.values(), *self.refused.values())}
+        known |= {(f.path, f.key) for f in self.loading.values()}
+        return [f for f in files if (f.path, f.key) not in known]
+
+    def keep_only(self, paths: set[Path]) -> bool:
+        """Forget models whose files have gone. True if one that served was among them."""
+        gone = set(self.serving) - paths
+        for shelf in (self.loading, self.serving, self.refused):
+            for path in set(shelf) - paths:
+                del shelf[path]
+        return bool(gone)
+
+    def restored(self, files: Iterable[ModelFile]) -> None:
+        """Drop what is known of a newer file where the file is again the one that serves."""
+        for file in files:
+            serving = self.serving.get(file.path)
+            if serving is not None and serving.file.key == file.key:
+                self.refused.pop(file.path, None)
+                self.loading.pop(file.path, None)
+
+    def serve(self, proven: Proven) -> None:
+        """This model serves from now on, in place of what its path had before."""
+        self.refused.pop(proven.file.path, None)
+        self.loading.pop(proven.file.path, None)
+        self.serving[proven.file.path] = proven
+
+    def refuse(self, refused: Refused) -> None:
+        """This file will not be served."""
+        self.loading.pop(refused.file.path, None)
+        self.refused[refused.file.path] = refused
+
+    def entries(self) -> list[Entry]:
+        """The catalog's entries, one per file that serves, is refused or is being looked at."""
+        current = self._current()
+        entries = [_ready(p, p.file.key in current) for p in self.serving.values()]
+        entries += [_entry(r.file, "failed", reason=r.reason, code=r.code) for r in self.refused.values()]
+        entries += [_entry(f, "loading") for f in self.loading.values()]
+        return sorted(entries, key=lambda e: (e.name, version_order(e.version), e.state))
+
+    def _current(self) -> set[str]:
+        """The keys of the versions that answer requests which name none: a bare file, else the highest version."""
+        best: dict[str, ModelFile] = {}
+        for proven in self.serving.values():
+            file = proven.file
+            if file.name not in best or _rank(file) > _rank(best[file.name]):
+                best[file.name] = file
+        return {file.key for file in best.values()}
+
+
+def _rank(file: ModelFile) -> tuple[bool, list[tuple[int, int, str]]]:
+    return not file.in_version_folder, version_order(file.version)
+
+
+def version_order(version: str) -> list[tuple[int, int, str]]:
+    """A sort key that puts "1.10" after "1.9": digits count as numbers, and numbers come after words."""
+    return [(1, int(part), "") if part.isdigit() else (0, 0, part) for part in re.findall(r"\d+|\D+", version)]
+
+
+def _ready(proven: Proven, current: bool) -> Entry:
+    described = {name: value for name, value in proven.description.items()}
+    sidecar = proven.sidecar
+    return _entry(
+        proven.file,
+        "ready",
+        description=sidecar.description,
+        timeout_s=sidecar.timeout_s,
+        load_seconds=proven.load_seconds,
+        current=current,
+        **described,
+    )
+
+
+def _entry(file: ModelFile, state: Any, **more: Any) -> Entry:
+    return Entry(
+        name=file.name,
+        version=file.version,
+        runtime=file.runtime,
+        state=state,
+        key=file.key,
+        file=file.path.name,
+        size_bytes=file.size_bytes,
+        modified=file.modified,
+        **more,
+    )

@@ -1,0 +1,99 @@
+"""The web process: builds every part once, hands them to each other, and answers for their life and death."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+from fastapi import FastAPI
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from auth import routes as auth_routes
+from auth.setup import Auth, open_auth
+from server import config, logs
+from server.config import Settings
+from server.metrics import WebMetrics
+from server.web import console, docs, failures, health, models
+from server.web.access_log import AccessLog
+from server.web.request_id import RequestIds
+from server.web.scoring import ScoringRoute
+from server.web.serving import Serving
+
+log = logging.getLogger(__name__)
+
+HOUSEKEEPING_EVERY_S = 1.0
+
+
+class WebApp:
+    """The ASGI application of one web process."""
+
+    def __init__(self, settings: Settings, run_dir: Path) -> None:
+        self._settings = settings
+        self._run_dir = run_dir
+        self._metrics = WebMetrics()
+        self._serving = Serving(settings, self._metrics)
+        self._auth: Auth = open_auth(settings.data, on_failure=self._metrics.auth_failure)
+        self._access_log = AccessLog()
+        self._request_ids = RequestIds()
+        self._app = self._scoring(self._fastapi())
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI event stream."""
+        await self._app(scope, receive, send)
+
+    def _fastapi(self) -> FastAPI:
+        app = FastAPI(title="Tandem", lifespan=self._lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+        app.state.auth = self._auth
+        app.state.serving = self._serving
+        app.state.settings = self._settings
+        app.state.request_ids = self._request_ids
+        for part in (auth_routes, health, models, docs, console):
+            app.include_router(part.router)
+        failures.install(app)
+        return app
+
+    def _scoring(self, app: ASGIApp) -> ASGIApp:
+        return ScoringRoute(
+            app,
+            self._settings,
+            self._serving,
+            self._auth.authenticator,
+            self._metrics,
+            self._access_log,
+            self._request_ids,
+        )
+
+    @asynccontextmanager
+    async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
+        following = asyncio.create_task(self._serving.follow(self._run_dir / "hub.sock"))
+        keeping = asyncio.create_task(self._keep_house())
+        yield
+        for task in (following, keeping):
+            task.cancel()
+            with suppress(asyncio.CancelledError):
+                await task
+        self._serving.close()
+        self._access_log.flush()
+        self._auth.close()
+
+    async def _keep_house(self) -> None:
+        while True:
+            try:
+                self._auth.authenticator.forget_if_changed()
+            except Exception:
+                log.exception("the accounts cannot be read")
+            self._serving.measure()
+            await asyncio.sleep(HOUSEKEEPING_EVERY_S)
+
+
+def create_app() -> WebApp:
+    """For gunicorn; the supervisor has put the settings and the run folder into the environment."""
+    environment = dict(os.environ)
+    run_dir = Path(environment.pop(config.RUN_DIR))
+    settings = config.load(environment)
+    logs.configure(settings.log_level)
+    return WebApp(settings, run_dir)

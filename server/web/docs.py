@@ -1,0 +1,148 @@
+"""The documentation that follows the catalog: OpenAPI with one typed operation per model, and Swagger UI to use it.
+
+Swagger UI's files are packaged; the page loads nothing from another host.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import orjson
+import fastapi_swagger
+from fastapi import APIRouter, Request, Response
+from fastapi.openapi.utils import get_openapi
+from fastapi.responses import FileResponse
+from starlette.exceptions import HTTPException
+
+from auth.routes import require
+from server import __version__
+from server.catalog.snapshot import Entry
+from server.web import schemas
+from server.web.problems import CODES, MEDIA_TYPE, STATUS
+from server.web.serving import Serving
+
+router = APIRouter(include_in_schema=False)
+
+PAGES = Path(__file__).with_name("pages")
+SWAGGER = Path(fastapi_swagger.__file__).with_name("resources")
+ASSETS = {
+    "swagger-ui.css": "text/css",
+    "swagger-ui-bundle.js": "text/javascript",
+    "favicon-32x32.png": "image/png",
+}
+CONTENT_SECURITY_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+)
+SCORE_CODES = (400, 401, 403, 404, 413, 415, 422, 429, 500, 503, 504)
+
+
+@router.get("/docs")
+async def docs(request: Request) -> Response:
+    """Swagger UI. The page itself tells nothing; what it shows comes from /openapi.json."""
+    if request.app.state.settings.docs == "off":
+        raise HTTPException(404)
+    return page("docs.html")
+
+
+@router.get("/assets/{name}")
+async def asset(name: str) -> Response:
+    """A file of the pages."""
+    if name in ASSETS:
+        return FileResponse(SWAGGER / name, media_type=ASSETS[name], headers={"cache-control": "max-age=86400"})
+    if name in ("docs.js", "console.js", "console.css"):
+        media_type = "text/css" if name.endswith(".css") else "text/javascript"
+        return FileResponse(PAGES / name, media_type=media_type)
+    raise HTTPException(404)
+
+
+@router.get("/openapi.json")
+async def openapi(request: Request) -> Response:
+    """The OpenAPI document of this moment."""
+    match request.app.state.settings.docs:
+        case "off":
+            raise HTTPException(404)
+        case "login":
+            await require("score")(request, None)
+    return Response(_document(request), media_type="application/json")
+
+
+def page(name: str) -> Response:
+    """One of our pages, with a policy that lets it load nothing from elsewhere."""
+    headers = {"content-security-policy": CONTENT_SECURITY_POLICY, "cache-control": "no-cache"}
+    return FileResponse(PAGES / name, media_type="text/html", headers=headers)
+
+
+def _document(request: Request) -> bytes:
+    """Made once for each snapshot: with a thousand models it takes a moment."""
+    serving: Serving = request.app.state.serving
+    state = request.app.state
+    if getattr(state, "openapi_serial", None) != serving.snapshot.serial:
+        state.openapi_bytes = orjson.dumps(_build(request, serving))
+        state.openapi_serial = serving.snapshot.serial
+    document: bytes = state.openapi_bytes
+    return document
+
+
+def _build(request: Request, serving: Serving) -> dict[str, Any]:
+    document = get_openapi(
+        title="Tandem",
+        version=__version__,
+        description="R and Python models behind one API. Get a token with *Authorize*, then score.",
+        routes=request.app.routes,
+        tags=[{"name": "score", "description": "One operation per model."}],
+    )
+    document["components"]["schemas"]["Problem"] = _problem_schema()
+    scored = {}
+    for entry in serving.snapshot.entries:
+        if entry.current and entry.state == "ready":
+            scored[f"/v1/models/{entry.name}/score"] = {"post": _operation(entry)}
+    document["paths"] = scored | document["paths"]
+    return document
+
+
+def _operation(entry: Entry) -> dict[str, Any]:
+    about = [entry.description] if entry.description else []
+    about += [f"Version {entry.version}, class {entry.model_class}."]
+    ok = {"description": "Predictions, in row order.", "content": _content(schemas.reply_schema(entry))}
+    problem = {"content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+    failures = {str(status): {"description": _told(status), **problem} for status in SCORE_CODES}
+    return {
+        "tags": ["score"],
+        "summary": f"Score {entry.name}",
+        "description": "\n\n".join(about),
+        "operationId": f"score_{entry.name}",
+        "security": [{"OAuth2PasswordBearer": []}],
+        "requestBody": {"required": True, "content": _content(schemas.request_schema(entry))},
+        "responses": {"200": ok, **failures},
+    }
+
+
+def _content(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"application/json": {"schema": schema}}
+
+
+def _told(status: int) -> str:
+    return " or ".join(code for code in CODES if STATUS[code] == status)
+
+
+def _problem_schema() -> dict[str, Any]:
+    text = {"type": "string"}
+    fault = {"type": "object", "properties": {"column": text, "expected": text, "got": text, "hint": text}}
+    fault["properties"]["row"] = {"type": "integer", "description": "Counted from 0."}  # type: ignore[index]
+    return {
+        "type": "object",
+        "description": "RFC 9457.",
+        "properties": {
+            "type": text,
+            "title": text,
+            "status": {"type": "integer"},
+            "code": {"type": "string", "enum": list(CODES)},
+            "detail": text,
+            "request_id": text,
+            "errors": {"type": "array", "items": fault},
+            "model_message": text,
+        },
+        "required": ["type", "title", "status", "code", "detail", "request_id"],
+    }

@@ -1,0 +1,83 @@
+"""What FastAPI's side raises, as problem documents; and the headers that every reply of it carries."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from auth.errors import Forbidden, Throttled, Unauthenticated
+from server.web.problems import CODES, STATUS, Code, Problem, problem
+from server.web.request_id import RequestIds
+
+log = logging.getLogger(__name__)
+
+
+def install(app: FastAPI) -> None:
+    """Have every failure of the application answered by a problem document with the request's id."""
+    app.add_exception_handler(Unauthenticated, _unauthenticated)
+    app.add_exception_handler(Forbidden, _forbidden)
+    app.add_exception_handler(Throttled, _throttled)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http)
+    app.middleware("http")(_identified)
+
+
+async def _identified(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    """Give the request its id, its reply the common headers, and an unexpected error a document instead of its text."""
+    ids: RequestIds = request.app.state.request_ids
+    request.state.request_id = ids.of(dict(request.headers.raw))
+    try:
+        response = await call_next(request)
+    except Exception:
+        log.exception("a route failed", extra={"request_id": request.state.request_id, "path": request.url.path})
+        response = reply(request, problem("internal_error"))
+    response.headers["x-request-id"] = request.state.request_id
+    response.headers["x-content-type-options"] = "nosniff"
+    return response
+
+
+def reply(request: Request, problem: Problem) -> Response:
+    """A problem as a response."""
+    return Response(problem.body(request.state.request_id), problem.status, problem.headers())
+
+
+async def _unauthenticated(request: Request, _: Exception) -> Response:
+    return reply(request, problem("unauthenticated"))
+
+
+async def _forbidden(request: Request, _: Exception) -> Response:
+    return reply(request, problem("forbidden"))
+
+
+async def _throttled(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Throttled)
+    return reply(request, problem("too_many_attempts", retry_after_s=max(1, round(error.retry_after_s))))
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    """Where the body does not fit, never what it held: it may have been a password."""
+    assert isinstance(error, RequestValidationError)
+    errors = [_fault(e) for e in error.errors()[:100]]
+    return reply(request, problem("invalid_input", "The request does not fit this route.", errors=errors))
+
+
+def _fault(error: Any) -> dict[str, Any]:
+    where = [str(part) for part in error["loc"] if part != "body"]
+    return {"row": None, "column": ".".join(where) or None, "expected": error["msg"], "got": "something else", "hint": ""}
+
+
+async def _http(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = _BY_STATUS.get(error.status_code, "bad_request")
+    ours = error.detail if code in ("conflict", "invalid_input") or "/auth/accounts" in request.url.path else None
+    response = reply(request, problem(code, ours))
+    response.headers.update(error.headers or {})
+    return response
+
+
+_BY_STATUS: dict[int, Code] = {STATUS[code]: code for code in reversed(CODES)}

@@ -1,0 +1,26 @@
+"""Gunicorn's configuration: it keeps the web processes, and does nothing else."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+from typing import Any
+
+PR_SET_PDEATHSIG = 1
+
+worker_class = "server.web.web_worker.WebWorker"
+preload_app = False
+keepalive = 75
+"""Longer than the idle timeout of the proxies that stand in front (nginx: 60 s), or they meet a closed connection."""
+timeout = 60
+control_socket_disable = True
+proc_name = "tandem-web"
+accesslog = None
+loglevel = "warning"
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108, PTH112 - gunicorn's heartbeat file
+
+
+def on_starting(_: Any) -> None:
+    """Die with the supervisor: web processes that nobody supervises would serve a frozen catalog."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)

@@ -1,0 +1,58 @@
+"use strict";
+
+// The token lives in this page only: closing or reloading it signs out.
+let token = null;
+const $ = (id) => document.getElementById(id);
+
+async function showHealth() {
+  const health = await (await fetch("/health/ready")).json();
+  const reasons = Object.entries(health.reasons).map(([pool, reason]) => `${pool}: ${reason}`);
+  $("health").textContent = [health.status, ...reasons].join(" · ");
+  $("health").className = health.status === "ready" ? "ready" : "failed";
+}
+
+async function showModels() {
+  const reply = await fetch("/v1/models", { headers: { authorization: `Bearer ${token}` } });
+  if (!reply.ok) return signOut();
+  const rows = (await reply.json()).flatMap((m) => m.versions.map((v) => row(m.model, v)));
+  $("models").tBodies[0].replaceChildren(...rows);
+  $("models").hidden = false;
+}
+
+function row(model, version) {
+  const tr = document.createElement("tr");
+  const about = version.reason ?? version.description;
+  for (const text of [model, version.version, version.state, version.runtime, version.model_class ?? "", about]) {
+    tr.insertCell().textContent = text;
+  }
+  tr.cells[2].className = version.state;
+  return tr;
+}
+
+function signOut() {
+  token = null;
+  $("models").hidden = true;
+  $("sign-in").hidden = false;
+}
+
+async function refresh() {
+  await showHealth();
+  if (token) await showModels();
+}
+
+$("sign-in").addEventListener("submit", async (event) => {
+  event.preventDefault();
+  const form = new URLSearchParams(new FormData(event.target));
+  form.set("grant_type", "password");
+  const reply = await fetch("/auth/token", { method: "POST", body: form });
+  const answer = await reply.json();
+  $("refused").textContent = reply.ok ? "" : answer.error_description;
+  if (!reply.ok) return;
+  token = answer.access_token;
+  event.target.reset();
+  event.target.hidden = true;
+  await refresh();
+});
+
+refresh();
+setInterval(refresh, 3000);

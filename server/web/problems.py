@@ -1,0 +1,131 @@
+"""Problem documents (RFC 9457): the one table from what went wrong to what a caller sees.
+
+Every text here is ours. Exception texts, paths and class names stay in the log, under the request id.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from http import HTTPStatus
+from typing import Any, Literal, get_args
+
+import orjson
+
+MEDIA_TYPE = "application/problem+json"
+
+Code = Literal[
+    "bad_request",
+    "not_json",
+    "unauthenticated",
+    "forbidden",
+    "not_found",
+    "unknown_model",
+    "method_not_allowed",
+    "body_too_large",
+    "unsupported_media_type",
+    "unsupported_encoding",
+    "invalid_input",
+    "conflict",
+    "queue_full",
+    "too_many_attempts",
+    "model_failed",
+    "worker_crashed",
+    "internal_error",
+    "no_worker",
+    "deadline_exceeded",
+]
+CODES: tuple[Code, ...] = get_args(Code)
+
+STATUS: Mapping[Code, int] = {
+    "bad_request": 400,
+    "not_json": 400,
+    "unauthenticated": 401,
+    "forbidden": 403,
+    "not_found": 404,
+    "unknown_model": 404,
+    "method_not_allowed": 405,
+    "body_too_large": 413,
+    "unsupported_media_type": 415,
+    "unsupported_encoding": 415,
+    "invalid_input": 422,
+    "conflict": 409,
+    "queue_full": 429,
+    "too_many_attempts": 429,
+    "model_failed": 500,
+    "worker_crashed": 500,
+    "internal_error": 500,
+    "no_worker": 503,
+    "deadline_exceeded": 504,
+}
+
+DETAIL: Mapping[Code, str] = {
+    "bad_request": "The request cannot be read.",
+    "not_json": "The body is not JSON.",
+    "unauthenticated": "A valid access token is needed. Get one at /auth/token and send it as 'Authorization: Bearer …'.",
+    "forbidden": "Your role does not allow this.",
+    "not_found": "There is nothing here.",
+    "unknown_model": "No such model or version is served. GET /v1/models lists those that are.",
+    "method_not_allowed": "This method is not allowed here.",
+    "body_too_large": "The body is larger than this server accepts. Send fewer rows per request.",
+    "unsupported_media_type": "Send the body as application/json.",
+    "unsupported_encoding": "Send the body without a Content-Encoding.",
+    "invalid_input": "The body does not fit the model's schema.",
+    "conflict": "This is in conflict with what exists.",
+    "queue_full": "Too many requests wait already. Try again after the time in Retry-After.",
+    "too_many_attempts": "Too many attempts. Try again after the time in Retry-After.",
+    "model_failed": "The model could not predict these rows.",
+    "worker_crashed": "The model's process crashed twice on this request. It will not be tried again.",
+    "internal_error": "The server failed. Its log has the reason, under the request id.",
+    "no_worker": "No worker can answer for this model at present. Try again shortly.",
+    "deadline_exceeded": "The model did not answer in time.",
+}
+
+RETRY_AFTER_S: Mapping[Code, int] = {"queue_full": 1, "no_worker": 1}
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One refusal, ready to be written."""
+
+    code: Code
+    detail: str
+    errors: Sequence[Mapping[str, Any]] = ()
+    model_message: str | None = None
+    retry_after_s: int | None = None
+
+    @property
+    def status(self) -> int:
+        """The HTTP status."""
+        return STATUS[self.code]
+
+    def body(self, request_id: str) -> bytes:
+        """The document."""
+        document: dict[str, Any] = {
+            "type": f"urn:tandem:problem:{self.code}",
+            "title": HTTPStatus(self.status).phrase,
+            "status": self.status,
+            "code": self.code,
+            "detail": self.detail,
+            "request_id": request_id,
+        }
+        if self.errors:
+            document["errors"] = list(self.errors)
+        if self.model_message is not None:
+            document["model_message"] = self.model_message
+        return orjson.dumps(document)
+
+    def headers(self) -> dict[str, str]:
+        """Headers beyond those that every reply has."""
+        headers = {"content-type": MEDIA_TYPE, "cache-control": "no-store"}
+        if self.retry_after_s is not None:
+            headers["retry-after"] = str(self.retry_after_s)
+        if self.status == 401:
+            headers["www-authenticate"] = "Bearer"
+        return headers
+
+
+def problem(code: Code, detail: str | None = None, **more: Any) -> Problem:
+    """A problem with the table's words, unless others are given."""
+    more.setdefault("retry_after_s", RETRY_AFTER_S.get(code))
+    return Problem(code, detail or DETAIL[code], **more)

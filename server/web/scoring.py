@@ -1,0 +1,234 @@
+"""The scoring route: pure ASGI in front of FastAPI, because routing and dependencies cost more than all the rest.
+
+The way of a request is `__call__` from top to bottom: path to target, token to principal, body as bytes (never parsed
+here), one submit to the dispatcher, the worker's bytes back to the caller.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import time
+from typing import Any
+
+import orjson
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from auth.authenticator import Authenticator
+from auth.errors import Unauthenticated
+from auth.principal import Principal
+from server.config import Settings
+from server.dispatch.dispatcher import Refused, Scored
+from server.dispatch.messages import Refusal, Request
+from server.metrics import WebMetrics
+from server.web.access_log import AccessLog
+from server.web.problems import Code, Problem, problem
+from server.web.request_id import RequestIds
+from server.web.serving import Serving, Target
+from server.wire.frames import Member, ReplyCode
+
+log = logging.getLogger(__name__)
+
+SCORE_PATH = re.compile(r"/v1/models/[^/]+(/versions/[^/]+)?/score")
+
+REFUSED: dict[Refusal, Code] = {
+    Refusal.QUEUE_FULL: "queue_full",
+    Refusal.DEADLINE: "deadline_exceeded",
+    Refusal.NO_WORKER: "no_worker",
+    Refusal.WORKER_CRASHED: "worker_crashed",
+    Refusal.MODEL_GONE: "unknown_model",
+}
+REPLIED: dict[int, Code] = {
+    ReplyCode.BAD_BODY: "not_json",
+    ReplyCode.INVALID: "invalid_input",
+    ReplyCode.MODEL_FAILED: "model_failed",
+    ReplyCode.UNKNOWN_MODEL: "no_worker",
+    ReplyCode.EXPIRED: "deadline_exceeded",
+}
+
+
+class _Stop(Exception):
+    """The request is answered with this problem."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.code)
+        self.problem = problem
+
+
+class _Gone(Exception):
+    """The client hung up before its request was whole."""
+
+
+class ScoringRoute:
+    """The ASGI application: scoring requests here, everything else to `app`."""
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        settings: Settings,
+        serving: Serving,
+        authenticator: Authenticator,
+        metrics: WebMetrics,
+        access_log: AccessLog,
+        request_ids: RequestIds,
+    ) -> None:
+        self._app = app
+        self._settings = settings
+        self._max_body_bytes = settings.max_body_bytes
+        self._serving = serving
+        self._authenticator = authenticator
+        self._metrics = metrics
+        self._access_log = access_log
+        self._request_ids = request_ids
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI event stream."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        target = self._serving.targets.get(scope["path"])
+        if target is None and not SCORE_PATH.fullmatch(scope["path"]):
+            await self._app(scope, receive, send)
+            return
+        started = time.monotonic()
+        headers = dict(scope["headers"])
+        request_id = self._request_ids.of(headers)
+        principal: Principal | None = None
+        scored: Scored | None = None
+        try:
+            principal = self._authenticator.authenticate(headers.get(b"authorization"))
+            if not principal.may("score"):
+                raise _Stop(problem("forbidden"))
+            target = self._checked(target, scope["method"], headers)
+            body = await self._body(receive, headers)
+            scored = await self._score(target, body, started)
+            if scored.result.code != ReplyCode.OK:
+                raise _Stop(_worker_problem(scored, principal))
+            code = "ok"
+            await _send(send, 200, _ok_headers(scored, request_id), scored.result.body)
+        except Unauthenticated:
+            code = "unauthenticated"
+            await _send_problem(send, problem("unauthenticated"), request_id)
+        except Refused as refused:
+            code = REFUSED[refused.refusal]
+            await _send_problem(send, problem(REFUSED[refused.refusal]), request_id)
+        except _Stop as stop:
+            code = stop.problem.code
+            await _send_problem(send, stop.problem, request_id)
+        except _Gone:
+            return
+        self._account(target, code, time.monotonic() - started, scored, request_id, principal)
+
+    def _checked(self, target: Target | None, method: str, headers: dict[bytes, bytes]) -> Target:
+        if target is None:
+            raise _Stop(problem("unknown_model"))
+        if method != "POST":
+            raise _Stop(problem("method_not_allowed"))
+        media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
+        if media_type != b"application/json":
+            raise _Stop(problem("unsupported_media_type"))
+        if headers.get(b"content-encoding", b"identity") != b"identity":
+            raise _Stop(problem("unsupported_encoding"))
+        if int(headers.get(b"content-length", b"0")) > self._max_body_bytes:
+            raise _Stop(self._too_large())
+        return target
+
+    async def _body(self, receive: Receive, headers: dict[bytes, bytes]) -> bytes:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _Gone
+        body: bytes = message.get("body", b"")
+        if not message.get("more_body"):
+            return body
+        parts = [body]
+        size = len(body)
+        while message.get("more_body"):
+            message = await receive()
+            if message["type"] == "http.disconnect":
+                raise _Gone
+            parts.append(message.get("body", b""))
+            size += len(parts[-1])
+            if size > self._max_body_bytes:
+                raise _Stop(self._too_large())
+        return b"".join(parts)
+
+    async def _score(self, target: Target, body: bytes, started: float) -> Scored:
+        entry = target.entry
+        request = Request(
+            pool=entry.runtime,
+            model=entry.name,
+            model_key=entry.key,
+            member=Member(body),
+            body_bytes=len(body),
+            deadline=started + target.timeout_s,
+            arrived=started,
+            pinned=target.pinned,
+        )
+        return await target.dispatcher.submit(request)
+
+    def _too_large(self) -> Problem:
+        limit = f"{self._settings.max_body_mb:g} MiB"
+        return problem("body_too_large", f"The body is larger than {limit}. Send fewer rows per request.")
+
+    def _account(
+        self,
+        target: Target | None,
+        code: str,
+        seconds: float,
+        scored: Scored | None,
+        request_id: str,
+        principal: Principal | None,
+    ) -> None:
+        """Count and log. A model or version that does not exist makes no label and no line of its own."""
+        rows = scored.result.rows if scored is not None else 0
+        if target is not None:
+            entry = target.entry
+            self._metrics.answered(entry.name, entry.version, entry.runtime, code, seconds, rows)
+            if scored is not None:
+                self._metrics.queued(entry.runtime, scored.queue_s)
+        self._access_log.write(
+            request_id,
+            principal.name if principal is not None else None,
+            target.entry if target is not None else None,
+            code,
+            rows,
+            seconds,
+            scored,
+        )
+
+
+def _worker_problem(scored: Scored, principal: Principal) -> Problem:
+    said = orjson.loads(scored.result.body)
+    message = said.get("model_message") if principal.may("details") else None
+    return problem(REPLIED[scored.result.code], said["detail"], errors=said.get("errors", ()), model_message=message)
+
+
+def _ok_headers(scored: Scored, request_id: str) -> list[tuple[bytes, bytes]]:
+    reply = scored.reply
+    timing = "queue;dur=%.3f, decode;dur=%.3f, predict;dur=%.3f, encode;dur=%.3f" % (
+        scored.queue_s * 1e3,
+        reply.decode_s * 1e3,
+        reply.predict_s * 1e3,
+        reply.encode_s * 1e3,
+    )
+    return [
+        (b"content-type", b"application/json"),
+        (b"content-length", b"%d" % len(scored.result.body)),
+        (b"cache-control", b"no-store"),
+        (b"x-request-id", request_id.encode()),
+        (b"server-timing", timing.encode()),
+    ]
+
+
+async def _send_problem(send: Send, problem: Problem, request_id: str) -> None:
+    body = problem.body(request_id)
+    headers = [(name.encode(), value.encode()) for name, value in problem.headers().items()]
+    headers += [(b"content-length", b"%d" % len(body)), (b"x-request-id", request_id.encode())]
+    if problem.status == 405:
+        headers.append((b"allow", b"POST"))
+    await _send(send, problem.status, headers, body)
+
+
+async def _send(send: Send, status: int, headers: list[Any], body: bytes) -> None:
+    await send({"type": "http.response.start", "status": status, "headers": headers})
+    await send({"type": "http.response.body", "body": body})

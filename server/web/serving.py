@@ -1,0 +1,122 @@
+"""What this web process serves at the moment: the snapshot in force, the routes it implies, the ways to the pools.
+
+Follows the supervisor over the control socket. A new snapshot takes effect between two requests: first the new workers
+are connected, then routes and dispatch switch in one step, then it is confirmed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+import orjson
+
+from server.catalog.snapshot import Entry, Snapshot
+from server.config import Settings
+from server.dispatch.dispatcher import Dispatcher
+from server.dispatch.messages import Generation, Limits, ModelPolicy
+from server.metrics import WebMetrics
+
+log = logging.getLogger(__name__)
+
+SNAPSHOT_MAX_BYTES = 1 << 30
+MAX_BATCH_REQUESTS = 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """Where a scoring path leads."""
+
+    entry: Entry
+    dispatcher: Dispatcher
+    timeout_s: float
+    pinned: bool
+
+
+class Serving:
+    """The current snapshot and everything derived from it."""
+
+    def __init__(self, settings: Settings, metrics: WebMetrics) -> None:
+        self._settings = settings
+        self._metrics = metrics
+        self.snapshot = Snapshot(0, (), {}, complete=False)
+        self.targets: dict[str, Target] = {}
+        self._dispatchers: dict[str, Dispatcher] = {}
+        self._writer: asyncio.StreamWriter | None = None
+
+    async def follow(self, hub: Path) -> None:
+        """Take snapshots from the supervisor until it is gone."""
+        reader, self._writer = await asyncio.open_unix_connection(str(hub), limit=SNAPSHOT_MAX_BYTES)
+        while line := await reader.readline():
+            snapshot = Snapshot.from_data(orjson.loads(line))
+            await self._switch(snapshot)
+            self._tell({"confirmed": snapshot.serial})
+        log.error("the supervisor is gone")
+        self._writer = None
+
+    def not_ready(self) -> dict[str, str]:
+        """Why this process cannot serve, by pool; empty when it can."""
+        if self._writer is None or not self.snapshot.complete:
+            return {"catalog": "the models are being looked at"}
+        reasons = {}
+        for name, pool in self.snapshot.pools.items():
+            serves = any(e.runtime == name and e.state == "ready" for e in self.snapshot.entries)
+            if serves and not self._dispatchers[name].state.workers:
+                reasons[name] = pool.reason or "no worker is ready"
+        return reasons
+
+    def measure(self) -> None:
+        """Set the gauges."""
+        for name, dispatcher in self._dispatchers.items():
+            self._metrics.depth(name, dispatcher.state.queued_requests)
+
+    def close(self) -> None:
+        """Close all connections."""
+        for dispatcher in self._dispatchers.values():
+            dispatcher.close()
+        if self._writer is not None:
+            self._writer.close()
+
+    async def _switch(self, snapshot: Snapshot) -> None:
+        for name, pool in snapshot.pools.items():
+            if name not in self._dispatchers:
+                self._dispatchers[name] = self._dispatcher()
+            ready = [e for e in snapshot.entries if e.runtime == name and e.state == "ready"]
+            models = {e.key: ModelPolicy(e.name, MAX_BATCH_REQUESTS if e.rowwise else 1, e.current) for e in ready}
+            await self._dispatchers[name].switch(Generation(name, pool.generation, models), dict(pool.workers))
+        self.snapshot = snapshot
+        self.targets = self._routes(snapshot)
+
+    def _routes(self, snapshot: Snapshot) -> dict[str, Target]:
+        targets: dict[str, Target] = {}
+        for entry in snapshot.entries:
+            if entry.state != "ready":
+                continue
+            timeout_s = min(entry.timeout_s or self._settings.timeout_s, self._settings.timeout_s)
+            dispatcher = self._dispatchers[entry.runtime]
+            path = f"/v1/models/{entry.name}"
+            targets[f"{path}/versions/{entry.version}/score"] = Target(entry, dispatcher, timeout_s, pinned=True)
+            if entry.current:
+                targets[f"{path}/score"] = Target(entry, dispatcher, timeout_s, pinned=False)
+        return targets
+
+    def _dispatcher(self) -> Dispatcher:
+        settings = self._settings
+        limits = Limits(
+            queue_max_requests=settings.queue_max,
+            queue_max_bytes=max(256 << 20, 2 * settings.max_body_bytes),
+            batch_max_requests=min(MAX_BATCH_REQUESTS, settings.batch_max_rows),
+        )
+        return Dispatcher(limits, settings.max_payload_bytes, self._kill, self._on_batch)
+
+    def _on_batch(self, model: str, requests: int, predict_s: float) -> None:
+        self._metrics.batch(model, requests, predict_s)
+
+    def _kill(self, worker: str, reason: str) -> None:
+        self._tell({"kill": worker, "reason": reason})
+
+    def _tell(self, message: dict[str, object]) -> None:
+        if self._writer is not None:
+            self._writer.write(orjson.dumps(message) + b"\n")

@@ -1,0 +1,1 @@
+"""The bytes between a web process and a worker; `README.md` in this folder is the specification."""

@@ -1,0 +1,208 @@
+"""Frames: the only way in which bytes are laid out between a web process and a worker.
+
+Owns the frame header and the payloads of SCORE and REPLY, byte by byte as `README.md` beside this file specifies
+them (a test reads that file). Knows nothing of sockets, models or HTTP, and decodes nothing that it could execute:
+a payload is lengths, small integers, doubles and opaque bodies. Whatever does not fit the specification raises
+`WireError`; the receiver then closes the connection, because a stream that lied once cannot be resynchronised.
+"""
+
+from __future__ import annotations
+
+import enum
+import struct
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+MAGIC = b"TD"
+VERSION = 1
+HEADER = struct.Struct("<2sBBII")
+SCORE_HEAD = struct.Struct("<IIH")
+SCORE_MEMBER = struct.Struct("<IBB")
+REPLY_HEAD = struct.Struct("<Iddd")
+REPLY_MEMBER = struct.Struct("<HII")
+
+MAX_MEMBERS = 65_536
+
+
+class FrameType(enum.IntEnum):
+    """What a frame says."""
+
+    SCORE = 1
+    REPLY = 2
+    PING = 3
+    PONG = 4
+    DRAIN = 5
+
+
+class MediaType(enum.IntEnum):
+    """How a request body is written, or a reply body shall be. One byte on the wire."""
+
+    JSON = 1
+
+
+class ReplyCode(enum.IntEnum):
+    """How a worker's call ended. Anything but OK comes with a JSON body saying what was wrong and where."""
+
+    OK = 0
+    BAD_BODY = 1
+    INVALID = 2
+    MODEL_FAILED = 3
+    UNKNOWN_MODEL = 4
+    EXPIRED = 5
+
+
+class WireError(Exception):
+    """The peer sent bytes that are not this protocol. Not recoverable on that connection; the peer is at fault."""
+
+
+class Frame(NamedTuple):
+    """One received frame: its type, the batch it belongs to (0 where there is none) and its payload."""
+
+    type: FrameType
+    batch: int
+    payload: bytes
+
+
+class Member(NamedTuple):
+    """One request inside a batch: its body, how the body is written, and how the reply shall be."""
+
+    body: bytes
+    content: int = MediaType.JSON
+    accept: int = MediaType.JSON
+
+
+class Result(NamedTuple):
+    """One reply inside a batch, in the order of the requests: the code, the number of rows predicted, the body."""
+
+    code: int
+    rows: int
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class ScorePayload:
+    """A batch: requests to one model, to be predicted together where the model allows it."""
+
+    model_key: str
+    time_left_ms: int
+    members: list[Member]
+
+
+@dataclass(frozen=True, slots=True)
+class ReplyPayload:
+    """A batch's results, and the seconds the worker spent in decoding, predicting and encoding it."""
+
+    decode_s: float
+    predict_s: float
+    encode_s: float
+    results: list[Result]
+
+
+def encode_frame(type: FrameType, batch: int = 0, payload: bytes = b"") -> bytes:
+    """A whole frame."""
+    return HEADER.pack(MAGIC, VERSION, type, batch, len(payload)) + payload
+
+
+def encode_score(batch: int, model_key: str, time_left_ms: int, members: Sequence[Member]) -> bytes:
+    """A SCORE frame for the given requests."""
+    key = model_key.encode()
+    parts = [SCORE_HEAD.pack(len(members), time_left_ms, len(key)), key]
+    pack = SCORE_MEMBER.pack
+    parts += [pack(len(body), content, accept) for body, content, accept in members]
+    parts += [member[0] for member in members]
+    return encode_frame(FrameType.SCORE, batch, b"".join(parts))
+
+
+def decode_score(payload: bytes) -> ScorePayload:
+    """The batch in a SCORE frame's payload. Raises WireError where lengths do not add up."""
+    try:
+        count, time_left_ms, key_bytes = SCORE_HEAD.unpack_from(payload)
+        at = SCORE_HEAD.size
+        key = payload[at : at + key_bytes].decode()
+        at += key_bytes
+        heads = list(SCORE_MEMBER.iter_unpack(payload[at : at + _checked(count) * SCORE_MEMBER.size]))
+    except (struct.error, UnicodeDecodeError) as e:
+        raise WireError("SCORE payload cannot be read") from e
+    at += count * SCORE_MEMBER.size
+    members = []
+    for size, content, accept in heads:
+        members.append(Member(payload[at : at + size], content, accept))
+        at += size
+    _expect_end(payload, at, len(heads) == count)
+    return ScorePayload(key, time_left_ms, members)
+
+
+def encode_reply(batch: int, reply: ReplyPayload) -> bytes:
+    """A REPLY frame."""
+    pack = REPLY_MEMBER.pack
+    parts = [REPLY_HEAD.pack(len(reply.results), reply.decode_s, reply.predict_s, reply.encode_s)]
+    parts += [pack(code, rows, len(body)) for code, rows, body in reply.results]
+    parts += [result[2] for result in reply.results]
+    return encode_frame(FrameType.REPLY, batch, b"".join(parts))
+
+
+def decode_reply(payload: bytes) -> ReplyPayload:
+    """The results in a REPLY frame's payload. Raises WireError where lengths do not add up."""
+    try:
+        count, decode_s, predict_s, encode_s = REPLY_HEAD.unpack_from(payload)
+        at = REPLY_HEAD.size
+        heads = list(REPLY_MEMBER.iter_unpack(payload[at : at + _checked(count) * REPLY_MEMBER.size]))
+    except struct.error as e:
+        raise WireError("REPLY payload cannot be read") from e
+    at += count * REPLY_MEMBER.size
+    results = []
+    for code, rows, size in heads:
+        results.append(Result(code, rows, payload[at : at + size]))
+        at += size
+    _expect_end(payload, at, len(heads) == count)
+    return ReplyPayload(decode_s, predict_s, encode_s, results)
+
+
+class FrameDecoder:
+    """Cuts a byte stream into frames. One per connection and direction."""
+
+    def __init__(self, max_payload_bytes: int) -> None:
+        self._max_payload_bytes = max_payload_bytes
+        self._buffer = bytearray()
+
+    def feed(self, data: bytes) -> list[Frame]:
+        """Take received bytes; return the frames that are now complete. Raises WireError on a bad header."""
+        buffer = self._buffer
+        buffer += data
+        frames = []
+        at = 0
+        while len(buffer) - at >= HEADER.size:
+            magic, version, type, batch, size = HEADER.unpack_from(buffer, at)
+            self._check(magic, version, type, size)
+            end = at + HEADER.size + size
+            if len(buffer) < end:
+                break
+            frames.append(Frame(FrameType(type), batch, bytes(memoryview(buffer)[at + HEADER.size : end])))
+            at = end
+        del buffer[:at]
+        return frames
+
+    def _check(self, magic: bytes, version: int, type: int, size: int) -> None:
+        if magic != MAGIC:
+            raise WireError("a frame does not start with the magic bytes")
+        if version != VERSION:
+            raise WireError(f"a frame of protocol version {version}, expected {VERSION}")
+        if type not in _FRAME_TYPES:
+            raise WireError(f"a frame of unknown type {type}")
+        if size > self._max_payload_bytes:
+            raise WireError(f"a frame of {size} bytes, more than the {self._max_payload_bytes} allowed")
+
+
+_FRAME_TYPES = frozenset(FrameType)
+
+
+def _checked(count: int) -> int:
+    if count > MAX_MEMBERS:
+        raise WireError(f"a batch of {count} members, more than the {MAX_MEMBERS} allowed")
+    return count
+
+
+def _expect_end(payload: bytes, at: int, all_heads: bool) -> None:
+    if not all_heads or at != len(payload):
+        raise WireError("a payload's lengths do not add up")

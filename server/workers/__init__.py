@@ -1,0 +1,1 @@
+"""The other side of the wire: templates that load models and fork, workers that decode, predict and encode."""

@@ -1,0 +1,213 @@
+"""JSON: `{"rows":[{…}]}` or `{"columns":{…}}` in, `{"model":…,"version":…,"predictions":[…]}` out.
+
+Doubles are read correctly rounded and written in shortest round-trip form (orjson does both), so a number goes through
+unchanged to the last bit. NA is null; NaN and the infinities, which JSON lacks, are the strings "NaN", "Inf", "-Inf".
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+import struct
+from array import array
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+import orjson
+
+from server.workers.codecs import BadBody, Question
+from server.workers.predictions import Predicted, Predictions
+from server.workers.schema import Schema
+from server.workers.table import NA_INTEGER, Fault, Invalid
+
+_STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"')
+_MEMBERS = frozenset(("rows", "columns", "output"))
+
+
+class JsonCodec:
+    """See the module."""
+
+    def decode(self, body: bytes, schema: Schema) -> Question:
+        """Read one body. Raises BadBody where it is not JSON, Invalid where it is not one of the two shapes."""
+        try:
+            document = orjson.loads(body)
+        except orjson.JSONDecodeError as e:
+            raise BadBody(f"the body is not JSON: {e.msg} (line {e.lineno}, column {e.colno})") from e
+        if type(document) is not dict:
+            raise Invalid('the body must be a JSON object with "rows" or "columns"')
+        rows, columns = document.get("rows"), document.get("columns")
+        if ("rows" in document) == ("columns" in document):
+            raise Invalid('the body must have exactly one of "rows" and "columns"')
+        if not _MEMBERS.issuperset(document):
+            raise Invalid(f'the body has a member "{_first_unknown(document)}"; known are rows, columns, output')
+        output = _output(document, schema)
+        if "rows" in document:
+            cells, warnings = _cells_of_rows(rows, schema)
+        else:
+            cells, warnings = _cells_of_columns(columns, schema)
+        _refuse_duplicates(body, document)
+        if not cells[0]:
+            raise Invalid("there are no rows to predict; send at least one")
+        return Question(cells, output, len(cells[0]), warnings)
+
+    def encoder(self, model: str, version: str, predictions: Predictions) -> JsonEncoder:
+        """Prepare a batch."""
+        return JsonEncoder(model, version, predictions)
+
+
+class JsonEncoder:
+    """A batch's predictions as JSON values, row by row."""
+
+    def __init__(self, model: str, version: str, predictions: Predictions) -> None:
+        head = orjson.dumps({"model": model, "version": version})
+        self._head = head[:-1] + b',"predictions":'
+        columns = [json_values(column) for column in predictions.columns]
+        names = predictions.names
+        if names is None:
+            self._values = columns[0]
+        else:
+            self._values = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+
+    def encode(self, start: int, stop: int, warnings: Sequence[str]) -> bytes:
+        """The reply for some rows."""
+        body = self._head + orjson.dumps(self._values[start:stop])
+        if warnings:
+            return body + b',"warnings":' + orjson.dumps(list(warnings)) + b"}"
+        return body + b"}"
+
+
+JSON = JsonCodec()
+
+
+# Reading
+
+
+def _output(document: dict[str, Any], schema: Schema) -> str:
+    known = [o.name for o in schema.outputs]
+    output = document.get("output", known[0])
+    if output not in known:
+        raise Invalid(f"this model has no such output; it has {', '.join(known)}")
+    return str(output)
+
+
+def _cells_of_rows(rows: Any, schema: Schema) -> tuple[list[list[Any]], tuple[str, ...]]:
+    if type(rows) is not list:
+        raise Invalid('"rows" must be an array of objects')
+    names = schema.input_names
+    try:
+        cells = [[row[name] for row in rows] for name in names]
+        extra = max(map(len, rows), default=0) > len(names)
+    except (KeyError, TypeError, IndexError):
+        raise Invalid("some rows lack columns of the model", _row_faults(rows, schema)) from None
+    return cells, _ignored({name for row in rows for name in row}, schema) if extra else ()
+
+
+def _cells_of_columns(columns: Any, schema: Schema) -> tuple[list[list[Any]], tuple[str, ...]]:
+    if type(columns) is not dict:
+        raise Invalid('"columns" must be an object of arrays')
+    faults = _missing(columns, schema, None)
+    faults += [
+        Fault(None, name, "an array of values", "something else", "give one array per column, all of one length")
+        for name in schema.input_names
+        if name in columns and type(columns[name]) is not list
+    ]
+    if faults:
+        raise Invalid("the columns are not those of the model", faults)
+    cells = [columns[name] for name in schema.input_names]
+    if len(set(map(len, cells))) > 1:
+        raise Invalid("the columns have different lengths", _ragged(schema, cells))
+    return cells, _ignored(columns, schema) if len(columns) > len(cells) else ()
+
+
+def _row_faults(rows: list[Any], schema: Schema) -> list[Fault]:
+    faults: list[Fault] = []
+    for index, row in enumerate(rows):
+        if type(row) is dict:
+            faults += _missing(row, schema, index)
+        else:
+            faults.append(Fault(index, None, "an object", "something else", 'write a row as {"column": value}'))
+    return faults
+
+
+def _missing(given: dict[str, Any], schema: Schema, row: int | None) -> list[Fault]:
+    return [
+        Fault(row, i.name, f"a value of type {i.type}", "nothing", f'add "{i.name}"; an unknown value is written null')
+        for i in schema.inputs
+        if i.name not in given
+    ]
+
+
+def _ragged(schema: Schema, cells: list[list[Any]]) -> list[Fault]:
+    longest = max(map(len, cells))
+    return [
+        Fault(None, name, f"{longest} values", f"{len(values)} values", "every column needs one value per row")
+        for name, values in zip(schema.input_names, cells, strict=True)
+        if len(values) != longest
+    ]
+
+
+def _ignored(given: Any, schema: Schema) -> tuple[str, ...]:
+    known = set(schema.input_names)
+    unknown = sorted(name for name in given if name not in known)
+    return tuple(f'column "{name[:100]}" is not an input of this model and was ignored' for name in unknown[:20])
+
+
+def _first_unknown(document: dict[str, Any]) -> str:
+    return next(name for name in document if name not in _MEMBERS)[:100]
+
+
+def _refuse_duplicates(body: bytes, document: dict[str, Any]) -> None:
+    """Refuse an object that names a member twice, which orjson would answer with the last one.
+
+    Every member has one colon outside of strings. As many colons as members that were read means that none was lost;
+    colons inside strings are cut out only if the first count, which costs next to nothing, does not settle it.
+    """
+    objects = document["rows"] if "rows" in document else [document["columns"]]
+    members = len(document) + sum(map(len, objects))
+    if body.count(b":") == members or _STRINGS.sub(b"", body).count(b":") == members:
+        return
+    try:
+        json.loads(body, object_pairs_hook=_unique)
+    except (RecursionError, ValueError) as e:
+        raise BadBody("the body nests too deep or holds a number of too many digits") from e
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> None:
+    seen: set[str] = set()
+    for name, _ in pairs:
+        if name in seen:
+            fault = Fault(None, name[:100], "one value", "the same name twice", "name every member once")
+            raise Invalid(f'"{name[:100]}" is named twice in one object', [fault])
+        seen.add(name)
+
+
+# Writing
+
+
+def json_values(column: Predicted) -> list[Any]:
+    """A predicted column as values that JSON can hold."""
+    if column.levels is not None:
+        labels = (None, *column.levels)
+        return [labels[code] if code > 0 else None for code in column.values]  # type: ignore[index,operator]
+    match column.kind:
+        case "number":
+            values = column.values.tolist() if isinstance(column.values, array) else list(column.values)
+            return values if math.isfinite(sum(values)) else list(_with_specials(values))
+        case "integer":
+            return [None if value == NA_INTEGER else value for value in column.values]
+        case "logical":
+            return [None if value == NA_INTEGER else bool(value) for value in column.values]
+        case "string":
+            return list(column.values)
+
+
+def _with_specials(values: list[float]) -> Iterator[Any]:
+    for value in values:
+        if math.isfinite(value):
+            yield value
+        elif value != value:
+            low_word = struct.unpack("<Q", struct.pack("<d", value))[0] & 0xFFFFFFFF
+            yield None if low_word == 1954 else "NaN"  # R's own way to tell NA from NaN (arithmetic.c)
+        else:
+            yield "Inf" if value > 0 else "-Inf"

@@ -1,0 +1,50 @@
+# What Tandem asks of a model class. A class is served by one file, named after it, with methods for these
+# generics; whatever it leaves out is answered by the default below.
+
+# Bound here so that a variable called `predict` in the global environment cannot stand in the way.
+predict <- stats::predict
+
+# The package whose predict method answers for the class, or NULL to let Tandem find it. State it so that a missing
+# package can be named.
+model_package <- function(model) UseMethod("model_package")
+
+model_package.default <- function(model) NULL
+
+# What a caller must send: list(inputs =, values =) as input_list() and inputs_from_terms() make it, or NULL.
+describe_inputs <- function(model) UseMethod("describe_inputs")
+
+describe_inputs.default <- function(model) {
+  terms <- tryCatch(stats::terms(model), error = function(e) NULL)
+  if (is.null(terms)) return(NULL)
+  part <- function(name) if (is.list(model) && is.null(dim(model))) model[[name]]
+  inputs_from_terms(terms, frame = part("model"), xlevels = part("xlevels"))
+}
+
+# Names of the outputs a caller may ask for; the first is the default.
+output_names <- function(model) UseMethod("output_names")
+
+output_names.default <- function(model) "response"
+
+# One prediction per row of `newdata`: a vector, a factor, or a matrix or data frame with a named column per value.
+predict_rows <- function(model, newdata, output, arguments) UseMethod("predict_rows")
+
+predict_rows.default <- function(model, newdata, output, arguments) call_predict(model, newdata, arguments)
+
+# predict() with the class's own arguments (...) and those of the sidecar. The symbols `model` and `newdata` go into
+# the call, not their values: a method that keeps or prints its call would otherwise drag the whole model along.
+call_predict <- function(model, newdata, arguments, ...) {
+  if (length(arguments) == 0L && !isS4(model)) return(predict(model, newdata, ...))
+  own <- list(...)
+  taken <- intersect(names(arguments), c(names(own), "object", "newdata"))
+  if (length(taken) > 0L) {
+    stop("argument '", taken[1L], "' is already set by Tandem; take it out of the sidecar's arguments", call. = FALSE)
+  }
+  do.call(predict_of(model), c(list(quote(model), quote(newdata)), own, arguments))
+}
+
+# Packages such as kernlab define a predict of their own for S4 classes, which stats::predict does not reach.
+predict_of <- function(model) {
+  package <- attr(class(model), "package")
+  if (!isS4(model) || is.null(package) || !isNamespaceLoaded(package)) return(predict)
+  if ("predict" %in% getNamespaceExports(package)) getExportedValue(package, "predict") else predict
+}

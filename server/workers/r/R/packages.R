@@ -1,0 +1,96 @@
+# Which package answers predict() for a model, and loading it. Namespaces are loaded, never attached, so that models
+# of different packages live side by side.
+
+# Made on first need, and again when a package was installed: that changes the library folder's time.
+cache <- new.env(parent = emptyenv())
+
+# Classes that inherit from lm or glm but must not be answered by their methods when their package is missing.
+heirs <- c(
+  gam = "mgcv", bam = "mgcv", Gam = "gam", negbin = "MASS", rlm = "MASS", svyglm = "survey", lmrob = "robustbase",
+  glmrob = "robustbase", zeroinfl = "pscl", hurdle = "pscl", ivreg = "ivreg", biglm = "biglm", gls = "nlme"
+)
+
+# Loads the namespace that the model needs and returns its name; signals package_missing or not_a_model.
+load_model_package <- function(model) {
+  maker <- package_in_call(model)
+  if (!is.null(maker)) load_package(maker)
+  package <- package_of(model)
+  if (!is.null(package)) {
+    load_package(package)
+    return(package)
+  }
+  if (!is.null(maker)) return(maker)
+  name <- class(model)[1L]
+  stop(tandem_condition("package_missing", paste0(
+    "no installed package has a predict method for an object of class '", name, "'. If it is a model, install the ",
+    "package that made it and name it in the sidecar: packages: [", name, "]"
+  )))
+}
+
+package_of <- function(model) {
+  package <- attr(class(model), "package")
+  if (!is.null(package) && package != ".GlobalEnv") return(package)
+  for (name in class(model)) {
+    package <- package_of_class(model, name)
+    if (!is.null(package)) return(package)
+  }
+  NULL
+}
+
+package_of_class <- function(model, name) {
+  stated <- get0(paste0("model_package.", name), mode = "function")
+  if (!is.null(stated)) return(stated(model))
+  method <- utils::getS3method("predict", name, optional = TRUE, envir = globalenv())
+  home <- if (!is.null(method)) topenv(environment(method))
+  if (isNamespace(home)) return(environmentName(home))
+  if (name %in% names(heirs)) return(heirs[[name]])
+  found <- predict_index()[[name]]
+  if (is.null(found)) NULL else found[1L]
+}
+
+# Class -> packages with a predict method for it, read from the namespace files of what is installed: loading them
+# all to ask would take minutes.
+predict_index <- function() {
+  stamp <- file.mtime(.libPaths())
+  if (!identical(cache$stamp, stamp)) {
+    files <- file.path(list.dirs(.libPaths(), recursive = FALSE), "Meta", "nsInfo.rds")
+    files <- files[file.exists(files)]
+    pairs <- lapply(files, function(file) {
+      methods <- tryCatch(readRDS(file)$S3methods, error = function(e) NULL)
+      classes <- if (is.matrix(methods)) methods[methods[, 1L] == "predict", 2L]
+      cbind(class = classes, package = rep(basename(dirname(dirname(file))), length(classes)))
+    })
+    pairs <- do.call(rbind, pairs)
+    cache$index <- split(unname(pairs[, "package"]), pairs[, "class"])
+    cache$stamp <- stamp
+  }
+  cache$index
+}
+
+# mgcv::gam(...) in the model's call names the package.
+package_in_call <- function(model) {
+  call <- if (is.list(model)) model[["call"]]
+  fun <- if (is.call(call)) call[[1L]]
+  if (is.call(fun) && as.character(fun[[1L]]) %in% c("::", ":::")) as.character(fun[[2L]])
+}
+
+load_package <- function(package) {
+  if (isNamespaceLoaded(package)) return(invisible())
+  if (length(find.package(package, quiet = TRUE)) == 0L) stop(missing_package(package))
+  tryCatch(
+    suppressPackageStartupMessages(suppressWarnings(loadNamespace(package))),
+    error = function(e) {
+      stop(tandem_condition("package_missing", paste0(
+        package, " is installed but cannot be loaded: ", conditionMessage(e)
+      )))
+    }
+  )
+  invisible()
+}
+
+missing_package <- function(package) {
+  tandem_condition("package_missing", paste0(
+    package, " is not installed: install it with apt-get install r-cran-", tolower(package),
+    " or install.packages(\"", package, "\")"
+  ))
+}

@@ -1,0 +1,34 @@
+# What a forked R process shares with its parent and must not: random numbers and the temporary folder.
+
+seed_worker <- function(seed) {
+  set.seed(seed)
+  invisible()
+}
+
+random_state <- function() get0(".Random.seed", envir = globalenv(), inherits = FALSE)
+
+restore_random_state <- function(state) {
+  if (!is.null(state)) {
+    assign(".Random.seed", state, envir = globalenv())
+  } else if (!is.null(random_state())) {
+    rm(".Random.seed", envir = globalenv())
+  }
+}
+
+# Removes this process's temporary folder. The template calls it once before it forks: R then makes each fork a new
+# one when asked to check, which is the only way that R itself offers to change it.
+drop_tempdir <- function() {
+  unlink(tempdir(), recursive = TRUE)
+  invisible()
+}
+
+# Gives a fork a temporary folder of its own inside `path`, an existing folder without spaces in its name, and returns
+# it. Only after drop_tempdir() in the parent.
+new_tempdir <- function(path) {
+  inherited <- tempdir()
+  if (dir.exists(inherited)) {
+    stop(tandem_condition("failed", "the parent's temporary folder still exists; call drop_tempdir() before the fork"))
+  }
+  Sys.setenv(TMPDIR = path)
+  tempdir(check = TRUE)
+}

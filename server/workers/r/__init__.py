@@ -1,0 +1,1 @@
+"""R models, through an embedded R."""

@@ -1,0 +1,239 @@
+"""R inside this process: the only file that imports rpy2.
+
+Importing it opens R's library, so only a template (and the workers it forks) may do so, on its main thread, with no
+other thread alive. One R call at a time, no converters, no `robjects`: vectors go in and out as buffers through
+rpy2's C interface, because its own `Vector.memoryview()` loses a reference to None at each call (rpy2-rinterface
+3.6.5, `memoryview_swapstrides` returns Py_None without Py_INCREF) and kills the process after some thousand of them,
+and because per-call conversion costs more than a small model's prediction.
+"""
+
+from __future__ import annotations
+
+import logging
+from array import array
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import rpy2.rinterface as rinterface
+import rpy2.situation
+from rpy2.rinterface_lib import callbacks, openrlib
+
+log = logging.getLogger(__name__)
+
+_lib = openrlib.rlib
+_ffi = openrlib.ffi
+
+_LGLSXP, _INTSXP, _REALSXP, _STRSXP, _VECSXP = 10, 13, 14, 16, 19
+_NILSXP = 0
+_UTF8 = 1
+
+R_CODE = Path(__file__).with_name("R")
+
+
+class RError(Exception):
+    """R signalled an error. `code` is the condition's own (see R/conditions.R)."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+def start() -> None:
+    """Start R, send what it prints to the log, and read our R code into one environment."""
+    callbacks.consolewrite_print = _log_print
+    callbacks.consolewrite_warnerror = _log_print
+    rinterface.initr(interactive=False)
+    if openrlib.cffi_mode is not rpy2.situation.CFFI_MODE.API:
+        log.warning("rpy2 runs in its slow ABI mode: it was not compiled against this R", extra={"r": version()})
+    source = rinterface.evalr(
+        """function(folder) {
+             code <- new.env(parent = globalenv())
+             for (file in sort(list.files(folder, "[.]R$", full.names = TRUE))) sys.source(file, code)
+             code
+           }"""
+    )
+    global _code
+    _code = source(rinterface.StrSexpVector([str(R_CODE)]))
+
+
+def version() -> str:
+    """R's version, as "4.2.2"."""
+    return str(rinterface.evalr("paste(R.version$major, R.version$minor, sep = '.')")[0])
+
+
+def blas() -> str:
+    """The file of the BLAS that R uses."""
+    return str(rinterface.evalr("as.character(extSoftVersion()[['BLAS']])")[0])
+
+
+def api_mode() -> bool:
+    """Whether rpy2 was compiled against this R."""
+    return openrlib.cffi_mode is rpy2.situation.CFFI_MODE.API
+
+
+def collect_garbage() -> None:
+    """Have R free what nothing refers to."""
+    rinterface.evalr("invisible(gc(full = TRUE))")
+
+
+_code: Any = None
+_buffered: list[str] = []
+
+
+def _log_print(text: str) -> None:
+    _buffered.append(text)
+    if text.endswith("\n"):
+        line = "".join(_buffered).strip()
+        _buffered.clear()
+        if line:
+            log.info("R printed", extra={"text": line[:2000]})
+
+
+# Calls that may take their time: values are converted both ways
+
+
+def call(function: str, *arguments: Any) -> Any:
+    """Call one of our R functions with Python values or R objects; the answer as Python values.
+
+    Raises RError. Named lists become dicts, other lists and vectors lists, NULL None.
+    """
+    return to_python(call_r(function, *arguments))
+
+
+def call_r(function: str, *arguments: Any) -> Any:
+    """As `call`, with the answer left in R."""
+    value, code, message = _code["attempt"](_code[function], *(to_r(a) for a in arguments))
+    if code is rinterface.NULL:
+        return value
+    raise RError(str(code[0]), str(message[0]))
+
+
+def to_r(value: Any) -> Any:
+    """A Python value as an R object: scalars become vectors of one, dicts named lists, R objects stay."""
+    if isinstance(value, rinterface.Sexp):
+        return value
+    if value is None:
+        return rinterface.NULL
+    if isinstance(value, bool):
+        return rinterface.BoolSexpVector([value])
+    if isinstance(value, int) and abs(value) < 2**31:
+        return rinterface.IntSexpVector([value])
+    if isinstance(value, int | float):
+        return rinterface.FloatSexpVector([float(value)])
+    if isinstance(value, str):
+        return rinterface.StrSexpVector([value])
+    if isinstance(value, Mapping):
+        named = rinterface.ListSexpVector([to_r(v) for v in value.values()])
+        named.names = rinterface.StrSexpVector([str(k) for k in value])
+        return named
+    if isinstance(value, Sequence) and value and all(isinstance(v, str) for v in value):
+        return rinterface.StrSexpVector(value)
+    return rinterface.ListSexpVector([to_r(v) for v in value])
+
+
+def to_python(value: Any) -> Any:
+    """An R object as Python values; a vector of one is still a list."""
+    if value is rinterface.NULL:
+        return None
+    if isinstance(value, rinterface.ListSexpVector):
+        items = [to_python(v) for v in value]
+        return items if value.names is rinterface.NULL else dict(zip(value.names, items, strict=True))
+    return [None if v is rinterface.NA_Character or v is rinterface.NA_Logical else _plain(v) for v in value]
+
+
+def _plain(value: Any) -> Any:
+    for kind in (bool, int, float, str):
+        if isinstance(value, kind):
+            return kind(value)
+    return str(value)
+
+
+# The hot path: one call into a scorer closure per batch
+
+
+class Closure:
+    """An R function of (columns, output), called with buffers and answering with buffers."""
+
+    def __init__(self, function: Any) -> None:
+        self._function = function  # keeps it from R's garbage collector
+        self._cdata = function.__sexp__._cdata
+        self._failed = _ffi.new("int *", 0)
+        self._outputs: dict[str, Any] = {}
+
+    def __call__(self, columns: Sequence[Any], output: str) -> list[Any]:
+        """Call with one array or list of strings per input. Returns the R list's elements as `_value` has them."""
+        protected = 0
+        try:
+            cells = _lib.Rf_protect(_lib.Rf_allocVector(_VECSXP, len(columns)))
+            protected += 1
+            for i, column in enumerate(columns):
+                _lib.SET_VECTOR_ELT(cells, i, _vector(column))
+            call = _lib.Rf_protect(_lib.Rf_lang3(self._cdata, cells, self._output(output)))
+            protected += 1
+            answer = _lib.R_tryEval(call, _lib.R_GlobalEnv, self._failed)
+            if self._failed[0]:
+                raise RError("failed", "the scorer itself failed")
+            _lib.Rf_protect(answer)
+            protected += 1
+            return [_value(_lib.VECTOR_ELT(answer, i)) for i in range(_lib.Rf_xlength(answer))]
+        finally:
+            _lib.Rf_unprotect(protected)
+
+    def _output(self, output: str) -> Any:
+        vector = self._outputs.get(output)
+        if vector is None:
+            vector = self._outputs[output] = rinterface.StrSexpVector([output])
+        return vector.__sexp__._cdata
+
+
+def _vector(column: Any) -> Any:
+    """An R vector holding a copy of a column; the caller must store it in a protected object at once."""
+    if isinstance(column, array):
+        real = column.typecode == "d"
+        vector = _lib.Rf_allocVector(_REALSXP if real else _INTSXP, len(column))
+        start = _lib.REAL(vector) if real else _lib.INTEGER(vector)
+        _ffi.memmove(start, _ffi.from_buffer(column), len(column) * column.itemsize)
+        return vector
+    vector = _lib.Rf_protect(_lib.Rf_allocVector(_STRSXP, len(column)))
+    for i, text in enumerate(column):
+        _lib.SET_STRING_ELT(vector, i, _lib.R_NaString if text is None else _char(text))
+    _lib.Rf_unprotect(1)
+    return vector
+
+
+def _char(text: str) -> Any:
+    data = text.encode()
+    return _lib.Rf_mkCharLenCE(data, len(data), _UTF8)
+
+
+def _value(sexp: Any) -> Any:
+    """NULL is None, a list a list; doubles, integers and logicals arrays ('d', 'i', and ("logical", array)), strings a list."""
+    kind = sexp.sxpinfo.type
+    if kind == _NILSXP:
+        return None
+    size = _lib.Rf_xlength(sexp)
+    if kind == _REALSXP:
+        return _copied("d", _lib.REAL(sexp), size * 8)
+    if kind == _INTSXP:
+        return _copied("i", _lib.INTEGER(sexp), size * 4)
+    if kind == _LGLSXP:
+        return ("logical", _copied("i", _lib.LOGICAL(sexp), size * 4))
+    if kind == _STRSXP:
+        return [_text(_lib.STRING_ELT(sexp, i)) for i in range(size)]
+    if kind == _VECSXP:
+        return [_value(_lib.VECTOR_ELT(sexp, i)) for i in range(size)]
+    raise RError("failed", "the scorer gave a value of a kind that has no place in a reply")
+
+
+def _copied(typecode: str, start: Any, size_bytes: int) -> array[Any]:
+    values = array(typecode)
+    if size_bytes:
+        values.frombytes(_ffi.buffer(start, size_bytes))
+    return values
+
+
+def _text(char: Any) -> str | None:
+    if char == _lib.R_NaString:
+        return None
+    return bytes(_ffi.buffer(_lib.R_CHAR(char), _lib.Rf_xlength(char))).decode("utf-8", "replace")

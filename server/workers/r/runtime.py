@@ -1,0 +1,165 @@
+"""The R runtime: models are .rds files, described and called by the R code beside this file."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from server.workers import golden
+from server.workers.predictions import ModelFailed, Predicted, Predictions
+from server.workers.r import embedded
+from server.workers.r.embedded import RError
+from server.workers.runtime import Description, LoadFailed, ModelSpec
+from server.workers.schema import Schema, SchemaError, corrected
+from server.workers.table import Column
+
+CURE = """the model does not say what columns it needs; say it in the sidecar:
+schema:
+  inputs:
+    - {name: age, type: numeric}
+    - {name: region, type: factor, levels: [north, south]}"""
+
+
+class RModel:
+    """One loaded R model: a schema and a scorer closure."""
+
+    def __init__(self, spec: ModelSpec, schema: Schema, scorer: Any) -> None:
+        self.name = spec.name
+        self.version = spec.version
+        self.schema = schema
+        self.max_rows = spec.max_rows
+        self._scorer = embedded.Closure(scorer)
+
+    def predict(self, columns: list[Column], output: str) -> Predictions:
+        """Predict all rows in one call. Raises ModelFailed with R's own words."""
+        try:
+            value, names, levels, warnings, error = self._scorer(columns, output)
+        except RError as e:
+            raise ModelFailed(str(e)) from e
+        if error is not None:
+            raise ModelFailed(error[0])
+        values = value if names is not None else [value]
+        labels = tuple(levels) if levels is not None else None
+        predicted = tuple(_predicted(v, labels) for v in values)
+        return Predictions(predicted, tuple(names) if names is not None else None, tuple(warnings or ()))
+
+
+def _predicted(value: Any, levels: tuple[str, ...] | None) -> Predicted:
+    if isinstance(value, tuple):
+        return Predicted("logical", value[1])
+    if isinstance(value, list):
+        return Predicted("string", value)
+    return Predicted("number" if value.typecode == "d" else "integer", value, levels)
+
+
+class RRuntime:
+    """See `server.workers.runtime.Runtime`."""
+
+    name = "r"
+
+    def start(self) -> Mapping[str, str]:
+        """Start R."""
+        embedded.start()
+        mode = "compiled (API)" if embedded.api_mode() else "slow (ABI): rpy2 was not compiled against this R"
+        return {"r": embedded.version(), "blas": embedded.blas(), "rpy2": mode}
+
+    def describe(self, spec: ModelSpec) -> Description:
+        """Read the file, find its schema, check its golden rows, prove whether it may be batched."""
+        try:
+            return _describe(spec)
+        except RError as e:
+            raise LoadFailed(e.code, str(e)) from e
+        except SchemaError as e:
+            raise LoadFailed("bad_schema", str(e)) from e
+
+    def load(self, spec: ModelSpec) -> RModel:
+        """Load a described model."""
+        assert spec.schema is not None
+        try:
+            model = embedded.call_r("open_model", spec.path, spec.packages)
+            schema = Schema.from_data(spec.schema)
+            return RModel(spec, schema, _scorer(model, spec, spec.schema["inputs"]))
+        except RError as e:
+            raise LoadFailed(e.code, str(e)) from e
+
+    def settle(self) -> None:
+        """Collect R's garbage, and give up the folder for temporary files, which forks must not share."""
+        embedded.collect_garbage()
+        embedded.call("drop_tempdir")
+
+    def after_fork(self, seed: int, scratch: Path) -> None:
+        """Own random numbers, own temporary files."""
+        scratch.mkdir(mode=0o700, exist_ok=True)
+        embedded.call("seed_worker", seed)
+        embedded.call("new_tempdir", str(scratch))
+
+
+def _describe(spec: ModelSpec) -> Description:
+    model = embedded.call_r("open_model", spec.path, spec.packages)
+    example = golden.example(spec.golden)
+    found = embedded.call_r("describe_model", model, spec.arguments, None, example)
+    facts = embedded.to_python(found)
+    if spec.inputs:
+        inputs = corrected(_inputs(facts["inputs"] or []), spec.inputs)
+        found = embedded.call_r("describe_model", model, spec.arguments, inputs, example)
+        facts = embedded.to_python(found)
+    if not facts["inputs"]:
+        raise LoadFailed("no_schema", CURE)
+    schema = Schema.from_data({"inputs": _inputs(facts["inputs"]), "outputs": _outputs(facts, spec.outputs)})
+    scorer = _scorer(model, spec, schema.to_data()["inputs"])
+    loaded = RModel(spec, schema, scorer)
+    golden.check(loaded, spec.golden)
+    proof = embedded.call("prove_rowwise", scorer, found)
+    return Description(
+        schema=schema.to_data(),
+        model_class=", ".join(facts["class"]),
+        package=_first(facts["package"]),
+        package_version=_first(facts["package_version"]),
+        example={name: _example(_first(value)) for name, value in (facts["example"] or {}).items()},
+        rowwise=bool(proof["rowwise"][0]),
+        batch_reason=_first(proof["reason"])
+        or f"{proof['rows'][0]} sample rows scored together and alone gave the same bits",
+        golden_rows=len(spec.golden),
+    )
+
+
+def _scorer(model: Any, spec: ModelSpec, inputs: Sequence[Mapping[str, Any]]) -> Any:
+    return embedded.call_r("make_scorer", model, inputs, spec.arguments)
+
+
+def _inputs(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    return [
+        {"name": _first(i["name"]), "type": _first(i["type"]), "levels": i.get("levels"), "na": bool(_first(i.get("na")))}
+        for i in found
+    ]
+
+
+def _outputs(facts: Mapping[str, Any], stated: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The outputs that answered for the example, the default first; or those that the sidecar states."""
+    if stated:
+        return [dict(o) for o in stated]
+    default = _first(facts["default_output"])
+    found = facts["outputs"]
+    if "reason" in found[default]:
+        raise LoadFailed(
+            "predict_fails",
+            f"predict() fails on the example row: {_first(found[default]['reason'])}; if that row is at fault, state a "
+            "good one as a golden row in the sidecar",
+        )
+    names = [default, *(name for name in found if name != default)]
+    return [
+        {"name": name, "type": _first(o["type"]), "levels": o.get("levels"), "columns": o.get("columns")}
+        for name, o in ((name, found[name]) for name in names)
+        if "reason" not in o
+    ]
+
+
+def _first(values: Any) -> Any:
+    return values[0] if isinstance(values, list) and values else None
+
+
+def _example(value: Any) -> Any:
+    return None if isinstance(value, float) and not math.isfinite(value) else value
+

@@ -1,0 +1,72 @@
+"""What a runtime (R, Python, torch) must do; the template and the loop know no more of it than this."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from server.workers.score import Model
+
+
+class LoadFailed(Exception):
+    """A model file cannot be served. `code` is from a closed set, the text is for analysts and names no path."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True, slots=True)
+class ModelSpec:
+    """One model file to probe or load, with what its sidecar says. `key` names it in every frame."""
+
+    key: str
+    name: str
+    version: str
+    path: str
+    packages: Sequence[str] = ()
+    arguments: Mapping[str, Any] = field(default_factory=dict)
+    inputs: Sequence[Mapping[str, Any]] = ()
+    outputs: Sequence[Mapping[str, Any]] = ()
+    golden: Sequence[Mapping[str, Any]] = ()
+    max_rows: int = 1024
+    threads: int = 1
+    schema: Mapping[str, Any] | None = None
+    """As the probe found it; only given to `load`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """What a probe found out about a model, as plain JSON data."""
+
+    schema: Mapping[str, Any]
+    model_class: str
+    package: str | None
+    package_version: str | None
+    example: Mapping[str, Any]
+    rowwise: bool
+    batch_reason: str
+    golden_rows: int
+
+
+class Runtime(Protocol):
+    """One way to hold and call models, in one process, on its main thread."""
+
+    name: str
+
+    def start(self) -> Mapping[str, str]:
+        """Bring the runtime up; returns facts for the log and the catalog (version, BLAS)."""
+
+    def describe(self, spec: ModelSpec) -> Description:
+        """Read the file, its schema, its golden rows; prove whether it may be batched. Raises LoadFailed."""
+
+    def load(self, spec: ModelSpec) -> Model:
+        """Load a model that was described before. Raises LoadFailed."""
+
+    def settle(self) -> None:
+        """Called in the template before it forks: free what can be freed, so that forks share the rest."""
+
+    def after_fork(self, seed: int, scratch: Path) -> None:
+        """Called first in each fork: own random numbers, own folder for temporary files."""

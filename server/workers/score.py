@@ -1,0 +1,164 @@
+"""Answering one batch: decode each body, join the columns, predict once, split, encode each reply.
+
+An error belongs to the request that has it. If predicting the batch fails, its members are predicted singly, so that
+one request that the model cannot bear costs its neighbours a little time and nothing else.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from time import perf_counter
+from typing import Any, Protocol
+
+import orjson
+
+from server.wire.frames import Member, ReplyCode, ReplyPayload, Result
+from server.workers.codecs import BadBody, Question, codec
+from server.workers.predictions import ModelFailed, Predictions
+from server.workers.schema import Schema
+from server.workers.table import Column, Invalid, to_columns
+
+log = logging.getLogger(__name__)
+
+
+class Model(Protocol):
+    """A loaded model, whatever its runtime."""
+
+    name: str
+    version: str
+    schema: Schema
+    max_rows: int
+
+    def predict(self, columns: list[Column], output: str) -> Predictions:
+        """Predict all rows in one call. Raises ModelFailed."""
+
+
+class _Warned(Exception):
+    """The model warned about a batch: predict singly, so that each warning reaches the request it is about."""
+
+
+@dataclass(slots=True)
+class _Ask:
+    """One request of the batch that could be decoded."""
+
+    at: int
+    member: Member
+    question: Question
+
+
+def score(model: Model, members: Sequence[Member]) -> ReplyPayload:
+    """Answer every member of a batch, in order, with the seconds spent decoding, predicting and encoding."""
+    return _Batch(model, members).run()
+
+
+class _Batch:
+    def __init__(self, model: Model, members: Sequence[Member]) -> None:
+        self._model = model
+        self._members = members
+        self._results: list[Result | None] = [None] * len(members)
+        self._decode_s = self._predict_s = self._encode_s = 0.0
+
+    def run(self) -> ReplyPayload:
+        started = perf_counter()
+        asks = self._decode()
+        self._decode_s += perf_counter() - started
+        by_output: dict[str, list[_Ask]] = {}
+        for ask in asks:
+            by_output.setdefault(ask.question.output, []).append(ask)
+        for output, group in by_output.items():
+            for chunk in _chunks(group, self._model.max_rows):
+                self._answer(output, chunk)
+        results = [r for r in self._results if r is not None]
+        return ReplyPayload(self._decode_s, self._predict_s, self._encode_s, results)
+
+    def _decode(self) -> list[_Ask]:
+        asks = []
+        for at, member in enumerate(self._members):
+            try:
+                question = codec(member.content).decode(member.body, self._model.schema)
+                asks.append(_Ask(at, member, question))
+            except BadBody as e:
+                self._results[at] = _error(ReplyCode.BAD_BODY, str(e))
+            except Invalid as e:
+                self._results[at] = _invalid(e)
+        return asks
+
+    def _answer(self, output: str, asks: list[_Ask]) -> None:
+        """Answer requests together; what cannot be told apart while together is tried again one by one."""
+        try:
+            self._encode(asks, self._predict(output, asks))
+        except (Invalid, ModelFailed, _Warned) as e:
+            if len(asks) > 1:
+                for ask in asks:
+                    self._answer(output, [ask])
+            elif isinstance(e, Invalid):
+                self._results[asks[0].at] = _invalid(e)
+            else:
+                log.warning("the model failed", extra={"model": self._model.name, "reason": str(e)})
+                self._results[asks[0].at] = _error(
+                    ReplyCode.MODEL_FAILED, "the model could not predict these rows", model_message=str(e)
+                )
+
+    def _predict(self, output: str, asks: list[_Ask]) -> Predictions:
+        started = perf_counter()
+        if len(asks) == 1:
+            cells = asks[0].question.cells
+        else:
+            inputs = range(len(self._model.schema.inputs))
+            cells = [[cell for ask in asks for cell in ask.question.cells[i]] for i in inputs]
+        columns = to_columns(self._model.schema, cells)
+        decoded = perf_counter()
+        self._decode_s += decoded - started
+        try:
+            predictions = self._model.predict(columns, output)
+        finally:
+            self._predict_s += perf_counter() - decoded
+        rows = sum(ask.question.rows for ask in asks)
+        if len(predictions) != rows:
+            raise ModelFailed(f"the model gave {len(predictions)} predictions for {rows} rows")
+        if predictions.warnings and len(asks) > 1:
+            raise _Warned
+        return predictions
+
+    def _encode(self, asks: list[_Ask], predictions: Predictions) -> None:
+        started = perf_counter()
+        encoders: dict[int, Any] = {}
+        start = 0
+        for ask in asks:
+            accept = ask.member.accept
+            if accept not in encoders:
+                encoders[accept] = codec(accept).encoder(self._model.name, self._model.version, predictions)
+            stop = start + ask.question.rows
+            body = encoders[accept].encode(start, stop, ask.question.warnings + predictions.warnings)
+            self._results[ask.at] = Result(ReplyCode.OK, ask.question.rows, body)
+            start = stop
+        self._encode_s += perf_counter() - started
+
+
+def _chunks(asks: list[_Ask], max_rows: int) -> list[list[_Ask]]:
+    """Cut a batch where it would exceed the row limit; a single request is never cut."""
+    chunks: list[list[_Ask]] = []
+    rows = 0
+    for ask in asks:
+        if not chunks or rows + ask.question.rows > max_rows:
+            chunks.append([])
+            rows = 0
+        chunks[-1].append(ask)
+        rows += ask.question.rows
+    return chunks
+
+
+def _invalid(e: Invalid) -> Result:
+    return _error(ReplyCode.INVALID, e.detail, errors=[asdict(fault) for fault in e.faults])
+
+
+def _error(code: ReplyCode, detail: str, **more: Any) -> Result:
+    present = {key: value for key, value in more.items() if value}
+    return Result(code, 0, orjson.dumps({"detail": detail, **present}))
+
+
+def refuse_all(members: Sequence[Member], code: ReplyCode, detail: str) -> ReplyPayload:
+    """One and the same refusal for every member."""
+    return ReplyPayload(0.0, 0.0, 0.0, [_error(code, detail)] * len(members))

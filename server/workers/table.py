@@ -1,0 +1,216 @@
+"""Columns: from cells as a codec read them to typed arrays that a runtime takes, with every fault named by row and column.
+
+The same function serves one request and a whole batch. The loop first tries all requests of a batch together, where
+one pass of C-speed checks per column is enough when nothing is wrong; only if something is does each request go
+through alone, so that a fault is found, told and paid for by the request that has it.
+"""
+
+from __future__ import annotations
+
+import math
+import struct
+from array import array
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+from server.workers.schema import Input, Schema
+
+NA_REAL: float = struct.unpack("<d", struct.pack("<Q", 0x7FF00000000007A2))[0]
+NA_INTEGER = -(2**31)
+MAX_FAULTS = 100
+MAX_LEVELS_TOLD = 20
+
+SPECIAL_NUMBERS = {"NaN": math.nan, "Inf": math.inf, "-Inf": -math.inf}
+
+Column: TypeAlias = "array[float] | array[int] | list[str | None]"
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """One thing that does not fit the schema. `row` counts from 0; None where no single row is at fault."""
+
+    row: int | None
+    column: str | None
+    expected: str
+    got: str
+    hint: str
+
+
+class Invalid(Exception):
+    """A request does not fit the model's schema; `faults` are the first hundred reasons. The caller is at fault."""
+
+    def __init__(self, detail: str, faults: Sequence[Fault] = ()) -> None:
+        super().__init__(detail)
+        self.detail = detail
+        self.faults = tuple(faults[:MAX_FAULTS])
+
+
+def to_columns(schema: Schema, cells: Sequence[list[Any]]) -> list[Column]:
+    """Typed columns, one array or list per input, from lists of cells. Raises Invalid with all faults found.
+
+    numeric becomes array('d'); integer, logical and factor codes (from 1) array('i'); string a list of str or None.
+    """
+    columns: list[Column] = []
+    faults: list[Fault] = []
+    for spec, values in zip(schema.inputs, cells, strict=True):
+        fast = _FAST[spec.type](spec, values)
+        if fast is None:
+            fast, found = _slow(spec, values)
+            faults += found
+        columns.append(fast)
+    if faults:
+        raise Invalid("the rows do not fit the model's inputs", sorted(faults, key=lambda f: f.row or 0))
+    return columns
+
+
+# Whole columns at once: None means "look closer"
+
+
+def _fast_numeric(spec: Input, values: list[Any]) -> Column | None:
+    types = set(map(type, values))
+    if types <= {float}:
+        return array("d", values)
+    if types <= {float, int}:
+        column = array("d", values)
+        return column if -(2.0**53) <= min(column) and max(column) <= 2.0**53 else None
+    return None
+
+
+def _fast_integer(spec: Input, values: list[Any]) -> Column | None:
+    if set(map(type, values)) <= {int}:
+        try:
+            column = array("i", values)
+        except OverflowError:
+            return None
+        return None if NA_INTEGER in column else column
+    return None
+
+
+def _fast_logical(spec: Input, values: list[Any]) -> Column | None:
+    return array("i", values) if set(map(type, values)) <= {bool} else None
+
+
+def _fast_string(spec: Input, values: list[Any]) -> Column | None:
+    return values if set(map(type, values)) <= {str} else None
+
+
+def _fast_factor(spec: Input, values: list[Any]) -> Column | None:
+    codes = spec.codes
+    try:
+        return array("i", [codes[v] for v in values])
+    except (KeyError, TypeError):
+        return None
+
+
+_FAST: dict[str, Callable[[Input, list[Any]], Column | None]] = {
+    "numeric": _fast_numeric,
+    "integer": _fast_integer,
+    "logical": _fast_logical,
+    "string": _fast_string,
+    "factor": _fast_factor,
+    "ordered": _fast_factor,
+}
+
+
+# Cell by cell
+
+
+def _slow(spec: Input, values: list[Any]) -> tuple[Column, list[Fault]]:
+    convert = _CELLS[spec.type]
+    faults: list[Fault] = []
+    cells = []
+    for row, value in enumerate(values):
+        try:
+            cells.append(_na(spec) if value is None else convert(spec, value))
+        except _Unfit as e:
+            cells.append(_FILL[spec.type])
+            if len(faults) < MAX_FAULTS:
+                faults.append(Fault(row, spec.name, e.expected, _shown(value), e.hint))
+    if spec.type == "string":
+        return cells, faults
+    return array("d" if spec.type == "numeric" else "i", cells), faults
+
+
+class _Unfit(Exception):
+    def __init__(self, expected: str, hint: str) -> None:
+        super().__init__(expected)
+        self.expected = expected
+        self.hint = hint
+
+
+def _na(spec: Input) -> Any:
+    if not spec.na:
+        raise _Unfit(f"a value of type {spec.type}", "this model cannot predict a row with a missing value here")
+    return {"numeric": NA_REAL, "string": None}.get(spec.type, NA_INTEGER)
+
+
+def _numeric(spec: Input, value: Any) -> float:
+    if type(value) is float:
+        return value
+    if type(value) is int:
+        if abs(value) > 2**53:
+            raise _Unfit("a number that a double can hold", "whole numbers above 2^53 would be rounded")
+        return float(value)
+    if type(value) is str and value in SPECIAL_NUMBERS:
+        if value == "NaN" and not spec.na:
+            raise _Unfit("a number", "this model cannot predict a row with a missing value here")
+        return SPECIAL_NUMBERS[value]
+    raise _Unfit("a number", 'write numbers without quotes; an unknown value is null, and NaN is "NaN"')
+
+
+def _integer(spec: Input, value: Any) -> int:
+    if type(value) is float and value.is_integer():
+        value = int(value)
+    if type(value) is int and -(2**31) < value < 2**31:
+        return int(value)
+    raise _Unfit("a whole number between -2147483647 and 2147483647", "R's integers have 32 bits")
+
+
+def _logical(spec: Input, value: Any) -> int:
+    if type(value) is bool:
+        return int(value)
+    raise _Unfit("true or false", "write true or false without quotes")
+
+
+def _string(spec: Input, value: Any) -> str:
+    if type(value) is str:
+        return value
+    raise _Unfit("a string", "write it in quotes")
+
+
+def _factor(spec: Input, value: Any) -> int:
+    code = spec.codes.get(value) if type(value) is str else None
+    if code is None:
+        raise _Unfit("one of " + _levels_told(spec), "the model knows only the levels it was trained with")
+    return code
+
+
+_CELLS: dict[str, Callable[[Input, Any], Any]] = {
+    "numeric": _numeric,
+    "integer": _integer,
+    "logical": _logical,
+    "string": _string,
+    "factor": _factor,
+    "ordered": _factor,
+}
+_FILL: dict[str, Any] = {"numeric": 0.0, "integer": 0, "logical": 0, "string": "", "factor": 1, "ordered": 1}
+
+
+def _levels_told(spec: Input) -> str:
+    levels = spec.levels or ()
+    told = ", ".join(f'"{level}"' for level in levels[:MAX_LEVELS_TOLD])
+    return told + (f" and {len(levels) - MAX_LEVELS_TOLD} more" if len(levels) > MAX_LEVELS_TOLD else "")
+
+
+def _shown(value: Any) -> str:
+    """What was got, as its kind and not more than a little of its text: a reply must not echo a body."""
+    if value is None:
+        return "null"
+    if type(value) is bool:
+        return str(value).lower()
+    if type(value) in (int, float):
+        return f"the number {str(value)[:40]}"
+    if type(value) is str:
+        return f'the string "{value[:40]}"' + ("…" if len(value) > 40 else "")
+    return "an object" if isinstance(value, dict) else "an array"

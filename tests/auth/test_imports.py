@@ -1,0 +1,30 @@
+"""The layers of auth: who may import what (design.md, section 8)."""
+
+import ast
+from pathlib import Path
+
+import pytest
+
+import auth
+
+FILES = sorted(Path(auth.__file__).parent.glob("*.py"))
+
+ALLOWED = {
+    "server": set[str](),
+    "fastapi": {"routes.py"},
+    "pydantic": {"routes.py"},
+    "jose": {"tokens.py"},
+    "argon2": {"passwords.py"},
+    "sqlite3": {"database.py"},
+}
+
+
+def imported(file: Path) -> set[str]:
+    nodes = list(ast.walk(ast.parse(file.read_text())))
+    plain = {alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names}
+    return {name.split(".")[0] for name in plain | {str(n.module) for n in nodes if isinstance(n, ast.ImportFrom)}}
+
+
+@pytest.mark.parametrize("library", ALLOWED)
+def test_a_library_is_imported_by_its_own_file_alone(library: str) -> None:
+    assert {file.name for file in FILES if library in imported(file)} == ALLOWED[library]

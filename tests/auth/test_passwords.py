@@ -1,0 +1,61 @@
+import time
+
+import argon2
+import pytest
+
+from auth.errors import AccountError
+from auth.passwords import hash_password, needs_rehash, verify_password
+
+PASSWORD = "correct horse battery"
+
+
+@pytest.fixture(scope="module")
+def stored() -> str:
+    return hash_password(PASSWORD)
+
+
+def test_the_password_fits_its_hash_and_no_other_does(stored: str) -> None:
+    assert verify_password(stored, PASSWORD)
+    assert not verify_password(stored, PASSWORD + "x")
+
+
+def test_the_cost_is_owasps_minimum(stored: str) -> None:
+    assert stored.startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert not needs_rehash(stored)
+
+
+def test_a_hash_of_another_cost_fits_and_wants_replacing() -> None:
+    old = argon2.PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash(PASSWORD)
+    assert verify_password(old, PASSWORD)
+    assert needs_rehash(old)
+
+
+def test_the_same_password_never_has_the_same_hash(stored: str) -> None:
+    assert hash_password(PASSWORD) != stored
+
+
+@pytest.mark.parametrize("password", ["", "short", "x" * 1025, "surrogate \ud800"], ids=["empty", "7", "1025", "utf8"])
+def test_a_password_outside_the_rule_is_refused_and_fits_nothing(stored: str, password: str) -> None:
+    with pytest.raises(AccountError, match="bad_password"):
+        hash_password(password)
+    assert not verify_password(stored, password)
+
+
+@pytest.mark.parametrize("password", [PASSWORD, "", "\ud800\ud800\ud800\ud800"])
+def test_an_unknown_account_fits_no_password(password: str) -> None:
+    assert not verify_password(None, password)
+
+
+def test_a_damaged_hash_fits_no_password() -> None:
+    assert not verify_password("not a hash", PASSWORD)
+
+
+def test_an_unknown_account_costs_as_much_as_a_wrong_password(stored: str) -> None:
+    def cpu_seconds(of: str | None) -> float:
+        began = time.thread_time()
+        verify_password(of, "wrong password")
+        return time.thread_time() - began
+
+    # The best of several: a busy machine makes a try slower, never faster.
+    known, unknown = (min(cpu_seconds(of) for _ in range(5)) for of in (stored, None))
+    assert 0.5 < unknown / known < 2.0

@@ -1,0 +1,64 @@
+test_that("every compression that saveRDS knows is read", {
+  model <- lm(dist ~ speed, cars)
+  for (compress in list(TRUE, FALSE, "bzip2", "xz")) {
+    expect_s3_class(tandem$open_model(as_file(model, compress = compress)), "lm")
+  }
+})
+
+test_that("a broken file is unreadable, and the reason names no path", {
+  whole <- as_file(lm(dist ~ speed, cars))
+  cut <- tempfile(fileext = ".rds")
+  writeBin(readBin(whole, "raw", 300), cut)
+  empty <- tempfile(fileext = ".rds")
+  file.create(empty)
+  text <- tempfile(fileext = ".rds")
+  writeLines("speed,dist", text)
+  image <- tempfile(fileext = ".rds")
+  model <- lm(dist ~ speed, cars)
+  save(model, file = image)
+  expect_refused("unreadable", "truncated", tandem$open_model(cut))
+  expect_refused("unreadable", "empty", tandem$open_model(empty))
+  expect_refused("unreadable", "no .rds file", tandem$open_model(text))
+  expect_refused("unreadable", "save\\(\\)", tandem$open_model(image))
+  expect_refused("unreadable", "gone", tandem$open_model(tempfile()))
+})
+
+test_that("what is no model is refused by what it is", {
+  for (thing in list(mtcars, 42, letters, NULL, list(a = 1), factor("a"), function(x) x)) {
+    expect_refused("not_a_model", "saveRDS", tandem$open_model(as_file(thing)))
+  }
+})
+
+test_that("a missing package is named with the command that installs it", {
+  made_by <- function(class, call) structure(list(call = call), class = class)
+  expect_refused("package_missing", "no installed package", {
+    tandem$open_model(as_file(made_by("unheard_of", NULL)))
+  })
+  expect_refused("package_missing", "nosuchpkg is not installed: install it with apt-get install r-cran-nosuchpkg", {
+    tandem$open_model(as_file(made_by("unheard_of", quote(nosuchpkg::fit(x)))))
+  })
+  expect_refused("package_missing", "nosuchpkg", tandem$open_model(as_file(lm(dist ~ speed, cars)), "nosuchpkg"))
+  # Else predict.lm would answer, wrongly.
+  expect_refused("package_missing", "survey is not installed", {
+    skip_if(requireNamespace("survey", quietly = TRUE))
+    tandem$open_model(as_file(made_by(c("svyglm", "glm", "lm"), NULL)))
+  })
+})
+
+test_that("the package of a class without adapter is found among the installed ones, loaded and not attached", {
+  skip_if_not_installed("nnet")
+  path <- as_file(nnet::nnet(dist ~ speed, cars, size = 1, trace = FALSE, linout = TRUE))
+  unloadNamespace("nnet")
+  served <- list(model = tandem$open_model(path))
+  served$description <- tandem$describe_model(served$model)
+  expect_true(isNamespaceLoaded("nnet"))
+  expect_false("package:nnet" %in% search())
+  expect_identical(served$description$package, "nnet")
+  expect_scored(served, cars[1:5, ], "response", bare(predict(served$model, cars[1:5, ])))
+})
+
+test_that("attempt answers in values, never by an error", {
+  expect_identical(tandem$attempt(sum, 1, 2), list(value = 3, code = NULL, message = NULL))
+  expect_identical(tandem$attempt(tandem$open_model, as_file(1))$code, "not_a_model")
+  expect_identical(tandem$attempt(stop, "x")[c("code", "message")], list(code = "failed", message = "x"))
+})

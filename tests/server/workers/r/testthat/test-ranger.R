@@ -1,0 +1,51 @@
+skip_if_not_installed("ranger")
+
+bare_ranger <- function(model, frame) bare(predict(model, frame, num.threads = 1, seed = 1)$predictions)
+
+test_that("a regression forest answers response and refuses missing values", {
+  served <- opened(ranger::ranger(medv ~ ., MASS::Boston, num.trees = 50, seed = 1, num.threads = 1))
+  expect_identical(unique(takes_missing(served)), FALSE)
+  expect_scored(served, MASS::Boston[1:40, ], "response", bare_ranger(served$model, MASS::Boston[1:40, ]))
+  expect_true(proof_of(served)$rowwise)
+})
+
+test_that("a classification forest answers class, a probability forest prob", {
+  served <- opened(ranger::ranger(Species ~ ., iris, num.trees = 10, seed = 1, num.threads = 1))
+  expect_identical(served$description$outputs$class$levels, levels(iris$Species))
+  expect_scored(served, iris, "class", bare_ranger(served$model, iris))
+  expect_true(proof_of(served)$rowwise)
+  served <- opened(ranger::ranger(Species ~ ., iris, num.trees = 10, seed = 1, num.threads = 1, probability = TRUE))
+  expect_identical(served$description$outputs$prob$columns, levels(iris$Species))
+  expect_scored(served, iris, "prob", bare_ranger(served$model, iris))
+  expect_true(proof_of(served)$rowwise)
+})
+
+grown <- function(frame, ...) {
+  ranger::ranger(x = frame[, c("wt", "cyl")], y = frame$mpg, num.trees = 20, seed = 1, num.threads = 1, ...)
+}
+
+test_that("factors keep their levels where ranger does, and R's random numbers are not touched", {
+  cars <- transform(mtcars, cyl = factor(cyl))
+  model <- grown(cars, respect.unordered.factors = "order")
+  served <- opened(model)
+  expect_identical(input_types(served), c("numeric", "factor"))
+  expect_setequal(served$description$inputs[[2]]$levels, c("4", "6", "8"))
+  set.seed(5)
+  before <- .Random.seed
+  expect_scored(served, cars, "response", bare(predict(model, cars, num.threads = 1, seed = 1)$predictions))
+  expect_identical(.Random.seed, before)
+  expect_scored(served, cars, "response", bare_ranger(model, cars), list(num.threads = 2))
+})
+
+test_that("levels that ranger forgot can be stated by a sidecar", {
+  cars <- transform(mtcars, cyl = factor(cyl))
+  model <- grown(cars)
+  expect_identical(input_types(opened(model)), c("numeric", "numeric"))
+  inputs <- list(
+    list(name = "wt", type = "numeric", levels = NULL, na = FALSE),
+    list(name = "cyl", type = "factor", levels = c("4", "6", "8"), na = FALSE)
+  )
+  served <- list(model = model, description = tandem$describe_model(model, inputs = inputs))
+  expect_scored(served, cars, "response", bare_ranger(model, cars))
+  expect_true(proof_of(served)$rowwise)
+})
