@@ -69,3 +69,4 @@ def configure(level: str = "INFO") -> None:
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)
+    logging.getLogger("rpy2").setLevel(max(root.level, logging.WARNING))

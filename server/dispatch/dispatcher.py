@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 from collections.abc import Awaitable, Callable, Iterable
+from typing import cast
 
 from server.dispatch.messages import Close, Generation, Instruction, Kill, Limits, Refusal, Refuse, Request, Send
 from server.dispatch.state import DispatchState
@@ -134,11 +136,11 @@ class Dispatcher:
 
     def _assign(self) -> None:
         self._assigning = False
-        self._carry_out(self.state.assign(self._loop.time()))
+        self._carry_out(self.state.assign(time.monotonic()))
 
     def _on_time(self) -> None:
         self._watch = None
-        self._carry_out(self.state.on_time(self._loop.time()))
+        self._carry_out(self.state.on_time(time.monotonic()))
         if not self.state.idle:
             self._watch = self._loop.call_later(LATENESS_S, self._on_time)
 
@@ -146,7 +148,7 @@ class Dispatcher:
         for instruction in instructions:
             match instruction:
                 case Send(worker, batch, key, requests):
-                    left_s = min(r.deadline for r in requests) - self._loop.time()
+                    left_s = min(r.deadline for r in requests) - time.monotonic()
                     members = [r.member for r in requests]
                     frame = frames.encode_score(batch, key, max(0, int(left_s * 1000)), members)
                     self._links[worker].send(frame)
@@ -172,8 +174,7 @@ class _Link(asyncio.Protocol):
         self.lost = False
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast(asyncio.Transport, transport)  # uvloop's is one in all but its bases
 
     def data_received(self, data: bytes) -> None:
         try:

@@ -53,6 +53,8 @@ class Supervisor:
         self._publishing = asyncio.Lock()
         self._serial = 0
         self._scanned = False
+        self._complete = asyncio.Event()
+        """Set once every file of the first look serves or is refused."""
         self._stop = asyncio.Event()
         self._pools = {"r": self._pool("r")}
 
@@ -160,16 +162,15 @@ class Supervisor:
         async with self._publishing:
             self._serial += 1
             entries = tuple(e for pool in self._pools.values() for e in pool.entries())
-            complete = self._scanned and all(pool.settled for pool in self._pools.values())
+            if self._scanned and all(pool.settled for pool in self._pools.values()):
+                self._complete.set()
             pools = {name: pool.state() for name, pool in self._pools.items()}
             self._measure(entries)
-            await self._hub.push(Snapshot(self._serial, entries, pools, complete))
+            await self._hub.push(Snapshot(self._serial, entries, pools, self._complete.is_set()))
 
     async def _announce(self, address: str) -> None:
         await self._hub.confirmed(1, self._settings.web_workers)
-        while not (self._scanned and all(pool.settled for pool in self._pools.values())):
-            await asyncio.sleep(0.05)
-        await self._publish()
+        await self._complete.wait()
         log.info("ready", extra={"address": address, "models": sum(len(p.shelf.serving) for p in self._pools.values())})
         if self._on_ready is not None:
             self._on_ready(address)

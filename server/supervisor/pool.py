@@ -47,6 +47,8 @@ class Pool:
         self.runtime = runtime
         self.size = min(getattr(settings, f"{runtime}_workers"), granted_cores())
         self.shelf = Shelf()
+        self._loaded: dict[Path, Proven] = {}
+        """In the template, but not yet in a generation that serves."""
         self.generation = 0
         self.reason: str | None = None
         self._run_dir = run_dir
@@ -119,9 +121,9 @@ class Pool:
         """Examine new files, then serve those that are proven, in one generation."""
         proven = await self._examine(files)
         async with self._changing:
-            wanted = [p for p in proven if self.shelf.loading.get(p.file.path) is p.file]
-            loaded = [await self._load(p) for p in wanted]
-            if any(loaded):
+            for one in proven:
+                await self._load(one)
+            if self._loaded:
                 await self._turn_generation()
         await self._publish()
 
@@ -239,18 +241,19 @@ class Pool:
             async with self._changing:
                 await self._rebuild()
 
-    async def _load(self, proven: Proven) -> bool:
-        """Put a proven model into the template and, if that works, on the shelf."""
+    async def _load(self, proven: Proven) -> None:
+        """Put a proven model into the template, unless its file has changed meanwhile."""
+        if self.shelf.loading.get(proven.file.path) is not proven.file:
+            return
         try:
             failed = await self._load_into_template(proven)
         except TemplateLost:
             failed = "loading the model ended the process that holds the models"
             await self._rebuild()
-        if failed is not None:
+        if failed is None:
+            self._loaded[proven.file.path] = proven
+        else:
             self._refuse(proven.file, "load_failed", failed)
-            return False
-        self.shelf.serve(proven)
-        return True
 
     async def _load_into_template(self, proven: Proven) -> str | None:
         spec = self._spec(proven.file, proven.sidecar, proven.description["schema"])
@@ -259,15 +262,16 @@ class Pool:
     async def _rebuild(self) -> None:
         """Bring everything that serves into a new template, if there is not one that has it already."""
         if self._template is None:
-            for proven in list(self.shelf.serving.values()):
+            for proven in (*self.shelf.serving.values(), *self._loaded.values()):
                 await self._load_into_template(proven)
 
     # Workers
 
     async def _turn_generation(self) -> None:
-        old = list(self._workers.values())
-        keys = [p.file.key for p in self.shelf.serving.values()]
+        """Fork workers that hold what serves and what was loaded, and put them in the place of the old ones."""
         started = time.monotonic()
+        self._loaded = {path: p for path, p in self._loaded.items() if self.shelf.loading.get(path) is p.file}
+        keys = [p.file.key for p in (self.shelf.serving | self._loaded).values()]
         try:
             template = await self._living_template()
             await template.settle(keys)
@@ -276,23 +280,19 @@ class Pool:
             log.error("no new generation: the old one goes on", extra={"pool": self.runtime, "reason": repr(e)})
             self._later(self._retry_generation())
             return
+        old = list(self._workers.values())
         self.generation += 1
         self._workers = new
+        for proven in self._loaded.values():
+            self.shelf.serve(proven)
+        self._loaded = {}
         for worker in new.values():
             self._later(self._watch(worker))
         await self._publish()
         for worker in old:
-            self._later(self._retire(worker))
-        log.info(
-            "generation serves",
-            extra={
-                "pool": self.runtime,
-                "generation": self.generation,
-                "models": len(keys),
-                "workers": len(new),
-                "seconds": round(time.monotonic() - started, 3),
-            },
-        )
+            self._later(worker.drain(self._settings.timeout_s + DRAIN_MARGIN_S))
+        about = {"pool": self.runtime, "generation": self.generation, "models": len(keys), "workers": len(new)}
+        log.info("generation serves", extra=about | {"seconds": round(time.monotonic() - started, 3)})
 
     async def _retry_generation(self) -> None:
         await asyncio.sleep(BACKOFF_S[min(self._failures, len(BACKOFF_S) - 1)])
@@ -356,9 +356,6 @@ class Pool:
         self._later(self._watch(worker))
         await self._publish()
         return True
-
-    async def _retire(self, worker: Worker) -> None:
-        await worker.drain(self._settings.timeout_s + DRAIN_MARGIN_S)
 
     def _later(self, work: Any) -> None:
         task = asyncio.get_running_loop().create_task(work)

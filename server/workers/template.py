@@ -177,8 +177,8 @@ def main() -> None:
     parser.add_argument("--max-payload-bytes", type=int, required=True)
     arguments = parser.parse_args()
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a template without a supervisor serves nobody
-    for ignored in (signal.SIGINT, signal.SIGHUP):
-        signal.signal(ignored, signal.SIG_IGN)  # a terminal sends these to all; the supervisor decides
+    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(ignored, signal.SIG_IGN)  # sent to a whole group of processes; the supervisor decides who leaves when
     logs.configure()
     control = socket.socket(fileno=arguments.control_fd)
     Template(_runtime(arguments.runtime), control, arguments.max_payload_bytes).run()
