@@ -111,7 +111,7 @@ def _users_remove(settings: Settings, parsed: argparse.Namespace) -> int:
 
 
 def _say(text: str, to: object = None) -> None:
-    print(text, file=to or sys.stdout, flush=True)  # type: ignore[call-overload]  # noqa: T201
+    print(text, file=to or sys.stdout, flush=True)  # type: ignore[call-overload]
 
 
 def _failed(text: str, code: int = EXIT_FAILED) -> int:

@@ -42,7 +42,9 @@ class Settings(BaseSettings):
     web_workers: int = Field(1, ge=1, le=64, description="web processes")
     docs: Literal["open", "login", "off"] = Field("open", description="who sees /docs and /openapi.json")
     timeout_s: float = Field(30.0, gt=0, le=3600, description="seconds until a request is answered 504")
-    load_timeout_s: float = Field(60.0, gt=0, le=3600, description="seconds a model file may take to be read and proven")
+    load_timeout_s: float = Field(
+        60.0, gt=0, le=3600, description="seconds a model file may take to be read and proven"
+    )
     queue_max: int = Field(1024, ge=1, description="requests that may wait for one pool in one web process")
     batch_max_rows: int = Field(1024, ge=1, description="rows predicted in one call when requests are joined")
     max_body_mb: float = Field(64.0, gt=0, le=2048, description="largest request body, in MiB")

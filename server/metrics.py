@@ -7,6 +7,8 @@ their times come with their replies.
 
 from __future__ import annotations
 
+from bisect import bisect_left
+from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -17,11 +19,45 @@ from prometheus_client.multiprocess import MultiProcessCollector
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 REQUESTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
+HISTOGRAMS = (
+    ("tandem_request_seconds", "Time from the request's head to its answer.", ("model", "runtime"), SECONDS),
+    ("tandem_queue_seconds", "Time a request waited for a worker.", ("pool",), SECONDS),
+    ("tandem_predict_seconds", "Time spent predicting one batch.", ("model",), SECONDS),
+    ("tandem_batch_requests", "Requests answered by one batch.", ("model",), REQUESTS),
+)
+_BOUNDS = {name: bounds for name, _, _, bounds in HISTOGRAMS}
+
 STATES = ("loading", "ready", "failed")
 
 
+class _Tally:
+    """A histogram's observations since the last flush.
+
+    Observing is arithmetic only: the multiprocess files cost a system call and a lock for each number, which at full
+    load was a tenth of a web process's time.
+    """
+
+    __slots__ = ("_bounds", "_counts", "_sum")
+
+    def __init__(self, bounds: tuple[float, ...]) -> None:
+        self._bounds = bounds
+        self._counts = [0] * (len(bounds) + 1)
+        self._sum = 0.0
+
+    def observe(self, value: float) -> None:
+        self._counts[bisect_left(self._bounds, value)] += 1
+        self._sum += value
+
+    def flush(self, histogram: Histogram) -> None:
+        """Add everything to `histogram`, which has no public way to add many observations at once."""
+        for bucket, count in zip(histogram._buckets, self._counts, strict=True):
+            if count:
+                bucket.inc(count)
+        histogram._sum.inc(self._sum)
+
+
 class WebMetrics:
-    """What a web process measures. Only one may exist in a process."""
+    """What a web process measures: noted in plain numbers, flushed to the multiprocess files a few times a second."""
 
     def __init__(self) -> None:
         registry = CollectorRegistry()
@@ -32,25 +68,8 @@ class WebMetrics:
             registry=registry,
         )
         self._rows = Counter("tandem_rows_total", "Rows predicted.", ("model", "version"), registry=registry)
-        self._seconds = Histogram(
-            "tandem_request_seconds",
-            "Time from the request's first byte to its answer.",
-            ("model", "runtime"),
-            buckets=SECONDS,
-            registry=registry,
-        )
-        self._queue = Histogram(
-            "tandem_queue_seconds", "Time a request waited for a worker.", ("pool",), buckets=SECONDS, registry=registry
-        )
-        self._predict = Histogram(
-            "tandem_predict_seconds", "Time of one predict call.", ("model",), buckets=SECONDS, registry=registry
-        )
-        self._batch = Histogram(
-            "tandem_batch_requests",
-            "Requests predicted in one batch.",
-            ("model",),
-            buckets=REQUESTS,
-            registry=registry,
+        self._auth = Counter(
+            "tandem_auth_failures_total", "Requests refused for who is asking.", ("reason",), registry=registry
         )
         self._depth = Gauge(
             "tandem_queue_depth",
@@ -59,42 +78,28 @@ class WebMetrics:
             multiprocess_mode="livesum",
             registry=registry,
         )
-        self._auth = Counter(
-            "tandem_auth_failures_total", "Requests refused for who is asking.", ("reason",), registry=registry
-        )
-        self._scored: dict[tuple[str, str, str, str], tuple[Counter, Counter, Histogram]] = {}
-        self._queues: dict[str, Histogram] = {}
-        self._batches: dict[str, tuple[Histogram, Histogram]] = {}
+        self._histograms = {
+            name: Histogram(name, about, labels, buckets=bounds, registry=registry)
+            for name, about, labels, bounds in HISTOGRAMS
+        }
+        self._counted: dict[tuple[Counter, tuple[str, ...]], int] = defaultdict(int)
+        self._tallied: dict[tuple[str, tuple[str, ...]], _Tally] = {}
 
     def answered(self, model: str, version: str, runtime: str, code: str, seconds: float, rows: int) -> None:
         """One scoring request has been answered."""
-        key = (model, version, runtime, code)
-        found = self._scored.get(key)
-        if found is None:
-            found = self._scored[key] = (
-                self._requests.labels(model, version, runtime, code),
-                self._rows.labels(model, version),
-                self._seconds.labels(model, runtime),
-            )
-        found[0].inc()
+        self._counted[self._requests, (model, version, runtime, code)] += 1
         if rows:
-            found[1].inc(rows)
-        found[2].observe(seconds)
+            self._counted[self._rows, (model, version)] += rows
+        self._observe("tandem_request_seconds", (model, runtime), seconds)
 
     def queued(self, pool: str, seconds: float) -> None:
-        """One request has been given to a worker."""
-        found = self._queues.get(pool)
-        if found is None:
-            found = self._queues[pool] = self._queue.labels(pool)
-        found.observe(seconds)
+        """One request has waited for a worker and been answered by it."""
+        self._observe("tandem_queue_seconds", (pool,), seconds)
 
     def batch(self, model: str, requests: int, predict_s: float) -> None:
         """One batch has been predicted."""
-        found = self._batches.get(model)
-        if found is None:
-            found = self._batches[model] = (self._batch.labels(model), self._predict.labels(model))
-        found[0].observe(requests)
-        found[1].observe(predict_s)
+        self._observe("tandem_batch_requests", (model,), requests)
+        self._observe("tandem_predict_seconds", (model,), predict_s)
 
     def depth(self, pool: str, requests: int) -> None:
         """How many requests wait now."""
@@ -102,7 +107,22 @@ class WebMetrics:
 
     def auth_failure(self, reason: str) -> None:
         """Somebody was refused."""
-        self._auth.labels(reason).inc()
+        self._counted[self._auth, (reason,)] += 1
+
+    def flush(self) -> None:
+        """Write what was noted since the last time where the supervisor reads it."""
+        counted, self._counted = self._counted, defaultdict(int)
+        for (counter, labels), count in counted.items():
+            counter.labels(*labels).inc(count)
+        tallied, self._tallied = self._tallied, {}
+        for (name, labels), tally in tallied.items():
+            tally.flush(self._histograms[name].labels(*labels))
+
+    def _observe(self, name: str, labels: tuple[str, ...], value: float) -> None:
+        tally = self._tallied.get((name, labels))
+        if tally is None:
+            tally = self._tallied[name, labels] = _Tally(_BOUNDS[name])
+        tally.observe(value)
 
 
 class SupervisorMetrics:
@@ -167,4 +187,3 @@ def _pss(pid: int) -> int:
     except OSError:
         return 0
     return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)
-

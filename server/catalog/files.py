@@ -10,7 +10,6 @@ import hashlib
 import os
 import re
 import stat
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,19 +53,19 @@ class ModelFile:
     in_version_folder: bool
 
 
-def candidates(folder: Path, runtime: str) -> Iterator[Candidate]:
+def candidates(folder: Path, runtime: str) -> list[Candidate]:
     """The model files of a folder, bare ones and those in version folders. A folder that is missing has none."""
     suffixes = SUFFIXES[runtime]
+    found: list[Candidate | None] = []
     for entry in _entries(folder):
-        if not NAME.fullmatch(entry.stem if entry.suffix in suffixes else entry.name):
-            continue
         if entry.suffix in suffixes:
-            yield from _candidate(entry.stem, None, entry, entry.with_suffix(".yaml"))
+            found.append(_candidate(entry.stem, None, entry, entry.with_suffix(".yaml")))
         elif entry.is_dir():
             for version in _entries(entry):
                 for suffix in suffixes:
-                    if NAME.fullmatch(version.name) and (version / f"model{suffix}").exists():
-                        yield from _candidate(entry.name, version.name, version / f"model{suffix}", version / "model.yaml")
+                    path = version / f"model{suffix}"
+                    found.append(_candidate(entry.name, version.name, path, version / "model.yaml"))
+    return [candidate for candidate in found if candidate is not None]
 
 
 def _entries(folder: Path) -> list[Path]:
@@ -76,14 +75,17 @@ def _entries(folder: Path) -> list[Path]:
         return []
 
 
-def _candidate(name: str, version: str | None, path: Path, sidecar: Path) -> Iterator[Candidate]:
-    """Regular files only: opening a pipe or a device that somebody left there would hang."""
+def _candidate(name: str, version: str | None, path: Path, sidecar: Path) -> Candidate | None:
+    """Regular files with fit names only: opening a pipe or a device that somebody left there would hang."""
+    if not NAME.fullmatch(name) or not NAME.fullmatch(version or "0"):
+        return None
     try:
         status = path.stat()
     except OSError:
-        return
-    if stat.S_ISREG(status.st_mode):
-        yield Candidate(name, version, path, sidecar, _stamp(status) + _sidecar_stamp(sidecar))
+        return None
+    if not stat.S_ISREG(status.st_mode):
+        return None
+    return Candidate(name, version, path, sidecar, _stamp(status) + _sidecar_stamp(sidecar))
 
 
 def _stamp(status: os.stat_result) -> tuple[int, int, int]:

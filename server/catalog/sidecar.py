@@ -50,7 +50,9 @@ class Sidecar(_Strict):
     description: str = Field("", description="shown in /docs")
     packages: list[str] = Field([], description="packages whose namespaces are loaded before the model is read")
     arguments: dict[str, Any] = Field({}, description="further arguments of predict")
-    inputs_and_outputs: StatedSchema = Field(StatedSchema(), alias="schema", description="states or corrects the schema")
+    inputs_and_outputs: StatedSchema = Field(
+        StatedSchema(), alias="schema", description="states or corrects the schema"
+    )
     golden: list[dict[str, Any]] = Field([], description="rows with their expected answers, checked at load")
     threads: int = Field(1, ge=1, le=1024, description="threads the model may use in one call")
     max_rows: int | None = Field(None, ge=1, description="rows predicted in one call when requests are joined")

@@ -55,7 +55,7 @@ class Watch:
         files: list[ModelFile] = []
         unsettled = False
         for runtime, folder in self._folders.items():
-            found = await asyncio.to_thread(lambda f=folder, r=runtime: list(candidates(f, r)))
+            found = await asyncio.to_thread(candidates, folder, runtime)
             ready, more = self._settling[runtime].settled(found, time.monotonic(), time.time())
             unsettled |= more
             self._forget_gone(folder, found)

@@ -1,4 +1,4 @@
-"""`tandem check FILE`: what would happen if this file were dropped, found out by the very probe that would look at it."""
+"""`tandem check FILE`: what would happen if this file were dropped, told by the probe that would look at it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 from server.catalog.files import SUFFIXES, Candidate, identify
-
 from server.catalog.snapshot import Entry
 from server.config import Settings
 from server.supervisor.pool import Pool
@@ -27,7 +26,9 @@ async def check(file: Path, settings: Settings) -> Verdict:
     """Probe one file as a pool would."""
     runtime = next((name for name, suffixes in SUFFIXES.items() if file.suffix in suffixes), None)
     if runtime is None:
-        return Verdict(False, f"{file}: not a model file; known are {', '.join(s for t in SUFFIXES.values() for s in t)}")
+        return Verdict(
+            False, f"{file}: not a model file; known are {', '.join(s for t in SUFFIXES.values() for s in t)}"
+        )
     if not file.is_file():
         return Verdict(False, f"{file}: no such file")
     with tempfile.TemporaryDirectory(prefix="tandem-") as run_dir:

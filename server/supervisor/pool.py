@@ -184,9 +184,7 @@ class Pool:
                 asked = asked[done:]
         return proven
 
-    def _take_answer(
-        self, answer: Mapping[str, Any], file: ModelFile, side: Sidecar, proven: list[Proven]
-    ) -> None:
+    def _take_answer(self, answer: Mapping[str, Any], file: ModelFile, side: Sidecar, proven: list[Proven]) -> None:
         if "reason" in answer:
             self._refuse(file, answer["code"], answer["reason"])
         else:
@@ -195,7 +193,9 @@ class Pool:
     def _refuse(self, file: ModelFile, code: str, reason: str) -> None:
         if self.shelf.loading.get(file.path) is not file:
             return  # the file has changed or gone while it was looked at
-        log.warning("model refused", extra={"model": file.name, "version": file.version, "code": code, "reason": reason})
+        log.warning(
+            "model refused", extra={"model": file.name, "version": file.version, "code": code, "reason": reason}
+        )
         self.shelf.refuse(Refused(file, code, reason))
 
     def _spec(self, file: ModelFile, side: Sidecar, schema: Mapping[str, Any] | None = None) -> dict[str, Any]:

@@ -46,8 +46,8 @@ class Shelf:
 
     def unknown(self, files: Iterable[ModelFile]) -> list[ModelFile]:
         """Those of `files` about which nothing has been found out yet."""
-        known = {(p.file.path, p.file.key) for p in (*self.serving.values(), *self.refused.values())}
-        known |= {(f.path, f.key) for f in self.loading.values()}
+        answered = [p.file for p in self.serving.values()] + [r.file for r in self.refused.values()]
+        known = {(f.path, f.key) for f in (*answered, *self.loading.values())}
         return [f for f in files if (f.path, f.key) not in known]
 
     def keep_only(self, paths: set[Path]) -> bool:
@@ -105,7 +105,6 @@ def version_order(version: str) -> list[tuple[int, int, str]]:
 
 
 def _ready(proven: Proven, current: bool) -> Entry:
-    described = {name: value for name, value in proven.description.items()}
     sidecar = proven.sidecar
     return _entry(
         proven.file,
@@ -114,7 +113,7 @@ def _ready(proven: Proven, current: bool) -> Entry:
         timeout_s=sidecar.timeout_s,
         load_seconds=proven.load_seconds,
         current=current,
-        **described,
+        **proven.description,
     )
 
 

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 START_TIMEOUT_S = 60.0
 
 ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")}
-"""Set before the numeric libraries load: a template must have one thread when it forks, and workers are the parallelism."""
+"""Set before the numeric libraries load: a template has one thread when it forks, and workers are the parallelism."""
 
 
 class TemplateLost(Exception):

@@ -1,4 +1,4 @@
-"""One line of JSON for each scoring request, written in bursts: a write per request would cost more than its dispatch."""
+"""One line of JSON for each scoring request, written in bursts: a write for each would cost too much."""
 
 from __future__ import annotations
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 from collections.abc import AsyncIterator
@@ -25,7 +26,7 @@ from server.web.serving import Serving
 
 log = logging.getLogger(__name__)
 
-HOUSEKEEPING_EVERY_S = 1.0
+HOUSEKEEPING_EVERY_S = 0.25
 
 
 class WebApp:
@@ -71,6 +72,8 @@ class WebApp:
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
         following = asyncio.create_task(self._serving.follow(self._run_dir / "hub.sock"))
         keeping = asyncio.create_task(self._keep_house())
+        gc.collect()
+        gc.freeze()  # what was built at the start stays: the collector need not look at it again and again
         yield
         for task in (following, keeping):
             task.cancel()
@@ -78,6 +81,7 @@ class WebApp:
                 await task
         self._serving.close()
         self._access_log.flush()
+        self._metrics.flush()
         self._auth.close()
 
     async def _keep_house(self) -> None:
@@ -87,6 +91,7 @@ class WebApp:
             except Exception:
                 log.exception("the accounts cannot be read")
             self._serving.measure()
+            self._metrics.flush()
             await asyncio.sleep(HOUSEKEEPING_EVERY_S)
 
 

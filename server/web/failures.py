@@ -68,7 +68,13 @@ async def _invalid(request: Request, error: Exception) -> Response:
 
 def _fault(error: Any) -> dict[str, Any]:
     where = [str(part) for part in error["loc"] if part != "body"]
-    return {"row": None, "column": ".".join(where) or None, "expected": error["msg"], "got": "something else", "hint": ""}
+    return {
+        "row": None,
+        "column": ".".join(where) or None,
+        "expected": error["msg"],
+        "got": "something else",
+        "hint": "",
+    }
 
 
 async def _http(request: Request, error: Exception) -> Response:

@@ -18,7 +18,7 @@ control_socket_disable = True
 proc_name = "tandem-web"
 accesslog = None
 loglevel = "warning"
-worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: S108, PTH112 - gunicorn's heartbeat file
+worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH112 - gunicorn's heartbeat file
 
 
 def on_starting(_: Any) -> None:

@@ -62,7 +62,7 @@ STATUS: Mapping[Code, int] = {
 DETAIL: Mapping[Code, str] = {
     "bad_request": "The request cannot be read.",
     "not_json": "The body is not JSON.",
-    "unauthenticated": "A valid access token is needed. Get one at /auth/token and send it as 'Authorization: Bearer …'.",
+    "unauthenticated": "A valid access token is needed: get one at /auth/token, send it as 'Authorization: Bearer …'.",
     "forbidden": "Your role does not allow this.",
     "not_found": "There is nothing here.",
     "unknown_model": "No such model or version is served. GET /v1/models lists those that are.",

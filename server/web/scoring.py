@@ -205,12 +205,8 @@ def _worker_problem(scored: Scored, principal: Principal) -> Problem:
 
 def _ok_headers(scored: Scored, request_id: str) -> list[tuple[bytes, bytes]]:
     reply = scored.reply
-    timing = "queue;dur=%.3f, decode;dur=%.3f, predict;dur=%.3f, encode;dur=%.3f" % (
-        scored.queue_s * 1e3,
-        reply.decode_s * 1e3,
-        reply.predict_s * 1e3,
-        reply.encode_s * 1e3,
-    )
+    times_s = (("queue", scored.queue_s), ("decode", reply.decode_s), ("predict", reply.predict_s))
+    timing = ", ".join(f"{name};dur={seconds * 1e3:.3f}" for name, seconds in (*times_s, ("encode", reply.encode_s)))
     return [
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(scored.result.body)),

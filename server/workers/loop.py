@@ -129,7 +129,9 @@ class WorkerLoop:
             if model is None:
                 self._reply(one, refuse_all(members, ReplyCode.UNKNOWN_MODEL, "this worker does not hold the model"))
             elif one.expires < now:
-                self._reply(one, refuse_all(members, ReplyCode.EXPIRED, "the deadline passed before the model was called"))
+                self._reply(
+                    one, refuse_all(members, ReplyCode.EXPIRED, "the deadline passed before the model was called")
+                )
             else:
                 alive.append(one)
         if model is None or not alive:

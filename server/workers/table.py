@@ -1,4 +1,4 @@
-"""Columns: from cells as a codec read them to typed arrays that a runtime takes, with every fault named by row and column.
+"""Columns: from cells as a codec read them to typed arrays that a runtime takes, each fault named by row and column.
 
 The same function serves one request and a whole batch. The loop first tries all requests of a batch together, where
 one pass of C-speed checks per column is enough when nothing is wrong; only if something is does each request go
@@ -73,7 +73,7 @@ def _fast_numeric(spec: Input, values: list[Any]) -> Column | None:
         return array("d", values)
     if types <= {float, int}:
         column = array("d", values)
-        return column if -(2.0**53) <= min(column) and max(column) <= 2.0**53 else None
+        return column if min(column) >= -(2.0**53) and max(column) <= 2.0**53 else None
     return None
 
 

@@ -19,7 +19,6 @@ import logging
 import os
 import signal
 import socket
-import sys
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
@@ -178,7 +177,9 @@ def main() -> None:
     arguments = parser.parse_args()
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a template without a supervisor serves nobody
     for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(ignored, signal.SIG_IGN)  # sent to a whole group of processes; the supervisor decides who leaves when
+        signal.signal(
+            ignored, signal.SIG_IGN
+        )  # sent to a whole group of processes; the supervisor decides who leaves when
     logs.configure()
     control = socket.socket(fileno=arguments.control_fd)
     Template(_runtime(arguments.runtime), control, arguments.max_payload_bytes).run()
@@ -186,4 +187,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

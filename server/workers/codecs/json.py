@@ -10,7 +10,6 @@ import json
 import math
 import re
 import struct
-from array import array
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -192,7 +191,7 @@ def json_values(column: Predicted) -> list[Any]:
         return [labels[code] if code > 0 else None for code in column.values]  # type: ignore[index,operator]
     match column.kind:
         case "number":
-            values = column.values.tolist() if isinstance(column.values, array) else list(column.values)
+            values: list[float] = list(column.values)  # type: ignore[arg-type]
             return values if math.isfinite(sum(values)) else list(_with_specials(values))
         case "integer":
             return [None if value == NA_INTEGER else value for value in column.values]

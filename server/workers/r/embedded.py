@@ -208,7 +208,7 @@ def _char(text: str) -> Any:
 
 
 def _value(sexp: Any) -> Any:
-    """NULL is None, a list a list; doubles, integers and logicals arrays ('d', 'i', and ("logical", array)), strings a list."""
+    """NULL as None, lists and strings as lists, doubles and integers as arrays, logicals as ("logical", array)."""
     kind = sexp.sxpinfo.type
     if kind == _NILSXP:
         return None

@@ -131,7 +131,12 @@ def _scorer(model: Any, spec: ModelSpec, inputs: Sequence[Mapping[str, Any]]) ->
 
 def _inputs(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [
-        {"name": _first(i["name"]), "type": _first(i["type"]), "levels": i.get("levels"), "na": bool(_first(i.get("na")))}
+        {
+            "name": _first(i["name"]),
+            "type": _first(i["type"]),
+            "levels": i.get("levels"),
+            "na": bool(_first(i.get("na"))),
+        }
         for i in found
     ]
 
@@ -162,4 +167,3 @@ def _first(values: Any) -> Any:
 
 def _example(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
