@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from contextlib import closing
 from pathlib import Path
+from typing import TextIO
 
 from auth.errors import AuthError
 from auth.principal import ROLES
@@ -110,8 +111,8 @@ def _users_remove(settings: Settings, parsed: argparse.Namespace) -> int:
     return 0
 
 
-def _say(text: str, to: object = None) -> None:
-    print(text, file=to or sys.stdout, flush=True)  # type: ignore[call-overload]
+def _say(text: str, to: TextIO | None = None) -> None:
+    print(text, file=to or sys.stdout, flush=True)
 
 
 def _failed(text: str, code: int = EXIT_FAILED) -> int:
