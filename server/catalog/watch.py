@@ -20,6 +20,8 @@ from server.catalog.files import Candidate, ModelFile, Settling, candidates, ide
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_S = 5.0
+FIRST_LOOK_S = 5.0
+"""How long files that are being written at the start may keep the first list waiting."""
 POLL_EVERY_S = 1.0
 NETWORK_FILESYSTEMS = ("nfs", "cifs", "smb", "fuse", "9p", "ceph", "gluster", "afs")
 
@@ -39,10 +41,12 @@ class Watch:
         listening = asyncio.create_task(self._listen())
         try:
             last: list[ModelFile] | None = None
+            patience_ends = time.monotonic() + FIRST_LOOK_S
             while True:
                 self._stirred.clear()
                 files, unsettled = await self._look()
-                if files != last:
+                first_can_wait = last is None and unsettled and time.monotonic() < patience_ends
+                if files != last and not first_can_wait:
                     last = files
                     yield files
                 with contextlib.suppress(TimeoutError):
