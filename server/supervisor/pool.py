@@ -8,18 +8,18 @@ let the old generation drain. Whatever fails on the way leaves the old generatio
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import secrets
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
-from server.catalog import sidecar
 from server.catalog.files import ModelFile
-from server.catalog.sidecar import Sidecar, SidecarError
 from server.catalog.snapshot import Entry, PoolState
 from server.config import Settings, granted_cores
+from server.supervisor.probing import Prober, model_spec
 from server.supervisor.shelf import Proven, Refused, Shelf
 from server.supervisor.template import Template, TemplateLost
 from server.supervisor.worker import NeverAnswered, Worker
@@ -27,8 +27,8 @@ from server.supervisor.worker import NeverAnswered, Worker
 log = logging.getLogger(__name__)
 
 ANSWER_TIMEOUT_S = 10.0
-PROBES_AT_ONCE = 2
-MODELS_PER_PROBE = 25
+TOGETHER_S = 2.0
+"""Files proven within this time of each other make one generation."""
 DRAIN_MARGIN_S = 5.0
 BACKOFF_S = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
 
@@ -47,6 +47,8 @@ class Pool:
         self.runtime = runtime
         self.size = min(getattr(settings, f"{runtime}_workers"), granted_cores())
         self.shelf = Shelf()
+        self._proven: list[Proven] = []
+        """A probe was content with them; they are not in the template yet."""
         self._loaded: dict[Path, Proven] = {}
         """In the template, but not yet in a generation that serves."""
         self.generation = 0
@@ -57,9 +59,12 @@ class Pool:
         self._on_worker_end = on_worker_end
         self._template: Template | None = None
         self._workers: dict[int, Worker] = {}
+        self._retiring: dict[str, Worker] = {}
         self._changing = asyncio.Lock()
         self._starting = asyncio.Lock()
-        self._probes = asyncio.Semaphore(PROBES_AT_ONCE)
+        self._prober = Prober(
+            settings, run_dir / f"{runtime}-probe", self._living_template, self._on_proven, self._refuse
+        )
         self._tasks: set[asyncio.Task[None]] = set()
         self._names = 0
         self._failures = 0
@@ -87,7 +92,7 @@ class Pool:
 
     def kill(self, name: str, reason: str) -> None:
         """Kill a worker by its name, if it is one of ours."""
-        for worker in self._workers.values():
+        for worker in (*self._workers.values(), *self._retiring.values()):
             if worker.name == name:
                 log.warning("worker killed", extra={"worker": name, "pool": self.runtime, "reason": reason})
                 worker.kill(reason)
@@ -114,18 +119,39 @@ class Pool:
     async def examine_only(self, file: ModelFile) -> None:
         """Look at a file as `update` would, and leave it at that."""
         self.shelf.loading[file.path] = file
-        for proven in await self._examine([file]):
+        await self._prober.examine([file])
+        for proven in self._proven:
             self.shelf.serve(proven)
 
     async def _take_in(self, files: Sequence[ModelFile]) -> None:
-        """Examine new files, then serve those that are proven, in one generation."""
-        proven = await self._examine(files)
+        """Examine new files and serve those that are proven: together, but not waiting long for a slow one."""
+        examining = asyncio.create_task(self._prober.examine(files))
+        try:
+            while not examining.done():
+                await asyncio.wait({examining}, timeout=TOGETHER_S)
+                await self._serve_proven()
+            await examining
+        finally:
+            examining.cancel()
+        await self._publish()
+
+    async def _serve_proven(self) -> None:
         async with self._changing:
+            proven, self._proven = self._proven, []
             for one in proven:
                 await self._load(one)
             if self._loaded:
                 await self._turn_generation()
-        await self._publish()
+
+    def _on_proven(self, proven: Proven) -> None:
+        self._proven.append(proven)
+
+    def _refuse(self, refused: Refused) -> None:
+        file = refused.file
+        if self.shelf.loading.get(file.path) is file:  # else it has changed or gone while it was looked at
+            about = {"model": file.name, "version": file.version, "code": refused.code, "reason": refused.reason}
+            log.warning("model refused", extra=about)
+            self.shelf.refuse(refused)
 
     async def _leave_out(self) -> None:
         async with self._changing:
@@ -141,129 +167,51 @@ class Pool:
         if self._template is not None:
             await self._template.stop()
 
-    # Looking at new files
-
-    async def _examine(self, files: Sequence[ModelFile]) -> list[Proven]:
-        """Describe files in probes; those refused go to the shelf, those proven are returned."""
-        asked: list[tuple[ModelFile, Sidecar]] = []
-        for file in files:
-            try:
-                asked.append((file, sidecar.read(file.sidecar)))
-            except SidecarError as e:
-                self._refuse(file, "bad_sidecar", str(e))
-        chunks = [asked[i : i + MODELS_PER_PROBE] for i in range(0, len(asked), MODELS_PER_PROBE)]
-        found = await asyncio.gather(*(self._probe(chunk) for chunk in chunks))
-        return [proven for chunk in found for proven in chunk]
-
-    async def _probe(self, asked: list[tuple[ModelFile, Sidecar]]) -> list[Proven]:
-        proven: list[Proven] = []
-        async with self._probes:
-            while asked:
-                try:
-                    template = await self._living_template()
-                except TemplateLost as e:
-                    for file, _ in asked:
-                        self._refuse(file, "runtime_missing", str(e))
-                    return proven
-                done = 0
-                timed_out = False
-                specs = [self._spec(file, side) for file, side in asked]
-                async for answer in template.probe(specs, self._settings.load_timeout_s):
-                    timed_out = "timed_out" in answer
-                    if not timed_out:
-                        self._take_answer(answer, *asked[done], proven)
-                        done += 1
-                if done < len(asked):
-                    file = asked[done][0]
-                    if timed_out:
-                        reason = f"reading and proving the model took longer than {self._settings.load_timeout_s:g} s"
-                        self._refuse(file, "hangs", reason)
-                    else:
-                        self._refuse(file, "crashes", "the process that read and tried the model crashed")
-                    done += 1
-                asked = asked[done:]
-        return proven
-
-    def _take_answer(self, answer: Mapping[str, Any], file: ModelFile, side: Sidecar, proven: list[Proven]) -> None:
-        if "reason" in answer:
-            self._refuse(file, answer["code"], answer["reason"])
-        else:
-            proven.append(Proven(file, side, answer["description"], answer["seconds"]))
-
-    def _refuse(self, file: ModelFile, code: str, reason: str) -> None:
-        if self.shelf.loading.get(file.path) is not file:
-            return  # the file has changed or gone while it was looked at
-        log.warning(
-            "model refused", extra={"model": file.name, "version": file.version, "code": code, "reason": reason}
-        )
-        self.shelf.refuse(Refused(file, code, reason))
-
-    def _spec(self, file: ModelFile, side: Sidecar, schema: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        stated = side.inputs_and_outputs
-        return {
-            "key": file.key,
-            "name": file.name,
-            "version": file.version,
-            "path": str(file.path),
-            "packages": side.packages,
-            "arguments": side.arguments,
-            "inputs": [i.model_dump(exclude_none=True) for i in stated.inputs],
-            "outputs": [o.model_dump(exclude_none=True) for o in stated.outputs],
-            "golden": side.golden,
-            "max_rows": side.max_rows or self._settings.batch_max_rows,
-            "threads": side.threads,
-            "schema": schema,
-        }
-
     # Template
 
     async def _living_template(self) -> Template:
-        """The template, started if need be. Raises TemplateLost."""
+        """A template that holds everything that serves or is about to; started if need be. Raises TemplateLost."""
         async with self._starting:
-            if self._template is None:
-                self._template = await Template.start(self.runtime, self._settings.max_payload_bytes)
-                self._later(self._watch_template(self._template))
-                about = {"pool": self.runtime, "pid": self._template.pid, "facts": dict(self._template.facts)}
+            if self._template is None or self._template.lost.is_set():
+                template = await Template.start(self.runtime, self._settings.max_payload_bytes)
+                self._later(self._watch_template(template))
+                about = {"pool": self.runtime, "pid": template.pid, "facts": dict(template.facts)}
                 log.info("template ready", extra=about)
+                for proven in (*self.shelf.serving.values(), *self._loaded.values()):
+                    await self._load_into(template, proven)
+                self._template = template
             return self._template
 
     async def _watch_template(self, template: Template) -> None:
-        """When a template ends, build another with everything that serves; its workers go on meanwhile."""
+        """When a template ends, build another; its workers go on meanwhile."""
         await template.lost.wait()
+        await template.stop()
         if self._stopping:
             return
         self._on_worker_end(self.runtime, "template")
         log.error("template lost", extra={"pool": self.runtime, "pid": template.pid})
-        await template.stop()
-        if self._template is template:
-            self._template = None
-        if self.shelf.serving:
-            async with self._changing:
-                await self._rebuild()
+        while self.shelf.serving:
+            with contextlib.suppress(TemplateLost):
+                await self._living_template()
+                return
+            await self._backoff()
 
     async def _load(self, proven: Proven) -> None:
         """Put a proven model into the template, unless its file has changed meanwhile."""
         if self.shelf.loading.get(proven.file.path) is not proven.file:
             return
         try:
-            failed = await self._load_into_template(proven)
+            failed = await self._load_into(await self._living_template(), proven)
         except TemplateLost:
             failed = "loading the model ended the process that holds the models"
-            await self._rebuild()
         if failed is None:
             self._loaded[proven.file.path] = proven
         else:
-            self._refuse(proven.file, "load_failed", failed)
+            self._refuse(Refused(proven.file, "load_failed", failed))
 
-    async def _load_into_template(self, proven: Proven) -> str | None:
-        spec = self._spec(proven.file, proven.sidecar, proven.description["schema"])
-        return await (await self._living_template()).load(spec, self._settings.load_timeout_s)
-
-    async def _rebuild(self) -> None:
-        """Bring everything that serves into a new template, if there is not one that has it already."""
-        if self._template is None:
-            for proven in (*self.shelf.serving.values(), *self._loaded.values()):
-                await self._load_into_template(proven)
+    async def _load_into(self, template: Template, proven: Proven) -> str | None:
+        spec = model_spec(proven.file, proven.sidecar, self._settings, proven.description["schema"])
+        return await template.load(spec, self._settings.load_timeout_s)
 
     # Workers
 
@@ -280,6 +228,7 @@ class Pool:
             log.error("no new generation: the old one goes on", extra={"pool": self.runtime, "reason": repr(e)})
             self._later(self._retry_generation())
             return
+        self._failures = 0
         old = list(self._workers.values())
         self.generation += 1
         self._workers = new
@@ -290,26 +239,34 @@ class Pool:
             self._later(self._watch(worker))
         await self._publish()
         for worker in old:
-            self._later(worker.drain(self._settings.timeout_s + DRAIN_MARGIN_S))
+            self._later(self._retire(worker))
         about = {"pool": self.runtime, "generation": self.generation, "models": len(keys), "workers": len(new)}
         log.info("generation serves", extra=about | {"seconds": round(time.monotonic() - started, 3)})
 
     async def _retry_generation(self) -> None:
+        await self._backoff()
+        async with self._changing:
+            await self._turn_generation()
+
+    async def _backoff(self) -> None:
+        """Wait longer each time, until something has worked again."""
         await asyncio.sleep(BACKOFF_S[min(self._failures, len(BACKOFF_S) - 1)])
         self._failures += 1
-        async with self._changing:
-            await self._rebuild()
-            await self._turn_generation()
 
     async def _fork_all(self, template: Template, generation: int) -> dict[int, Worker]:
         workers = [await self._fork(template, slot, generation) for slot in range(1, self.size + 1)]
+        await self._answered(workers)
+        return {w.slot: w for w in workers}
+
+    async def _answered(self, workers: Sequence[Worker]) -> None:
+        """Wait until all of them have answered; if one does not, none is kept."""
         try:
             await asyncio.gather(*(w.answer(ANSWER_TIMEOUT_S) for w in workers))
         except NeverAnswered:
             for worker in workers:
                 worker.kill("never_answered")
+                worker.forget()
             raise
-        return {w.slot: w for w in workers}
 
     async def _fork(self, template: Template, slot: int, generation: int) -> Worker:
         self._names += 1
@@ -332,21 +289,16 @@ class Pool:
 
     async def _refill(self, slot: int) -> None:
         while not self._stopping:
-            await asyncio.sleep(BACKOFF_S[min(self._failures, len(BACKOFF_S) - 1)])
             async with self._changing:
-                if slot in self._workers or not self.shelf.serving:
+                if slot in self._workers or not self.shelf.serving or await self._filled(slot):
                     return
-                if await self._filled(slot):
-                    return
+            await self._backoff()
 
     async def _filled(self, slot: int) -> bool:
         try:
-            await self._rebuild()
-            template = await self._living_template()
-            worker = await self._fork(template, slot, self.generation)
-            await worker.answer(ANSWER_TIMEOUT_S)
+            worker = await self._fork(await self._living_template(), slot, self.generation)
+            await self._answered([worker])
         except (TemplateLost, NeverAnswered) as e:
-            self._failures += 1
             self.reason = "workers cannot be started"
             log.error("worker cannot be refilled", extra={"pool": self.runtime, "reason": type(e).__name__})
             return False
@@ -357,7 +309,17 @@ class Pool:
         await self._publish()
         return True
 
-    def _later(self, work: Any) -> None:
+    async def _retire(self, worker: Worker) -> None:
+        self._retiring[worker.name] = worker
+        await worker.drain(self._settings.timeout_s + DRAIN_MARGIN_S)
+        del self._retiring[worker.name]
+
+    def _later(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.get_running_loop().create_task(work)
         self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        task.add_done_callback(self._on_task_end)
+
+    def _on_task_end(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        if not task.cancelled() and task.exception() is not None:
+            log.error("a change failed", extra={"pool": self.runtime}, exc_info=task.exception())

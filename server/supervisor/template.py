@@ -70,13 +70,15 @@ class Template:
         """The template's process id."""
         return self._process.pid
 
-    async def probe(self, specs: Sequence[Mapping[str, Any]], timeout_s: float) -> AsyncIterator[dict[str, Any]]:
+    async def probe(
+        self, specs: Sequence[Mapping[str, Any]], scratch: Path, timeout_s: float
+    ) -> AsyncIterator[dict[str, Any]]:
         """Describe models in one forked process; an answer for each, in order.
 
         The process is killed when one model takes longer than `timeout_s`. Fewer answers than models mean that the
         first one without an answer crashed or hung: `timed_out` of the last answer tells which.
         """
-        _, (pidfd, read_end) = await self._command({"do": "probe", "models": specs}, fds=2)
+        _, (pidfd, read_end) = await self._command({"do": "probe", "models": specs, "scratch": str(scratch)}, fds=2)
         fork = Fork(0, pidfd)
         reader = await _pipe_reader(read_end)
         try:
@@ -132,6 +134,7 @@ class Template:
                 answer = await asyncio.wait_for(self._answer(), timeout_s)
             except TimeoutError as e:
                 self.kill()
+                self._close()
                 raise TemplateLost("the template did not answer in time") from e
             except OSError as e:
                 raise TemplateLost("the template has ended") from e

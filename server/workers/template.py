@@ -4,7 +4,7 @@ It takes one command at a time from the supervisor, a line of JSON each, and ans
 probe's pipe) travel beside the line, so that the supervisor can watch and kill what it did not start itself. The
 template has no thread but its own when it forks, and it never scores.
 
-    {"do":"probe","models":[spec…]}                 -> {"did":"probe","pid":…}          + pidfd, pipe of JSON lines
+    {"do":"probe","models":[spec…],"scratch":path}  -> {"did":"probe","pid":…}          + pidfd, pipe of JSON lines
     {"do":"load","model":spec}                      -> {"did":"load","failed":reason or null}
     {"do":"settle","keep":[key…]}                   -> {"did":"settle"}
     {"do":"fork","socket":path,"seed":n,"scratch":path} -> {"did":"fork","pid":…}       + pidfd
@@ -36,6 +36,8 @@ log = logging.getLogger(__name__)
 
 REAP_EVERY_S = 1.0
 PR_SET_PDEATHSIG = 1
+PROBE_SEED = 1
+"""A probe's verdict must not depend on chance."""
 
 
 class Template:
@@ -90,11 +92,13 @@ class Template:
     def _probe(self, command: Mapping[str, Any]) -> None:
         specs = [ModelSpec(**data) for data in command["models"]]
         read_end, write_end = os.pipe()
-        pid = self._forked(lambda: self._describe_all(specs, write_end))
+        scratch = Path(command["scratch"])
+        pid = self._forked(lambda: self._describe_all(specs, scratch, write_end))
         os.close(write_end)
         self._say({"did": "probe", "pid": pid}, [os.pidfd_open(pid), read_end])
 
-    def _describe_all(self, specs: Iterable[ModelSpec], write_end: int) -> None:
+    def _describe_all(self, specs: Iterable[ModelSpec], scratch: Path, write_end: int) -> None:
+        self._runtime.after_fork(PROBE_SEED, scratch)
         with open(write_end, "wb", buffering=0) as report:
             for spec in specs:
                 started = perf_counter()

@@ -62,6 +62,7 @@ class RRuntime:
     def start(self) -> Mapping[str, str]:
         """Start R."""
         embedded.start()
+        embedded.call("drop_tempdir")
         mode = "compiled (API)" if embedded.api_mode() else "slow (ABI): rpy2 was not compiled against this R"
         return {"r": embedded.version(), "blas": embedded.blas(), "rpy2": mode}
 

@@ -1,0 +1,119 @@
+"""Looking at new model files in forked probes, where a crash, a hang or an error costs nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from server.catalog import sidecar
+from server.catalog.files import ModelFile
+from server.catalog.sidecar import Sidecar, SidecarError
+from server.config import Settings
+from server.supervisor.shelf import Proven, Refused
+from server.supervisor.template import Template, TemplateLost
+
+log = logging.getLogger(__name__)
+
+PROBES_AT_ONCE = 2
+MODELS_PER_PROBE = 25
+
+Asked = tuple[ModelFile, Sidecar]
+
+
+class Prober:
+    """Examines files of one runtime; each ends at `on_proven` or `on_refused`, as soon as it is known."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        scratch: Path,
+        template: Callable[[], Awaitable[Template]],
+        on_proven: Callable[[Proven], None],
+        on_refused: Callable[[Refused], None],
+    ) -> None:
+        self._settings = settings
+        self._scratch = scratch
+        self._template = template
+        self._on_proven = on_proven
+        self._on_refused = on_refused
+        self._turns = asyncio.Semaphore(PROBES_AT_ONCE)
+
+    async def examine(self, files: Sequence[ModelFile]) -> None:
+        """Examine all of `files`."""
+        asked: list[Asked] = []
+        for file in files:
+            try:
+                asked.append((file, sidecar.read(file.sidecar)))
+            except SidecarError as e:
+                self._refuse(file, "bad_sidecar", str(e))
+        chunks = [asked[i : i + MODELS_PER_PROBE] for i in range(0, len(asked), MODELS_PER_PROBE)]
+        await asyncio.gather(*(self._chunk(chunk) for chunk in chunks))
+
+    async def _chunk(self, asked: list[Asked]) -> None:
+        """Examine files in one probe after another: each ends with the last file, or with one that breaks it."""
+        losses = 0
+        async with self._turns:
+            while asked:
+                try:
+                    asked = await self._probe(asked)
+                except TemplateLost as e:
+                    losses += 1
+                    if losses > 1:
+                        for file, _ in asked:
+                            self._refuse(file, "no_runtime", f"the runtime that reads models cannot be started: {e}")
+                        return
+
+    async def _probe(self, asked: list[Asked]) -> list[Asked]:
+        """Examine files in one process; those that it did not come to."""
+        done = 0
+        timed_out = False
+        template = await self._template()
+        specs = [model_spec(file, side, self._settings) for file, side in asked]
+        async for answer in template.probe(specs, self._scratch, self._settings.load_timeout_s):
+            timed_out = "timed_out" in answer
+            if not timed_out:
+                self._take(answer, *asked[done])
+                done += 1
+        if done < len(asked):
+            self._broken(asked[done][0], timed_out)
+        return asked[done + 1 :]
+
+    def _take(self, answer: Mapping[str, Any], file: ModelFile, side: Sidecar) -> None:
+        if "reason" in answer:
+            self._refuse(file, answer["code"], answer["reason"])
+        else:
+            self._on_proven(Proven(file, side, answer["description"], answer["seconds"]))
+
+    def _broken(self, file: ModelFile, timed_out: bool) -> None:
+        if timed_out:
+            limit = f"{self._settings.load_timeout_s:g} s"
+            self._refuse(file, "hangs", f"reading and trying the model took longer than {limit}")
+        else:
+            self._refuse(file, "crashes", "the process that read and tried the model crashed")
+
+    def _refuse(self, file: ModelFile, code: str, reason: str) -> None:
+        self._on_refused(Refused(file, code, reason))
+
+
+def model_spec(
+    file: ModelFile, side: Sidecar, settings: Settings, schema: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """What a template is told of a model (`server.workers.runtime.ModelSpec`)."""
+    stated = side.inputs_and_outputs
+    return {
+        "key": file.key,
+        "name": file.name,
+        "version": file.version,
+        "path": str(file.path),
+        "packages": side.packages,
+        "arguments": side.arguments,
+        "inputs": [i.model_dump(exclude_none=True) for i in stated.inputs],
+        "outputs": [o.model_dump(exclude_none=True) for o in stated.outputs],
+        "golden": side.golden,
+        "max_rows": side.max_rows or settings.batch_max_rows,
+        "threads": side.threads,
+        "schema": schema,
+    }
