@@ -100,7 +100,7 @@ class ScoringRoute:
             if not principal.may("score"):
                 raise _Stop(problem("forbidden"))
             target = self._checked(target, scope["method"], headers)
-            body = await self._body(receive, headers)
+            body = await self._body(receive)
             scored = await self._score(target, body, started)
             if scored.result.code != ReplyCode.OK:
                 raise _Stop(_worker_problem(scored, principal))
@@ -133,16 +133,11 @@ class ScoringRoute:
             raise _Stop(self._too_large())
         return target
 
-    async def _body(self, receive: Receive, headers: dict[bytes, bytes]) -> bytes:
-        message = await receive()
-        if message["type"] == "http.disconnect":
-            raise _Gone
-        body: bytes = message.get("body", b"")
-        if not message.get("more_body"):
-            return body
-        parts = [body]
-        size = len(body)
-        while message.get("more_body"):
+    async def _body(self, receive: Receive) -> bytes:
+        parts: list[bytes] = []
+        size = 0
+        more = True
+        while more:
             message = await receive()
             if message["type"] == "http.disconnect":
                 raise _Gone
@@ -150,7 +145,8 @@ class ScoringRoute:
             size += len(parts[-1])
             if size > self._max_body_bytes:
                 raise _Stop(self._too_large())
-        return b"".join(parts)
+            more = message.get("more_body", False)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
 
     async def _score(self, target: Target, body: bytes, started: float) -> Scored:
         entry = target.entry

@@ -73,7 +73,7 @@ def _fast_numeric(spec: Input, values: list[Any]) -> Column | None:
         return array("d", values)
     if types <= {float, int}:
         column = array("d", values)
-        return column if min(column) >= -(2.0**53) and max(column) <= 2.0**53 else None
+        return column if min(column) > -(2.0**53) and max(column) < 2.0**53 else None
     return None
 
 

@@ -1,0 +1,1 @@
+"""Measurements of Tandem against plain R and plumber; `python -m benchmarks.run --help`."""

@@ -1,0 +1,56 @@
+-- Load for wrk, in two kinds. Plain: one body for ever, the cheapest that wrk can do. Checking (LOAD_CHECK=1): all
+-- bodies in turn, and each answer compared with the expected one byte by byte; that needs one connection a thread, for
+-- wrk does not say which request a response belongs to.
+
+local function read_lines(path)
+  local lines = {}
+  for line in io.lines(path) do lines[#lines + 1] = line end
+  return lines
+end
+
+local bodies = read_lines(os.getenv("LOAD_BODIES"))
+local expected = read_lines(os.getenv("LOAD_EXPECTED"))
+
+wrk.method = "POST"
+wrk.body = bodies[1]
+wrk.headers["Content-Type"] = "application/json"
+if os.getenv("LOAD_TOKEN") then wrk.headers["Authorization"] = "Bearer " .. os.getenv("LOAD_TOKEN") end
+
+local threads = {}
+checked, wrong = 0, 0
+
+function setup(thread)
+  threads[#threads + 1] = thread
+end
+
+if os.getenv("LOAD_CHECK") == "1" then
+  local requests, turn = {}, 0
+
+  function init(_)
+    for i, body in ipairs(bodies) do requests[i] = wrk.format(nil, nil, nil, body) end
+  end
+
+  function request()
+    turn = turn % #requests + 1
+    return requests[turn]
+  end
+
+  function response(status, _, body)
+    checked = checked + 1
+    if status ~= 200 or body ~= expected[turn] then wrong = wrong + 1 end
+  end
+end
+
+function done(summary, latency, _)
+  local checked_in_all, wrong_in_all = 0, 0
+  for _, thread in ipairs(threads) do
+    checked_in_all = checked_in_all + thread:get("checked")
+    wrong_in_all = wrong_in_all + thread:get("wrong")
+  end
+  local errors = summary.errors
+  io.write(string.format(
+    '\n{"requests":%d,"seconds":%f,"not_ok":%d,"broken":%d,"checked":%d,"wrong":%d,"p50_us":%d,"p99_us":%d}\n',
+    summary.requests, summary.duration / 1e6, errors.status,
+    errors.connect + errors.read + errors.write + errors.timeout, checked_in_all, wrong_in_all,
+    latency:percentile(50), latency:percentile(99)))
+end

@@ -1,0 +1,123 @@
+"""A Tandem to measure: the `tandem` command in a process of its own, with the default settings but for the folders."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import orjson
+
+from benchmarks.harness import ROOT, BenchmarkError
+from benchmarks.http import Connection
+from benchmarks.processes import Kind, below, end, pss_mib, seconds_until
+
+START_TIMEOUT_S = 180.0
+WORKERS_BEYOND_CORES = """
+import sys, server.supervisor.pool as pool
+from server.cli import main
+pool.granted_cores = lambda: {cores}
+sys.exit(main(["serve"]))
+"""
+"""The pool never has more workers than cores are granted; a measurement of memory needs them all the same."""
+
+
+class Tandem:
+    """One server, with JWT, validation, metrics and access log on; the log goes to a file."""
+
+    def __init__(self, folder: Path, models: Sequence[str] = (), workers: int | None = None) -> None:
+        self.folder = folder
+        self.r_models = folder / "r_models"
+        self.r_models.mkdir(parents=True, exist_ok=True)
+        self.port = free_port()
+        self.log = folder / "log"
+        self.temporary = folder / "tmp"
+        self.temporary.mkdir(exist_ok=True)
+        for name in models:
+            for suffix in (".rds", ".yaml"):
+                shutil.copy(ROOT / "r_models" / (name + suffix), self.r_models)
+        self._command = ["-m", "server.cli", "serve"]
+        self._environment = {k: v for k, v in os.environ.items() if not k.startswith("TANDEM_")} | {
+            "TANDEM_PORT": str(self.port),
+            "TANDEM_METRICS_PORT": str(free_port()),
+            "TANDEM_DATA": str(folder / "data"),
+            "TANDEM_R_MODELS": str(self.r_models),
+            "TANDEM_PYTHON_MODELS": str(folder / "python_models"),
+            "PYTHONPATH": str(ROOT),
+            "TMPDIR": str(self.temporary),
+        }
+        if workers is not None:
+            self._command = ["-c", WORKERS_BEYOND_CORES.format(cores=workers)]
+            self._environment["TANDEM_R_WORKERS"] = str(workers)
+        self.seconds_to_ready = 0.0
+
+    def __enter__(self) -> Self:
+        started = time.monotonic()
+        with self.log.open("wb") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, *self._command],
+                cwd=self.folder,
+                env=self._environment,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        try:
+            seconds_until(self._ready, START_TIMEOUT_S, every_s=0.05)
+        except BaseException:
+            end(self._process)
+            raise
+        self.seconds_to_ready = time.monotonic() - started
+        self.token = self._token()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        end(self._process)
+
+    def path(self, model: str) -> str:
+        return f"/v1/models/{model}/score"
+
+    def url(self, model: str) -> str:
+        return f"http://127.0.0.1:{self.port}{self.path(model)}"
+
+    def connect(self) -> Connection:
+        return Connection(self.port, self.token)
+
+    def processes(self, kind: Kind) -> list[int]:
+        return sorted(pid for pid, found in below(self._process.pid).items() if found == kind)
+
+    def pss_mib(self, kind: Kind) -> float:
+        return sum(map(pss_mib, self.processes(kind)))
+
+    def _ready(self) -> bool:
+        if self._process.poll() is not None:
+            raise BenchmarkError(f"the server ended: {self.log.read_text()[-2000:]}")
+        try:
+            with Connection(self.port) as connection:
+                return connection.get("/health/ready").status == 200
+        except OSError:
+            return False
+
+    def _token(self) -> str:
+        """For `admin`; checked, so that nothing is measured on refusals."""
+        command = [sys.executable, "-m", "server.cli", "token", "--user", "admin"]
+        done = subprocess.run(command, cwd=self.folder, env=self._environment, capture_output=True, text=True)
+        token = done.stdout.strip()
+        with Connection(self.port, token) as connection:
+            listed = connection.get("/v1/models")
+        if listed.status != 200 or any(model["state"] != "ready" for model in orjson.loads(listed.body)):
+            raise BenchmarkError(f"the server does not serve its models: {listed.body[:2000]!r} {done.stderr}")
+        return token
+
+
+def free_port() -> int:
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return int(s.getsockname()[1])

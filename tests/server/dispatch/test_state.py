@@ -1,0 +1,663 @@
+"""The dispatch machine: each promise as a small story, then all of them at once under random events."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from server.dispatch.messages import (
+    Close,
+    Generation,
+    Instruction,
+    Kill,
+    Limits,
+    ModelPolicy,
+    Refusal,
+    Refuse,
+    Request,
+    Send,
+)
+from server.dispatch.state import DispatchState
+
+MANY = 1000
+
+
+def request(key: str = "a/1", body_bytes: int = 10, deadline: float = 100.0, pinned: bool = False) -> Request:
+    return Request("r", key.partition("/")[0], key, None, body_bytes, deadline, 0.0, pinned=pinned)
+
+
+def requests(count: int, key: str = "a/1") -> list[Request]:
+    return [request(key) for _ in range(count)]
+
+
+def generation(number: int, *keys: str, alone: Iterable[str] = ()) -> Generation:
+    """A generation of models by their keys, `name/version`; those `alone` may not be batched."""
+    policies = {key: ModelPolicy(key.partition("/")[0], 1 if key in alone else MANY) for key in keys}
+    return Generation("r", number, policies)
+
+
+def machine(
+    *workers: str, keys: Iterable[str] = ("a/1", "b/1"), alone: Iterable[str] = (), limits: Limits | None = None
+) -> DispatchState:
+    """A machine with one generation and these workers."""
+    state = DispatchState(limits or Limits())
+    for worker in workers:
+        state.on_worker(worker, 1)
+    assert state.on_generation(generation(1, *keys, alone=alone)) == []
+    return state
+
+
+def submit(state: DispatchState, waiting: Iterable[Request]) -> None:
+    for one in waiting:
+        assert state.on_submit(one) is None
+
+
+def sends(instructions: Iterable[Instruction]) -> list[Send]:
+    found = list(instructions)
+    assert all(isinstance(i, Send) for i in found), found
+    return found  # type: ignore[return-value]
+
+
+def held(instructions: Iterable[Instruction]) -> list[tuple[str, list[Request]]]:
+    return [(send.worker, send.requests) for send in sends(instructions)]
+
+
+def answer(state: DispatchState, send: Send, predict_s: float = 0.0) -> list[Request] | None:
+    return state.on_reply(send.worker, send.batch, len(send.requests), predict_s)
+
+
+# Batches
+
+
+def test_an_idle_worker_takes_everything_that_waits_for_one_model() -> None:
+    state, waiting = machine("w"), requests(5)
+    submit(state, waiting)
+    assert state.assign(1.0) == [Send("w", 1, "a/1", waiting)]
+
+
+def test_a_single_request_does_not_wait_for_company() -> None:
+    state, waiting = machine("w"), requests(1)
+    submit(state, waiting)
+    assert held(state.assign(0.0)) == [("w", waiting)]
+
+
+def test_requests_pile_up_while_the_worker_is_busy() -> None:
+    state, later = machine("w"), requests(3)
+    submit(state, requests(1))
+    [first] = sends(state.assign(0.0))
+    submit(state, later)
+    assert state.assign(0.0) == []
+    answer(state, first)
+    assert held(state.assign(0.0)) == [("w", later)]
+
+
+def test_a_batch_holds_at_most_so_many_requests() -> None:
+    state, waiting = machine("w", "v", limits=Limits(batch_max_requests=3)), requests(5)
+    submit(state, waiting)
+    assert held(state.assign(0.0)) == [("w", waiting[:3]), ("v", waiting[3:])]
+
+
+def test_a_batch_holds_at_most_so_many_bytes() -> None:
+    state, waiting = machine("w", "v", limits=Limits(batch_max_bytes=30)), requests(5)
+    submit(state, waiting)
+    assert held(state.assign(0.0)) == [("w", waiting[:3]), ("v", waiting[3:])]
+
+
+def test_a_request_above_the_byte_limit_goes_alone() -> None:
+    state = machine("w", limits=Limits(batch_max_bytes=30))
+    big, small = request(body_bytes=31), request()
+    submit(state, [big, small])
+    assert held(state.assign(0.0)) == [("w", [big])]
+
+
+def test_a_model_that_may_not_be_batched_is_called_one_by_one() -> None:
+    state, waiting = machine("w", "v", alone=["a/1"]), requests(3)
+    submit(state, waiting)
+    assert held(state.assign(0.0)) == [("w", waiting[:1]), ("v", waiting[1:2])]
+
+
+def test_a_batch_is_for_one_model() -> None:
+    state = machine("w", "v")
+    a, b = requests(2, "a/1"), requests(2, "b/1")
+    submit(state, [a[0], b[0], a[1], b[1]])
+    assert held(state.assign(0.0)) == [("w", a), ("v", b)]
+
+
+def test_models_take_turns() -> None:
+    """A model whose queue never empties does not keep another one waiting."""
+    state = machine("w", limits=Limits(batch_max_requests=2))
+    a, b = requests(4, "a/1"), requests(1, "b/1")
+    submit(state, [*a, *b])
+    order = []
+    for _ in range(3):
+        [send] = sends(state.assign(0.0))
+        order.append(send.requests)
+        answer(state, send)
+    assert order == [a[:2], b, a[2:]]
+
+
+def test_a_model_that_no_idle_worker_holds_does_not_block_the_others() -> None:
+    state = machine("old", keys=["a/1", "b/1"])
+    state.on_worker("new", 2)
+    submit(state, [request("b/1")])
+    [busy] = sends(state.assign(0.0))
+    state.on_generation(generation(2, "a/1"))
+    only_old, new = request("b/1"), request("a/1")
+    submit(state, [only_old, new])
+    assert held(state.assign(0.0)) == [("new", [new])]
+    answer(state, busy)
+    assert held(state.assign(0.0)) == [("old", [only_old])]
+
+
+def test_a_queue_of_slow_calls_is_spread_over_idle_workers() -> None:
+    state = machine("w", "v")
+    submit(state, requests(1))
+    answer(state, sends(state.assign(0.0))[0], predict_s=1.0)
+    waiting = requests(5)
+    submit(state, waiting)
+    assert sorted(len(batch) for _, batch in held(state.assign(0.0))) == [2, 3]
+
+
+def test_a_queue_of_quick_calls_stays_together() -> None:
+    state = machine("w", "v")
+    submit(state, requests(1))
+    answer(state, sends(state.assign(0.0))[0], predict_s=1e-5)
+    submit(state, requests(5))
+    assert [len(batch) for _, batch in held(state.assign(0.0))] == [5]
+
+
+def test_the_time_of_sending_is_noted() -> None:
+    state, waiting = machine("w"), requests(1)
+    submit(state, waiting)
+    state.assign(3.5)
+    assert waiting[0].sent == 3.5
+
+
+# Bounds of the queue
+
+
+def test_a_full_queue_refuses_by_requests() -> None:
+    state = machine(limits=Limits(queue_max_requests=2))
+    submit(state, requests(2))
+    assert state.on_submit(request()) is Refusal.QUEUE_FULL
+    assert state.queued_requests == 2
+
+
+def test_a_full_queue_refuses_by_bytes() -> None:
+    state = machine(limits=Limits(queue_max_bytes=25))
+    submit(state, requests(2))
+    assert state.on_submit(request(body_bytes=6)) is Refusal.QUEUE_FULL
+    assert state.on_submit(request(body_bytes=5)) is None
+
+
+def test_an_empty_queue_takes_a_request_above_its_bytes() -> None:
+    state = machine(limits=Limits(queue_max_bytes=25))
+    assert state.on_submit(request(body_bytes=26)) is None
+
+
+def test_what_a_worker_holds_does_not_count_as_queued() -> None:
+    state = machine("w", limits=Limits(queue_max_requests=2))
+    submit(state, requests(2))
+    state.assign(0.0)
+    assert (state.queued_requests, state.queued_bytes, state.idle) == (0, 0, False)
+    submit(state, requests(2))
+
+
+# Replies
+
+
+def test_a_reply_gives_the_batch_in_order_and_frees_the_worker() -> None:
+    state, waiting = machine("w"), requests(3)
+    submit(state, waiting)
+    [send] = sends(state.assign(0.0))
+    assert answer(state, send) == waiting
+    assert state.idle
+
+
+def test_a_reply_to_a_batch_that_was_not_sent_is_none_and_changes_nothing() -> None:
+    state, waiting = machine("w", "v"), requests(1)
+    submit(state, waiting)
+    [send] = sends(state.assign(0.0))
+    assert state.on_reply("w", send.batch + 1, 1, 0.0) is None
+    assert state.on_reply("v", send.batch, 1, 0.0) is None
+    assert state.on_reply("nobody", send.batch, 1, 0.0) is None
+    assert answer(state, send) == waiting
+    assert answer(state, send) is None
+
+
+def test_a_reply_of_another_length_than_its_batch_loses_no_request() -> None:
+    """The batch stays the worker's, so that it is retried when the worker has been killed for the lie."""
+    state, waiting = machine("liar", "v"), requests(2)
+    submit(state, waiting)
+    [send] = sends(state.assign(0.0))
+    assert state.on_reply("liar", send.batch, 1, 0.0) is None
+    assert state.on_worker_lost("liar") == []
+    assert state.queued_requests == 2
+
+
+# Lost workers
+
+
+def test_what_a_lost_worker_held_goes_once_more_each_alone_and_first() -> None:
+    state, waiting = machine("bad", "w"), requests(2)
+    submit(state, waiting)
+    state.assign(0.0)
+    later = requests(1)
+    submit(state, later)
+    assert state.on_worker_lost("bad") == []
+    order = []
+    while not state.idle:
+        [send] = sends(state.assign(0.0))
+        order.append(send.requests)
+        answer(state, send)
+    assert order == [waiting[:1], waiting[1:], later]
+
+
+def test_the_second_loss_is_answered_and_its_neighbour_never_notices() -> None:
+    state = machine("bad", "worse", "w")
+    poison, neighbour = requests(2)
+    submit(state, [poison, neighbour])
+    state.assign(0.0)
+    state.on_worker_lost("bad")
+    alone = sends(state.assign(0.0))
+    assert held(alone) == [("worse", [poison]), ("w", [neighbour])]
+    assert state.on_worker_lost("worse") == [Refuse(poison, Refusal.WORKER_CRASHED)]
+    assert answer(state, alone[1]) == [neighbour]
+    assert state.idle
+
+
+def test_a_request_that_was_answered_is_not_retried() -> None:
+    state = machine("w", "v")
+    late, alive = request(deadline=1.0), request()
+    submit(state, [late, alive])
+    state.assign(0.0)
+    assert state.on_time(1.0) == [Refuse(late, Refusal.DEADLINE)]
+    assert state.on_worker_lost("w") == []
+    assert held(state.assign(1.0)) == [("v", [alive])]
+
+
+def test_the_loss_of_a_worker_that_is_not_known_is_nothing() -> None:
+    assert machine("w").on_worker_lost("nobody") == []
+
+
+def test_only_workers_of_the_newest_generation_are_counted() -> None:
+    state = machine("w")
+    state.on_worker("next", 2)
+    assert state.workers == 1
+    state.on_worker_lost("w")
+    assert state.workers == 0
+
+
+# Deadlines
+
+
+def test_a_deadline_in_the_queue_is_answered_and_leaves_no_trace() -> None:
+    state = machine("w")
+    submit(state, [request()])
+    state.assign(0.0)
+    late, alive = request(deadline=1.0), request()
+    submit(state, [late, alive])
+    assert state.on_time(0.9) == []
+    assert state.on_time(1.0) == [Refuse(late, Refusal.DEADLINE)]
+    assert state.on_time(2.0) == []
+    assert (state.queued_requests, state.queued_bytes) == (1, alive.body_bytes)
+
+
+def test_a_deadline_without_any_worker_says_that_there_was_none() -> None:
+    state, late = machine(), request(deadline=1.0)
+    submit(state, [late])
+    assert state.on_time(1.0) == [Refuse(late, Refusal.NO_WORKER)]
+    assert state.idle
+
+
+def test_a_deadline_in_flight_answers_once_and_kills_once_the_call_has_lasted() -> None:
+    state, late = machine("w", limits=Limits(kill_after_s=1.0)), request(deadline=2.0)
+    submit(state, [late])
+    state.assign(1.5)
+    assert state.on_time(2.0) == [Refuse(late, Refusal.DEADLINE)]
+    assert state.on_time(2.4) == []
+    assert state.on_time(2.5) == [Kill("w")]
+    assert state.on_time(9.0) == []
+
+
+def test_a_killed_worker_gets_nothing_more() -> None:
+    state, late = machine("w"), request(deadline=2.0)
+    submit(state, [late])
+    [send] = sends(state.assign(0.0))
+    assert state.on_time(2.0) == [Refuse(late, Refusal.DEADLINE), Kill("w")]
+    assert answer(state, send) == [late]
+    submit(state, [request()])
+    assert state.assign(2.0) == []
+    assert state.workers == 0
+
+
+def test_a_late_reply_still_frees_a_worker_that_was_not_killed() -> None:
+    state, late = machine("w"), request(deadline=2.0)
+    submit(state, [late])
+    [send] = sends(state.assign(1.9))
+    state.on_time(2.0)
+    assert answer(state, send) == [late]
+    assert late.answered
+    assert state.idle
+
+
+# Generations
+
+
+def two_generations() -> tuple[DispatchState, Send]:
+    """Worker "old" is busy with a/1 when "new" takes over with a/2."""
+    state = machine("old", keys=["a/1"])
+    submit(state, [request("a/1")])
+    [busy] = sends(state.assign(0.0))
+    state.on_worker("new", 2)
+    assert state.on_generation(generation(2, "a/2")) == []
+    return state, busy
+
+
+def test_idle_workers_of_the_old_generation_are_closed_at_the_switch() -> None:
+    state = machine("old")
+    state.on_worker("new", 2)
+    assert state.on_generation(generation(2, "a/2")) == [Close("old")]
+    assert state.workers == 1
+
+
+def test_after_the_switch_requests_go_to_the_new_workers() -> None:
+    state, busy = two_generations()
+    answer(state, busy)
+    fresh = request("a/2")
+    submit(state, [fresh])
+    assert state.assign(0.0) == [Close("old"), Send("new", 2, "a/2", [fresh])]
+
+
+def test_old_workers_leave_what_new_ones_can_serve() -> None:
+    state = machine("old", keys=["a/1", "b/1"])
+    submit(state, [request("b/1")])
+    [busy] = sends(state.assign(0.0))
+    state.on_worker("new", 2)
+    state.on_generation(generation(2, "a/2", "b/1"))
+    submit(state, [request("a/2")])
+    state.assign(0.0)
+    waiting = request("b/1")
+    submit(state, [waiting])
+    answer(state, busy)
+    assert state.assign(0.0) == [Close("old")]
+    assert state.queued_requests == 1
+
+
+def test_old_workers_finish_what_only_they_can_serve_then_leave() -> None:
+    state, busy = two_generations()
+    waiting = request("a/1")
+    submit(state, [waiting])
+    answer(state, busy)
+    [last] = sends(state.assign(0.0))
+    assert (last.worker, last.requests) == ("old", [waiting])
+    answer(state, last)
+    assert state.assign(0.0) == [Close("old")]
+
+
+def test_requests_whose_version_has_left_go_to_the_current_one() -> None:
+    state, _ = two_generations()
+    waiting = request("a/1")
+    submit(state, [waiting])
+    assert state.on_worker_lost("old") == []
+    served = [r for _, batch in held(state.assign(0.0)) for r in batch]
+    assert waiting in served
+    assert {r.model_key for r in served} == {"a/2"}
+
+
+def test_a_pinned_request_whose_version_has_left_is_answered() -> None:
+    state, _ = two_generations()
+    pinned = request("a/1", pinned=True)
+    submit(state, [pinned])
+    assert Refuse(pinned, Refusal.MODEL_GONE) in state.on_worker_lost("old")
+
+
+def test_a_request_whose_model_has_gone_is_answered() -> None:
+    state, waiting = machine(keys=["a/1", "b/1"]), request("b/1")
+    submit(state, [waiting])
+    assert state.on_generation(generation(2, "a/1")) == [Refuse(waiting, Refusal.MODEL_GONE)]
+    assert state.idle
+
+
+def test_a_request_goes_to_the_version_that_is_current() -> None:
+    state, waiting = machine(keys=["a/1"]), request("a/1")
+    submit(state, [waiting])
+    older = ModelPolicy("a", MANY, current=False)
+    state.on_worker("new", 2)
+    state.on_generation(Generation("r", 2, {"a/3": older, "a/4": ModelPolicy("a", MANY), "a/5": older}))
+    assert [send.model_key for send in sends(state.assign(0.0))] == ["a/4"]
+
+
+def test_a_request_that_arrives_after_its_version_has_left_goes_to_the_current_one() -> None:
+    """Its path was looked up before the switch, and then its body came slowly."""
+    state = machine("old", keys=["a/1"])
+    state.on_worker("new", 2)
+    state.on_generation(generation(2, "a/2"))
+    slow = request("a/1")
+    submit(state, [slow])
+    assert state.assign(0.0) == [Send("new", 1, "a/2", [slow])]
+
+
+def test_a_pinned_request_that_arrives_after_its_version_has_left_is_refused() -> None:
+    state = machine("old", keys=["a/1"])
+    state.on_generation(generation(2, "a/2"))
+    assert state.on_submit(request("a/1", pinned=True)) is Refusal.MODEL_GONE
+    assert state.on_submit(request("c/1")) is Refusal.MODEL_GONE
+    assert state.idle
+
+
+def test_workers_of_a_generation_to_come_stay_when_one_of_the_present_is_lost() -> None:
+    """They are connected one after another before the switch; a worker may die meanwhile."""
+    state = machine("w", "v", keys=["a/1"])
+    state.on_worker("next", 2)
+    assert state.on_worker_lost("w") == []
+    assert state.on_generation(generation(2, "a/2")) == [Close("v")]
+    assert state.workers == 1
+
+
+def test_a_worker_that_joins_the_present_generation_serves() -> None:
+    state = machine()
+    submit(state, [waiting := request()])
+    state.on_worker("refill", 1)
+    assert state.on_generation(generation(1, "a/1", "b/1")) == []
+    assert held(state.assign(0.0)) == [("refill", [waiting])]
+
+
+# Everything at once
+
+LIMITS = Limits(queue_max_requests=12, queue_max_bytes=400, batch_max_requests=4, batch_max_bytes=120, kill_after_s=0.5)
+SLOW = 0.01
+
+
+class Dispatching(RuleBasedStateMachine):
+    """Random events; whatever they are, each request ends exactly once and each promise about batches holds."""
+
+    @initialize()
+    def begin(self) -> None:
+        self.state = DispatchState(LIMITS)
+        self.now = 0.0
+        self.number = 0
+        self.named = 0
+        self.generations: dict[int, dict[str, ModelPolicy]] = {}
+        self.keys_ever: list[str] = ["never/0"]
+        self.workers: dict[str, int] = {}
+        self.killed: set[str] = set()
+        self.busy: dict[str, Send] = {}
+        self.accepted: list[Request] = []
+        self.ended: dict[int, int] = {}
+        self.switch(["a", "b"], [], 1)
+
+    # Events
+
+    @rule(data=st.data(), size=st.integers(1, 130), lifetime=st.floats(0, 5), pinned=st.booleans())
+    def submit(self, data: st.DataObject, size: int, lifetime: float, pinned: bool) -> None:
+        one = request(data.draw(st.sampled_from(self.keys_ever[-6:])), size, self.now + lifetime, pinned)
+        full = self.state.queued_requests >= 12 or (self.state.queued_requests and self.state.queued_bytes + size > 400)
+        refusal = self.state.on_submit(one)
+        assert (refusal is Refusal.QUEUE_FULL) == bool(full)
+        if refusal is None:
+            self.accepted.append(one)
+
+    @rule(count=st.integers(1, 8))
+    def burst(self, count: int) -> None:
+        for key in [key for key in self.generations[self.number] for _ in range(count)]:
+            one = request(key, 10, self.now + 3.0)
+            if self.state.on_submit(one) is None:
+                self.accepted.append(one)
+        self.assign()
+
+    @rule()
+    def assign(self) -> None:
+        self.carry_out(self.state.assign(self.now))
+
+    @precondition(lambda self: self.busy)
+    @rule(data=st.data(), predict_s=st.sampled_from([0.0, SLOW, 1.0]))
+    def reply(self, data: st.DataObject, predict_s: float) -> None:
+        worker = data.draw(st.sampled_from(sorted(self.busy)))
+        send = self.busy.pop(worker)
+        assert self.state.on_reply(worker, send.batch, len(send.requests), predict_s) is send.requests
+        for one in send.requests:
+            if not one.answered:
+                self.end(one)
+
+    @rule(worker=st.integers(0, 12), batch=st.integers(0, 99))
+    def lie(self, worker: int, batch: int) -> None:
+        send = self.busy.get(f"w{worker}")
+        if send is None or send.batch != batch:
+            assert self.state.on_reply(f"w{worker}", batch, 1, 0.0) is None
+        else:
+            assert self.state.on_reply(f"w{worker}", batch, len(send.requests) + 1, 0.0) is None
+
+    @precondition(lambda self: self.workers)
+    @rule(data=st.data())
+    def lose(self, data: st.DataObject) -> None:
+        worker = data.draw(st.sampled_from(sorted(self.workers)))
+        del self.workers[worker]
+        self.busy.pop(worker, None)
+        self.carry_out(self.state.on_worker_lost(worker))
+
+    @rule(seconds=st.floats(0, 2))
+    def pass_time(self, seconds: float) -> None:
+        self.now += seconds
+        self.carry_out(self.state.on_time(self.now))
+
+    @rule()
+    def refill(self) -> None:
+        self.connect(self.number)
+        policies = self.generations[self.number]
+        self.carry_out(self.state.on_generation(Generation("r", self.number, policies)))
+
+    @rule()
+    def connect_for_the_next_generation(self) -> None:
+        self.connect(self.number + 1)
+
+    @rule(
+        changed=st.lists(st.sampled_from("abc"), unique=True),
+        gone=st.lists(st.sampled_from("abc"), max_size=1),
+        workers=st.integers(0, 3),
+    )
+    def switch(self, changed: list[str], gone: list[str], workers: int) -> None:
+        models = {p.model: key for key, p in self.generations.get(self.number, {}).items()}
+        self.number += 1
+        models |= {name: f"{name}/{self.number}" for name in changed}
+        keys = [key for name, key in models.items() if name not in gone]
+        self.keys_ever += keys
+        for _ in range(workers):
+            self.connect(self.number)
+        turned = generation(self.number, *keys, alone=[k for k in keys if k.startswith("b/")])
+        self.generations[self.number] = dict(turned.models)
+        self.carry_out(self.state.on_generation(turned))
+
+    @precondition(lambda self: self.generations[self.number])
+    @rule(data=st.data())
+    def a_model_goes_before_its_generation(self, data: st.DataObject) -> None:
+        policies = self.generations[self.number]
+        del policies[data.draw(st.sampled_from(sorted(policies)))]
+        self.carry_out(self.state.on_generation(Generation("r", self.number, policies)))
+
+    # What is carried out
+
+    def connect(self, number: int) -> None:
+        name = f"w{self.named}"
+        self.named += 1
+        self.workers[name] = number
+        self.state.on_worker(name, number)
+
+    def carry_out(self, instructions: list[Instruction]) -> None:
+        for instruction in instructions:
+            match instruction:
+                case Send():
+                    self.check_send(instruction)
+                    self.busy[instruction.worker] = instruction
+                case Refuse(one, refusal):
+                    assert one.answered
+                    assert refusal is not Refusal.QUEUE_FULL
+                    self.end(one)
+                case Kill(worker):
+                    assert worker in self.busy
+                    assert worker not in self.killed
+                    self.killed.add(worker)
+                case Close(worker):
+                    assert worker not in self.busy
+                    assert self.workers.pop(worker) < self.number
+
+    def check_send(self, send: Send) -> None:
+        assert send.worker in self.workers, "sent to a worker that has left"
+        assert send.worker not in self.busy, "a worker holds two batches"
+        assert send.worker not in self.killed
+        assert {r.model_key for r in send.requests} == {send.model_key}
+        policies = self.generations[self.workers[send.worker]]
+        assert 1 <= len(send.requests) <= min(policies[send.model_key].max_requests, LIMITS.batch_max_requests)
+        assert len(send.requests) == 1 or sum(r.body_bytes for r in send.requests) <= LIMITS.batch_max_bytes
+        assert len(send.requests) == 1 or all(r.attempts == 1 for r in send.requests), "a retried request has company"
+        assert all(r.attempts <= 2 and not r.answered for r in send.requests)
+        newest = self.generations[self.number]
+        assert self.workers[send.worker] == self.number or send.model_key not in newest
+
+    def end(self, one: Request) -> None:
+        self.ended[id(one)] = self.ended.get(id(one), 0) + 1
+
+    # What holds at all times
+
+    def held(self) -> set[int]:
+        return {id(r) for send in self.busy.values() for r in send.requests}
+
+    @invariant()
+    def every_request_waits_or_is_held_or_has_ended_once(self) -> None:
+        assert all(times == 1 for times in self.ended.values())
+        in_flight = self.held()
+        waiting = [r for r in self.accepted if id(r) not in self.ended and id(r) not in in_flight]
+        assert self.state.queued_requests == len(waiting)
+        assert self.state.queued_bytes == sum(r.body_bytes for r in waiting)
+
+    @invariant()
+    def idle_means_that_nothing_waits_and_nothing_is_held(self) -> None:
+        open_requests = [r for r in self.accepted if id(r) not in self.ended]
+        assert self.state.idle == (not open_requests and not self.busy)
+
+    def teardown(self) -> None:
+        """With one worker that answers, or without one, everything comes to its end."""
+        if not hasattr(self, "state"):
+            return
+        self.refill()
+        for _ in range(4 * len(self.accepted) + 8):
+            self.assign()
+            for send in list(self.busy.values()):
+                del self.busy[send.worker]
+                self.state.on_reply(send.worker, send.batch, len(send.requests), 0.0)
+                for one in send.requests:
+                    if not one.answered:
+                        self.end(one)
+        assert self.state.idle
+        assert (self.state.queued_requests, self.state.queued_bytes) == (0, 0)
+        assert sorted(self.ended) == sorted(id(r) for r in self.accepted)
+        assert set(self.ended.values()) <= {1}
+
+
+TestDispatching = pytest.mark.filterwarnings("error")(Dispatching.TestCase)
+TestDispatching.settings = settings(max_examples=120, stateful_step_count=40, deadline=None)

@@ -1,0 +1,228 @@
+"""Tandem broken on purpose: workers killed, a predict that loops, full queues, a template and a web process lost."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import random
+import signal
+import socket
+import time
+from collections.abc import Callable
+
+import httpx
+import orjson
+import pytest
+
+from tests.conftest import Tandem, eventually
+from tests.load import Load, expect
+
+SPEED = {"rows": [{"speed": 10}]}
+LOOPS_ABOVE_100 = "local({f <- function(x) {while (any(x > 100)) {}; x}; lm(dist ~ f(speed), cars)})"
+SLEEPS_ABOVE_100 = "local({f <- function(x) {if (any(x > 100)) Sys.sleep(1); x}; lm(dist ~ f(speed), cars)})"
+CRASHES_ABOVE_100 = (
+    "local({f <- function(x) {if (any(x > 100)) tools::pskill(Sys.getpid(), 9L); x}; lm(dist ~ f(speed), cars)})"
+)
+
+Factory = Callable[..., Tandem]
+
+
+def prediction(server: Tandem, model: str = "cars") -> list[float]:
+    return list(server.score(model, SPEED).json()["predictions"])
+
+
+def test_killing_random_workers_under_load_fails_nothing_and_answers_nothing_wrong(tandem_factory: Factory) -> None:
+    server = tandem_factory()
+    server.drop("cars", "lm(dist ~ speed, cars)")
+    server.start()
+    chance = random.Random(1)
+    with Load(server, "cars", SPEED, expect(prediction(server))) as load:
+        for _ in range(8):
+            workers = eventually(lambda: len(w := server.processes("worker")) == 2 and w)
+            answered = load.answered
+            eventually(lambda seen=answered: load.answered > seen + 50)
+            os.kill(chance.choice(workers), signal.SIGKILL)
+    assert load.wrong == []
+    assert load.refused_connections == 0
+    assert eventually(lambda: server.metric("tandem_worker_restarts_total", reason="crashed") == 8)
+    assert server.get("/health/ready").status_code == 200
+
+
+def test_a_looping_predict_is_answered_504_on_time_and_its_worker_replaced(tandem_factory: Factory) -> None:
+    server = tandem_factory(timeout_s=1.5)
+    server.drop("loops", LOOPS_ABOVE_100)
+    server.start()
+    before = server.processes("worker")
+    started = time.monotonic()
+    reply = server.score("loops", {"rows": [{"speed": 101}]})
+    took_s = time.monotonic() - started
+    assert (reply.status_code, reply.json()["code"]) == (504, "deadline_exceeded")
+    assert 1.4 < took_s < 1.9
+    after = eventually(lambda: len(now := server.processes("worker")) == 2 and now != before and now)
+    assert len(set(before) & set(after)) == 1
+    assert server.metric("tandem_worker_restarts_total", reason="deadline") == 1
+    assert server.score("loops", SPEED).status_code == 200
+
+
+def test_a_full_queue_answers_429_with_retry_after_at_once(tandem_factory: Factory) -> None:
+    server = tandem_factory(queue_max=4, r_workers=1, timeout_s=20)
+    server.drop("slow", SLEEPS_ABOVE_100)
+    server.start()
+    slow = {"rows": [{"speed": 101}]}
+    with Load(server, "slow", slow, lambda status, body: None, threads=12) as load:
+        eventually(lambda: load.statuses[429] > 5)
+        took_ms = []
+        headers = {"content-type": "application/json"} | server.headers()
+        with httpx.Client(headers=headers) as client:
+            for _ in range(20):
+                started = time.monotonic()
+                reply = client.post(f"{server.url}/v1/models/slow/score", content=orjson.dumps(slow))
+                took_ms.append((time.monotonic() - started) * 1000)
+                if reply.status_code == 429:
+                    assert int(reply.headers["retry-after"]) >= 1
+                    assert reply.json()["code"] == "queue_full"
+                assert server.get("/health/live", user=None).status_code == 200
+    refused_ms = sorted(took_ms)[: len(took_ms) // 2]
+    assert refused_ms[len(refused_ms) // 2] < 10
+    assert set(load.statuses) <= {200, 429}
+    assert load.statuses[200] > 0
+
+
+def test_sigterm_under_load_answers_all_that_was_accepted_and_exits_0(tandem_factory: Factory) -> None:
+    server = tandem_factory()
+    server.drop("slow", "local({f <- function(x) {Sys.sleep(0.05); x}; lm(dist ~ f(speed), cars)})")
+    server.start()
+    with Load(server, "slow", SPEED, expect(prediction(server, "slow"))) as load:
+        eventually(lambda: load.answered > 50)
+        assert server.stop() == 0
+        answered = load.answered
+    assert answered > 50
+    assert load.wrong == []
+
+
+def test_nothing_is_left_behind_after_a_stop(tandem_factory: Factory) -> None:
+    server = tandem_factory()
+    server.drop("cars", "lm(dist ~ speed, cars)")
+    server.start()
+    pids = [*server.processes("worker"), *server.processes("template"), *server.processes("web")]
+    assert len(pids) == 4
+    assert server.stop() == 0
+    eventually(lambda: not any(_alive(pid) for pid in pids))
+
+
+def test_a_killed_supervisor_takes_everything_with_it(tandem_factory: Factory) -> None:
+    server = tandem_factory()
+    server.drop("cars", "lm(dist ~ speed, cars)")
+    server.start()
+    pids = [*server.processes("worker"), *server.processes("template"), *server.processes("web")]
+    assert server.process is not None
+    server.process.kill()
+    server.process.wait()
+    eventually(lambda: not any(_alive(pid) for pid in pids), 30)
+
+
+def test_a_killed_template_is_rebuilt_while_its_workers_serve(tandem_factory: Factory) -> None:
+    server = tandem_factory()
+    server.drop("cars", "lm(dist ~ speed, cars)")
+    server.start()
+    [template] = server.processes("template")
+    with Load(server, "cars", SPEED, expect(prediction(server))) as load:
+        os.kill(template, signal.SIGKILL)
+        eventually(lambda: server.processes("template") not in ([], [template]))
+        server.drop("later", "lm(dist ~ speed, cars)")
+        eventually(lambda: server.score("later", SPEED).status_code == 200)
+    assert load.wrong == []
+    assert server.metric("tandem_worker_restarts_total", reason="template") == 1
+
+
+def test_a_killed_web_process_comes_back_with_the_catalog(tandem_factory: Factory) -> None:
+    server = tandem_factory()
+    server.drop("cars", "lm(dist ~ speed, cars)")
+    server.start()
+    expected = prediction(server)
+    eventually(lambda: server.metric("tandem_requests_total", model="cars") == 1)
+    [web] = server.processes("web")
+    os.kill(web, signal.SIGKILL)
+    eventually(lambda: server.processes("web") not in ([], [web]))
+    eventually(server.ready)
+    assert prediction(server) == expected
+    eventually(lambda: server.metric("tandem_requests_total", model="cars") == 2)
+
+
+def test_a_request_that_kills_two_workers_is_answered_and_its_neighbours_are_not_harmed(
+    tandem_factory: Factory,
+) -> None:
+    server = tandem_factory()
+    server.drop("fragile", CRASHES_ABOVE_100)
+    server.start()
+    with Load(server, "fragile", SPEED, expect(prediction(server, "fragile")), threads=4) as load:
+        for _ in range(3):
+            reply = server.score("fragile", {"rows": [{"speed": 101}]})
+            assert (reply.status_code, reply.json()["code"]) == (500, "worker_crashed")
+            eventually(lambda: len(server.processes("worker")) == 2)
+    assert load.wrong == []
+
+
+def test_a_client_that_hangs_up_harms_nobody(tandem_factory: Factory) -> None:
+    server = tandem_factory()
+    server.drop("cars", "lm(dist ~ speed, cars)")
+    server.start()
+    body = orjson.dumps(SPEED)
+    head = f"POST /v1/models/cars/score HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {server.token()}\r\n"
+    head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
+    for whole in (head.encode() + body, head.encode() + body[:5], head.encode()[:40]):
+        for _ in range(50):
+            with socket.create_connection(("127.0.0.1", server.port)) as connection:
+                connection.sendall(whole)
+    assert server.score("cars", SPEED).status_code == 200
+    assert eventually(lambda: server.metric("tandem_queue_depth", pool="r") == 0)
+
+
+def test_no_worker_dies_of_garbage_on_its_socket(tandem_factory: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever reaches a worker's socket (only this user can) and talks nonsense is dropped; the worker serves on."""
+    server = tandem_factory()
+    monkeypatch.setitem(server.environment, "TMPDIR", str(server.folder))
+    server.drop("cars", "lm(dist ~ speed, cars)")
+    server.start()
+    workers = server.processes("worker")
+    [run_dir] = server.folder.glob("tandem-*")
+    assert run_dir.stat().st_mode & 0o777 == 0o700
+    for path in run_dir.glob("r-*.sock"):
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.connect(str(path))
+            connection.sendall(b"GET / HTTP/1.1\r\n\r\n")
+            assert connection.recv(100) == b""
+    assert server.score("cars", SPEED).status_code == 200
+    assert server.processes("worker") == workers
+
+
+def test_two_servers_on_one_port_are_told_apart(tandem_factory: Factory) -> None:
+    first = tandem_factory().start()
+    second = tandem_factory(port=first.port).start(wait=False)
+    assert second.process is not None
+    assert second.process.wait(30) == 1
+    assert "TANDEM_PORT" in second.log_path.read_text()
+
+
+def test_idle_connections_survive_a_model_swap(tandem_factory: Factory) -> None:
+    server = tandem_factory()
+    server.drop("cars", "lm(dist ~ speed, cars)")
+    server.start()
+    connection = http.client.HTTPConnection("127.0.0.1", server.port)
+    headers = server.headers() | {"content-type": "application/json"}
+    for power in (2, 3, 4):
+        connection.request("POST", "/v1/models/cars/score", orjson.dumps(SPEED), headers)
+        assert connection.getresponse().read()
+        old = server.model("cars")["version"]
+        server.drop("cars", f"lm(dist ~ I(speed^{power}), cars)")
+        eventually(lambda seen=old: server.model("cars")["version"] != seen)
+    connection.close()
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123
+        return stat.read().rpartition(")")[2].split()[0] != "Z"

@@ -1,0 +1,233 @@
+"""From files to endpoints: what an analyst drops, replaces, breaks and deletes, and what becomes of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import orjson
+import pytest
+
+from tests.conftest import Tandem, eventually, run_r
+from tests.load import Load
+
+SPEED = {"rows": [{"speed": 10}]}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tandem]:
+    """One server with one good model, which every test leaves serving."""
+    tandem = Tandem(tmp_path_factory.mktemp("disk"), load_timeout_s=3)
+    tandem.drop("cars", "lm(dist ~ speed, cars)")
+    tandem.start()
+    yield tandem
+    assert tandem.score("cars", SPEED).status_code == 200
+    assert tandem.stop() == 0
+
+
+def refused(server: Tandem, name: str) -> tuple[str, str]:
+    """The code and the reason with which a model was refused."""
+    version = eventually(lambda: server.version(name, "failed"))
+    return version["code"], version["reason"]
+
+
+def test_a_dropped_file_becomes_an_endpoint_within_five_seconds(server: Tandem) -> None:
+    server.drop("dropped", "lm(dist ~ speed, cars)")
+    reply = eventually(lambda: (r := server.score("dropped", SPEED)).status_code == 200 and r, timeout_s=5)
+    [prediction] = reply.json()["predictions"]
+    expected = run_r("cat(sprintf('%a', predict(lm(dist ~ speed, cars), data.frame(speed = 10))))")
+    assert prediction == float.fromhex(expected)
+    assert "/v1/models/dropped/score" in server.get("/openapi.json").json()["paths"]
+
+
+def test_a_deleted_file_ends_its_endpoint(server: Tandem) -> None:
+    server.drop("leaving", "lm(dist ~ speed, cars)")
+    eventually(lambda: server.score("leaving", SPEED).status_code == 200)
+    (server.r_models / "leaving.rds").unlink()
+    eventually(lambda: server.score("leaving", SPEED).status_code == 404)
+    assert "/v1/models/leaving/score" not in server.get("/openapi.json").json()["paths"]
+    assert server.model("leaving") == {}
+
+
+def test_a_replaced_file_fails_and_mixes_nothing_under_load(server: Tandem) -> None:
+    """Every answer names a version and is exactly that version's answer."""
+    server.drop("swapped", "lm(dist ~ speed, cars)")
+    eventually(lambda: server.score("swapped", SPEED).status_code == 200)
+    answers: dict[str, set[float]] = {}
+
+    def check(status: int, body: bytes) -> str | None:
+        if status != 200:
+            return f"status {status}: {body!r}"
+        reply = orjson.loads(body)
+        answers.setdefault(reply["version"], set()).update(reply["predictions"])
+        return None
+
+    with Load(server, "swapped", SPEED, check) as load:
+        for power in (2, 3, 4):
+            before = server.model("swapped")["version"]
+            server.drop("swapped", f"lm(dist ~ I(speed^{power}), cars)")
+            eventually(lambda old=before: server.model("swapped")["version"] != old)
+    assert load.wrong == []
+    assert load.answered > 100
+    assert len(answers) == 4
+    assert all(len(predictions) == 1 for predictions in answers.values())
+    assert len(set.union(*answers.values())) == 4
+
+
+def test_a_broken_file_is_refused_with_a_reason_while_the_old_version_serves(server: Tandem) -> None:
+    server.drop("mended", "lm(dist ~ speed, cars)")
+    version = eventually(lambda: server.version("mended", "ready"))["version"]
+    path = server.r_models / "mended.rds"
+    whole = path.read_bytes()
+    path.write_bytes(whole[: len(whole) // 2])
+    code, reason = refused(server, "mended")
+    assert code == "unreadable"
+    assert "truncated" in reason
+    assert server.score("mended", SPEED).json()["version"] == version
+    assert server.model("mended")["state"] == "ready"
+    path.write_bytes(whole)
+    eventually(lambda: server.version("mended", "failed") is None)
+    assert server.score("mended", SPEED).json()["version"] == version
+
+
+def test_version_folders_serve_side_by_side_and_the_highest_is_current(server: Tandem) -> None:
+    for version in ("1.9", "1.10"):
+        folder = server.r_models / "versioned" / version
+        folder.mkdir(parents=True)
+        run_r("saveRDS(lm(dist ~ speed, cars), commandArgs(TRUE))", str(folder / "model.rds"))
+    eventually(lambda: len(server.model("versioned").get("versions", [])) == 2)
+    eventually(lambda: server.score("versioned", SPEED).json().get("version") == "1.10")
+    old = server.score("versioned", SPEED, path="/v1/models/versioned/versions/1.9/score")
+    assert old.json()["version"] == "1.9"
+    shutil.rmtree(server.r_models / "versioned" / "1.10")
+    eventually(lambda: server.score("versioned", SPEED).json().get("version") == "1.9")
+
+
+def test_models_of_different_packages_live_side_by_side(server: Tandem) -> None:
+    server.drop("forest", "set.seed(1); randomForest::randomForest(dist ~ speed, cars, ntree = 5)")
+    server.drop("tree", "rpart::rpart(dist ~ speed, cars)")
+    server.drop("ranger", "ranger::ranger(dist ~ speed, cars, num.trees = 5, num.threads = 1, seed = 1)")
+    for name in ("forest", "tree", "ranger"):
+        eventually(lambda name=name: server.score(name, SPEED).status_code == 200)
+
+
+@pytest.mark.parametrize(
+    ("r_code", "code", "words"),
+    [
+        pytest.param("mtcars", "not_a_model", "a data frame of 32 rows", id="data-frame"),
+        pytest.param("structure(list(a = 1), class = 'mystery')", "", "mystery", id="unknown-class"),
+        pytest.param(
+            "structure(list(call = quote(absent::fit(y ~ x))), class = 'absent')", "package_missing", "absent", id="missing"
+        ),
+    ],
+)
+def test_what_is_no_model_is_refused(server: Tandem, r_code: str, code: str, words: str) -> None:
+    name = "refused" + code.replace("_", "")
+    server.drop(name, r_code)
+    found, reason = refused(server, name)
+    assert code in found
+    assert words in reason
+    assert str(server.r_models) not in reason
+
+
+def test_an_empty_and_a_foreign_file_are_refused(server: Tandem) -> None:
+    (server.r_models / "empty.rds").write_bytes(b"")
+    (server.r_models / "foreign.rds").write_bytes(b"PK\x03\x04 this is no R")
+    assert refused(server, "empty") == ("unreadable", "the file is empty; write it again with saveRDS(model, file)")
+    assert refused(server, "foreign")[0] == "unreadable"
+
+
+def test_a_model_without_a_schema_is_told_the_sidecar_lines_that_cure_it_and_they_do(server: Tandem) -> None:
+    """Its predict method comes from an installed package; its inputs are nowhere in it."""
+    server.drop("bare", "m <- lm(dist ~ speed, cars); m$terms <- NULL; m$model <- NULL; class(m) <- c('bare', 'loess'); m")
+    code, reason = refused(server, "bare")
+    assert code == "no_schema", reason
+    assert "schema:\n  inputs:\n    - {name:" in reason
+
+
+def test_a_sidecar_corrects_the_schema(server: Tandem) -> None:
+    server.drop("corrected", "lm(dist ~ speed, cars)")
+    eventually(lambda: server.score("corrected", {"rows": [{"speed": 1.5}]}).status_code == 200)
+    sidecar = server.r_models / "corrected.yaml"
+    sidecar.write_text("description: Stopping distance\nschema:\n  inputs:\n    - {name: speed, type: integer}\n")
+    eventually(lambda: server.score("corrected", {"rows": [{"speed": 1.5}]}).status_code == 422)
+    assert server.score("corrected", {"rows": [{"speed": 2.0}]}).status_code == 200
+    assert server.version("corrected", "ready")["description"] == "Stopping distance"
+
+
+def test_a_sidecar_with_an_unknown_key_is_refused_by_its_name(server: Tandem) -> None:
+    server.drop("keyed", "lm(dist ~ speed, cars)")
+    (server.r_models / "keyed.yaml").write_text("descripton: typo\n")
+    eventually(lambda: server.version("keyed", "failed"))
+    code, reason = refused(server, "keyed")
+    assert code == "bad_sidecar"
+    assert "'descripton'" in reason
+    assert "description" in reason
+
+
+def test_golden_rows_refuse_a_model_that_answers_otherwise(server: Tandem) -> None:
+    (server.r_models / "golden.yaml").write_text("golden:\n  - row: {speed: 10}\n    response: 21.0\n")
+    server.drop("golden", "lm(dist ~ speed, cars)")
+    code, reason = refused(server, "golden")
+    assert code == "golden_mismatch"
+    assert "expected response 21.0, the model answers 21.7" in reason
+    right = reason.rpartition(" ")[2]
+    (server.r_models / "golden.yaml").write_text(f"golden:\n  - row: {{speed: 10}}\n    response: {right}\n")
+    eventually(lambda: server.score("golden", SPEED).status_code == 200)
+    assert server.version("golden", "ready")["golden_rows"] == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        pytest.param("repeat {}", "hangs", id="hanging"),
+        pytest.param("tools::pskill(Sys.getpid(), 9L)", "crashes", id="crashing"),
+        pytest.param("stop('no luck')", "predict_fails", id="erring"),
+    ],
+)
+def test_a_file_that_breaks_its_reader_costs_nothing(server: Tandem, body: str, code: str) -> None:
+    """The trap is a function in the formula's environment, set after the fit: an untouched lm in all else."""
+    others = [server.r_models / f"good{code}{i}.rds" for i in range(2)]
+    server.drop(
+        f"trap{code}",
+        f"local({{f <- function(x) x; m <- lm(dist ~ f(speed), cars); f <- function(x) {{ {body} }}; m}})",
+    )
+    for path in others:
+        run_r("saveRDS(lm(dist ~ speed, cars), commandArgs(TRUE))", str(path))
+    found, _ = refused(server, f"trap{code}")
+    assert found == code
+    for path in others:
+        eventually(lambda name=path.stem: server.score(name, SPEED).status_code == 200)
+
+
+def test_only_regular_files_are_read(server: Tandem) -> None:
+    os.mkfifo(server.r_models / "pipe.rds")
+    server.drop("after", "lm(dist ~ speed, cars)")
+    eventually(lambda: server.score("after", SPEED).status_code == 200, 5)
+    assert server.model("pipe") == {}
+
+
+def test_details_are_for_analysts(server: Tandem) -> None:
+    server.drop("shown", "stats::setNames(1:3, c('a', 'b', 'c'))")
+    eventually(lambda: server.version("shown", "failed"))
+    assert server.command("users", "add", "scorer", text="long enough\n").returncode == 0
+    seen = server.get("/v1/models/shown", user="scorer").json()["versions"][0]
+    assert seen["state"] == "failed"
+    assert not {"reason", "file", "size_bytes"} & set(seen)
+
+
+def test_tandem_check_tells_what_would_happen(server: Tandem, tmp_path: Path) -> None:
+    good, bad = tmp_path / "good.rds", tmp_path / "bad.rds"
+    run_r("saveRDS(lm(dist ~ speed, cars), commandArgs(TRUE))", str(good))
+    run_r("saveRDS(cars, commandArgs(TRUE))", str(bad))
+    told = server.command("check", str(good))
+    assert told.returncode == 0, told.stderr
+    assert "would be served as good" in told.stdout
+    assert "speed: numeric" in told.stdout
+    told = server.command("check", str(bad))
+    assert told.returncode == 1
+    assert "not_a_model" in told.stdout
+
+
