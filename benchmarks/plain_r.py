@@ -50,8 +50,8 @@ class PlainR:
         path = folder / "rows"
         path.write_bytes(rows.doubles())
         names = ", ".join(f"'{name}'" for name in rows.columns)
-        factors = "; ".join(f"rows${name} <- factor(rows${name})" for name in rows.factors)
-        self.ask(f"rows <- columns_of('{path}', c({names})); {factors}; NULL")
+        factors = "".join(f"rows${name} <- factor(rows${name}); " for name in rows.factors)
+        self.ask(f"rows <- columns_of('{path}', c({names})); {factors}NULL")
 
     def answers(self, folder: Path) -> list[float]:
         """What `predict(model, rows)` says, to the last bit."""

@@ -106,8 +106,8 @@ class Dispatcher:
     def on_reply(self, worker: str, frame: Frame) -> None:
         """A worker's REPLY arrived. Raises WireError if it is not the answer to what the worker was sent."""
         reply = frames.decode_reply(frame.payload)
-        requests = self.state.on_reply(worker, frame.batch, reply.predict_s)
-        if requests is None or len(requests) != len(reply.results):
+        requests = self.state.on_reply(worker, frame.batch, len(reply.results), reply.predict_s)
+        if requests is None:
             raise WireError("a reply to a batch that was not sent")
         for request, result in zip(requests, reply.results, strict=True):
             if not request.answered and not request.reply_to.done():

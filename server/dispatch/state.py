@@ -77,6 +77,9 @@ class DispatchState:
             return Refusal.QUEUE_FULL
         if self.queued_bytes + request.body_bytes > limits.queue_max_bytes and self.queued_requests:
             return Refusal.QUEUE_FULL
+        # Its version may have left while its body came in.
+        if not self._held(request.model_key) and not self._moved(request):
+            return Refusal.MODEL_GONE
         self._enqueue(request)
         return None
 
@@ -91,10 +94,10 @@ class DispatchState:
         self._current = {p.model: key for key, p in generation.models.items() if p.current}
         return self._retire() + self._rehome()
 
-    def on_reply(self, worker: str, batch: int, predict_s: float) -> list[Request] | None:
-        """A worker answered a batch: its requests in order, or None if that batch is not the one it was given."""
+    def on_reply(self, worker: str, batch: int, results: int, predict_s: float) -> list[Request] | None:
+        """A worker answered a batch with so many results: its requests in order, or None if it was given another."""
         state = self._workers.get(worker)
-        if state is None or state.requests is None or state.batch != batch:
+        if state is None or state.requests is None or state.batch != batch or len(state.requests) != results:
             return None
         requests, state.requests = state.requests, None
         key = requests[0].model_key
@@ -202,7 +205,7 @@ class DispatchState:
         instructions: list[Instruction] = []
         newest = self._generations.get(self._newest, {})
         for worker in list(self._workers.values()):
-            if worker.generation == self._newest or worker.requests is not None:
+            if worker.generation >= self._newest or worker.requests is not None:
                 continue
             own = self._generations.get(worker.generation, {})
             if any(key in own and key not in newest for key in self._queues):
@@ -216,18 +219,26 @@ class DispatchState:
 
     def _rehome(self) -> list[Instruction]:
         """Requests whose model version no living generation holds go to the current one, or are answered."""
-        held = {key for keys in self._generations.values() for key in keys}
         instructions: list[Instruction] = []
-        for key in [k for k in self._queues if k not in held]:
+        for key in [k for k in self._queues if not self._held(k)]:
             for request in self._queues.pop(key):
                 self._count(request, -1)
-                current = self._current.get(request.model)
-                if current is None or request.pinned:
-                    instructions.append(self._refuse(request, Refusal.MODEL_GONE))
-                else:
-                    request.model_key = current
+                if self._moved(request):
                     self._enqueue(request)
+                else:
+                    instructions.append(self._refuse(request, Refusal.MODEL_GONE))
         return instructions
+
+    def _held(self, key: str) -> bool:
+        return any(key in keys for keys in self._generations.values())
+
+    def _moved(self, request: Request) -> bool:
+        """Point a request at its model's current version; False where there is none or it wants its own."""
+        current = self._current.get(request.model)
+        if current is None or request.pinned:
+            return False
+        request.model_key = current
+        return True
 
     def _enqueue(self, request: Request, first: bool = False) -> None:
         queue = self._queues.setdefault(request.model_key, deque())

@@ -119,7 +119,10 @@ def test_models_of_different_packages_live_side_by_side(server: Tandem) -> None:
         pytest.param("mtcars", "not_a_model", "a data frame of 32 rows", id="data-frame"),
         pytest.param("structure(list(a = 1), class = 'mystery')", "", "mystery", id="unknown-class"),
         pytest.param(
-            "structure(list(call = quote(absent::fit(y ~ x))), class = 'absent')", "package_missing", "absent", id="missing"
+            "structure(list(call = quote(absent::fit(y ~ x))), class = 'absent')",
+            "package_missing",
+            "absent",
+            id="missing",
         ),
     ],
 )
@@ -141,7 +144,9 @@ def test_an_empty_and_a_foreign_file_are_refused(server: Tandem) -> None:
 
 def test_a_model_without_a_schema_is_told_the_sidecar_lines_that_cure_it_and_they_do(server: Tandem) -> None:
     """Its predict method comes from an installed package; its inputs are nowhere in it."""
-    server.drop("bare", "m <- lm(dist ~ speed, cars); m$terms <- NULL; m$model <- NULL; class(m) <- c('bare', 'loess'); m")
+    server.drop(
+        "bare", "m <- lm(dist ~ speed, cars); m$terms <- NULL; m$model <- NULL; class(m) <- c('bare', 'loess'); m"
+    )
     code, reason = refused(server, "bare")
     assert code == "no_schema", reason
     assert "schema:\n  inputs:\n    - {name:" in reason
@@ -229,5 +234,3 @@ def test_tandem_check_tells_what_would_happen(server: Tandem, tmp_path: Path) ->
     told = server.command("check", str(bad))
     assert told.returncode == 1
     assert "not_a_model" in told.stdout
-
-

@@ -117,8 +117,12 @@ def test_a_bad_body_is_refused(tandem: Tandem, body: object, status: int, code: 
 @pytest.mark.parametrize(
     ("body", "fault"),
     [
-        pytest.param({"rows": [CAR, {"wt": 1, "cyl": "4"}]}, {"row": 1, "column": "hp", "got": "nothing"}, id="missing"),
-        pytest.param({"rows": [CAR, CAR | {"hp": "many"}]}, {"row": 1, "column": "hp", "expected": "a number"}, id="text"),
+        pytest.param(
+            {"rows": [CAR, {"wt": 1, "cyl": "4"}]}, {"row": 1, "column": "hp", "got": "nothing"}, id="missing"
+        ),
+        pytest.param(
+            {"rows": [CAR, CAR | {"hp": "many"}]}, {"row": 1, "column": "hp", "expected": "a number"}, id="text"
+        ),
         pytest.param({"rows": [CAR | {"hp": True}]}, {"row": 0, "column": "hp", "got": "true"}, id="boolean"),
         pytest.param({"rows": [CAR | {"hp": [1]}]}, {"row": 0, "column": "hp", "got": "an array"}, id="nested"),
         pytest.param({"rows": [CAR | {"hp": 2**53 + 1}]}, {"row": 0, "column": "hp"}, id="beyond-2^53"),
@@ -221,7 +225,9 @@ def test_a_removed_account_is_refused_within_seconds(tandem: Tandem) -> None:
 
 def test_only_who_may_see_details_is_told_the_models_own_words(tandem_factory: Any) -> None:
     server = tandem_factory()
-    server.drop("picky", "local({f <- function(x) if (any(x > 100)) stop('secret: ', x) else x; lm(dist ~ f(speed), cars)})")
+    server.drop(
+        "picky", "local({f <- function(x) if (any(x > 100)) stop('secret: ', x) else x; lm(dist ~ f(speed), cars)})"
+    )
     server.start()
     for user, role in (("s", "scorer"), ("a", "analyst")):
         assert server.command("users", "add", user, "--role", role, text="long enough\n").returncode == 0
@@ -236,7 +242,9 @@ def test_only_who_may_see_details_is_told_the_models_own_words(tandem_factory: A
 
 def test_warnings_of_the_model_come_back(tandem_factory: Any) -> None:
     server = tandem_factory()
-    server.drop("wary", "local({f <- function(x) {if (any(x > 100)) warning('far out'); x}; lm(dist ~ f(speed), cars)})")
+    server.drop(
+        "wary", "local({f <- function(x) {if (any(x > 100)) warning('far out'); x}; lm(dist ~ f(speed), cars)})"
+    )
     server.start()
     assert server.score("wary", {"rows": [{"speed": 101}]}).json()["warnings"] == ["far out"]
     assert "warnings" not in server.score("wary", {"rows": [{"speed": 10}]}).json()

@@ -220,9 +220,7 @@ def reply_payload(*results: Result) -> bytes:
 
 
 @given(st.lists(members, max_size=4), st.binary(min_size=1, max_size=20), st.data())
-def test_a_score_whose_lengths_do_not_add_up_is_refused(
-    sent: list[Member], more: bytes, data: st.DataObject
-) -> None:
+def test_a_score_whose_lengths_do_not_add_up_is_refused(sent: list[Member], more: bytes, data: st.DataObject) -> None:
     payload = score_payload(*sent)
     for bad in (payload + more, payload[: data.draw(st.integers(0, len(payload) - 1))]):
         with pytest.raises(WireError):
@@ -230,9 +228,7 @@ def test_a_score_whose_lengths_do_not_add_up_is_refused(
 
 
 @given(st.lists(results, max_size=4), st.binary(min_size=1, max_size=20), st.data())
-def test_a_reply_whose_lengths_do_not_add_up_is_refused(
-    sent: list[Result], more: bytes, data: st.DataObject
-) -> None:
+def test_a_reply_whose_lengths_do_not_add_up_is_refused(sent: list[Result], more: bytes, data: st.DataObject) -> None:
     payload = reply_payload(*sent)
     for bad in (payload + more, payload[: data.draw(st.integers(0, len(payload) - 1))]):
         with pytest.raises(WireError):
@@ -269,7 +265,9 @@ def test_random_bytes_are_frames_or_a_wire_error(data: bytes) -> None:
 
 
 @given(st.one_of(scores, replies), st.data())
-def test_a_payload_with_changed_bytes_is_read_or_a_wire_error(sent: ScorePayload | ReplyPayload, data: st.DataObject) -> None:
+def test_a_payload_with_changed_bytes_is_read_or_a_wire_error(
+    sent: ScorePayload | ReplyPayload, data: st.DataObject
+) -> None:
     is_score = isinstance(sent, ScorePayload)
     frame = encode_score(1, sent.model_key, 1, sent.members) if is_score else encode_reply(1, sent)
     payload = bytearray(frame[HEADER.size :])

@@ -1,0 +1,66 @@
+"""Every route is closed unless it is listed here as open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import httpx
+import pytest
+from fastapi.routing import APIRoute
+from starlette.routing import Route
+
+from auth import routes as auth_routes
+from server.web import console, docs, health, models
+from tests.conftest import Tandem
+
+OPEN = {
+    ("GET", "/"),
+    ("GET", "/docs"),
+    ("GET", "/assets/{name}"),
+    ("GET", "/openapi.json"),
+    ("GET", "/health/live"),
+    ("GET", "/health/ready"),
+    ("POST", "/auth/token"),
+    ("POST", "/auth/revoke"),
+}
+
+
+def every_route() -> list[tuple[str, str]]:
+    found = []
+    for part in (auth_routes, health, models, docs, console):
+        for route in part.router.routes:
+            assert isinstance(route, APIRoute | Route)
+            found += [(method, route.path) for method in sorted(route.methods or ()) if method != "HEAD"]
+    return found
+
+
+def test_the_open_routes_are_all_real() -> None:
+    assert set(every_route()) >= OPEN
+
+
+@pytest.mark.parametrize(("method", "path"), [r for r in every_route() if r not in OPEN])
+@pytest.mark.parametrize("token", ["", "Bearer x.y.z"])
+def test_a_closed_route_asks_for_a_token(tandem: Tandem, method: str, path: str, token: str) -> None:
+    filled = path.replace("{model}", "mpg").replace("{name}", "admin")
+    reply = httpx.request(method, tandem.url + filled, headers={"authorization": token} if token else {}, json={})
+    assert (reply.status_code, reply.json()["code"]) == (401, "unauthenticated")
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/v1/nothing", "/v1/models/mpg/nothing", "/docs/x", "/../etc/passwd"])
+def test_what_is_not_there_is_a_problem_document(tandem: Tandem, path: str) -> None:
+    reply = httpx.get(tandem.url + path)
+    assert reply.status_code == 404
+    assert reply.headers["content-type"] == "application/problem+json"
+
+
+def test_a_scorer_may_not_manage_accounts(tandem: Tandem) -> None:
+    assert tandem.command("users", "add", "plain", text="long enough\n").returncode == 0
+    refused = tandem.get("/auth/accounts", user="plain")
+    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+
+
+def test_no_route_is_mounted_elsewhere() -> None:
+    """The parts listed here are all that the application includes."""
+    source = Path(docs.__file__).with_name("app.py").read_text()
+    assert "for part in (auth_routes, health, models, docs, console):" in source
+    assert source.count("include_router") == 1

@@ -1,0 +1,83 @@
+"""The documentation that follows the catalog, and the pages that show it."""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import Tandem
+
+MODELS = ("am", "boston", "iris", "mpg")
+
+
+@pytest.fixture
+def document(tandem: Tandem) -> dict[str, Any]:
+    return dict(httpx.get(f"{tandem.url}/openapi.json").json())
+
+
+def test_each_model_has_one_typed_operation(document: dict[str, Any]) -> None:
+    for model in MODELS:
+        operation = document["paths"][f"/v1/models/{model}/score"]["post"]
+        assert operation["operationId"] == f"score_{model}"
+        assert operation["security"] == [{"OAuth2PasswordBearer": []}]
+        assert {"200", "400", "401", "403", "404", "413", "415", "422", "429", "500", "503", "504"} == set(
+            operation["responses"]
+        )
+    cell = _row(document, "mpg")["properties"]
+    assert {"type": "string", "enum": ["4", "6", "8"]} in cell["cyl"].get("anyOf", [cell["cyl"]])
+    assert {"type": "number"} in cell["wt"]["anyOf"]
+
+
+def test_the_example_row_of_each_model_scores(tandem: Tandem, document: dict[str, Any]) -> None:
+    for model in MODELS:
+        body = document["paths"][f"/v1/models/{model}/score"]["post"]["requestBody"]
+        example = body["content"]["application/json"]["schema"]["example"]
+        assert tandem.score(model, example).status_code == 200, model
+        assert set(example["rows"][0]) == set(_row(document, model)["required"])
+
+
+def _row(document: dict[str, Any], model: str) -> dict[str, Any]:
+    body = document["paths"][f"/v1/models/{model}/score"]["post"]["requestBody"]
+    return dict(body["content"]["application/json"]["schema"]["oneOf"][0]["properties"]["rows"]["items"])
+
+
+def test_the_schema_route_gives_the_models_request_schema(tandem: Tandem, document: dict[str, Any]) -> None:
+    schema = tandem.get("/v1/models/mpg/schema").json()
+    body = document["paths"]["/v1/models/mpg/score"]["post"]["requestBody"]
+    assert schema == body["content"]["application/json"]["schema"]
+    assert tandem.get("/v1/models/nothing/schema").status_code == 404
+
+
+def test_authorize_is_offered_where_tokens_are(document: dict[str, Any]) -> None:
+    flows = document["components"]["securitySchemes"]["OAuth2PasswordBearer"]["flows"]
+    assert flows["password"]["tokenUrl"] == "/auth/token"
+
+
+def test_every_reference_in_the_document_leads_somewhere(document: dict[str, Any]) -> None:
+    for reference in set(re.findall(r"#/components/schemas/(\w+)", httpx.Response(200, json=document).text)):
+        assert reference in document["components"]["schemas"]
+
+
+def test_pages_load_nothing_from_another_host(tandem: Tandem) -> None:
+    for path in ("/docs", "/"):
+        page = httpx.get(tandem.url + path, headers={"accept": "text/html"})
+        assert page.status_code == 200
+        assert "default-src 'none'" in page.headers["content-security-policy"]
+        for source in re.findall(r'(?:src|href)="([^"]+)"', page.text):
+            assert source.startswith("/")
+            assert httpx.get(tandem.url + source).status_code == 200, source
+
+
+def test_the_root_is_healthy_for_machines(tandem: Tandem) -> None:
+    assert httpx.get(tandem.url).text == "Healthy"
+
+
+def test_documentation_can_be_closed_or_switched_off(tandem_factory: Any) -> None:
+    closed, off = tandem_factory(docs="login").start(), tandem_factory(docs="off").start()
+    assert httpx.get(f"{closed.url}/openapi.json").status_code == 401
+    assert closed.get("/openapi.json").status_code == 200
+    assert httpx.get(f"{off.url}/openapi.json").status_code == 404
+    assert httpx.get(f"{off.url}/docs").status_code == 404
