@@ -20,13 +20,6 @@ MODEL_MB = 200
 ROW = {"a": 0.1, "b": 0.2, "c": 0.3, "d": 0.4}
 TIME_LEFT_MS = 60_000
 
-TRAIN = {
-    # 20,000 rows make 40,001 nodes a tree, of 32 bytes each.
-    "randomForest": "randomForest::randomForest(y ~ ., d, ntree = 157, mtry = 1)",
-    "ranger": "ranger::ranger(y ~ ., d, num.trees = 245, min.node.size = 1, mtry = 1, num.threads = 1, seed = 1)",
-}
-DATA = "set.seed(1); d <- as.data.frame(matrix(runif(8e4), ncol = 4, dimnames = list(NULL, letters[1:4]))); "
-
 
 def big_model(bench: Bench) -> Measured:
     """A randomForest on synthetic data."""
@@ -43,7 +36,7 @@ def _shared(bench: Bench, package: str) -> Measured:
     (folder / "r_models").mkdir(exist_ok=True)
     file = folder / "r_models" / "big.rds"
     object_mb = _train(package, file)
-    alone = _alone(file)
+    alone = _alone(file, package)
     with Tandem(folder, workers=WORKERS) as tandem:
         key = _key(tandem)
         sockets = sorted(tandem.temporary.glob("*/r-*.sock"))
@@ -66,7 +59,7 @@ def _shared(bench: Bench, package: str) -> Measured:
 def _train(package: str, file: Path) -> float:
     """Train, save uncompressed; the object's size in MB."""
     with PlainR() as r:
-        r.ask(f"{DATA} d$y <- d$a + d$b * d$c + runif(nrow(d)); model <- {TRAIN[package]}; NULL")
+        r.ask(f"source('{Path(__file__).with_suffix('.R')}'); model <- big_{package}(); NULL")
         object_mb = float(r.ask("as.numeric(object.size(model)) / 1e6"))
         r.ask(f"saveRDS(model, '{file}', compress = FALSE); NULL")
     if not 0.9 < object_mb / MODEL_MB < 1.1:
@@ -74,10 +67,10 @@ def _train(package: str, file: Path) -> float:
     return object_mb
 
 
-def _alone(file: Path) -> float:
+def _alone(file: Path, package: str) -> float:
     """PSS in MiB of a plain R process that holds the model and has predicted as often."""
     with PlainR() as r:
-        r.read_model(file)
+        r.read_model(file, package)
         r.ask(f"row <- data.frame({', '.join(f'{name} = {value}' for name, value in ROW.items())}); NULL")
         r.ask(f"for (i in 1:{PREDICTIONS}) predict(model, row); NULL")
         return pss_mib(r.pid)

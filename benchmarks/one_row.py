@@ -50,7 +50,7 @@ def forest_throughput(bench: Bench) -> Measured:
     """The `boston` randomForest over 64 connections, against a bare R loop."""
     folder = bench.folder("forest_throughput")
     with Tandem(folder, ["boston"]) as tandem, PlainR() as r:
-        load, _ = _prepared(folder, tandem, r, "boston", boston(DIFFERENT_ROWS))
+        load, _ = _prepared(folder, tandem, r, "boston", boston(DIFFERENT_ROWS), "randomForest")
         load.requests_per_s(CONNECTIONS, 1.0)
         found = take_turns(
             bench.pick(5, 3),
@@ -93,9 +93,11 @@ def lm_latency(bench: Bench) -> Measured:
     )
 
 
-def _prepared(folder: Path, tandem: Tandem, r: PlainR, model: str, rows: Rows) -> tuple[Load, list[float]]:
+def _prepared(
+    folder: Path, tandem: Tandem, r: PlainR, model: str, rows: Rows, package: str = "stats"
+) -> tuple[Load, list[float]]:
     """Load whose expected answers are plain R's, and those answers."""
-    r.read_model(ROOT / "r_models" / f"{model}.rds")
+    r.read_model(ROOT / "r_models" / f"{model}.rds", package)
     r.read_rows(rows, folder)
     answers = r.answers(folder)
     bodies = rows.one_by_one()

@@ -42,8 +42,8 @@ class PlainR:
             raise BenchmarkError(f"plain R failed on: {expression}")
         return answer.decode().strip()
 
-    def read_model(self, path: Path) -> None:
-        self.ask(f"model <- readRDS('{path}'); NULL")
+    def read_model(self, path: Path, package: str = "stats") -> None:
+        self.ask(f"suppressMessages(library('{package}')); model <- readRDS('{path}'); NULL")
 
     def read_rows(self, rows: Rows, folder: Path) -> None:
         """The rows as a data frame called `rows`."""

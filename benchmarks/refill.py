@@ -28,12 +28,11 @@ def refill_ms(tandem: Tandem) -> float:
     The web process connects to a worker when a snapshot names it, which is after the worker has answered the
     supervisor. So the pool is complete when as many workers as before have both connections.
     """
+    seconds_until(lambda: len(tandem.processes("worker")) == len(_complete(tandem)) == tandem.workers, 30.0)
     before = _complete(tandem)
-    workers = tandem.processes("worker")
-    time.sleep(0.2)
-    os.kill(workers[0], signal.SIGKILL)
+    victim = tandem.processes("worker")[0]
+    os.kill(victim, signal.SIGKILL)
     killed = time.monotonic()
-    seconds_until(lambda: workers[0] not in tandem.processes("worker"), 10.0)
     seconds_until(lambda: len(_complete(tandem) - before) == 1 and len(_complete(tandem)) == len(before), 30.0)
     return 1e3 * (time.monotonic() - killed)
 

@@ -18,6 +18,7 @@ import orjson
 from benchmarks.harness import ROOT, BenchmarkError
 from benchmarks.http import Connection
 from benchmarks.processes import Kind, below, end, pss_mib, seconds_until
+from server.config import Settings, granted_cores
 
 START_TIMEOUT_S = 180.0
 WORKERS_BEYOND_CORES = """
@@ -43,13 +44,13 @@ class Tandem:
         for name in models:
             for suffix in (".rds", ".yaml"):
                 shutil.copy(ROOT / "r_models" / (name + suffix), self.r_models)
+        self.workers = workers or min(Settings.model_fields["r_workers"].default, granted_cores())
         self._command = ["-m", "server.cli", "serve"]
         self._environment = {k: v for k, v in os.environ.items() if not k.startswith("TANDEM_")} | {
             "TANDEM_PORT": str(self.port),
             "TANDEM_METRICS_PORT": str(free_port()),
             "TANDEM_DATA": str(folder / "data"),
             "TANDEM_R_MODELS": str(self.r_models),
-            "TANDEM_PYTHON_MODELS": str(folder / "python_models"),
             "PYTHONPATH": str(ROOT),
             "TMPDIR": str(self.temporary),
         }

@@ -36,9 +36,7 @@ class Settings(BaseSettings):
     metrics_port: int = Field(9464, ge=0, le=65535, description="port of /metrics, on the same address")
     data: Path = Field(Path(".tandem"), description="folder of the accounts and the signing key")
     r_models: Path = Field(Path("r_models"), description="folder of the R models")
-    python_models: Path = Field(Path("python_models"), description="folder of the Python models")
     r_workers: int = Field(5, ge=1, le=512, description="R processes; never more than the cores that are granted")
-    python_workers: int = Field(2, ge=1, le=512, description="Python processes; never more than the cores granted")
     web_workers: int = Field(1, ge=1, le=64, description="web processes")
     docs: Literal["open", "login", "off"] = Field("open", description="who sees /docs and /openapi.json")
     timeout_s: float = Field(30.0, gt=0, le=3600, description="seconds until a request is answered 504")
@@ -48,7 +46,6 @@ class Settings(BaseSettings):
     queue_max: int = Field(1024, ge=1, description="requests that may wait for one pool in one web process")
     batch_max_rows: int = Field(1024, ge=1, description="rows predicted in one call when requests are joined")
     max_body_mb: float = Field(64.0, gt=0, le=2048, description="largest request body, in MiB")
-    token_lifetime_s: int = Field(3600, ge=60, le=86400, description="seconds that an access token is valid")
     settle_s: float = Field(0.4, ge=0, le=60, description="seconds a model file must be unchanged before it is read")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severe log line")
 

@@ -1,4 +1,4 @@
-"""Load on a running server: threads with a connection each, that ask, check every answer and remember what was wrong."""
+"""Load on a running server: threads with a connection each, that check every answer and remember what was wrong."""
 
 from __future__ import annotations
 

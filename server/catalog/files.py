@@ -15,7 +15,8 @@ from pathlib import Path
 
 DIGEST_DIGITS = 12
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-SUFFIXES = {"r": (".rds",), "python": (".joblib", ".skops", ".pt2", ".pt")}
+SUFFIXES = {"r": (".rds",)}
+"""By runtime, how its model files' names end."""
 
 SURELY_WRITTEN_S = 10.0
 

@@ -54,7 +54,6 @@ class Sidecar(_Strict):
         StatedSchema(), alias="schema", description="states or corrects the schema"
     )
     golden: list[dict[str, Any]] = Field([], description="rows with their expected answers, checked at load")
-    threads: int = Field(1, ge=1, le=1024, description="threads the model may use in one call")
     max_rows: int | None = Field(None, ge=1, description="rows predicted in one call when requests are joined")
     timeout_s: float | None = Field(None, gt=0, le=3600, description="seconds until a request is answered 504")
 

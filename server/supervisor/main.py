@@ -108,6 +108,7 @@ class Supervisor:
     def _pool(self, runtime: str) -> Pool:
         def on_worker_end(pool: str, reason: str) -> None:
             self._metrics.restarts.labels(pool, reason).inc()
+            self._measure_workers()
 
         return Pool(runtime, self._run_dir, self._settings, self._publish, on_worker_end)
 
@@ -188,6 +189,9 @@ class Supervisor:
                 self._metrics.model_state.labels(entry.name, entry.version, state).set(entry.state == state)
             if entry.load_seconds is not None:
                 self._metrics.load_seconds.labels(entry.name).set(entry.load_seconds)
+        self._measure_workers()
+
+    def _measure_workers(self) -> None:
         for name, pool in self._pools.items():
             self._metrics.workers.labels(name, "ready").set(len(pool.pids()))
             self._metrics.workers.labels(name, "missing").set(max(0, pool.wanted - len(pool.pids())))

@@ -114,6 +114,5 @@ def model_spec(
         "outputs": [o.model_dump(exclude_none=True) for o in stated.outputs],
         "golden": side.golden,
         "max_rows": side.max_rows or settings.batch_max_rows,
-        "threads": side.threads,
         "schema": schema,
     }

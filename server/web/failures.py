@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -15,6 +16,9 @@ from server.web.problems import CODES, STATUS, Code, Problem, problem
 from server.web.request_id import RequestIds
 
 log = logging.getLogger(__name__)
+
+QUIET = ("/health/", "/assets/")
+"""Asked every few seconds, or with every page: a line for each would bury the others."""
 
 
 def install(app: FastAPI) -> None:
@@ -31,6 +35,7 @@ async def _identified(request: Request, call_next: Callable[[Request], Awaitable
     """Give the request its id, its reply the common headers, and an unexpected error a document instead of its text."""
     ids: RequestIds = request.app.state.request_ids
     request.state.request_id = ids.of(dict(request.headers.raw))
+    started = time.monotonic()
     try:
         response = await call_next(request)
     except Exception:
@@ -38,6 +43,10 @@ async def _identified(request: Request, call_next: Callable[[Request], Awaitable
         response = reply(request, problem("internal_error"))
     response.headers["x-request-id"] = request.state.request_id
     response.headers["x-content-type-options"] = "nosniff"
+    if not request.url.path.startswith(QUIET):
+        about = {"method": request.method, "path": request.url.path, "status": response.status_code}
+        about |= {"request_id": request.state.request_id, "seconds": round(time.monotonic() - started, 6)}
+        log.info("answered", extra=about)
     return response
 
 

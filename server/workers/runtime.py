@@ -32,7 +32,6 @@ class ModelSpec:
     outputs: Sequence[Mapping[str, Any]] = ()
     golden: Sequence[Mapping[str, Any]] = ()
     max_rows: int = 1024
-    threads: int = 1
     schema: Mapping[str, Any] | None = None
     """As the probe found it; only given to `load`."""
 

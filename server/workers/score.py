@@ -116,8 +116,9 @@ class _Batch:
         finally:
             self._predict_s += perf_counter() - decoded
         rows = sum(ask.question.rows for ask in asks)
-        if len(predictions) != rows:
-            raise ModelFailed(f"the model gave {len(predictions)} predictions for {rows} rows")
+        for column in predictions.columns:
+            if len(column.values) != rows:
+                raise ModelFailed(f"the model gave {len(column.values)} predictions for {rows} rows")
         if predictions.warnings and len(asks) > 1:
             raise _Warned
         return predictions

@@ -502,6 +502,8 @@ class Dispatching(RuleBasedStateMachine):
         refusal = self.state.on_submit(one)
         assert (refusal is Refusal.QUEUE_FULL) == bool(full)
         if refusal is None:
+            served = {key for number in {self.number, *self.workers.values()} for key in self.generations.get(number, {})}
+            assert one.model_key in served, "waits for a version that nobody holds"
             self.accepted.append(one)
 
     @rule(count=st.integers(1, 8))

@@ -7,6 +7,7 @@ import os
 import random
 import signal
 import socket
+import statistics
 import time
 from collections.abc import Callable
 
@@ -37,14 +38,14 @@ def test_killing_random_workers_under_load_fails_nothing_and_answers_nothing_wro
     server.start()
     chance = random.Random(1)
     with Load(server, "cars", SPEED, expect(prediction(server))) as load:
-        for _ in range(8):
-            workers = eventually(lambda: len(w := server.processes("worker")) == 2 and w)
+        for killed in range(1, 9):
+            os.kill(chance.choice(server.processes("worker")), signal.SIGKILL)
+            eventually(lambda n=killed: server.metric("tandem_worker_restarts_total", reason="crashed") == n)
+            eventually(lambda: len(server.processes("worker")) == 2)
             answered = load.answered
             eventually(lambda seen=answered: load.answered > seen + 50)
-            os.kill(chance.choice(workers), signal.SIGKILL)
     assert load.wrong == []
     assert load.refused_connections == 0
-    assert eventually(lambda: server.metric("tandem_worker_restarts_total", reason="crashed") == 8)
     assert server.get("/health/ready").status_code == 200
 
 
@@ -71,19 +72,19 @@ def test_a_full_queue_answers_429_with_retry_after_at_once(tandem_factory: Facto
     slow = {"rows": [{"speed": 101}]}
     with Load(server, "slow", slow, lambda status, body: None, threads=12) as load:
         eventually(lambda: load.statuses[429] > 5)
-        took_ms = []
+        refused_ms = []
         headers = {"content-type": "application/json"} | server.headers()
         with httpx.Client(headers=headers) as client:
             for _ in range(20):
                 started = time.monotonic()
                 reply = client.post(f"{server.url}/v1/models/slow/score", content=orjson.dumps(slow))
-                took_ms.append((time.monotonic() - started) * 1000)
+                took_ms = (time.monotonic() - started) * 1000
                 if reply.status_code == 429:
+                    refused_ms.append(took_ms)
                     assert int(reply.headers["retry-after"]) >= 1
                     assert reply.json()["code"] == "queue_full"
                 assert server.get("/health/live", user=None).status_code == 200
-    refused_ms = sorted(took_ms)[: len(took_ms) // 2]
-    assert refused_ms[len(refused_ms) // 2] < 10
+    assert statistics.median(refused_ms) < 10
     assert set(load.statuses) <= {200, 429}
     assert load.statuses[200] > 0
 

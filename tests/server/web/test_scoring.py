@@ -151,7 +151,7 @@ def test_a_body_that_does_not_fit_is_told_where_and_why(tandem: Tandem, body: ob
 
 def test_na_is_refused_where_the_model_cannot_take_it(tandem_factory: Any) -> None:
     server = tandem_factory()
-    server.drop("trees", "ranger::ranger(dist ~ speed, cars, num.trees = 5, num.threads = 1)")
+    server.drop("trees", "randomForest::randomForest(cars['speed'], cars$dist, ntree = 5)")
     server.start()
     [fault] = problem(server.score("trees", {"rows": [{"speed": None}]}), 422, "invalid_input")["errors"]
     assert (fault["row"], fault["column"], fault["got"]) == (0, "speed", "null")

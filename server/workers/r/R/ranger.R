@@ -1,5 +1,6 @@
-# ranger::ranger. It keeps no rows, refuses missing values (0.14), and forgets the levels of factors unless it was grown
-# with respect.unordered.factors = "order": such a column takes the number of the level, until a sidecar states more.
+# ranger::ranger. It keeps no rows. Before 0.16 it refuses missing values and forgets the levels of factors, unless it
+# was grown with respect.unordered.factors = "order": such a column takes the number of the level, until a sidecar says
+# more.
 
 model_package.ranger <- function(model) "ranger"
 

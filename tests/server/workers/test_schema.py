@@ -1,0 +1,124 @@
+"""Schemas: what they refuse, and that they cross process borders unchanged."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.workers.schema import INPUT_TYPES, Input, Output, Schema, SchemaError, corrected
+
+names = st.text(min_size=1, max_size=10)
+levels = st.lists(names, min_size=1, max_size=5, unique=True).map(tuple)
+plain_types = st.sampled_from([t for t in INPUT_TYPES if t not in ("factor", "ordered")])
+inputs = st.one_of(
+    st.builds(Input, names, plain_types, st.none(), st.booleans()),
+    st.builds(Input, names, st.sampled_from(["factor", "ordered"]), levels, st.booleans()),
+)
+outputs = st.builds(Output, names, st.sampled_from(["number", "label", "columns"]), st.none() | levels, st.none() | levels)
+schemas = st.builds(
+    Schema,
+    st.lists(inputs, min_size=1, max_size=5, unique_by=lambda i: i.name).map(tuple),
+    st.lists(outputs, min_size=1, max_size=3).map(tuple),
+)
+
+OUTPUT = {"name": "response", "type": "number"}
+
+
+def data(*inputs: dict[str, Any]) -> dict[str, Any]:
+    return {"inputs": list(inputs), "outputs": [OUTPUT]}
+
+
+@given(schemas)
+def test_a_schema_crosses_a_process_border_unchanged(schema: Schema) -> None:
+    assert Schema.from_data(orjson.loads(orjson.dumps(schema.to_data()))) == schema
+
+
+def test_absent_members_are_left_out_of_the_data() -> None:
+    schema = Schema((Input("x", "numeric"),), (Output("response", "number"),))
+    assert schema.to_data() == {"inputs": [{"name": "x", "type": "numeric", "na": True}], "outputs": [OUTPUT]}
+
+
+def test_inputs_keep_the_models_order_and_the_first_output_is_the_default() -> None:
+    schema = Schema(
+        (Input("b", "numeric"), Input("a", "string")), (Output("class", "label", ("u",)), Output("prob", "columns"))
+    )
+    assert schema.input_names == ["b", "a"]
+    assert schema.default_output == "class"
+
+
+def test_levels_are_numbered_from_one_in_their_order() -> None:
+    assert Input("x", "factor", ("north", "south")).codes == {"north": 1, "south": 2}
+    assert Input("x", "string").codes == {}
+
+
+def test_missing_values_are_allowed_unless_said_otherwise() -> None:
+    assert Schema.from_data(data({"name": "x", "type": "numeric"})).inputs[0].na
+
+
+@pytest.mark.parametrize("type", ["factor", "ordered"])
+@pytest.mark.parametrize("levels", [None, ()])
+def test_a_factor_needs_levels(type: Any, levels: Any) -> None:
+    with pytest.raises(SchemaError, match="'x': levels are needed"):
+        Input("x", type, levels)
+
+
+def test_only_a_factor_has_levels() -> None:
+    with pytest.raises(SchemaError, match="levels"):
+        Input("x", "numeric", ("a",))
+
+
+def test_an_unknown_type_is_refused_with_those_known() -> None:
+    with pytest.raises(SchemaError, match=r"'x' has type 'complex'; known are numeric, .*ordered"):
+        Schema.from_data(data({"name": "x", "type": "complex"}))
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        ({}, "inputs and outputs"),
+        ({"inputs": [{"name": "x"}], "outputs": [OUTPUT]}, "a name and a type"),
+        ({"inputs": ["x"], "outputs": [OUTPUT]}, "a name and a type"),
+        ({"inputs": None, "outputs": [OUTPUT]}, "inputs and outputs"),
+        ({"inputs": [], "outputs": [OUTPUT]}, "at least one input"),
+        ({"inputs": [{"name": "x", "type": "string"}], "outputs": []}, "one output"),
+        (data({"name": "x", "type": "string"}, {"name": "x", "type": "numeric"}), "the same name"),
+    ],
+)
+def test_what_is_not_a_schema_is_refused_with_a_reason(bad: dict[str, Any], reason: str) -> None:
+    with pytest.raises(SchemaError, match=reason):
+        Schema.from_data(bad)
+
+
+# Corrections by a sidecar
+
+FOUND = [{"name": "x", "type": "numeric", "na": False}, {"name": "f", "type": "factor", "levels": ["a"], "na": True}]
+
+
+def test_a_stated_input_changes_only_what_it_says() -> None:
+    assert corrected(FOUND, [{"name": "x", "na": True}])[0] == {"name": "x", "type": "numeric", "na": True}
+
+
+def test_a_stated_input_that_the_model_does_not_name_joins_at_the_end() -> None:
+    assert [i["name"] for i in corrected(FOUND, [{"name": "new", "type": "string"}])] == ["x", "f", "new"]
+
+
+def test_a_changed_type_drops_the_levels_it_had() -> None:
+    assert corrected(FOUND, [{"name": "f", "type": "string"}])[1] == {"name": "f", "type": "string", "na": True}
+
+
+def test_the_same_type_keeps_the_levels() -> None:
+    assert corrected(FOUND, [{"name": "f", "type": "factor"}])[1] == FOUND[1]
+
+
+def test_stated_nothing_is_not_a_statement() -> None:
+    assert corrected(FOUND, [{"name": "x", "type": None, "na": None}]) == FOUND
+
+
+def test_corrections_leave_what_was_found_as_it_was() -> None:
+    before = [dict(i) for i in FOUND]
+    corrected(FOUND, [{"name": "x", "na": True}])
+    assert before == FOUND

@@ -1,0 +1,195 @@
+"""Answering a batch: together or alone, each request gets the same answer, and a fault stays with who has it."""
+
+from __future__ import annotations
+
+from array import array
+from typing import Any
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.wire.frames import Member, ReplyCode, ReplyPayload, Result
+from server.workers.predictions import ModelFailed, Predicted, Predictions
+from server.workers.schema import Input, Output, Schema
+from server.workers.score import refuse_all, score
+from server.workers.table import Column
+
+SCHEMA = Schema(
+    (Input("x", "numeric"), Input("name", "string")), (Output("response", "number"), Output("both", "columns"))
+)
+UNBEARABLE = 666.0
+WORRYING = 13.0
+
+
+class Doubler:
+    """A row-wise model in pure Python: doubles x, warns of 13, cannot bear 666. It remembers how it was called."""
+
+    name = "doubler"
+    version = "v1"
+    schema = SCHEMA
+
+    def __init__(self, max_rows: int = 1000) -> None:
+        self.max_rows = max_rows
+        self.calls: list[tuple[str, list[float]]] = []
+
+    def predict(self, columns: list[Column], output: str) -> Predictions:
+        values: list[Any] = list(columns[0])
+        self.calls.append((output, values))
+        if UNBEARABLE in values:
+            raise ModelFailed("666 is too much for me")
+        doubled = array("d", [2 * v for v in values])
+        warnings = ("13 is a worry",) if WORRYING in values else ()
+        if output == "both":
+            names = Predicted("string", columns[1])  # type: ignore[arg-type]
+            return Predictions((Predicted("number", doubled), names), ("double", "name"), warnings)
+        return Predictions((Predicted("number", doubled),), None, warnings)
+
+
+def member(*values: Any, output: str = "response", **more: Any) -> Member:
+    rows = [{"x": value, "name": str(value)} | more for value in values]
+    return Member(orjson.dumps({"rows": rows, "output": output}))
+
+
+def documents(reply: ReplyPayload) -> list[Any]:
+    return [orjson.loads(result.body) for result in reply.results]
+
+
+def codes(reply: ReplyPayload) -> list[int]:
+    return [result.code for result in reply.results]
+
+
+def predictions(reply: ReplyPayload) -> list[Any]:
+    return [document.get("predictions") for document in documents(reply)]
+
+
+def test_a_batch_is_one_call_and_each_request_gets_its_rows() -> None:
+    model = Doubler()
+    reply = score(model, [member(1, 2), member(3), member(4, 5)])
+    assert predictions(reply) == [[2, 4], [6], [8, 10]]
+    assert [result.rows for result in reply.results] == [2, 1, 2]
+    assert model.calls == [("response", [1, 2, 3, 4, 5])]
+
+
+def test_requests_for_different_outputs_are_called_apart_and_answered_in_order() -> None:
+    model = Doubler()
+    reply = score(model, [member(1), member(2, output="both"), member(3)])
+    assert predictions(reply) == [[2], [{"double": 4, "name": "2"}], [6]]
+    assert model.calls == [("response", [1, 3]), ("both", [2])]
+
+
+def test_a_body_that_cannot_be_read_costs_nobody_else_a_call() -> None:
+    model = Doubler()
+    reply = score(model, [member(1), Member(b"{"), Member(b"[]"), member(2)])
+    assert codes(reply) == [ReplyCode.OK, ReplyCode.BAD_BODY, ReplyCode.INVALID, ReplyCode.OK]
+    assert model.calls == [("response", [1, 2])]
+
+
+def test_rows_that_do_not_fit_are_told_to_their_request_with_its_own_row_numbers() -> None:
+    reply = score(Doubler(), [member(1, 2), member(3, "four"), member(5)])
+    assert codes(reply) == [ReplyCode.OK, ReplyCode.INVALID, ReplyCode.OK]
+    [fault] = documents(reply)[1]["errors"]
+    assert (fault["row"], fault["column"], fault["got"]) == (1, "x", 'the string "four"')
+    assert reply.results[1].rows == 0
+
+
+def test_a_request_that_the_model_cannot_bear_fails_alone() -> None:
+    reply = score(Doubler(), [member(1), member(UNBEARABLE), member(2)])
+    assert codes(reply) == [ReplyCode.OK, ReplyCode.MODEL_FAILED, ReplyCode.OK]
+    assert predictions(reply) == [[2], None, [4]]
+    assert documents(reply)[1] == {
+        "detail": "the model could not predict these rows",
+        "model_message": "666 is too much for me",
+    }
+
+
+def test_a_warning_is_told_to_the_request_it_is_about() -> None:
+    reply = score(Doubler(), [member(1), member(2, WORRYING), member(3)])
+    assert [document.get("warnings") for document in documents(reply)] == [None, ["13 is a worry"], None]
+
+
+def test_what_was_ignored_and_what_the_model_warned_of_are_both_told() -> None:
+    [document] = documents(score(Doubler(), [member(WORRYING, extra=1)]))
+    assert document["warnings"] == ['column "extra" is not an input of this model and was ignored', "13 is a worry"]
+
+
+class Miscounting(Doubler):
+    """It predicts too many rows, or too few, in its last column."""
+
+    def __init__(self, surplus: int) -> None:
+        super().__init__()
+        self._surplus = surplus
+
+    def predict(self, columns: list[Column], output: str) -> Predictions:
+        right = super().predict(columns, output)
+        wrong = Predicted("number", array("d", [0.0] * (len(right) + self._surplus)))
+        return Predictions((*right.columns[:-1], wrong), right.names)
+
+
+@pytest.mark.parametrize("surplus", [1, -1])
+@pytest.mark.parametrize("output", ["response", "both"])
+def test_predictions_of_the_wrong_length_are_a_failed_model(surplus: int, output: str) -> None:
+    reply = score(Miscounting(surplus), [member(1, 2, output=output), member(3, output=output)])
+    assert codes(reply) == [ReplyCode.MODEL_FAILED] * 2
+    assert documents(reply)[0]["model_message"] == f"the model gave {2 + surplus} predictions for 2 rows"
+
+
+def test_requests_are_joined_up_to_the_row_limit() -> None:
+    model = Doubler(max_rows=4)
+    score(model, [member(1, 2), member(3, 4), member(5, 6), member(*range(9)), member(7)])
+    assert [len(values) for _, values in model.calls] == [4, 2, 9, 1]
+
+
+@given(st.integers(1, 6), st.lists(st.integers(1, 9), min_size=1, max_size=12))
+def test_no_call_has_more_rows_than_the_limit_but_for_a_single_request(max_rows: int, sizes: list[int]) -> None:
+    model = Doubler(max_rows)
+    reply = score(model, [member(*range(size)) for size in sizes])
+    called = [len(values) for _, values in model.calls]
+    assert all(rows <= max_rows or rows in sizes for rows in called)
+    assert sum(called) == sum(sizes)
+    assert [len(p) for p in predictions(reply)] == sizes
+
+
+def test_the_times_are_told() -> None:
+    reply = score(Doubler(), [member(1)])
+    assert reply.decode_s > 0
+    assert reply.predict_s > 0
+    assert reply.encode_s > 0
+
+
+def test_a_media_type_that_no_codec_reads_is_a_bad_body() -> None:
+    [result] = score(Doubler(), [Member(b"{}", content=99)]).results
+    assert result.code == ReplyCode.BAD_BODY
+
+
+def test_an_empty_batch_has_an_empty_reply() -> None:
+    assert score(Doubler(), []).results == []
+
+
+def test_a_refusal_of_all_says_the_same_to_each() -> None:
+    reply = refuse_all([member(1), member(2)], ReplyCode.EXPIRED, "too late")
+    assert reply.results == [Result(ReplyCode.EXPIRED, 0, b'{"detail":"too late"}')] * 2
+
+
+CELL = st.one_of(
+    st.floats(),
+    st.integers(-(2**60), 2**60),
+    st.sampled_from([UNBEARABLE, WORRYING, None, "NaN", "Inf", "wrong", True, 1.0, 2.0]),
+)
+MEMBER = st.one_of(
+    st.builds(
+        lambda values, output, more: member(*values, output=output, **more),
+        st.lists(CELL, max_size=4),
+        st.sampled_from(["response", "both", "nothing"]),
+        st.sampled_from([{}, {"extra": 1}, {"name": 1}]),
+    ),
+    st.sampled_from([Member(b""), Member(b"{}"), Member(b"[]"), Member(b'{"rows":[{"x":1}]}'), Member(b"{}", 7)]),
+    st.builds(lambda x: Member(orjson.dumps({"columns": {"x": x, "name": ["a"]}})), st.lists(CELL, max_size=2)),
+)
+
+
+@given(st.lists(MEMBER, max_size=8), st.integers(1, 8))
+def test_a_batch_gives_each_request_what_it_would_get_alone(members: list[Member], max_rows: int) -> None:
+    together = score(Doubler(max_rows), members).results
+    assert together == [score(Doubler(), [one]).results[0] for one in members]

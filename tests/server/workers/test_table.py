@@ -1,0 +1,194 @@
+"""Columns: what each type takes, what it becomes, and how a fault is told."""
+
+from __future__ import annotations
+
+import math
+import struct
+from array import array
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.workers.schema import Input, Output, Schema
+from server.workers.table import MAX_FAULTS, NA_INTEGER, NA_REAL, Fault, Invalid, to_columns
+
+LEVELS = ("north", "south")
+
+
+def schema(*inputs: Input) -> Schema:
+    return Schema(inputs, (Output("response", "number"),))
+
+
+def column(type: Any, values: list[Any], na: bool = True) -> Any:
+    """The typed column of one input."""
+    levels = LEVELS if type in ("factor", "ordered") else None
+    [found] = to_columns(schema(Input("x", type, levels, na)), [values])
+    return found
+
+
+def faults(type: Any, values: list[Any], na: bool = True) -> tuple[Fault, ...]:
+    with pytest.raises(Invalid) as invalid:
+        column(type, values, na)
+    return invalid.value.faults
+
+
+def bits(value: float) -> int:
+    return int(struct.unpack("<Q", struct.pack("<d", value))[0])
+
+
+# What fits
+
+
+@pytest.mark.parametrize(
+    ("type", "values", "expected"),
+    [
+        ("numeric", [1.5, -0.0], array("d", [1.5, -0.0])),
+        ("numeric", [1, 2.5], array("d", [1.0, 2.5])),
+        ("numeric", [1, 1e300], array("d", [1.0, 1e300])),
+        ("numeric", [2**53, -(2**53)], array("d", [2.0**53, -(2.0**53)])),
+        ("numeric", ["Inf", "-Inf"], array("d", [math.inf, -math.inf])),
+        ("integer", [1, -1], array("i", [1, -1])),
+        ("integer", [1.0, -0.0], array("i", [1, 0])),
+        ("integer", [2**31 - 1, -(2**31) + 1], array("i", [2**31 - 1, -(2**31) + 1])),
+        ("integer", [None, 1], array("i", [NA_INTEGER, 1])),
+        ("logical", [True, False, None], array("i", [1, 0, NA_INTEGER])),
+        ("string", ["", "a\0b"], ["", "a\0b"]),
+        ("string", ["a", None], ["a", None]),
+        ("factor", ["south", "north"], array("i", [2, 1])),
+        ("ordered", ["south", None], array("i", [2, NA_INTEGER])),
+    ],
+)
+def test_what_fits_becomes_a_typed_column(type: str, values: list[Any], expected: Any) -> None:
+    found = column(type, values)
+    assert found == expected
+    assert getattr(found, "typecode", None) == getattr(expected, "typecode", None)
+
+
+def test_minus_zero_keeps_its_sign() -> None:
+    assert math.copysign(1, column("numeric", [-0.0])[0]) == -1
+
+
+def test_a_missing_number_is_rs_own_na_and_nan_is_not() -> None:
+    missing, nan = column("numeric", [None, "NaN"])
+    assert bits(missing) == bits(NA_REAL)
+    assert bits(missing) & 0xFFFFFFFF == 1954
+    assert math.isnan(nan)
+    assert bits(nan) & 0xFFFFFFFF != 1954
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False)))
+def test_every_finite_double_goes_in_bit_for_bit(values: list[float]) -> None:
+    assert [bits(v) for v in column("numeric", values)] == [bits(v) for v in values]
+
+
+# What does not
+
+
+@pytest.mark.parametrize(
+    ("type", "value", "expected", "got"),
+    [
+        ("numeric", "2.6", "a number", 'the string "2.6"'),
+        ("numeric", "nan", "a number", 'the string "nan"'),
+        ("numeric", True, "a number", "true"),
+        ("numeric", [], "a number", "an array"),
+        ("numeric", 2**53 + 1, "a number that a double can hold", "the number 9007199254740993"),
+        ("numeric", -(2**53) - 1, "a number that a double can hold", "the number -9007199254740993"),
+        ("numeric", 2**53 + 2, "a number that a double can hold", "the number 9007199254740994"),
+        ("integer", 1.5, "a whole number between", "the number 1.5"),
+        ("integer", 2**31, "a whole number between", "the number 2147483648"),
+        ("integer", -(2**31), "a whole number between", "the number -2147483648"),
+        ("integer", 1e300, "a whole number between", "the number 1e+300"),
+        ("integer", True, "a whole number between", "true"),
+        ("integer", "Inf", "a whole number between", 'the string "Inf"'),
+        ("logical", 1, "true or false", "the number 1"),
+        ("logical", "true", "true or false", 'the string "true"'),
+        ("string", 1, "a string", "the number 1"),
+        ("string", False, "a string", "false"),
+        ("factor", "west", 'one of "north", "south"', 'the string "west"'),
+        ("factor", 1, 'one of "north", "south"', "the number 1"),
+        ("factor", {}, 'one of "north", "south"', "an object"),
+        ("ordered", ["north"], 'one of "north", "south"', "an array"),
+    ],
+)
+@pytest.mark.parametrize("alone", [True, False], ids=["alone", "among others"])
+def test_what_does_not_fit_is_told_with_row_and_column(
+    type: str, value: Any, expected: str, got: str, alone: bool
+) -> None:
+    fits = {"numeric": 1.0, "integer": 1, "logical": True, "string": "a"}.get(type, "north")
+    [fault] = faults(type, [value] if alone else [fits, value, fits])
+    assert (fault.row, fault.column) == (0 if alone else 1, "x")
+    assert fault.expected.startswith(expected)
+    assert fault.got == got
+    assert fault.hint
+
+
+@pytest.mark.parametrize("type", ["numeric", "integer", "logical", "string", "factor", "ordered"])
+def test_a_missing_value_is_refused_where_the_model_cannot_have_one(type: str) -> None:
+    [fault] = faults(type, [None], na=False)
+    assert (fault.row, fault.column, fault.got) == (0, "x", "null")
+    assert fault.expected == f"a value of type {type}"
+
+
+def test_nan_is_a_missing_value_too_but_infinity_is_not() -> None:
+    assert len(faults("numeric", ["NaN"], na=False)) == 1
+    assert column("numeric", ["Inf"], na=False) == array("d", [math.inf])
+
+
+def test_the_faults_of_all_columns_are_told_by_row() -> None:
+    inputs = schema(Input("x", "numeric"), Input("y", "logical"))
+    with pytest.raises(Invalid) as invalid:
+        to_columns(inputs, [[1.0, "a", "b"], [7, True, 7]])
+    assert [(f.row, f.column) for f in invalid.value.faults] == [(0, "y"), (1, "x"), (2, "x"), (2, "y")]
+
+
+def test_only_the_first_hundred_faults_are_told() -> None:
+    found = faults("numeric", ["a"] * (MAX_FAULTS + 50))
+    assert [f.row for f in found] == list(range(100))
+
+
+def test_of_many_levels_the_first_twenty_are_told_and_the_rest_counted() -> None:
+    levels = tuple(f"level {i}" for i in range(25))
+    with pytest.raises(Invalid) as invalid:
+        to_columns(schema(Input("x", "factor", levels)), [["?"]])
+    told = invalid.value.faults[0].expected
+    assert '"level 19" and 5 more' in told
+    assert "level 20" not in told
+
+
+def test_a_long_string_is_cut_before_it_is_told() -> None:
+    [fault] = faults("numeric", ["x" * 41])
+    assert fault.got == f'the string "{"x" * 40}"…'
+
+
+CELLS = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-(2**63), 2**64 - 1),
+    st.sampled_from([2**53, 2**53 + 1, -(2**53) - 1, 2**31 - 1, -(2**31)]),
+    st.floats(allow_nan=False, allow_infinity=False),
+    st.sampled_from([*LEVELS, "NaN", "Inf", "-Inf", "", "x"]),
+    st.lists(st.none(), max_size=1),
+    st.dictionaries(st.text(max_size=1), st.none(), max_size=1),
+)
+
+
+@given(st.sampled_from(["numeric", "integer", "logical", "string", "factor"]), st.booleans(), st.lists(CELLS, max_size=8))
+def test_a_column_is_what_its_cells_are_alone(type: Any, na: bool, values: list[Any]) -> None:
+    """The quick way over whole columns and the slow way over cells know the same rules."""
+
+    def attempt(values: list[Any]) -> list[Any] | None:
+        try:
+            found = column(type, values, na)
+        except Invalid:
+            return None
+        return [bits(v) if isinstance(v, float) else v for v in found]
+
+    alone = [attempt([value]) for value in values]
+    together = attempt(values)
+    if None in alone:
+        assert together is None
+        assert [f.row for f in faults(type, values, na)] == [i for i, one in enumerate(alone) if one is None]
+    else:
+        assert together == [cell for one in alone if one is not None for cell in one]
