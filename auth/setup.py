@@ -87,7 +87,7 @@ def issue_for(data_dir: Path, name: str, now: float) -> str:
 
 def _add_admin(accounts: Accounts, password_file: Path, now: float) -> Path:
     password = secrets.token_urlsafe(18)
-    _write(password_file, password + "\n")  # first: an account whose password nobody has would be worse
+    _write(password_file, password)  # first: an account whose password nobody has would be worse
     accounts.add("admin", "admin", password, now)
     return password_file
 
@@ -100,7 +100,7 @@ def _tokens(data_dir: Path) -> Tokens:
         if path.stat().st_mode & 0o007:
             raise SetupError(
                 f"{path} can be read by other users, so it may be known to them. Delete it to get a new key"
-                " (everybody has to sign in again), or if you are sure nobody has read it: chmod 600."
+                " (every access token ends with the old one), or if you are sure nobody has read it: chmod 600."
             )
         return Tokens(path.read_bytes().strip())
     except OSError as problem:

@@ -15,7 +15,7 @@ from server.wire import frames
 from server.wire.frames import FrameDecoder, FrameType, Member, ReplyCode
 
 WORKERS = 8
-PREDICTIONS = 50
+PREDICTIONS, PREDICTIONS_QUICK = 50, 10
 MODEL_MB = 200
 ROW = {"a": 0.1, "b": 0.2, "c": 0.3, "d": 0.4}
 TIME_LEFT_MS = 60_000
@@ -27,8 +27,8 @@ def big_model(bench: Bench) -> Measured:
 
 
 def big_ranger(bench: Bench) -> Measured:
-    """A ranger on the same data."""
-    return _shared(bench, "ranger")
+    """A ranger on the same data; not in a quick run."""
+    return Measured() if bench.quick else _shared(bench, "ranger")
 
 
 def _shared(bench: Bench, package: str) -> Measured:
@@ -36,14 +36,13 @@ def _shared(bench: Bench, package: str) -> Measured:
     (folder / "r_models").mkdir(exist_ok=True)
     file = folder / "r_models" / "big.rds"
     object_mb = _train(package, file)
-    alone = _alone(file, package)
+    predictions = bench.pick(PREDICTIONS, PREDICTIONS_QUICK)
+    alone = _alone(file, package, predictions)
     with Tandem(folder, workers=WORKERS) as tandem:
         key = _key(tandem)
-        sockets = sorted(tandem.temporary.glob("*/r-*.sock"))
-        if len(sockets) != WORKERS:
-            raise BenchmarkError(f"{len(sockets)} workers instead of {WORKERS}")
-        for path in sockets:
-            _predict(path, key)
+        tandem.wait_complete()
+        for path in sorted(tandem.published()):
+            _predict(path, key, predictions)
         template, workers = tandem.pss_mib("template"), tandem.pss_mib("worker")
     about = f"{package} of {object_mb:.0f} MB, {WORKERS} workers"
     return Measured(
@@ -67,12 +66,12 @@ def _train(package: str, file: Path) -> float:
     return object_mb
 
 
-def _alone(file: Path, package: str) -> float:
+def _alone(file: Path, package: str, predictions: int) -> float:
     """PSS in MiB of a plain R process that holds the model and has predicted as often."""
     with PlainR() as r:
         r.read_model(file, package)
         r.ask(f"row <- data.frame({', '.join(f'{name} = {value}' for name, value in ROW.items())}); NULL")
-        r.ask(f"for (i in 1:{PREDICTIONS}) predict(model, row); NULL")
+        r.ask(f"for (i in 1:{predictions}) predict(model, row); NULL")
         return pss_mib(r.pid)
 
 
@@ -84,14 +83,14 @@ def _key(tandem: Tandem) -> str:
     return identify(candidate, "r").key
 
 
-def _predict(worker: Path, key: str) -> None:
+def _predict(worker: str, key: str, predictions: int) -> None:
     """Have one certain worker predict, over its own socket: which worker a web process takes is not ours to choose."""
     body = orjson.dumps({"rows": [ROW]})
     decoder = FrameDecoder(1 << 20)
     with socket.socket(socket.AF_UNIX) as connection:
         connection.settimeout(TIME_LEFT_MS / 1e3)
-        connection.connect(str(worker))
-        for batch in range(PREDICTIONS):
+        connection.connect(worker)
+        for batch in range(predictions):
             connection.sendall(frames.encode_score(batch, key, TIME_LEFT_MS, [Member(body)]))
             while not (got := decoder.feed(connection.recv(1 << 16))):
                 pass

@@ -23,14 +23,18 @@ def model_files(bench: Bench) -> Measured:
         _make_models(folder, count)
         with Tandem(folder) as tandem:
             dropped = [_drop(tandem, folder, number) for number in range(count + 1, count + 1 + DROPS)]
-            workers = len(tandem.processes("worker"))
+            tandem.wait_complete()
             about = f"{count:,} model files" if count > 1 else "1 model file"
             many = count == max(COUNTS)
             measured.figures += [
                 Figure(f"{about}: ready after", [tandem.seconds_to_ready], "s", Bar("<=", 60) if many else None),
                 Figure(f"{about}: one more answers after", dropped, "s", Bar("<=", 3) if many else None),
                 Figure(f"{about}: PSS of the template", [tandem.pss_mib("template")], "MiB"),
-                Figure(f"{about}: PSS of each of {workers} workers", [tandem.pss_mib("worker") / workers], "MiB"),
+                Figure(
+                    f"{about}: PSS of each of {tandem.workers} workers",
+                    [tandem.pss_mib("worker") / tandem.workers],
+                    "MiB",
+                ),
                 Figure(f"{about}: worker refilled after", [refill_ms(tandem) for _ in range(DROPS)], "ms"),
             ]
     return measured
@@ -48,6 +52,7 @@ def _make_models(folder: Path, count: int) -> None:
 def _drop(tandem: Tandem, folder: Path, number: int) -> float:
     """Seconds until a file that appears at once is a model that answers."""
     name = f"m{number}"
+    (folder / f"{name}.rds").touch()  # one that was written long ago would be taken without waiting for it to settle
     with tandem.connect() as connection:
         (folder / f"{name}.rds").rename(tandem.r_models / f"{name}.rds")
         request = connection.posting(tandem.path(name), BODY)

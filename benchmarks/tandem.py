@@ -8,6 +8,7 @@ import socket
 import subprocess
 import sys
 import time
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +22,7 @@ from benchmarks.processes import Kind, below, end, pss_mib, seconds_until
 from server.config import Settings, granted_cores
 
 START_TIMEOUT_S = 180.0
+CONNECTED = "03"
 WORKERS_BEYOND_CORES = """
 import sys, server.supervisor.pool as pool
 from server.cli import main
@@ -96,6 +98,23 @@ class Tandem:
 
     def pss_mib(self, kind: Kind) -> float:
         return sum(map(pss_mib, self.processes(kind)))
+
+    def published(self) -> set[str]:
+        """Sockets of the workers that are published.
+
+        The supervisor connects to a worker to hear that it answers, and the web process when a snapshot names it, so
+        a published worker's socket has both connections.
+        """
+        connections: Counter[str] = Counter()
+        for line in Path("/proc/net/unix").read_text().splitlines()[1:]:
+            _, _, _, _, _, state, _, *path = line.split()
+            if path and path[0].startswith(str(self.temporary)) and "/r-" in path[0] and state == CONNECTED:
+                connections[path[0]] += 1
+        return {path for path, number in connections.items() if number >= 2}
+
+    def wait_complete(self) -> None:
+        """Until all workers are published and those of an older generation have left."""
+        seconds_until(lambda: len(self.published()) == len(self.processes("worker")) == self.workers, 60.0)
 
     def _ready(self) -> bool:
         if self._process.poll() is not None:

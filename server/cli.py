@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import getpass
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -29,6 +30,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         settings = config.load()
     except ConfigError as e:
         return _failed(str(e), EXIT_BAD_SETTING)
+    if parsed.run is not _serve:
+        signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # `tandem check FILE | head` ends quietly
     try:
         code: int = parsed.run(settings, parsed)
         return code

@@ -6,6 +6,7 @@ that nobody thought of cannot leak.
 
 from __future__ import annotations
 
+import json
 import logging
 import sys
 import time
@@ -55,7 +56,10 @@ class JsonFormatter(logging.Formatter):
         line |= {name: record.__dict__[name] for name in FIELDS if name in record.__dict__}
         if record.exc_info:
             line["exception"] = self.formatException(record.exc_info)
-        return orjson.dumps(line, default=str).decode()
+        try:
+            return orjson.dumps(line, default=str).decode()
+        except TypeError:  # such as a file name that is not UTF-8
+            return json.dumps(line, default=str, ensure_ascii=False).encode(errors="replace").decode()
 
 
 def timestamp(seconds: float) -> str:

@@ -7,14 +7,17 @@ their times come with their replies.
 
 from __future__ import annotations
 
+import threading
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
+from prometheus_client.metrics_core import Metric
 from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
 
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 REQUESTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
@@ -125,13 +128,14 @@ class WebMetrics:
         tally.observe(value)
 
 
-class SupervisorMetrics:
+class SupervisorMetrics(Collector):
     """What the supervisor measures, and the registry that joins it with the web processes' files."""
 
     def __init__(self, files: Path) -> None:
         self._files = files
+        self._reading = threading.Lock()
         self.registry = CollectorRegistry()
-        MultiProcessCollector(self.registry, path=str(files))
+        self.registry.register(self)
         self.workers = Gauge(
             "tandem_workers", "Workers of a pool, by state.", ("pool", "state"), registry=self.registry
         )
@@ -157,8 +161,17 @@ class SupervisorMetrics:
             "tandem_model_load_seconds", "Time to read and prove a model file.", ("model",), registry=self.registry
         )
 
+    def collect(self) -> list[Metric]:
+        """The web processes' metrics, merged; for the registry."""
+        with self._reading:
+            return list(MultiProcessCollector(None, path=str(self._files)).collect())
+
     def sweep(self) -> None:
         """Fold the files of ended web processes into one file a kind, so that neither disk nor scrape time grow."""
+        with self._reading:  # a scrape between folding and deleting would count twice
+            self._fold_ended()
+
+    def _fold_ended(self) -> None:
         for path in self._files.glob("*.db"):
             kind, _, pid = path.stem.rpartition("_")
             if pid == "0" or not pid.isdigit() or Path(f"/proc/{pid}").exists():

@@ -75,7 +75,8 @@ class Tandem:
         self.process: subprocess.Popen[bytes] | None = None
         self._tokens: dict[str, str] = {}
 
-    def start(self, wait: bool = True) -> Tandem:
+    def start(self, wait: bool = True, group: bool = False) -> Tandem:
+        """Start; `group` gives it a process group of its own, as a terminal would."""
         with self.log_path.open("ab") as log:
             self.process = subprocess.Popen(
                 [sys.executable, "-m", "server.cli", "serve"],
@@ -84,6 +85,7 @@ class Tandem:
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                process_group=0 if group else None,
             )
         if wait:
             eventually(self.ready, START_TIMEOUT_S)
@@ -184,11 +186,14 @@ def _descendants(pid: int) -> list[int]:
     return found
 
 
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
 def _kind(pid: int) -> str | None:
     try:
         command = Path(f"/proc/{pid}/cmdline").read_bytes()
-        parent = int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
-        above = Path(f"/proc/{parent}/cmdline").read_bytes()
+        above = Path(f"/proc/{parent_of(pid)}/cmdline").read_bytes()
     except (OSError, ValueError):
         return None
     if b"server.workers.template" in command:

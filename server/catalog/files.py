@@ -7,6 +7,7 @@ has the folder's name. The key also covers the sidecar, so that a new sidecar is
 from __future__ import annotations
 
 import hashlib
+import math
 import os
 import re
 import stat
@@ -61,7 +62,7 @@ def candidates(folder: Path, runtime: str) -> list[Candidate]:
     for entry in _entries(folder):
         if entry.suffix in suffixes:
             found.append(_candidate(entry.stem, None, entry, entry.with_suffix(".yaml")))
-        elif entry.is_dir():
+        else:
             for version in _entries(entry):
                 for suffix in suffixes:
                     path = version / f"model{suffix}"
@@ -106,7 +107,7 @@ def identify(candidate: Candidate, runtime: str) -> ModelFile:
     with candidate.path.open("rb") as file:
         digest = hashlib.file_digest(file, "sha256")
     version = candidate.version or digest.hexdigest()[:DIGEST_DIGITS]
-    if candidate.sidecar.exists():
+    if candidate.sidecar.is_file():
         digest.update(b"\0" + candidate.sidecar.read_bytes())
     key = f"{candidate.name}/{version}/{digest.hexdigest()[:DIGEST_DIGITS]}"
     return ModelFile(
@@ -144,5 +145,5 @@ class Settling:
         if known is not None and known[0] == candidate.stamp:
             return known[1]
         if known is None and wall_time - candidate.modified > SURELY_WRITTEN_S:
-            return now - self._settle_s
+            return -math.inf
         return now

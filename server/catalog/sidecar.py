@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, Literal
 
+import orjson
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -61,6 +62,8 @@ class Sidecar(_Strict):
 def read(path: Path) -> Sidecar:
     """Read a sidecar; an absent file is an empty one. Raises SidecarError."""
     try:
+        if path.exists() and not path.is_file():
+            raise SidecarError("the sidecar is not a file")  # to open a pipe would hang
         data = path.read_bytes()
     except FileNotFoundError:
         return Sidecar()
@@ -75,15 +78,20 @@ def parse(data: bytes) -> Sidecar:
         raise SidecarError("the sidecar is larger than 1 MiB")
     try:
         document = yaml.safe_load(data)
-    except (yaml.YAMLError, UnicodeDecodeError, RecursionError) as e:
+    except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as e:
+        # A value that does not fit its tag ("2024-13-45", "!!int ''") is not always a YAMLError.
         where = getattr(e, "problem_mark", None)
         raise SidecarError("the sidecar is not YAML" + (f" (line {where.line + 1})" if where else "")) from e
     if document is None:
         return Sidecar()
     try:
-        return Sidecar.model_validate(document)
+        sidecar = Sidecar.model_validate(document)
+        orjson.dumps(document)
     except ValidationError as e:
         raise SidecarError("; ".join(_told(error) for error in e.errors()[:5])) from e
+    except TypeError as e:
+        raise SidecarError(f"the sidecar says something that JSON cannot hold: {e}") from e
+    return sidecar
 
 
 def _told(error: Any) -> str:

@@ -29,6 +29,7 @@ class Entry:
     package_version: str | None = None
     schema: Mapping[str, Any] | None = None
     example: Mapping[str, Any] | None = None
+    example_prediction: Any = None
     rowwise: bool = False
     batch_reason: str = ""
     golden_rows: int = 0

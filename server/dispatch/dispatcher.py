@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import cast
 
 from server.dispatch.messages import Close, Generation, Instruction, Kill, Limits, Refusal, Refuse, Request, Send
@@ -73,13 +73,16 @@ class Dispatcher:
             self._watch = self._loop.call_later(LATENESS_S, self._on_time)
         return future
 
-    async def switch(self, generation: Generation, workers: dict[str, str]) -> None:
-        """Connect this generation's workers (name to socket path), then serve from them.
+    async def connect(self, generation: int, workers: Mapping[str, str]) -> None:
+        """Connect a generation's workers, name to socket path; they get nothing before `switch`.
 
         Workers that cannot be reached are left out: the supervisor sees them die and sends a new list.
         """
         new = [name for name in workers if name not in self._links]
-        await asyncio.gather(*(self._connect(name, workers[name], generation.number) for name in new))
+        await asyncio.gather(*(self._connect(name, workers[name], generation) for name in new))
+
+    def switch(self, generation: Generation) -> None:
+        """Serve from this generation's workers, in one step."""
         self._carry_out(self.state.on_generation(generation))
         self._assign_soon()
 
@@ -126,6 +129,7 @@ class Dispatcher:
     def on_broken(self, worker: str) -> None:
         """A worker does not keep to the wire format: it cannot be trusted with another request."""
         self._kill_worker(worker, "wire")
+        self.on_lost(worker)
 
     # Instructions
 

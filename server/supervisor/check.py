@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from server.catalog.files import SUFFIXES, Candidate, identify
 from server.catalog.snapshot import Entry
 from server.config import Settings
@@ -68,7 +70,7 @@ def _told(file: Path, entry: Entry) -> str:
         f"  class    {entry.model_class} (package {entry.package} {entry.package_version})",
         *(f"  input    {_input(i)}" for i in entry.schema["inputs"]),
         *(f"  output   {o['name']}: {o['type']}" for o in entry.schema["outputs"]),
-        f"  example  {dict(entry.example or {})}",
+        f"  example  {orjson.dumps(entry.example or {}).decode()}",
         f"  batched  {'yes' if entry.rowwise else 'no'}: {entry.batch_reason}",
         f"  golden   {entry.golden_rows} rows checked",
     ]

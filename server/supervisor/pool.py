@@ -210,7 +210,7 @@ class Pool:
             self._refuse(Refused(proven.file, "load_failed", failed))
 
     async def _load_into(self, template: Template, proven: Proven) -> str | None:
-        spec = model_spec(proven.file, proven.sidecar, self._settings, proven.description["schema"])
+        spec = model_spec(proven.file, proven.sidecar, self._settings, proven.description)
         return await template.load(spec, self._settings.load_timeout_s)
 
     # Workers

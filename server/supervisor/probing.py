@@ -99,9 +99,10 @@ class Prober:
 
 
 def model_spec(
-    file: ModelFile, side: Sidecar, settings: Settings, schema: Mapping[str, Any] | None = None
+    file: ModelFile, side: Sidecar, settings: Settings, description: Mapping[str, Any] | None = None
 ) -> dict[str, Any]:
     """What a template is told of a model (`server.workers.runtime.ModelSpec`)."""
+    found = description or {}
     stated = side.inputs_and_outputs
     return {
         "key": file.key,
@@ -114,5 +115,6 @@ def model_spec(
         "outputs": [o.model_dump(exclude_none=True) for o in stated.outputs],
         "golden": side.golden,
         "max_rows": side.max_rows or settings.batch_max_rows,
-        "schema": schema,
+        "schema": found.get("schema"),
+        "example": found.get("example"),
     }

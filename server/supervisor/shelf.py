@@ -45,10 +45,10 @@ class Shelf:
         self.refused: dict[Path, Refused] = {}
 
     def unknown(self, files: Iterable[ModelFile]) -> list[ModelFile]:
-        """Those of `files` about which nothing has been found out yet."""
-        answered = [p.file for p in self.serving.values()] + [r.file for r in self.refused.values()]
-        known = {(f.path, f.key) for f in (*answered, *self.loading.values())}
-        return [f for f in files if (f.path, f.key) not in known]
+        """Those of `files` about which nothing has been found out yet; a refused one counts again when touched."""
+        serving = {(p.file.path, p.file.key) for p in self.serving.values()}
+        tried = [r.file for r in self.refused.values()] + list(self.loading.values())
+        return [f for f in files if (f.path, f.key) not in serving and f not in tried]
 
     def keep_only(self, paths: set[Path]) -> bool:
         """Forget models whose files have gone. True if one that served was among them."""

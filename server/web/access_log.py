@@ -40,6 +40,7 @@ class AccessLog:
         line = {
             "time": timestamp(time.time()),
             "level": "info",
+            "logger": __name__,
             "message": "scored",
             "request_id": request_id,
             "principal": principal,

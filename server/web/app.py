@@ -47,7 +47,14 @@ class WebApp:
         await self._app(scope, receive, send)
 
     def _fastapi(self) -> FastAPI:
-        app = FastAPI(title="Tandem", lifespan=self._lifespan, openapi_url=None, docs_url=None, redoc_url=None)
+        app = FastAPI(
+            title="Tandem",
+            lifespan=self._lifespan,
+            openapi_url=None,
+            docs_url=None,
+            redoc_url=None,
+            redirect_slashes=False,
+        )
         app.state.auth = self._auth
         app.state.serving = self._serving
         app.state.settings = self._settings

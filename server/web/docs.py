@@ -26,11 +26,8 @@ router = APIRouter(include_in_schema=False)
 
 PAGES = Path(__file__).with_name("pages")
 SWAGGER = Path(fastapi_swagger.__file__).with_name("resources")
-ASSETS = {
-    "swagger-ui.css": "text/css",
-    "swagger-ui-bundle.js": "text/javascript",
-    "favicon-32x32.png": "image/png",
-}
+SWAGGER_ASSETS = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png")
+ASSETS = (*SWAGGER_ASSETS, "sign-in.js", "docs.js", "console.js", "console.css")
 CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
@@ -49,12 +46,11 @@ async def docs(request: Request) -> Response:
 @router.get("/assets/{name}")
 async def asset(name: str) -> Response:
     """A file of the pages."""
-    if name in ASSETS:
-        return FileResponse(SWAGGER / name, media_type=ASSETS[name], headers={"cache-control": "max-age=86400"})
-    if name in ("docs.js", "console.js", "console.css"):
-        media_type = "text/css" if name.endswith(".css") else "text/javascript"
-        return FileResponse(PAGES / name, media_type=media_type)
-    raise HTTPException(404)
+    if name not in ASSETS:
+        raise HTTPException(404)
+    folder = SWAGGER if name in SWAGGER_ASSETS else PAGES
+    media_type = {"css": "text/css", "js": "text/javascript", "png": "image/png"}[name.rpartition(".")[2]]
+    return FileResponse(folder / name, media_type=media_type, headers={"cache-control": "no-cache"})
 
 
 @router.get("/openapi.json")
@@ -64,7 +60,7 @@ async def openapi(request: Request) -> Response:
         case "off":
             raise HTTPException(404)
         case "login":
-            await require("score")(request, None)
+            await require("score")(request, None)  # the page then asks for a name and a password
     return Response(_document(request), media_type="application/json")
 
 
@@ -89,7 +85,7 @@ def _build(request: Request, serving: Serving) -> dict[str, Any]:
     document = get_openapi(
         title="Tandem",
         version=__version__,
-        description="R and Python models behind one API. Get a token with *Authorize*, then score.",
+        description="Models behind one API. Get a token with *Authorize*, then score.",
         routes=request.app.routes,
         tags=[{"name": "score", "description": "One operation per model."}],
     )
@@ -105,7 +101,9 @@ def _build(request: Request, serving: Serving) -> dict[str, Any]:
 def _operation(entry: Entry) -> dict[str, Any]:
     about = [entry.description] if entry.description else []
     about += [f"Version {entry.version}, class {entry.model_class}."]
-    ok = {"description": "Predictions, in row order.", "content": _content(schemas.reply_schema(entry))}
+    reply = {"model": entry.name, "version": entry.version, "predictions": [entry.example_prediction]}
+    content = _content(schemas.reply_schema(entry) | {"example": reply})
+    ok = {"description": "Predictions, in row order.", "content": content}
     problem = {"content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
     failures = {str(status): {"description": _told(status), **problem} for status in SCORE_CODES}
     return {

@@ -10,12 +10,15 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from auth.errors import Forbidden, Throttled, Unauthenticated
 from server.web.problems import CODES, STATUS, Code, Problem, problem
 from server.web.request_id import RequestIds
 
 log = logging.getLogger(__name__)
+
+MAX_BODY_BYTES = 64 << 10
 
 QUIET = ("/health/", "/assets/")
 """Asked every few seconds, or with every page: a line for each would bury the others."""
@@ -28,7 +31,29 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Throttled, _throttled)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
+    app.add_middleware(BodyLimit)
     app.middleware("http")(_identified)
+
+
+class BodyLimit:
+    """Refuses bodies that no route but scoring needs; nobody is known yet when a sign-in is read."""
+
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI event stream."""
+        size = 0
+
+        async def counted() -> Message:
+            nonlocal size
+            message = await receive()
+            size += len(message.get("body", b""))
+            if size > MAX_BODY_BYTES:
+                raise HTTPException(413)
+            return message
+
+        await self._app(scope, counted, send)
 
 
 async def _identified(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
@@ -55,7 +80,9 @@ def reply(request: Request, problem: Problem) -> Response:
     return Response(problem.body(request.state.request_id), problem.status, problem.headers())
 
 
-async def _unauthenticated(request: Request, _: Exception) -> Response:
+async def _unauthenticated(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Unauthenticated)
+    log.info("refused", extra={"request_id": request.state.request_id, "reason": error.reason})
     return reply(request, problem("unauthenticated"))
 
 

@@ -18,6 +18,7 @@ control_socket_disable = True
 proc_name = "tandem-web"
 accesslog = None
 loglevel = "warning"
+logger_class = "server.web.web_worker.JsonLogger"
 worker_tmp_dir = "/dev/shm" if os.path.isdir("/dev/shm") else None  # noqa: PTH112 - gunicorn's heartbeat file
 
 

@@ -117,7 +117,7 @@ class Problem:
 
     def headers(self) -> dict[str, str]:
         """Headers beyond those that every reply has."""
-        headers = {"content-type": MEDIA_TYPE, "cache-control": "no-store"}
+        headers = {"content-type": MEDIA_TYPE, "cache-control": "no-store", "x-content-type-options": "nosniff"}
         if self.retry_after_s is not None:
             headers["retry-after"] = str(self.retry_after_s)
         if self.status == 401:

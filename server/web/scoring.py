@@ -106,8 +106,9 @@ class ScoringRoute:
                 raise _Stop(_worker_problem(scored, principal))
             code = "ok"
             await _send(send, 200, _ok_headers(scored, request_id), scored.result.body)
-        except Unauthenticated:
+        except Unauthenticated as refusal:
             code = "unauthenticated"
+            log.info("refused", extra={"request_id": request_id, "reason": refusal.reason})
             await _send_problem(send, problem("unauthenticated"), request_id)
         except Refused as refused:
             code = REFUSED[refused.refusal]
@@ -194,7 +195,10 @@ class ScoringRoute:
 
 
 def _worker_problem(scored: Scored, principal: Principal) -> Problem:
-    said = orjson.loads(scored.result.body)
+    try:
+        said = orjson.loads(scored.result.body)
+    except orjson.JSONDecodeError:
+        return problem("internal_error")
     message = said.get("model_message") if principal.may("details") else None
     return problem(REPLIED[scored.result.code], said["detail"], errors=said.get("errors", ()), model_message=message)
 
@@ -207,6 +211,7 @@ def _ok_headers(scored: Scored, request_id: str) -> list[tuple[bytes, bytes]]:
         (b"content-type", b"application/json"),
         (b"content-length", b"%d" % len(scored.result.body)),
         (b"cache-control", b"no-store"),
+        (b"x-content-type-options", b"nosniff"),
         (b"x-request-id", request_id.encode()),
         (b"server-timing", timing.encode()),
     ]

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import signal
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -47,7 +48,7 @@ class Serving:
         self._writer: asyncio.StreamWriter | None = None
 
     async def follow(self, hub: Path) -> None:
-        """Take snapshots from the supervisor until it is gone."""
+        """Take snapshots from the supervisor; when it is gone, so is this process: its port is needed by the next."""
         reader, self._writer = await asyncio.open_unix_connection(str(hub), limit=SNAPSHOT_MAX_BYTES)
         while line := await reader.readline():
             snapshot = Snapshot.from_data(orjson.loads(line))
@@ -55,6 +56,7 @@ class Serving:
             self._tell({"confirmed": snapshot.serial})
         log.error("the supervisor is gone")
         self._writer = None
+        signal.raise_signal(signal.SIGTERM)
 
     def not_ready(self) -> dict[str, str]:
         """Why this process cannot serve, by pool; empty when it can."""
@@ -83,9 +85,12 @@ class Serving:
         for name, pool in snapshot.pools.items():
             if name not in self._dispatchers:
                 self._dispatchers[name] = self._dispatcher()
+            await self._dispatchers[name].connect(pool.generation, pool.workers)
+        # From here on nothing waits: between two requests, everything changes.
+        for name, pool in snapshot.pools.items():
             ready = [e for e in snapshot.entries if e.runtime == name and e.state == "ready"]
             models = {e.key: ModelPolicy(e.name, MAX_BATCH_REQUESTS if e.rowwise else 1, e.current) for e in ready}
-            await self._dispatchers[name].switch(Generation(name, pool.generation, models), dict(pool.workers))
+            self._dispatchers[name].switch(Generation(name, pool.generation, models))
         self.snapshot = snapshot
         self.targets = self._routes(snapshot)
 

@@ -153,6 +153,8 @@ def decode_reply(payload: bytes) -> ReplyPayload:
     at += count * REPLY_MEMBER.size
     results = []
     for code, rows, size in heads:
+        if code not in _REPLY_CODES:
+            raise WireError(f"a reply of unknown code {code}")
         results.append(Result(code, rows, payload[at : at + size]))
         at += size
     _expect_end(payload, at, len(heads) == count)
@@ -195,6 +197,7 @@ class FrameDecoder:
 
 
 _FRAME_TYPES = frozenset(FrameType)
+_REPLY_CODES = frozenset(ReplyCode)
 
 
 def _checked(count: int) -> int:

@@ -39,17 +39,21 @@ def check(model: Model, golden: Sequence[Mapping[str, Any]]) -> None:
 
 def _check_one(model: Model, number: int, row: Mapping[str, Any], output: str, expected: Any) -> None:
     try:
-        body = orjson.dumps({"rows": [row], "output": output})
-        question = JSON.decode(body, model.schema)
-        predictions = model.predict(to_columns(model.schema, question.cells), output)
+        given = predict_row(model, row, output)
     except (BadBody, Invalid) as e:
         faults = getattr(e, "faults", ())
         where = f" ({faults[0].column}: expected {faults[0].expected}, got {faults[0].got})" if faults else ""
         raise LoadFailed("bad_golden", f"golden row {number} does not fit the schema: {e}{where}") from e
     except (ModelFailed, TypeError) as e:
         raise LoadFailed("golden_mismatch", f"golden row {number} cannot be predicted: {e}") from e
-    given = orjson.loads(JSON.encoder("", "", predictions).encode(0, 1, ()))["predictions"][0]
     if given != expected:
         raise LoadFailed(
             "golden_mismatch", f"golden row {number}: expected {output} {expected!r}, the model answers {given!r}"
         )
+
+
+def predict_row(model: Model, row: Mapping[str, Any], output: str) -> Any:
+    """One row's prediction as a reply would hold it. Raises what decoding and predicting raise."""
+    question = JSON.decode(orjson.dumps({"rows": [row], "output": output}), model.schema)
+    predictions = model.predict(to_columns(model.schema, question.cells), output)
+    return orjson.loads(JSON.encoder("", "", predictions).encode(0, 1, ()))["predictions"][0]

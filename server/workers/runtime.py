@@ -33,7 +33,8 @@ class ModelSpec:
     golden: Sequence[Mapping[str, Any]] = ()
     max_rows: int = 1024
     schema: Mapping[str, Any] | None = None
-    """As the probe found it; only given to `load`."""
+    example: Mapping[str, Any] | None = None
+    """As the probe found them; only given to `load`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +46,7 @@ class Description:
     package: str | None
     package_version: str | None
     example: Mapping[str, Any]
+    example_prediction: Any
     rowwise: bool
     batch_reason: str
     golden_rows: int

@@ -51,7 +51,12 @@ class Template:
 
     def run(self) -> None:
         """Serve commands until the supervisor closes the control socket."""
-        self._say({"did": "start", "facts": dict(self._runtime.start())})
+        facts = dict(self._runtime.start())
+        for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            # Sent to a whole group of processes by a terminal; the supervisor decides who leaves when. Not before the
+            # runtime has started: R sets handlers of its own.
+            signal.signal(ignored, signal.SIG_IGN)
+        self._say({"did": "start", "facts": facts})
         commands: dict[str, Callable[[Mapping[str, Any]], None]] = {
             "probe": self._probe,
             "load": self._load,
@@ -180,10 +185,6 @@ def main() -> None:
     parser.add_argument("--max-payload-bytes", type=int, required=True)
     arguments = parser.parse_args()
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a template without a supervisor serves nobody
-    for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(
-            ignored, signal.SIG_IGN
-        )  # sent to a whole group of processes; the supervisor decides who leaves when
     logs.configure()
     control = socket.socket(fileno=arguments.control_fd)
     Template(_runtime(arguments.runtime), control, arguments.max_payload_bytes).run()

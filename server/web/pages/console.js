@@ -1,6 +1,5 @@
 "use strict";
 
-// The token lives in this page only: closing or reloading it signs out.
 let token = null;
 const $ = (id) => document.getElementById(id);
 
@@ -40,18 +39,9 @@ async function refresh() {
   if (token) await showModels();
 }
 
-$("sign-in").addEventListener("submit", async (event) => {
-  event.preventDefault();
-  const form = new URLSearchParams(new FormData(event.target));
-  form.set("grant_type", "password");
-  const reply = await fetch("/auth/token", { method: "POST", body: form });
-  const answer = await reply.json();
-  $("refused").textContent = reply.ok ? "" : answer.error_description;
-  if (!reply.ok) return;
-  token = answer.access_token;
-  event.target.reset();
-  event.target.hidden = true;
-  await refresh();
+onSignIn((granted) => {
+  token = granted;
+  refresh();
 });
 
 refresh();

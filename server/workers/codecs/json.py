@@ -18,7 +18,7 @@ import orjson
 from server.workers.codecs import BadBody, Question
 from server.workers.predictions import Predicted, Predictions
 from server.workers.schema import Schema
-from server.workers.table import NA_INTEGER, Fault, Invalid
+from server.workers.table import MAX_FAULTS, NA_INTEGER, Fault, Invalid
 
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"')
 _MEMBERS = frozenset(("rows", "columns", "output"))
@@ -122,6 +122,8 @@ def _cells_of_columns(columns: Any, schema: Schema) -> tuple[list[list[Any]], tu
 def _row_faults(rows: list[Any], schema: Schema) -> list[Fault]:
     faults: list[Fault] = []
     for index, row in enumerate(rows):
+        if len(faults) >= MAX_FAULTS:
+            break
         if type(row) is dict:
             faults += _missing(row, schema, index)
         else:

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from server.workers import golden
+from server.workers.codecs import BadBody
 from server.workers.predictions import ModelFailed, Predicted, Predictions
 from server.workers.r import embedded
 from server.workers.r.embedded import RError
 from server.workers.runtime import Description, LoadFailed, ModelSpec
 from server.workers.schema import Schema, SchemaError, corrected
-from server.workers.table import Column
+from server.workers.table import Column, Invalid
+
+WARM_CALLS = 3
+"""R's compiler takes up a function at its second call."""
 
 CURE = """the model does not say what columns it needs; say it in the sidecar:
 schema:
@@ -80,10 +85,11 @@ class RRuntime:
         assert spec.schema is not None
         try:
             model = embedded.call_r("open_model", spec.path, spec.packages)
-            schema = Schema.from_data(spec.schema)
-            return RModel(spec, schema, _scorer(model, spec, spec.schema["inputs"]))
+            loaded = RModel(spec, Schema.from_data(spec.schema), _scorer(model, spec, spec.schema["inputs"]))
         except RError as e:
             raise LoadFailed(e.code, str(e)) from e
+        _warm(loaded, spec.example)
+        return loaded
 
     def settle(self) -> None:
         """Collect R's garbage, and give up the folder for temporary files, which forks must not share."""
@@ -95,6 +101,13 @@ class RRuntime:
         scratch.mkdir(mode=0o700, exist_ok=True)
         embedded.call("seed_worker", seed)
         embedded.call("new_tempdir", str(scratch))
+
+
+def _warm(model: RModel, example: Mapping[str, Any] | None) -> None:
+    """Predict a few times before any fork, so that workers share what R compiles and loads on first use."""
+    with suppress(BadBody, Invalid, ModelFailed, TypeError):
+        for _ in range(WARM_CALLS):
+            golden.predict_row(model, example or {}, model.schema.default_output)
 
 
 def _describe(spec: ModelSpec) -> Description:
@@ -112,18 +125,26 @@ def _describe(spec: ModelSpec) -> Description:
     scorer = _scorer(model, spec, schema.to_data()["inputs"])
     loaded = RModel(spec, schema, scorer)
     golden.check(loaded, spec.golden)
+    row = {name: _example(_first(value)) for name, value in (facts["example"] or {}).items()}
     proof = embedded.call("prove_rowwise", scorer, found)
     return Description(
         schema=schema.to_data(),
         model_class=", ".join(facts["class"]),
         package=_first(facts["package"]),
         package_version=_first(facts["package_version"]),
-        example={name: _example(_first(value)) for name, value in (facts["example"] or {}).items()},
+        example=row,
+        example_prediction=_predicted_example(loaded, row),
         rowwise=bool(proof["rowwise"][0]),
         batch_reason=_first(proof["reason"])
         or f"{proof['rows'][0]} sample rows scored together and alone gave the same bits",
         golden_rows=len(spec.golden),
     )
+
+
+def _predicted_example(model: RModel, row: Mapping[str, Any]) -> Any:
+    with suppress(BadBody, Invalid, ModelFailed, TypeError):
+        return golden.predict_row(model, row, model.schema.default_output)
+    return None
 
 
 def _scorer(model: Any, spec: ModelSpec, inputs: Sequence[Mapping[str, Any]]) -> Any:

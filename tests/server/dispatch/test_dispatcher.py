@@ -92,15 +92,23 @@ class Stage:
             on_batch=lambda *batch: self.batches.append(batch),
         )
 
-    async def generation(self, number: int, *names: str, key: str = "a/1") -> list[FakeWorker]:
-        """Have these workers serve one model, in a generation of their own."""
+    async def connect(self, number: int, *names: str) -> list[FakeWorker]:
+        """Connect these workers as a generation's, new ones where there are none of that name."""
         for name in set(names) - set(self.workers):
             self.workers[name] = FakeWorker()
             await self.workers[name].listen(self._folder / name)
-        models = {key: ModelPolicy(key.partition("/")[0], 1024)}
-        paths = {name: str(self._folder / name) for name in names}
-        await self.dispatcher.switch(Generation("r", number, models), paths)
+        await self.dispatcher.connect(number, {name: str(self._folder / name) for name in names})
         return [self.workers[name] for name in names]
+
+    def switch(self, number: int, key: str) -> None:
+        """Have a generation serve one model."""
+        self.dispatcher.switch(Generation("r", number, {key: ModelPolicy(key.partition("/")[0], 1024)}))
+
+    async def generation(self, number: int, *names: str, key: str = "a/1") -> list[FakeWorker]:
+        """Connect these workers and have them serve."""
+        connected = await self.connect(number, *names)
+        self.switch(number, key)
+        return connected
 
     def submit(self, *bodies: bytes, key: str = "a/1", timeout_s: float = WAIT_S) -> asyncio.Future[list[Scored]]:
         """Submit them in one turn of the loop; what all of them together give."""
@@ -319,10 +327,30 @@ def test_a_switch_moves_new_requests_and_closes_the_old_connection_after_its_rep
     play(scene)
 
 
+def test_a_connected_worker_gets_nothing_before_the_switch(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        [old] = await stage.generation(1, "old")
+        [new] = await stage.connect(2, "new")
+        before = stage.submit(b"before")
+        await old.answer_next()
+        assert bodies(await before) == [b"erofeb"]
+        waiting = stage.submit(b"1")
+        busy = await old.batch()
+        moved = stage.submit(b"2")
+        stage.switch(2, "a/2")
+        old.crash()
+        await new.answer_next()
+        await new.answer_next()
+        assert sorted(bodies(await waiting) + bodies(await moved)) == [b"1", b"2"]
+        assert busy[1].model_key == "a/1"
+
+    play(scene)
+
+
 def test_a_worker_that_cannot_be_reached_is_left_out(play: Play) -> None:
     async def scene(stage: Stage) -> None:
-        models = {"a/1": ModelPolicy("a", 1024)}
-        await stage.dispatcher.switch(Generation("r", 1, models), {"ghost": "/nowhere/at/all.sock"})
+        await stage.dispatcher.connect(1, {"ghost": "/nowhere/at/all.sock"})
+        stage.switch(1, "a/1")
         assert stage.dispatcher.state.workers == 0
         [worker] = await stage.generation(1, "w")
         reply = stage.submit(b"abc")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -502,7 +501,9 @@ class Dispatching(RuleBasedStateMachine):
         refusal = self.state.on_submit(one)
         assert (refusal is Refusal.QUEUE_FULL) == bool(full)
         if refusal is None:
-            served = {key for number in {self.number, *self.workers.values()} for key in self.generations.get(number, {})}
+            served = {
+                key for number in {self.number, *self.workers.values()} for key in self.generations.get(number, {})
+            }
             assert one.model_key in served, "waits for a version that nobody holds"
             self.accepted.append(one)
 

@@ -15,7 +15,7 @@ import httpx
 import orjson
 import pytest
 
-from tests.conftest import Tandem, eventually
+from tests.conftest import Tandem, eventually, parent_of
 from tests.load import Load, expect
 
 SPEED = {"rows": [{"speed": 10}]}
@@ -120,6 +120,32 @@ def test_a_killed_supervisor_takes_everything_with_it(tandem_factory: Factory) -
     server.process.kill()
     server.process.wait()
     eventually(lambda: not any(_alive(pid) for pid in pids), 30)
+
+
+def test_a_killed_gunicorn_takes_its_web_processes_along_so_that_the_next_start_finds_its_port(
+    tandem_factory: Factory,
+) -> None:
+    server = tandem_factory().start()
+    assert server.process is not None
+    [web] = server.processes("web")
+    os.kill(parent_of(web), signal.SIGKILL)
+    assert server.process.wait(30) == 1
+    assert not [line for line in server.log_lines() if "exception" in line]
+    server.start()
+
+
+def test_ctrl_c_reaches_every_process_and_still_answers_what_was_accepted(tandem_factory: Factory) -> None:
+    """A terminal sends SIGINT to the whole group; only the supervisor and gunicorn may act on it."""
+    server = tandem_factory()
+    server.drop("slow", "local({f <- function(x) {Sys.sleep(0.05); x}; lm(dist ~ f(speed), cars)})")
+    server.start(group=True)
+    with Load(server, "slow", SPEED, expect(prediction(server, "slow"))) as load:
+        eventually(lambda: load.answered > 50)
+        assert server.process is not None
+        os.killpg(server.process.pid, signal.SIGINT)
+        assert server.process.wait(30) == 0
+    assert load.wrong == []
+    assert not [line for line in server.log_lines() if "exception" in line or line.get("reason") == "crashed"]
 
 
 def test_a_killed_template_is_rebuilt_while_its_workers_serve(tandem_factory: Factory) -> None:

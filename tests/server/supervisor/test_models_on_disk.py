@@ -142,6 +142,16 @@ def test_an_empty_and_a_foreign_file_are_refused(server: Tandem) -> None:
     assert refused(server, "foreign")[0] == "unreadable"
 
 
+def test_a_refused_file_is_tried_again_when_it_is_touched(server: Tandem) -> None:
+    """As after installing the package that it lacked: its bytes are the same."""
+    path = server.r_models / "touched.rds"
+    path.write_bytes(b"")
+    eventually(lambda: server.version("touched", "failed"))
+    tried = len([line for line in server.log_lines() if line.get("model") == "touched"])
+    path.touch()
+    eventually(lambda: len([line for line in server.log_lines() if line.get("model") == "touched"]) > tried)
+
+
 def test_a_model_without_a_schema_is_told_the_sidecar_lines_that_cure_it_and_they_do(server: Tandem) -> None:
     """Its predict method comes from an installed package; its inputs are nowhere in it."""
     server.drop(

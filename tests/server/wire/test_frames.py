@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 import struct
+from collections.abc import Callable
+from contextlib import suppress
 from enum import IntEnum
 from pathlib import Path
 
@@ -119,7 +121,18 @@ def test_the_number_of_members_is_capped_as_written() -> None:
 
 def test_a_score_payload_is_laid_out_as_written() -> None:
     rows = tables("SCORE payload")[0]
-    assert [row[0] for row in rows] == ["4", "4", "2", "k", "n × 6", "rest"]
+    assert [row[0] for row in rows] == ["4", "4", "2", "k", "n \u00d7 6", "rest"]
+    assert [row[1].partition(",")[0] for row in rows[:4]] == [
+        "n",
+        "time left until the earliest deadline",
+        "k",
+        "model key",
+    ]
+    assert re.findall(r"[:,] ([a-z ]+) \(", rows[4][1]) == [
+        "body length",
+        "media type of the body",
+        "media type wanted for the reply",
+    ]
     member_sizes = in_parentheses(rows[4][1])
     assert sum(member_sizes) == frames.SCORE_MEMBER.size == 6
     assert frames.SCORE_HEAD.size == 4 + 4 + 2
@@ -139,7 +152,10 @@ def test_a_score_payload_is_laid_out_as_written() -> None:
 
 def test_a_reply_payload_is_laid_out_as_written() -> None:
     rows = tables("REPLY payload")[0]
-    assert [row[0] for row in rows] == ["4", "3 × 8", "n × 10", "rest"]
+    assert [row[0] for row in rows] == ["4", "3 \u00d7 8", "n \u00d7 10", "rest"]
+    assert rows[0][1].startswith("n,")
+    assert rows[1][1].startswith("seconds spent decoding, predicting, encoding")
+    assert re.findall(r"[:,] ([a-z ]+) \(", rows[2][1]) == ["code", "rows predicted", "body length"]
     result_sizes = in_parentheses(rows[2][1])
     assert sum(result_sizes) == frames.REPLY_MEMBER.size == 10
     assert frames.REPLY_HEAD.size == 4 + 3 * 8
@@ -249,12 +265,10 @@ def test_a_model_key_that_is_not_utf_8_is_refused() -> None:
         decode_score(payload)
 
 
-def accepted_or_refused(decode: object, data: bytes) -> None:
+def accepted_or_refused(decode: Callable[[bytes], object], data: bytes) -> None:
     """Any exception but WireError fails the test."""
-    try:
-        decode(data)  # type: ignore[operator]
-    except WireError:
-        pass
+    with suppress(WireError):
+        decode(data)
 
 
 @given(st.binary(max_size=300))

@@ -18,7 +18,9 @@ inputs = st.one_of(
     st.builds(Input, names, plain_types, st.none(), st.booleans()),
     st.builds(Input, names, st.sampled_from(["factor", "ordered"]), levels, st.booleans()),
 )
-outputs = st.builds(Output, names, st.sampled_from(["number", "label", "columns"]), st.none() | levels, st.none() | levels)
+outputs = st.builds(
+    Output, names, st.sampled_from(["number", "label", "columns"]), st.none() | levels, st.none() | levels
+)
 schemas = st.builds(
     Schema,
     st.lists(inputs, min_size=1, max_size=5, unique_by=lambda i: i.name).map(tuple),

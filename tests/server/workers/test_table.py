@@ -174,7 +174,9 @@ CELLS = st.one_of(
 )
 
 
-@given(st.sampled_from(["numeric", "integer", "logical", "string", "factor"]), st.booleans(), st.lists(CELLS, max_size=8))
+@given(
+    st.sampled_from(["numeric", "integer", "logical", "string", "factor"]), st.booleans(), st.lists(CELLS, max_size=8)
+)
 def test_a_column_is_what_its_cells_are_alone(type: Any, na: bool, values: list[Any]) -> None:
     """The quick way over whole columns and the slow way over cells know the same rules."""
 

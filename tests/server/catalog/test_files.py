@@ -1,0 +1,245 @@
+"""Model files: which are found, what names them, and when one has settled."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.catalog.files import SURELY_WRITTEN_S, Candidate, ModelFile, Settling, candidates, identify
+
+LONG_AGO = 1_000_000_000.0
+SETTLE_S = 0.5
+
+
+def write(path: Path, content: bytes = b"model", modified: float | None = None) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content)
+    if modified is not None:
+        os.utime(path, (modified, modified))
+    return path
+
+
+def found(folder: Path) -> list[tuple[str, str | None, str]]:
+    return [(c.name, c.version, c.path.relative_to(folder).as_posix()) for c in candidates(folder, "r")]
+
+
+def identified(folder: Path, name: str = "mpg") -> ModelFile:
+    [one] = [c for c in candidates(folder, "r") if c.name == name]
+    return identify(one, "r")
+
+
+# Looking
+
+
+def test_a_bare_file_is_a_model_without_a_version_yet(tmp_path: Path) -> None:
+    write(tmp_path / "mpg.rds")
+    assert found(tmp_path) == [("mpg", None, "mpg.rds")]
+
+
+def test_version_folders_hold_one_version_each(tmp_path: Path) -> None:
+    write(tmp_path / "mpg" / "1.9" / "model.rds")
+    write(tmp_path / "mpg" / "1.10" / "model.rds")
+    assert sorted(found(tmp_path)) == [("mpg", "1.10", "mpg/1.10/model.rds"), ("mpg", "1.9", "mpg/1.9/model.rds")]
+
+
+def test_other_files_are_not_models(tmp_path: Path) -> None:
+    for name in (
+        "mpg.yaml",
+        "README.md",
+        "mpg.rds.part",
+        "mpg.RDS",
+        "mpg/model.rds",
+        "mpg/1/other.rds",
+        "a/b/c/model.rds",
+    ):
+        write(tmp_path / name)
+    assert found(tmp_path) == []
+
+
+@pytest.mark.parametrize("name", [".hidden", "-x", "a b", "ä", "a" * 101, "_x"])
+def test_a_name_that_is_unfit_for_a_path_is_left_alone(tmp_path: Path, name: str) -> None:
+    write(tmp_path / f"{name}.rds")
+    write(tmp_path / "mpg" / name / "model.rds")
+    assert found(tmp_path) == []
+
+
+def test_a_folder_that_is_missing_or_is_a_file_has_no_models(tmp_path: Path) -> None:
+    assert candidates(tmp_path / "nowhere", "r") == []
+    assert candidates(write(tmp_path / "file"), "r") == []
+
+
+def test_pipes_folders_and_dangling_links_with_a_models_name_are_left_alone(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.rds")
+    (tmp_path / "folder.rds").mkdir()
+    (tmp_path / "link.rds").symlink_to(tmp_path / "nowhere.rds")
+    assert found(tmp_path) == []
+
+
+def test_a_link_to_a_file_is_a_model(tmp_path: Path) -> None:
+    (tmp_path / "mpg.rds").symlink_to(write(tmp_path / "elsewhere" / "x.bin"))
+    assert found(tmp_path) == [("mpg", None, "mpg.rds")]
+
+
+# Naming
+
+
+def test_a_bare_files_version_is_its_digest(tmp_path: Path) -> None:
+    write(tmp_path / "mpg.rds", b"bytes")
+    file = identified(tmp_path)
+    digest = hashlib.sha256(b"bytes").hexdigest()[:12]
+    assert (file.version, file.key) == (digest, f"mpg/{digest}/{digest}")
+    assert (file.runtime, file.size_bytes, file.in_version_folder) == ("r", 5, False)
+    assert file.path.is_absolute()
+
+
+def test_in_a_version_folder_the_folder_is_the_version(tmp_path: Path) -> None:
+    write(tmp_path / "mpg" / "1.10" / "model.rds", b"bytes")
+    file = identified(tmp_path)
+    assert (file.version, file.in_version_folder) == ("1.10", True)
+    assert file.key == f"mpg/1.10/{hashlib.sha256(b'bytes').hexdigest()[:12]}"
+
+
+def test_a_sidecar_changes_the_key_but_not_the_version(tmp_path: Path) -> None:
+    write(tmp_path / "mpg.rds")
+    keys = [identified(tmp_path)]
+    for content in (b"description: a", b"description: b"):
+        write(tmp_path / "mpg.yaml", content)
+        keys.append(identified(tmp_path))
+    assert len({file.key for file in keys}) == 3
+    assert len({file.version for file in keys}) == 1
+
+
+def test_the_sidecar_of_a_version_is_in_its_folder(tmp_path: Path) -> None:
+    write(tmp_path / "mpg" / "1" / "model.rds")
+    before = identified(tmp_path)
+    write(tmp_path / "mpg" / "1" / "model.yaml")
+    assert identified(tmp_path).key != before.key
+    assert identified(tmp_path).sidecar == tmp_path / "mpg" / "1" / "model.yaml"
+
+
+def test_a_sidecar_that_is_a_pipe_is_not_opened(tmp_path: Path) -> None:
+    write(tmp_path / "mpg.rds")
+    before = identified(tmp_path)
+    os.mkfifo(tmp_path / "mpg.yaml")
+    assert identified(tmp_path).key == before.key
+
+
+def test_a_file_that_has_gone_meanwhile_is_an_os_error(tmp_path: Path) -> None:
+    write(tmp_path / "mpg.rds")
+    [one] = candidates(tmp_path, "r")
+    one.path.unlink()
+    with pytest.raises(OSError):
+        identify(one, "r")
+
+
+def test_what_was_written_last_tells_when_a_model_was_modified(tmp_path: Path) -> None:
+    write(tmp_path / "mpg.rds", modified=LONG_AGO)
+    assert identified(tmp_path).modified == LONG_AGO
+    write(tmp_path / "mpg.yaml", modified=LONG_AGO + 5)
+    assert identified(tmp_path).modified == LONG_AGO + 5
+
+
+@pytest.mark.parametrize("change", ["content", "time", "file", "sidecar", "no sidecar"])
+def test_every_change_shows_in_the_stamp(tmp_path: Path, change: str) -> None:
+    model = write(tmp_path / "mpg.rds", b"12345", LONG_AGO)
+    sidecar = write(tmp_path / "mpg.yaml", b"a: 1", LONG_AGO)
+    [before] = candidates(tmp_path, "r")
+    match change:
+        case "content":
+            write(model, b"123456", LONG_AGO)
+        case "time":
+            write(model, b"12345", LONG_AGO + 1)
+        case "file":
+            write(tmp_path / "new", b"12345", LONG_AGO).rename(model)
+        case "sidecar":
+            write(sidecar, b"a: 22", LONG_AGO)
+        case "no sidecar":
+            sidecar.unlink()
+    [after] = candidates(tmp_path, "r")
+    assert after.stamp != before.stamp
+
+
+# Settling: `at` is how long after the first look
+
+
+def one(size: int = 1, modified: float = LONG_AGO, name: str = "mpg") -> Candidate:
+    stamp = (size, int(modified * 1e9), 7, 0, 0)
+    return Candidate(name, None, Path(f"/models/{name}.rds"), Path(f"/models/{name}.yaml"), stamp)
+
+
+def settled(settling: Settling, at: float, *found: Candidate) -> list[Candidate]:
+    ready, more = settling.settled(list(found), now=50.0 + at, wall_time=LONG_AGO + at)
+    assert more == (len(ready) < len(found))
+    return ready
+
+
+def test_a_fresh_file_settles_once_it_has_stayed_as_it_is() -> None:
+    settling = Settling(SETTLE_S)
+    assert settled(settling, 0.0, one()) == []
+    assert settled(settling, 0.49, one()) == []
+    assert settled(settling, 0.5, one()) == [one()]
+
+
+def test_a_file_that_grows_starts_again() -> None:
+    settling = Settling(SETTLE_S)
+    assert settled(settling, 0.0, one(size=1)) == []
+    assert settled(settling, 0.25, one(size=2)) == []
+    assert settled(settling, 0.6, one(size=2)) == []
+    assert settled(settling, 0.75, one(size=2)) == [one(size=2)]
+
+
+def test_a_settled_file_that_changes_is_watched_again() -> None:
+    settling = Settling(SETTLE_S)
+    settled(settling, 0.0, one())
+    assert settled(settling, 0.5, one()) == [one()]
+    assert settled(settling, 0.6, one(size=2)) == []
+
+
+def test_a_file_long_past_being_written_is_read_at_once() -> None:
+    old = one(modified=LONG_AGO - SURELY_WRITTEN_S - 1)
+    for settle_s in (0.1, 0.4, 0.7):  # not all of which 50 - (50 - x) gives back
+        assert settled(Settling(settle_s), 0.0, old) == [old]
+
+
+def test_an_old_file_in_the_place_of_one_that_was_watched_is_not_read_at_once() -> None:
+    """A copy that keeps times sets them last, and an older file may be moved there by hand."""
+    settling, old = Settling(SETTLE_S), one(size=2, modified=LONG_AGO - 1000)
+    settled(settling, 0.0, one())
+    assert settled(settling, 0.5, old) == []
+    assert settled(settling, 1.0, old) == [old]
+
+
+def test_a_file_from_a_clock_that_is_ahead_settles_all_the_same() -> None:
+    settling, ahead = Settling(SETTLE_S), one(modified=LONG_AGO + 5000)
+    assert settled(settling, 0.0, ahead) == []
+    assert settled(settling, 0.5, ahead) == [ahead]
+
+
+def test_files_settle_each_for_itself() -> None:
+    settling = Settling(SETTLE_S)
+    settled(settling, 0.0, one(name="a"))
+    assert settled(settling, 0.5, one(name="a"), one(name="b")) == [one(name="a")]
+
+
+def test_a_file_that_went_and_came_back_is_watched_again() -> None:
+    settling = Settling(SETTLE_S)
+    settled(settling, 0.0, one())
+    settled(settling, 0.3)
+    assert settled(settling, 0.5, one()) == []
+
+
+@given(st.lists(st.tuples(st.integers(1, 40), st.integers(1, 2)), max_size=20))
+def test_a_file_is_read_when_it_has_stayed_the_same_long_enough_and_not_before(
+    looks: list[tuple[int, int]],
+) -> None:
+    settling, at, since, last = Settling(SETTLE_S), 0.0, 0.0, None
+    for passed, size in looks:
+        at += passed / 64
+        if size != last:
+            since, last = at, size
+        assert bool(settled(settling, at, one(size))) == (at - since >= SETTLE_S)

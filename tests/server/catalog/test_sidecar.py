@@ -1,0 +1,164 @@
+"""Sidecars: what they may say, and that whatever else is in one is refused with a reason, never worse."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from server.catalog.sidecar import MAX_BYTES, Sidecar, SidecarError, parse, read
+
+EVERYTHING = b"""
+description: Petrol consumption
+packages: [randomForest]
+arguments: {type: response, n.trees: 100}
+schema:
+  inputs:
+    - {name: region, type: factor, levels: [north, south], na: false}
+  outputs:
+    - {name: prob, type: columns, columns: [a, b]}
+golden:
+  - row: {region: north}
+    response: 21.5
+max_rows: 64
+timeout_s: 2.5
+"""
+
+
+def refused(text: str | bytes) -> str:
+    with pytest.raises(SidecarError) as error:
+        parse(text if isinstance(text, bytes) else text.encode())
+    return str(error.value)
+
+
+def test_a_sidecar_can_say_everything() -> None:
+    sidecar = parse(EVERYTHING)
+    assert sidecar.description == "Petrol consumption"
+    assert sidecar.packages == ["randomForest"]
+    assert sidecar.arguments == {"type": "response", "n.trees": 100}
+    [stated] = sidecar.inputs_and_outputs.inputs
+    assert (stated.name, stated.type, stated.levels, stated.na) == ("region", "factor", ["north", "south"], False)
+    assert sidecar.inputs_and_outputs.outputs[0].columns == ["a", "b"]
+    assert sidecar.golden == [{"row": {"region": "north"}, "response": 21.5}]
+    assert (sidecar.max_rows, sidecar.timeout_s) == (64, 2.5)
+
+
+def test_every_key_has_a_description() -> None:
+    assert [name for name, field in Sidecar.model_fields.items() if not field.description] == []
+
+
+@pytest.mark.parametrize("text", [b"", b"\n# nothing but a comment\n", b"---\n", b"{}"])
+def test_a_sidecar_that_says_nothing_changes_nothing(text: bytes) -> None:
+    assert parse(text) == Sidecar()
+
+
+def test_an_absent_sidecar_says_nothing(tmp_path: Path) -> None:
+    assert read(tmp_path / "mpg.yaml") == Sidecar()
+
+
+def test_a_sidecar_is_read_from_its_file(tmp_path: Path) -> None:
+    (tmp_path / "mpg.yaml").write_bytes(EVERYTHING)
+    assert read(tmp_path / "mpg.yaml") == parse(EVERYTHING)
+
+
+def test_an_unknown_key_is_named_with_those_known() -> None:
+    told = refused("descripton: x")
+    assert "unknown key 'descripton'" in told
+    assert "description, packages, arguments, schema, golden" in told
+
+
+def test_an_unknown_key_inside_is_named_with_its_place() -> None:
+    assert "unknown key 'schema.inputs.0.typ'" in refused("schema: {inputs: [{name: x, typ: numeric}]}")
+
+
+@pytest.mark.parametrize(
+    ("text", "key"),
+    [
+        ("max_rows: 0", "max_rows"),
+        ("max_rows: many", "max_rows"),
+        ("timeout_s: 0", "timeout_s"),
+        ("timeout_s: 3601", "timeout_s"),
+        ("timeout_s: .nan", "timeout_s"),
+        ("packages: randomForest", "packages"),
+        ("golden: {row: 1}", "golden"),
+        ("arguments: [1]", "arguments"),
+        ("schema: {inputs: [{type: numeric}]}", "schema.inputs.0.name"),
+        ("schema: {inputs: [{name: x, type: complex}]}", "schema.inputs.0.type"),
+        ("schema: {inputs: [{name: x, levels: [yes, no]}]}", "schema.inputs.0.levels.0"),
+    ],
+)
+def test_a_bad_value_is_told_by_its_key(text: str, key: str) -> None:
+    assert f"the sidecar's '{key}': " in refused(text)
+
+
+def test_what_is_not_yaml_is_told_by_its_line() -> None:
+    assert refused("description: x\nschema: {") == "the sidecar is not YAML (line 2)"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b"\xff",
+        b"\0",
+        b"[" * 3000,
+        b"max_rows: " + b"1" * 5000,
+        b"description: 2024-13-45",
+        b"max_rows: !!int ''",
+        b"max_rows: !!float x",
+        b"max_rows: !!bool x",
+        b"description: !!timestamp x",
+        b"? [a]\n: 1",
+        b"!!python/object/apply:os.system [true]",
+    ],
+)
+def test_values_that_yaml_chokes_on_are_refused(text: bytes) -> None:
+    assert refused(text).startswith("the sidecar is not YAML")
+
+
+@pytest.mark.parametrize("text", ["- 1", "text", "1"])
+def test_a_document_that_is_not_a_mapping_is_refused(text: str) -> None:
+    assert "the sidecar" in refused(text)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "&a {b: *a}",
+        "{a: {1: 2}}",
+        "{a: !!set {x}}",
+        "{a: !!binary aGk=}",
+        "{a: 99999999999999999999999}",
+        r'{a: "\ud800"}',
+    ],
+)
+def test_what_could_not_be_told_to_a_worker_is_refused(value: str) -> None:
+    assert "JSON cannot hold" in refused(f"arguments: {value}")
+
+
+def test_an_oversized_sidecar_is_refused() -> None:
+    assert "1 MiB" in refused(b"#" * (MAX_BYTES + 1))
+    assert parse(b"#" * MAX_BYTES) == Sidecar()
+
+
+def test_a_sidecar_that_is_not_a_file_is_refused_and_not_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe.yaml")
+    (tmp_path / "folder.yaml").mkdir()
+    for name in ("pipe.yaml", "folder.yaml"):
+        with pytest.raises(SidecarError, match="not a file"):
+            read(tmp_path / name)
+
+
+YAML = st.text(alphabet="abc:-[]{}&*!?|>%@'\"#,0129.~\n \t", max_size=40)
+
+
+@given(st.one_of(YAML.map(str.encode), st.binary(max_size=40), YAML.map(lambda t: f"arguments: {t}".encode())))
+def test_any_text_is_a_sidecar_that_workers_can_be_told_or_refused(text: bytes) -> None:
+    try:
+        sidecar = parse(text)
+    except SidecarError:
+        return
+    orjson.dumps(sidecar.model_dump())

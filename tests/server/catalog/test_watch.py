@@ -1,0 +1,176 @@
+"""The watch over real folders: what is told, and when."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from server.catalog import watch
+from server.catalog.files import ModelFile
+from server.catalog.watch import Watch
+from tests.conftest import eventually
+
+SETTLE_S = 0.1
+LONG_AGO = 1_000_000_000.0
+
+
+class Watching:
+    """A watch in a thread of its own, and the lists it has told so far."""
+
+    def __init__(self, folder: Path, settle_s: float) -> None:
+        self._watch = Watch({"r": folder}, settle_s)
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run)
+        self._task: asyncio.Task[None] | None = None
+        self.told: list[list[ModelFile]] = []
+
+    def _run(self) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._follow())
+
+    async def _follow(self) -> None:
+        self._task = asyncio.current_task()
+        changes = self._watch.changes()
+        try:
+            async for files in changes:
+                self.told.append(files)
+        except asyncio.CancelledError:
+            await changes.aclose()  # type: ignore[attr-defined]
+
+    def start(self) -> Watching:
+        self._thread.start()
+        return self
+
+    def stop(self) -> None:
+        assert self._task is not None
+        self._loop.call_soon_threadsafe(self._task.cancel)
+        self._thread.join()
+
+    @property
+    def now(self) -> dict[str, ModelFile]:
+        """What was told last, by name and version folder."""
+        return {f"{f.name}/{f.version}" if f.in_version_folder else f.name: f for f in self.told[-1]}
+
+    def names(self) -> list[str]:
+        return sorted(self.now) if self.told else ["nothing was told"]
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    made = tmp_path / "models"
+    made.mkdir()
+    return made
+
+
+@pytest.fixture
+def watching(folder: Path) -> Iterator[Watching]:
+    started = Watching(folder, SETTLE_S).start()
+    eventually(lambda: started.told)
+    yield started
+    started.stop()
+
+
+def test_an_empty_folder_is_told_once(watching: Watching) -> None:
+    assert watching.told == [[]]
+
+
+def test_a_new_file_is_told_once_it_has_settled(folder: Path, watching: Watching) -> None:
+    (folder / "mpg.rds").write_bytes(b"one")
+    eventually(lambda: watching.names() == ["mpg"])
+    assert len(watching.told) == 2
+
+
+def test_a_replaced_file_is_another_version(folder: Path, watching: Watching) -> None:
+    (folder / "mpg.rds").write_bytes(b"one")
+    eventually(lambda: watching.names() == ["mpg"])
+    before = watching.now["mpg"]
+    (folder / "new").write_bytes(b"two")
+    (folder / "new").rename(folder / "mpg.rds")
+    eventually(lambda: watching.now["mpg"].version != before.version)
+    assert len(watching.told) == 3
+
+
+def test_a_file_written_again_with_the_same_bytes_and_time_is_no_change(folder: Path, watching: Watching) -> None:
+    for name in ("mpg.rds", "new"):
+        (folder / name).write_bytes(b"one")
+        os.utime(folder / name, (LONG_AGO, LONG_AGO))
+    eventually(lambda: watching.names() == ["mpg"])
+    (folder / "new").rename(folder / "mpg.rds")
+    (folder / "am.rds").write_bytes(b"am")
+    eventually(lambda: watching.names() == ["am", "mpg"])
+    assert watching.told[-1][1] == watching.told[1][0]
+
+
+def test_a_deleted_file_is_told(folder: Path, watching: Watching) -> None:
+    (folder / "mpg.rds").write_bytes(b"one")
+    eventually(lambda: watching.names() == ["mpg"])
+    (folder / "mpg.rds").unlink()
+    eventually(lambda: watching.names() == [])
+
+
+def test_a_new_or_changed_sidecar_changes_the_key_and_keeps_the_version(folder: Path, watching: Watching) -> None:
+    (folder / "mpg.rds").write_bytes(b"one")
+    eventually(lambda: watching.names() == ["mpg"])
+    keys = {watching.now["mpg"].key}
+    for text in ("description: x", "description: xy"):
+        (folder / "mpg.yaml").write_text(text)
+        eventually(lambda: watching.now["mpg"].key not in keys)
+        keys.add(watching.now["mpg"].key)
+    assert len({files[0].version for files in watching.told if files}) == 1
+
+
+def test_version_folders_are_told(folder: Path, watching: Watching) -> None:
+    for version in ("1.9", "1.10"):
+        (folder / "boston" / version).mkdir(parents=True)
+        (folder / "boston" / version / "model.rds").write_bytes(b"boston")
+    eventually(lambda: watching.names() == ["boston/1.10", "boston/1.9"])
+
+
+def test_a_pipe_with_a_models_name_is_ignored(folder: Path, watching: Watching) -> None:
+    os.mkfifo(folder / "pipe.rds")
+    os.mkfifo(folder / "mpg.yaml")
+    (folder / "mpg.rds").write_bytes(b"one")
+    eventually(lambda: watching.names() == ["mpg"])
+
+
+def test_a_file_being_rewritten_keeps_its_model_until_it_has_settled(folder: Path) -> None:
+    """A model that serves must not go because its successor is still being copied."""
+    model = folder / "mpg.rds"
+    model.write_bytes(b"old")
+    os.utime(model, (LONG_AGO, LONG_AGO))
+    slow = Watching(folder, settle_s=60.0).start()
+    try:
+        eventually(lambda: slow.names() == ["mpg"])
+        before = slow.now["mpg"]
+        model.write_bytes(b"new, and not whole ye")
+        (folder / "am.rds").write_bytes(b"am")
+        os.utime(folder / "am.rds", (LONG_AGO, LONG_AGO))
+        eventually(lambda: slow.names() == ["am", "mpg"])
+        assert slow.now["mpg"] == before
+    finally:
+        slow.stop()
+
+
+def test_files_that_are_still_being_written_do_not_keep_the_first_list_waiting_for_ever(folder: Path) -> None:
+    (folder / "settled.rds").write_bytes(b"x")
+    os.utime(folder / "settled.rds", (LONG_AGO, LONG_AGO))
+    (folder / "fresh.rds").write_bytes(b"x")
+    impatient = Watching(folder, settle_s=2 * watch.FIRST_LOOK_S).start()
+    try:
+        eventually(lambda: impatient.names() == ["settled"])
+    finally:
+        impatient.stop()
+
+
+def test_a_folder_that_does_not_exist_yet_has_no_models(tmp_path: Path) -> None:
+    absent = Watching(tmp_path / "nowhere", SETTLE_S).start()
+    try:
+        eventually(lambda: absent.told)
+        assert absent.told == [[]]
+    finally:
+        absent.stop()
