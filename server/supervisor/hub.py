@@ -48,6 +48,9 @@ class Hub:
             self._server.close()
         for peer in self._peers:
             peer.writer.close()
+        while self._peers:  # a handler that is still there when the loop ends would end in a traceback
+            self._changed.clear()
+            await self._changed.wait()
 
     async def push(self, snapshot: Snapshot) -> None:
         """Send a snapshot to everybody and wait until all who are connected have switched to it."""

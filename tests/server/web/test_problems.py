@@ -70,7 +70,11 @@ def test_faults_and_the_models_own_words_are_told_where_there_are_any() -> None:
 
 
 def test_a_problem_is_never_cached_and_says_what_it_is() -> None:
-    assert problem("not_found").headers() == {"content-type": "application/problem+json", "cache-control": "no-store"}
+    assert problem("not_found").headers() == {
+        "content-type": "application/problem+json",
+        "cache-control": "no-store",
+        "x-content-type-options": "nosniff",
+    }
 
 
 @pytest.mark.parametrize("code", RETRY_AFTER_S)

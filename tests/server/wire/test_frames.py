@@ -38,7 +38,7 @@ CAP = 1 << 20
 
 bodies = st.binary(max_size=60)
 members = st.builds(Member, bodies, st.integers(0, 255), st.integers(0, 255))
-results = st.builds(Result, st.integers(0, 0xFFFF), st.integers(0, 0xFFFFFFFF), bodies)
+results = st.builds(Result, st.sampled_from(ReplyCode), st.integers(0, 0xFFFFFFFF), bodies)
 seconds = st.floats(allow_nan=False)
 scores = st.builds(ScorePayload, st.text(max_size=30), st.integers(0, 0xFFFFFFFF), st.lists(members, max_size=8))
 replies = st.builds(ReplyPayload, seconds, seconds, seconds, st.lists(results, max_size=8))
@@ -288,3 +288,9 @@ def test_a_payload_with_changed_bytes_is_read_or_a_wire_error(
     for at in data.draw(st.lists(st.integers(0, len(payload) - 1), max_size=4)):
         payload[at] = data.draw(st.integers(0, 255))
     accepted_or_refused(decode_score if is_score else decode_reply, bytes(payload))
+
+
+def test_a_reply_of_a_code_that_is_not_written_is_refused() -> None:
+    payload = encode_reply(1, ReplyPayload(0.0, 0.0, 0.0, [Result(99, 0, b"{}")]))[HEADER.size :]
+    with pytest.raises(WireError, match="unknown code 99"):
+        decode_reply(payload)
