@@ -24,10 +24,15 @@ from server.config import Settings, granted_cores
 START_TIMEOUT_S = 180.0
 CONNECTED = "03"
 WORKERS_BEYOND_CORES = """
-import sys, server.supervisor.pool as pool
-from server.cli import main
-pool.granted_cores = lambda: {cores}
-sys.exit(main(["serve"]))
+import asyncio, sys
+from server import config, logs
+from server.supervisor.main import Supervisor
+logs.configure()
+
+async def serve():
+    return await Supervisor(config.load(), cores={cores}).run()
+
+sys.exit(asyncio.run(serve()))
 """
 """The pool never has more workers than cores are granted; a measurement of memory needs them all the same."""
 

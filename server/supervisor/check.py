@@ -49,7 +49,7 @@ async def _probe(file: Path, runtime: str, settings: Settings, run_dir: Path) ->
         sidecar=file.with_suffix(".yaml"),
         stamp=stamp,
     )
-    pool = Pool(runtime, run_dir, settings, publish=_nobody, on_worker_end=lambda pool, reason: None)
+    pool = Pool(runtime, run_dir, settings, publish=_nobody, on_worker_end=lambda pool, reason: None, cores=1)
     try:
         await pool.examine_only(identify(found, runtime))
     finally:

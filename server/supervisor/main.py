@@ -24,7 +24,7 @@ from auth.setup import prepare
 from server import metrics
 from server.catalog.snapshot import Entry, Snapshot
 from server.catalog.watch import Watch
-from server.config import RUN_DIR, Settings
+from server.config import RUN_DIR, Settings, granted_cores
 from server.metrics import SupervisorMetrics, proportional_bytes
 from server.supervisor.hub import Hub
 from server.supervisor.pool import Pool
@@ -42,8 +42,11 @@ class StartError(Exception):
 class Supervisor:
     """One running Tandem."""
 
-    def __init__(self, settings: Settings, on_ready: Callable[[str], None] | None = None) -> None:
+    def __init__(
+        self, settings: Settings, on_ready: Callable[[str], None] | None = None, cores: int | None = None
+    ) -> None:
         self._settings = settings
+        self._cores = cores or granted_cores()
         self._on_ready = on_ready
         self._run_dir = Path(tempfile.mkdtemp(prefix="tandem-"))
         self._metric_files = self._run_dir / "metrics"
@@ -110,7 +113,7 @@ class Supervisor:
             self._metrics.restarts.labels(pool, reason).inc()
             self._measure_workers()
 
-        return Pool(runtime, self._run_dir, self._settings, self._publish, on_worker_end)
+        return Pool(runtime, self._run_dir, self._settings, self._publish, on_worker_end, self._cores)
 
     def _serve_metrics(self) -> None:
         try:

@@ -18,7 +18,7 @@ from typing import Any
 
 from server.catalog.files import ModelFile
 from server.catalog.snapshot import Entry, PoolState
-from server.config import Settings, granted_cores
+from server.config import Settings
 from server.supervisor.probing import Prober, model_spec
 from server.supervisor.shelf import Proven, Refused, Shelf
 from server.supervisor.template import Template, TemplateLost
@@ -43,9 +43,10 @@ class Pool:
         settings: Settings,
         publish: Callable[[], Awaitable[None]],
         on_worker_end: Callable[[str, str], None],
+        cores: int,
     ) -> None:
         self.runtime = runtime
-        self.size = min(getattr(settings, f"{runtime}_workers"), granted_cores())
+        self.size = min(getattr(settings, f"{runtime}_workers"), cores)
         self.shelf = Shelf()
         self._proven: list[Proven] = []
         """A probe was content with them; they are not in the template yet."""
@@ -288,9 +289,14 @@ class Pool:
         await self._refill(worker.slot)
 
     async def _refill(self, slot: int) -> None:
+        started = time.monotonic()
         while not self._stopping:
             async with self._changing:
-                if slot in self._workers or not self.shelf.serving or await self._filled(slot):
+                if slot in self._workers or not self.shelf.serving:
+                    return
+                if await self._filled(slot):
+                    about = {"pool": self.runtime, "worker": self._workers[slot].name}
+                    log.info("worker refilled", extra=about | {"seconds": round(time.monotonic() - started, 4)})
                     return
             await self._backoff()
 

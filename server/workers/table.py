@@ -67,14 +67,20 @@ def to_columns(schema: Schema, cells: Sequence[list[Any]]) -> list[Column]:
 # Whole columns at once: None means "look closer"
 
 
-def _fast_numeric(spec: Input, values: list[Any]) -> Column | None:
+def numbers(values: Sequence[Any]) -> array[float] | None:
+    """Cells as doubles, if they are all numbers that a double holds exactly enough; None otherwise."""
     types = set(map(type, values))
     if types <= {float}:
         return array("d", values)
     if types <= {float, int}:
         column = array("d", values)
+        # Above 2^53 a whole number may have been rounded; the bound itself may be what 2^53 + 1 was rounded to.
         return column if min(column) > -(2.0**53) and max(column) < 2.0**53 else None
     return None
+
+
+def _fast_numeric(spec: Input, values: list[Any]) -> Column | None:
+    return values if isinstance(values, array) else numbers(values)
 
 
 def _fast_integer(spec: Input, values: list[Any]) -> Column | None:

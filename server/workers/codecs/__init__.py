@@ -19,7 +19,8 @@ class BadBody(Exception):
 class Question:
     """A decoded body: cells per input, the output asked for, the number of rows, and what was ignored."""
 
-    cells: list[list[Any]]
+    cells: list[Any]
+    """Per input a list of cells, or an array('d') where they are known to be doubles already."""
     output: str
     rows: int
     warnings: tuple[str, ...] = ()

@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from server.workers.codecs import BadBody, Question
+from server.workers.codecs import BadBody, Question, json_pieces
 from server.workers.predictions import Predicted, Predictions
 from server.workers.schema import Schema
 from server.workers.table import MAX_FAULTS, NA_INTEGER, Fault, Invalid
@@ -29,6 +29,10 @@ class JsonCodec:
 
     def decode(self, body: bytes, schema: Schema) -> Question:
         """Read one body. Raises BadBody where it is not JSON, Invalid where it is not one of the two shapes."""
+        if len(body) > json_pieces.LARGE_BYTES:
+            question = json_pieces.decode(body, schema)
+            if question is not None:
+                return question
         try:
             document = orjson.loads(body)
         except orjson.JSONDecodeError as e:
