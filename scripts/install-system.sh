@@ -14,7 +14,7 @@ packages_of() {
         /usr/bin/*) echo python3 python3-venv python3-dev ;;
       esac
       ;;
-    test) echo r-cran-testthat r-cran-lintr r-cran-httr prometheus ;; # prometheus: promtool
+    test) echo r-cran-testthat r-cran-lintr r-cran-httr prometheus curl ;; # prometheus: promtool
     bench) echo wrk r-cran-plumber ;;
     *) echo "install-system.sh: unknown group: $1" >&2; exit 2 ;;
   esac

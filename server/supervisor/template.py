@@ -53,6 +53,9 @@ class Template:
             stdin=asyncio.subprocess.DEVNULL,
             stdout=sys.stderr,
             env=os.environ | ONE_THREAD,
+            # A terminal's Ctrl-C goes to a whole group; who leaves when is the supervisor's to decide. Ignoring the
+            # signal would not do: R catches it again whenever it waits (R_SelectEx).
+            start_new_session=True,
         )
         theirs.close()
         ours.setblocking(False)

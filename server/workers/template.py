@@ -51,12 +51,7 @@ class Template:
 
     def run(self) -> None:
         """Serve commands until the supervisor closes the control socket."""
-        facts = dict(self._runtime.start())
-        for ignored in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-            # Sent to a whole group of processes by a terminal; the supervisor decides who leaves when. Not before the
-            # runtime has started: R sets handlers of its own.
-            signal.signal(ignored, signal.SIG_IGN)
-        self._say({"did": "start", "facts": facts})
+        self._say({"did": "start", "facts": dict(self._runtime.start())})
         commands: dict[str, Callable[[Mapping[str, Any]], None]] = {
             "probe": self._probe,
             "load": self._load,
