@@ -24,9 +24,12 @@ class StatedInput(_Strict):
     """An input stated or corrected: what is left out stays as the model says."""
 
     name: str
-    type: Literal["numeric", "integer", "logical", "string", "factor", "ordered"] | None = None
+    type: Literal["numeric", "integer", "logical", "string", "factor", "ordered", "date", "datetime"] | None = None
     levels: list[str] | None = None
     na: bool | None = None
+    tz: str | None = None
+    new_level: Literal["refuse", "na"] | None = None
+    missing: Literal["refuse", "na"] | None = None
 
 
 class StatedOutput(_Strict):
@@ -39,10 +42,18 @@ class StatedOutput(_Strict):
 
 
 class StatedSchema(_Strict):
-    """The model's inputs and outputs."""
+    """The model's inputs and outputs, and what becomes of a column that is no input."""
 
     inputs: list[StatedInput] = []
     outputs: list[StatedOutput] = []
+    extra: Literal["ignore", "refuse"] = "ignore"
+
+
+class MadeWith(_Strict):
+    """The versions that an analyst had when the model was saved; told, not enforced."""
+
+    r: str | None = None
+    packages: dict[str, str] = {}
 
 
 class Sidecar(_Strict):
@@ -55,6 +66,7 @@ class Sidecar(_Strict):
         StatedSchema(), alias="schema", description="states or corrects the schema"
     )
     golden: list[dict[str, Any]] = Field([], description="rows with their expected answers, checked at load")
+    made_with: MadeWith = Field(MadeWith(), description="versions of R and packages with which the model was saved")
     max_rows: int | None = Field(None, ge=1, description="rows predicted in one call when requests are joined")
     timeout_s: float | None = Field(None, gt=0, le=3600, description="seconds until a request is answered 504")
 

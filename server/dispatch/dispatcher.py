@@ -154,8 +154,8 @@ class Dispatcher:
                 case Send(worker, batch, key, requests):
                     left_s = min(r.deadline for r in requests) - time.monotonic()
                     members = [r.member for r in requests]
-                    frame = frames.encode_score(batch, key, max(0, int(left_s * 1000)), members)
-                    self._links[worker].send(frame)
+                    parts = frames.score_parts(batch, key, max(0, int(left_s * 1000)), members)
+                    self._links[worker].send(parts)
                 case Refuse(request, refusal):
                     if not request.reply_to.done():
                         request.reply_to.set_exception(Refused(refusal))
@@ -195,9 +195,12 @@ class _Link(asyncio.Protocol):
         self.lost = True
         self._dispatcher.on_lost(self._name)
 
-    def send(self, frame: bytes) -> None:
+    def send(self, parts: list[bytes | memoryview]) -> None:
         assert self._transport is not None
-        self._transport.write(frame)
+        if max(map(len, parts)) > frames.LARGE_BYTES:
+            self._transport.writelines(parts)  # not joined: that would copy the body once more
+        else:
+            self._transport.write(b"".join(parts))
 
     def close(self) -> None:
         assert self._transport is not None

@@ -174,7 +174,7 @@ class Pool:
         """A template that holds everything that serves or is about to; started if need be. Raises TemplateLost."""
         async with self._starting:
             if self._template is None or self._template.lost.is_set():
-                template = await Template.start(self.runtime, self._settings.max_payload_bytes)
+                template = await Template.start(self.runtime, self._settings)
                 self._later(self._watch_template(template))
                 about = {"pool": self.runtime, "pid": template.pid, "facts": dict(template.facts)}
                 log.info("template ready", extra=about)

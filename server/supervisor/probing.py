@@ -113,8 +113,10 @@ def model_spec(
         "arguments": side.arguments,
         "inputs": [i.model_dump(exclude_none=True) for i in stated.inputs],
         "outputs": [o.model_dump(exclude_none=True) for o in stated.outputs],
+        "extra": stated.extra,
         "golden": side.golden,
         "max_rows": side.max_rows or settings.batch_max_rows,
         "schema": found.get("schema"),
         "example": found.get("example"),
+        "rowwise": found.get("rowwise", False),
     }

@@ -14,14 +14,18 @@ from typing import Any
 
 import orjson
 
+from server.config import Settings
 from server.supervisor.fork import Fork
 
 log = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 60.0
 
-ONE_THREAD = {name: "1" for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")}
-"""Set before the numeric libraries load: a template has one thread when it forks, and workers are the parallelism."""
+ONE_THREAD = {
+    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"), "1"),
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+}
+"""Set before libraries load: a template has one thread when it forks, and workers are the parallelism."""
 
 
 class TemplateLost(Exception):
@@ -43,12 +47,13 @@ class Template:
         asyncio.get_running_loop().add_reader(control, self._on_readable)
 
     @staticmethod
-    async def start(runtime: str, max_payload_bytes: int) -> Template:
+    async def start(runtime: str, settings: Settings) -> Template:
         """Start a template and wait until its runtime is up. Raises TemplateLost."""
         ours, theirs = socket.socketpair()
         process = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "server.workers.template", "--runtime", runtime),
-            *("--control-fd", str(theirs.fileno()), "--max-payload-bytes", str(max_payload_bytes)),
+            *("--control-fd", str(theirs.fileno()), "--max-payload-bytes", str(settings.max_payload_bytes)),
+            *("--max-inflated-bytes", str(settings.max_body_bytes)),
             pass_fds=[theirs.fileno()],
             stdin=asyncio.subprocess.DEVNULL,
             stdout=sys.stderr,

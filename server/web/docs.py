@@ -32,7 +32,7 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-SCORE_CODES = (400, 401, 403, 404, 413, 415, 422, 429, 500, 503, 504)
+SCORE_CODES = (400, 401, 403, 404, 406, 413, 415, 422, 429, 500, 503, 504)
 
 
 @router.get("/docs")
@@ -118,7 +118,12 @@ def _operation(entry: Entry) -> dict[str, Any]:
 
 
 def _content(schema: dict[str, Any]) -> dict[str, Any]:
-    return {"application/json": {"schema": schema}}
+    """JSON, described; Arrow and CSV carry the same columns by name."""
+    return {
+        "application/json": {"schema": schema},
+        "text/csv": {"schema": {"type": "string"}},
+        "application/vnd.apache.arrow.stream": {"schema": {"type": "string", "format": "binary"}},
+    }
 
 
 def _told(status: int) -> str:

@@ -10,7 +10,11 @@ from __future__ import annotations
 import asyncio
 from typing import Any, cast
 
+from uvicorn.protocols.http import httptools_impl
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+# uvicorn stops reading a body at 64 KiB until the application has taken that much: 160 stops for 10 MB.
+httptools_impl.HIGH_WATER_LIMIT = 1 << 20  # type: ignore[attr-defined]
 
 
 class Protocol(HttpToolsProtocol):

@@ -16,31 +16,49 @@ _NUMBER: dict[str, Any] = {"anyOf": [{"type": "number"}, {"type": "string", "enu
 
 def row_schema(entry: Entry) -> dict[str, Any]:
     """One row: an object with a member per input."""
-    inputs = _schema(entry)["inputs"]
-    return {
+    schema = _schema(entry)
+    row = {
         "type": "object",
-        "properties": {i["name"]: _input(i) for i in inputs},
-        "required": [i["name"] for i in inputs],
+        "properties": {i["name"]: _input(i) for i in schema["inputs"]},
+        "required": [i["name"] for i in schema["inputs"] if i.get("missing") != "na"],
         "example": dict(entry.example or {}),
     }
+    return row | ({"additionalProperties": False} if schema.get("extra") == "refuse" else {})
 
 
 def request_schema(entry: Entry) -> dict[str, Any]:
-    """A request body: rows or columns, and optionally an output."""
+    """A request body: rows or columns, and optionally an output and options; or, for a horizon, options alone."""
+    schema = _schema(entry)
+    more: dict[str, Any] = {"output": {"type": "string", "enum": [o["name"] for o in schema["outputs"]]}}
+    if schema.get("options"):
+        more["options"] = _options(schema)
+    if schema.get("horizon"):
+        required = ("options",) if "required" in more["options"] else ()
+        return _object(more, *required) | {"example": {"options": {"h": 12}}}
     row = row_schema(entry)
-    columns = {
-        "type": "object",
-        "properties": {name: {"type": "array", "items": cell} for name, cell in row["properties"].items()},
-        "required": row["required"],
-    }
-    output = {"type": "string", "enum": [o["name"] for o in _schema(entry)["outputs"]]}
+    columns = row | {"properties": {n: {"type": "array", "items": c} for n, c in row["properties"].items()}}
+    del columns["example"]
     return {
         "oneOf": [
-            _object({"rows": {"type": "array", "items": row, "minItems": 1}, "output": output}, "rows"),
-            _object({"columns": columns, "output": output}, "columns"),
+            _object({"rows": {"type": "array", "items": row, "minItems": 1}, **more}, "rows"),
+            _object({"columns": columns, **more}, "columns"),
         ],
         "example": {"rows": [dict(entry.example or {})]},
     }
+
+
+def _options(schema: Mapping[str, Any]) -> dict[str, Any]:
+    options = {o["name"]: _option(o) for o in schema["options"]}
+    needed = [o["name"] for o in schema["options"] if o["name"] == "h" and o.get("default") is None]
+    return _object(options, *(needed if schema.get("horizon") else ()))
+
+
+def _option(spec: Mapping[str, Any]) -> dict[str, Any]:
+    kinds = {"numeric": "number", "integer": "integer", "string": "string", "logical": "boolean"}
+    cell: dict[str, Any] = {"type": kinds[spec["type"]]}
+    if spec.get("values"):
+        cell["enum"] = list(spec["values"])
+    return cell | {word: spec[word] for word in ("minimum", "maximum", "default") if spec.get(word) is not None}
 
 
 def reply_schema(entry: Entry) -> dict[str, Any]:
@@ -80,8 +98,10 @@ def _input(spec: Mapping[str, Any]) -> dict[str, Any]:
         "integer": {"type": "integer", "minimum": -(2**31) + 1, "maximum": 2**31 - 1},
         "logical": {"type": "boolean"},
         "string": {"type": "string"},
+        "date": {"type": "string", "format": "date"},
+        "datetime": {"type": "string", "format": "date-time"},
     }
-    cell = kinds.get(spec["type"]) or _levels(spec["levels"])
+    cell = kinds.get(spec["type"]) or _levels(spec["levels"] if spec.get("new_level") != "na" else [])
     return _nullable(cell) if spec["na"] else cell
 
 
@@ -102,7 +122,7 @@ def _output(spec: Mapping[str, Any]) -> dict[str, Any]:
 def _levels(levels: list[str]) -> dict[str, Any]:
     if 0 < len(levels) <= MAX_LEVELS:
         return {"type": "string", "enum": levels}
-    return {"type": "string", "description": f"one of {len(levels)} levels"}
+    return {"type": "string", "description": f"one of {len(levels)} levels"} if levels else {"type": "string"}
 
 
 def _nullable(cell: dict[str, Any]) -> dict[str, Any]:

@@ -25,11 +25,19 @@ from server.web.access_log import AccessLog
 from server.web.problems import Code, Problem, problem
 from server.web.request_id import RequestIds
 from server.web.serving import Serving, Target
-from server.wire.frames import Member, ReplyCode
+from server.wire.frames import Encoding, MediaType, Member, ReplyCode
 
 log = logging.getLogger(__name__)
 
 SCORE_PATH = re.compile(r"/v1/models/[^/]+(/versions/[^/]+)?/score")
+
+MEDIA_TYPES: dict[bytes, int] = {
+    b"application/json": MediaType.JSON,
+    b"application/vnd.apache.arrow.stream": MediaType.ARROW,
+    b"text/csv": MediaType.CSV,
+}
+NAMES = {number: name for name, number in MEDIA_TYPES.items()}
+ENCODINGS: dict[bytes, int] = {b"identity": Encoding.IDENTITY, b"gzip": Encoding.GZIP, b"zstd": Encoding.ZSTD}
 
 REFUSED: dict[Refusal, Code] = {
     Refusal.QUEUE_FULL: "queue_full",
@@ -39,7 +47,8 @@ REFUSED: dict[Refusal, Code] = {
     Refusal.MODEL_GONE: "unknown_model",
 }
 REPLIED: dict[int, Code] = {
-    ReplyCode.BAD_BODY: "not_json",
+    ReplyCode.BAD_BODY: "bad_body",
+    ReplyCode.TOO_LARGE: "body_too_large",
     ReplyCode.INVALID: "invalid_input",
     ReplyCode.MODEL_FAILED: "model_failed",
     ReplyCode.UNKNOWN_MODEL: "no_worker",
@@ -100,12 +109,14 @@ class ScoringRoute:
             if not principal.may("score"):
                 raise _Stop(problem("forbidden"))
             target = self._checked(target, scope["method"], headers)
+            content, accept, encoding = _negotiated(headers)
             body = await self._body(receive)
-            scored = await self._score(target, body, started)
+            member = Member(body, content, accept, encoding, scope["query_string"])
+            scored = await self._score(target, member, started)
             if scored.result.code != ReplyCode.OK:
                 raise _Stop(_worker_problem(scored, principal))
             code = "ok"
-            await _send(send, 200, _ok_headers(scored, request_id), scored.result.body)
+            await _send(send, 200, _ok_headers(scored, accept, request_id), scored.result.body)
         except Unauthenticated as refusal:
             code = "unauthenticated"
             log.info("refused", extra={"request_id": request_id, "reason": refusal.reason})
@@ -125,11 +136,6 @@ class ScoringRoute:
             raise _Stop(problem("unknown_model"))
         if method != "POST":
             raise _Stop(problem("method_not_allowed"))
-        media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
-        if media_type != b"application/json":
-            raise _Stop(problem("unsupported_media_type"))
-        if headers.get(b"content-encoding", b"identity") != b"identity":
-            raise _Stop(problem("unsupported_encoding"))
         if int(headers.get(b"content-length", b"0")) > self._max_body_bytes:
             raise _Stop(self._too_large())
         return target
@@ -149,14 +155,14 @@ class ScoringRoute:
             more = message.get("more_body", False)
         return parts[0] if len(parts) == 1 else b"".join(parts)
 
-    async def _score(self, target: Target, body: bytes, started: float) -> Scored:
+    async def _score(self, target: Target, member: Member, started: float) -> Scored:
         entry = target.entry
         request = Request(
             pool=entry.runtime,
             model=entry.name,
             model_key=entry.key,
-            member=Member(body),
-            body_bytes=len(body),
+            member=member,
+            body_bytes=len(member.body),
             deadline=started + target.timeout_s,
             arrived=started,
             pinned=target.pinned,
@@ -194,6 +200,33 @@ class ScoringRoute:
         )
 
 
+def _negotiated(headers: dict[bytes, bytes]) -> tuple[int, int, int]:
+    """The body's media type, the reply's, and the body's encoding; a reply is like its request if nothing is said."""
+    content = MEDIA_TYPES.get(_bare(headers.get(b"content-type", b"")))
+    if content is None:
+        raise _Stop(problem("unsupported_media_type"))
+    encoding = ENCODINGS.get(headers.get(b"content-encoding", b"identity").lower())
+    if encoding is None:
+        raise _Stop(problem("unsupported_encoding"))
+    accept = headers.get(b"accept")
+    return content, content if accept is None else _accepted(accept, content), encoding
+
+
+def _accepted(accept: bytes, content: int) -> int:
+    """The first media type of an Accept header that we have; a wildcard means that of the request."""
+    for item in accept.lower().split(b","):
+        name = _bare(item)
+        if name in MEDIA_TYPES:
+            return MEDIA_TYPES[name]
+        if name in (b"*/*", b"application/*", b""):
+            return content
+    raise _Stop(problem("not_acceptable"))
+
+
+def _bare(value: bytes) -> bytes:
+    return value.partition(b";")[0].strip().lower()
+
+
 def _worker_problem(scored: Scored, principal: Principal) -> Problem:
     try:
         said = orjson.loads(scored.result.body)
@@ -203,18 +236,21 @@ def _worker_problem(scored: Scored, principal: Principal) -> Problem:
     return problem(REPLIED[scored.result.code], said["detail"], errors=said.get("errors", ()), model_message=message)
 
 
-def _ok_headers(scored: Scored, request_id: str) -> list[tuple[bytes, bytes]]:
+def _ok_headers(scored: Scored, accept: int, request_id: str) -> list[tuple[bytes, bytes]]:
     reply = scored.reply
     times_s = (("queue", scored.queue_s), ("decode", reply.decode_s), ("predict", reply.predict_s))
     timing = ", ".join(f"{name};dur={seconds * 1e3:.3f}" for name, seconds in (*times_s, ("encode", reply.encode_s)))
-    return [
-        (b"content-type", b"application/json"),
+    headers = [
+        (b"content-type", NAMES[accept]),
         (b"content-length", b"%d" % len(scored.result.body)),
         (b"cache-control", b"no-store"),
         (b"x-content-type-options", b"nosniff"),
         (b"x-request-id", request_id.encode()),
         (b"server-timing", timing.encode()),
     ]
+    if scored.result.notes:
+        headers.append((b"x-tandem-warnings", scored.result.notes.decode("utf-8").encode("ascii", "replace")[:4096]))
+    return headers
 
 
 async def _send_problem(send: Send, problem: Problem, request_id: str) -> None:

@@ -18,11 +18,13 @@ MAGIC = b"TD"
 VERSION = 1
 HEADER = struct.Struct("<2sBBII")
 SCORE_HEAD = struct.Struct("<IIH")
-SCORE_MEMBER = struct.Struct("<IBB")
+SCORE_MEMBER = struct.Struct("<IBBBH")
 REPLY_HEAD = struct.Struct("<Iddd")
-REPLY_MEMBER = struct.Struct("<HII")
+REPLY_MEMBER = struct.Struct("<HIII")
 
 MAX_MEMBERS = 65_536
+LARGE_BYTES = 1 << 16
+"""From here on a copy costs more than the objects that avoid it."""
 
 
 class FrameType(enum.IntEnum):
@@ -39,6 +41,16 @@ class MediaType(enum.IntEnum):
     """How a request body is written, or a reply body shall be. One byte on the wire."""
 
     JSON = 1
+    ARROW = 2
+    CSV = 3
+
+
+class Encoding(enum.IntEnum):
+    """How a request body is compressed. One byte on the wire."""
+
+    IDENTITY = 0
+    GZIP = 1
+    ZSTD = 2
 
 
 class ReplyCode(enum.IntEnum):
@@ -50,6 +62,7 @@ class ReplyCode(enum.IntEnum):
     MODEL_FAILED = 3
     UNKNOWN_MODEL = 4
     EXPIRED = 5
+    TOO_LARGE = 6
 
 
 class WireError(Exception):
@@ -61,23 +74,29 @@ class Frame(NamedTuple):
 
     type: FrameType
     batch: int
-    payload: bytes
+    payload: bytes | memoryview
 
 
 class Member(NamedTuple):
-    """One request inside a batch: its body, how the body is written, and how the reply shall be."""
+    """One request inside a batch: its body, how that is written and compressed, how the reply shall be, the query."""
 
-    body: bytes
+    body: bytes | memoryview
     content: int = MediaType.JSON
     accept: int = MediaType.JSON
+    encoding: int = Encoding.IDENTITY
+    query: bytes = b""
 
 
 class Result(NamedTuple):
-    """One reply inside a batch, in the order of the requests: the code, the number of rows predicted, the body."""
+    """One reply inside a batch, in the order of the requests: the code, the number of rows predicted, the body.
+
+    `notes` holds the warnings, a JSON array, where the reply's media type has no place for them.
+    """
 
     code: int
     rows: int
     body: bytes
+    notes: bytes = b""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,29 +125,40 @@ def encode_frame(type: FrameType, batch: int = 0, payload: bytes = b"") -> bytes
 
 def encode_score(batch: int, model_key: str, time_left_ms: int, members: Sequence[Member]) -> bytes:
     """A SCORE frame for the given requests."""
+    return b"".join(score_parts(batch, model_key, time_left_ms, members))
+
+
+def score_parts(batch: int, model_key: str, time_left_ms: int, members: Sequence[Member]) -> list[bytes | memoryview]:
+    """A SCORE frame in pieces to be written one after the other, large bodies among them without a copy."""
     key = model_key.encode()
-    parts = [SCORE_HEAD.pack(len(members), time_left_ms, len(key)), key]
+    parts: list[bytes | memoryview] = [SCORE_HEAD.pack(len(members), time_left_ms, len(key)), key]
     pack = SCORE_MEMBER.pack
-    parts += [pack(len(body), content, accept) for body, content, accept in members]
-    parts += [member[0] for member in members]
-    return encode_frame(FrameType.SCORE, batch, b"".join(parts))
+    for body, content, accept, encoding, query in members:
+        parts.append(pack(len(body), content, accept, encoding, len(query)))
+    for member in members:
+        parts.append(member[0])
+        if member[4]:
+            parts.append(member[4])
+    return [HEADER.pack(MAGIC, VERSION, FrameType.SCORE, batch, sum(map(len, parts))), *parts]
 
 
-def decode_score(payload: bytes) -> ScorePayload:
-    """The batch in a SCORE frame's payload. Raises WireError where lengths do not add up."""
+def decode_score(payload: bytes | memoryview) -> ScorePayload:
+    """The batch in a SCORE frame's payload; large bodies are views of it. Raises WireError where lengths do not fit."""
     try:
         count, time_left_ms, key_bytes = SCORE_HEAD.unpack_from(payload)
         at = SCORE_HEAD.size
-        key = payload[at : at + key_bytes].decode()
+        key = bytes(payload[at : at + key_bytes]).decode()
         at += key_bytes
         heads = list(SCORE_MEMBER.iter_unpack(payload[at : at + _checked(count) * SCORE_MEMBER.size]))
     except (struct.error, UnicodeDecodeError) as e:
         raise WireError("SCORE payload cannot be read") from e
     at += count * SCORE_MEMBER.size
     members = []
-    for size, content, accept in heads:
-        members.append(Member(payload[at : at + size], content, accept))
-        at += size
+    for size, content, accept, encoding, query_size in heads:
+        end = at + size
+        body = payload[at:end] if size > LARGE_BYTES else bytes(payload[at:end])
+        members.append(Member(body, content, accept, encoding, bytes(payload[end : end + query_size])))
+        at = end + query_size
     _expect_end(payload, at, len(heads) == count)
     return ScorePayload(key, time_left_ms, members)
 
@@ -137,12 +167,13 @@ def encode_reply(batch: int, reply: ReplyPayload) -> bytes:
     """A REPLY frame."""
     pack = REPLY_MEMBER.pack
     parts = [REPLY_HEAD.pack(len(reply.results), reply.decode_s, reply.predict_s, reply.encode_s)]
-    parts += [pack(code, rows, len(body)) for code, rows, body in reply.results]
-    parts += [result[2] for result in reply.results]
+    parts += [pack(code, rows, len(body), len(notes)) for code, rows, body, notes in reply.results]
+    for result in reply.results:
+        parts += result[2:]
     return encode_frame(FrameType.REPLY, batch, b"".join(parts))
 
 
-def decode_reply(payload: bytes) -> ReplyPayload:
+def decode_reply(payload: bytes | memoryview) -> ReplyPayload:
     """The results in a REPLY frame's payload. Raises WireError where lengths do not add up."""
     try:
         count, decode_s, predict_s, encode_s = REPLY_HEAD.unpack_from(payload)
@@ -152,11 +183,12 @@ def decode_reply(payload: bytes) -> ReplyPayload:
         raise WireError("REPLY payload cannot be read") from e
     at += count * REPLY_MEMBER.size
     results = []
-    for code, rows, size in heads:
+    for code, rows, size, notes_size in heads:
         if code not in _REPLY_CODES:
             raise WireError(f"a reply of unknown code {code}")
-        results.append(Result(code, rows, payload[at : at + size]))
-        at += size
+        end = at + size
+        results.append(Result(code, rows, bytes(payload[at:end]), bytes(payload[end : end + notes_size])))
+        at = end + notes_size
     _expect_end(payload, at, len(heads) == count)
     return ReplyPayload(decode_s, predict_s, encode_s, results)
 
@@ -168,8 +200,11 @@ class FrameDecoder:
         self._max_payload_bytes = max_payload_bytes
         self._buffer = bytearray()
 
-    def feed(self, data: bytes) -> list[Frame]:
-        """Take received bytes; return the frames that are now complete. Raises WireError on a bad header."""
+    def feed(self, data: bytes | memoryview) -> list[Frame]:
+        """Take received bytes; return the frames that are now complete. Raises WireError on a bad header.
+
+        The payload of a large frame is a view of what was received, not a copy.
+        """
         buffer = self._buffer
         buffer += data
         frames = []
@@ -180,7 +215,13 @@ class FrameDecoder:
             end = at + HEADER.size + size
             if len(buffer) < end:
                 break
-            frames.append(Frame(FrameType(type), batch, bytes(memoryview(buffer)[at + HEADER.size : end])))
+            view = memoryview(buffer)[at + HEADER.size : end]
+            if size > LARGE_BYTES and end == len(buffer):
+                frames.append(Frame(FrameType(type), batch, view))
+                self._buffer = bytearray()
+                return frames
+            frames.append(Frame(FrameType(type), batch, bytes(view)))
+            view.release()
             at = end
         del buffer[:at]
         return frames
@@ -206,6 +247,6 @@ def _checked(count: int) -> int:
     return count
 
 
-def _expect_end(payload: bytes, at: int, all_heads: bool) -> None:
+def _expect_end(payload: bytes | memoryview, at: int, all_heads: bool) -> None:
     if not all_heads or at != len(payload):
         raise WireError("a payload's lengths do not add up")

@@ -54,6 +54,7 @@ def _check_one(model: Model, number: int, row: Mapping[str, Any], output: str, e
 
 def predict_row(model: Model, row: Mapping[str, Any], output: str) -> Any:
     """One row's prediction as a reply would hold it. Raises what decoding and predicting raise."""
-    question = JSON.decode(orjson.dumps({"rows": [row], "output": output}), model.schema)
-    predictions = model.predict(to_columns(model.schema, question.cells), output)
-    return orjson.loads(JSON.encoder("", "", predictions).encode(0, 1, ()))["predictions"][0]
+    question = JSON.decode(orjson.dumps({"rows": [row]}), model.schema)
+    predictions = model.predict(to_columns(model.schema, question.cells), 1, output, ())
+    body, _ = JSON.encoder("", "", predictions).encode(0, 1, ())
+    return orjson.loads(body)["predictions"][0]

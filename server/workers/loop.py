@@ -43,8 +43,12 @@ class _Waiting:
 class WorkerLoop:
     """Serves the given models on a listening Unix socket until drained."""
 
-    def __init__(self, listener: socket.socket, models: Mapping[str, Model], max_payload_bytes: int) -> None:
+    def __init__(
+        self, listener: socket.socket, models: Mapping[str, Model], max_payload_bytes: int, max_inflated_bytes: int
+    ) -> None:
         self._listener = listener
+        self._max_inflated_bytes = max_inflated_bytes
+        self._received = memoryview(bytearray(RECEIVE_BYTES))
         self._models = models
         self._max_payload_bytes = max_payload_bytes
         self._selector = selectors.DefaultSelector()
@@ -80,11 +84,11 @@ class WorkerLoop:
 
     def _receive(self, connection: _Connection) -> None:
         try:
-            data = connection.sock.recv(RECEIVE_BYTES)
-            if not data:
+            size = connection.sock.recv_into(self._received)
+            if not size:
                 self._drop(connection)
                 return
-            for frame in connection.decoder.feed(data):
+            for frame in connection.decoder.feed(self._received[:size]):
                 self._take(connection, frame)
         except WireError as e:
             log.error("a peer broke the wire format", extra={"reason": str(e)})
@@ -136,7 +140,8 @@ class WorkerLoop:
                 alive.append(one)
         if model is None or not alive:
             return
-        reply = score(model, [member for one in alive for member in one.payload.members])
+        members = [member for one in alive for member in one.payload.members]
+        reply = score(model, members, self._max_inflated_bytes)
         start = 0
         for one in alive:
             stop = start + len(one.payload.members)

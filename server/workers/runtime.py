@@ -30,10 +30,12 @@ class ModelSpec:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     inputs: Sequence[Mapping[str, Any]] = ()
     outputs: Sequence[Mapping[str, Any]] = ()
+    extra: str = "ignore"
     golden: Sequence[Mapping[str, Any]] = ()
     max_rows: int = 1024
     schema: Mapping[str, Any] | None = None
     example: Mapping[str, Any] | None = None
+    rowwise: bool = False
     """As the probe found them; only given to `load`."""
 
 

@@ -9,8 +9,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-InputType = Literal["numeric", "integer", "logical", "string", "factor", "ordered"]
+InputType = Literal["numeric", "integer", "logical", "string", "factor", "ordered", "date", "datetime"]
 INPUT_TYPES: tuple[str, ...] = get_args(InputType)
+OptionType = Literal["numeric", "integer", "string", "logical"]
+OPTION_TYPES: tuple[str, ...] = get_args(OptionType)
+
+Options = tuple[tuple[str, Any], ...]
+"""A request's options, sorted by name: what predict is asked to do besides predicting."""
 
 
 class SchemaError(Exception):
@@ -19,12 +24,19 @@ class SchemaError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One column that a caller must send. `levels` is None except for factor and ordered."""
+    """One column that a caller must send. `levels` is None except for factor and ordered; `tz` is for datetime.
+
+    `na` tells whether a value may be missing. `new_level` and `missing` are policies: whether a level that the model
+    does not know, or a column that is not sent, is refused or taken as a missing value.
+    """
 
     name: str
     type: InputType
     levels: tuple[str, ...] | None = None
     na: bool = True
+    tz: str | None = None
+    new_level: Literal["refuse", "na"] = "refuse"
+    missing: Literal["refuse", "na"] = "refuse"
     codes: Mapping[str, int] = field(init=False, repr=False, compare=False)
     """Level to code, from 1, as R numbers them."""
 
@@ -34,6 +46,8 @@ class Input:
             raise SchemaError(f"input '{self.name}' has type '{self.type}'; known are {', '.join(INPUT_TYPES)}")
         if (self.type in ("factor", "ordered")) != bool(self.levels):
             raise SchemaError(f"input '{self.name}': levels are needed for factor and ordered, and only there")
+        if "na" in (self.new_level, self.missing) and not self.na:
+            raise SchemaError(f"input '{self.name}' cannot be missing, so nothing can be taken as a missing value")
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +61,34 @@ class Output:
 
 
 @dataclass(frozen=True, slots=True)
+class Option:
+    """One thing that a request may tell predict: its type and bounds, or the values it may have."""
+
+    name: str
+    type: OptionType
+    default: Any = None
+    minimum: float | None = None
+    maximum: float | None = None
+    values: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.type not in OPTION_TYPES:
+            raise SchemaError(f"option '{self.name}' has type '{self.type}'; known are {', '.join(OPTION_TYPES)}")
+
+
+@dataclass(frozen=True, slots=True)
 class Schema:
-    """A model's contract. The first output is the default."""
+    """A model's contract. The first output is the default.
+
+    A model with a `horizon` takes no rows: its option `h` says how many predictions to make. `extra` is what becomes
+    of a column that is no input.
+    """
 
     inputs: tuple[Input, ...]
     outputs: tuple[Output, ...]
+    options: tuple[Option, ...] = ()
+    horizon: bool = False
+    extra: Literal["ignore", "refuse"] = "ignore"
 
     @property
     def input_names(self) -> list[str]:
@@ -64,29 +101,42 @@ class Schema:
         return self.outputs[0].name
 
     def to_data(self) -> dict[str, Any]:
-        """Plain JSON data, with absent members left out."""
-        return {
-            "inputs": [_present(i, ("name", "type", "levels", "na")) for i in self.inputs],
+        """Plain JSON data, with absent members and defaults left out."""
+        data: dict[str, Any] = {
+            "inputs": [
+                _present(i, ("name", "type", "levels", "na", "tz", "new_level", "missing")) for i in self.inputs
+            ],
             "outputs": [_present(o, ("name", "type", "levels", "columns")) for o in self.outputs],
         }
+        if self.options:
+            names = ("name", "type", "default", "minimum", "maximum", "values")
+            data["options"] = [_present(o, names) for o in self.options]
+        if self.horizon:
+            data["horizon"] = True
+        if self.extra != "ignore":
+            data["extra"] = self.extra
+        return data
 
     @staticmethod
     def from_data(data: Mapping[str, Any]) -> Schema:
         """The schema in `data`. Raises SchemaError where it is not one."""
         try:
-            inputs = tuple(
-                Input(i["name"], i["type"], _names(i.get("levels")), i.get("na", True)) for i in data["inputs"]
-            )
-            outputs = tuple(
-                Output(o["name"], o["type"], _names(o.get("levels")), _names(o.get("columns"))) for o in data["outputs"]
+            schema = Schema(
+                tuple(Input(**_tupled(i)) for i in data["inputs"]),
+                tuple(Output(**_tupled(o)) for o in data["outputs"]),
+                tuple(Option(**_tupled(o)) for o in data.get("options") or ()),
+                bool(data.get("horizon")),
+                data.get("extra", "ignore"),
             )
         except (KeyError, TypeError, AttributeError) as e:
             raise SchemaError("a schema needs inputs and outputs, each with a name and a type") from e
-        if not inputs or not outputs:
+        if not schema.outputs or schema.horizon == bool(schema.inputs):
             raise SchemaError("a schema needs at least one input and one output")
-        if len({i.name for i in inputs}) != len(inputs):
+        if len({i.name for i in schema.inputs}) != len(schema.inputs):
             raise SchemaError("two inputs have the same name")
-        return Schema(inputs, outputs)
+        if schema.horizon and "h" not in [o.name for o in schema.options]:
+            raise SchemaError("a model with a horizon needs the option h")
+        return schema
 
 
 def corrected(inputs: Sequence[Mapping[str, Any]], stated: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -103,10 +153,12 @@ def corrected(inputs: Sequence[Mapping[str, Any]], stated: Sequence[Mapping[str,
     return list(merged.values())
 
 
-def _present(item: Input | Output, names: Sequence[str]) -> dict[str, Any]:
+def _present(item: Input | Output | Option, names: Sequence[str]) -> dict[str, Any]:
     values = {name: getattr(item, name) for name in names}
-    return {k: list(v) if isinstance(v, tuple) else v for k, v in values.items() if v is not None}
+    shown = {k: list(v) if isinstance(v, tuple) else v for k, v in values.items() if v is not None}
+    return {k: v for k, v in shown.items() if (k, v) not in (("new_level", "refuse"), ("missing", "refuse"))}
 
 
-def _names(values: Sequence[str] | None) -> tuple[str, ...] | None:
-    return None if values is None else tuple(str(v) for v in values)
+def _tupled(data: Mapping[str, Any]) -> dict[str, Any]:
+    """Constructor arguments: lists of names become tuples of strings."""
+    return {k: tuple(str(x) for x in v) if isinstance(v, list | tuple) else v for k, v in data.items()}

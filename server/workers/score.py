@@ -15,9 +15,12 @@ from typing import Any, Protocol
 import orjson
 
 from server.wire.frames import Member, ReplyCode, ReplyPayload, Result
-from server.workers.codecs import BadBody, Question, codec
+from server.workers.codecs import BadBody, Question
+from server.workers.codecs.registry import codec
+from server.workers.inflate import TooLarge, inflated
+from server.workers.options import asked
 from server.workers.predictions import ModelFailed, Predictions
-from server.workers.schema import Schema
+from server.workers.schema import Options, Schema
 from server.workers.table import Column, Invalid, to_columns
 
 log = logging.getLogger(__name__)
@@ -30,9 +33,11 @@ class Model(Protocol):
     version: str
     schema: Schema
     max_rows: int
+    rowwise: bool
+    """Whether requests may be predicted together."""
 
-    def predict(self, columns: list[Column], output: str) -> Predictions:
-        """Predict all rows in one call. Raises ModelFailed."""
+    def predict(self, columns: list[Column], rows: int, output: str, options: Options) -> Predictions:
+        """Predict all rows in one call; without inputs, `rows` steps ahead. Raises ModelFailed."""
 
 
 class _Warned(Exception):
@@ -46,17 +51,21 @@ class _Ask:
     at: int
     member: Member
     question: Question
+    rows: int
+    output: str
+    options: Options
 
 
-def score(model: Model, members: Sequence[Member]) -> ReplyPayload:
+def score(model: Model, members: Sequence[Member], max_inflated_bytes: int = 1 << 30) -> ReplyPayload:
     """Answer every member of a batch, in order, with the seconds spent decoding, predicting and encoding."""
-    return _Batch(model, members).run()
+    return _Batch(model, members, max_inflated_bytes).run()
 
 
 class _Batch:
-    def __init__(self, model: Model, members: Sequence[Member]) -> None:
+    def __init__(self, model: Model, members: Sequence[Member], max_inflated_bytes: int) -> None:
         self._model = model
         self._members = members
+        self._max_inflated_bytes = max_inflated_bytes
         self._results: list[Result | None] = [None] * len(members)
         self._decode_s = self._predict_s = self._encode_s = 0.0
 
@@ -64,12 +73,12 @@ class _Batch:
         started = perf_counter()
         asks = self._decode()
         self._decode_s += perf_counter() - started
-        by_output: dict[str, list[_Ask]] = {}
+        alike: dict[tuple[str, Options], list[_Ask]] = {}
         for ask in asks:
-            by_output.setdefault(ask.question.output, []).append(ask)
-        for output, group in by_output.items():
-            for chunk in _chunks(group, self._model.max_rows):
-                self._answer(output, chunk)
+            alike.setdefault((ask.output, ask.options), []).append(ask)
+        for group in alike.values():
+            for chunk in _chunks(group, self._model.max_rows if self._model.rowwise else 0):
+                self._answer(chunk)
         results = [r for r in self._results if r is not None]
         return ReplyPayload(self._decode_s, self._predict_s, self._encode_s, results)
 
@@ -77,22 +86,31 @@ class _Batch:
         asks = []
         for at, member in enumerate(self._members):
             try:
-                question = codec(member.content).decode(member.body, self._model.schema)
-                asks.append(_Ask(at, member, question))
+                asks.append(self._ask(at, member))
+            except TooLarge as e:
+                self._results[at] = _error(ReplyCode.TOO_LARGE, str(e))
             except BadBody as e:
                 self._results[at] = _error(ReplyCode.BAD_BODY, str(e))
             except Invalid as e:
                 self._results[at] = _invalid(e)
         return asks
 
-    def _answer(self, output: str, asks: list[_Ask]) -> None:
+    def _ask(self, at: int, member: Member) -> _Ask:
+        schema = self._model.schema
+        body = inflated(member.body, member.encoding, self._max_inflated_bytes) if member.encoding else member.body
+        question = codec(member.content).decode(body, schema)
+        output, options = asked(schema, question.output, question.options, member.query)
+        rows = dict(options).get("h", question.rows) if schema.horizon else question.rows
+        return _Ask(at, member, question, rows, output, options)
+
+    def _answer(self, asks: list[_Ask]) -> None:
         """Answer requests together; what cannot be told apart while together is tried again one by one."""
         try:
-            self._encode(asks, self._predict(output, asks))
+            self._encode(asks, self._predict(asks))
         except (Invalid, ModelFailed, _Warned) as e:
             if len(asks) > 1:
                 for ask in asks:
-                    self._answer(output, [ask])
+                    self._answer([ask])
             elif isinstance(e, Invalid):
                 self._results[asks[0].at] = _invalid(e)
             else:
@@ -101,7 +119,7 @@ class _Batch:
                     ReplyCode.MODEL_FAILED, "the model could not predict these rows", model_message=str(e)
                 )
 
-    def _predict(self, output: str, asks: list[_Ask]) -> Predictions:
+    def _predict(self, asks: list[_Ask]) -> Predictions:
         started = perf_counter()
         if len(asks) == 1:
             cells = asks[0].question.cells
@@ -109,13 +127,13 @@ class _Batch:
             inputs = range(len(self._model.schema.inputs))
             cells = [[cell for ask in asks for cell in ask.question.cells[i]] for i in inputs]
         columns = to_columns(self._model.schema, cells)
+        rows = sum(ask.rows for ask in asks)
         decoded = perf_counter()
         self._decode_s += decoded - started
         try:
-            predictions = self._model.predict(columns, output)
+            predictions = self._model.predict(columns, rows, asks[0].output, asks[0].options)
         finally:
             self._predict_s += perf_counter() - decoded
-        rows = sum(ask.question.rows for ask in asks)
         for column in predictions.columns:
             if len(column.values) != rows:
                 raise ModelFailed(f"the model gave {len(column.values)} predictions for {rows} rows")
@@ -131,9 +149,9 @@ class _Batch:
             accept = ask.member.accept
             if accept not in encoders:
                 encoders[accept] = codec(accept).encoder(self._model.name, self._model.version, predictions)
-            stop = start + ask.question.rows
-            body = encoders[accept].encode(start, stop, ask.question.warnings + predictions.warnings)
-            self._results[ask.at] = Result(ReplyCode.OK, ask.question.rows, body)
+            stop = start + ask.rows
+            body, notes = encoders[accept].encode(start, stop, ask.question.warnings + predictions.warnings)
+            self._results[ask.at] = Result(ReplyCode.OK, ask.rows, body, notes)
             start = stop
         self._encode_s += perf_counter() - started
 
@@ -143,11 +161,11 @@ def _chunks(asks: list[_Ask], max_rows: int) -> list[list[_Ask]]:
     chunks: list[list[_Ask]] = []
     rows = 0
     for ask in asks:
-        if not chunks or rows + ask.question.rows > max_rows:
+        if not chunks or rows + ask.rows > max_rows:
             chunks.append([])
             rows = 0
         chunks[-1].append(ask)
-        rows += ask.question.rows
+        rows += ask.rows
     return chunks
 
 

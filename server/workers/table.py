@@ -10,9 +10,11 @@ from __future__ import annotations
 import math
 import struct
 from array import array
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, date, datetime
 from typing import Any, TypeAlias
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from server.workers.schema import Input, Schema
 
@@ -20,6 +22,11 @@ NA_REAL: float = struct.unpack("<d", struct.pack("<Q", 0x7FF00000000007A2))[0]
 NA_INTEGER = -(2**31)
 MAX_FAULTS = 100
 MAX_LEVELS_TOLD = 20
+MAX_IGNORED = 20
+
+EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+DOUBLES = ("numeric", "date", "datetime")
+"""Types that travel as doubles; R keeps dates as days and times as seconds since 1970."""
 
 SPECIAL_NUMBERS = {"NaN": math.nan, "Inf": math.inf, "-Inf": -math.inf}
 
@@ -44,6 +51,25 @@ class Invalid(Exception):
         super().__init__(detail)
         self.detail = detail
         self.faults = tuple(faults[:MAX_FAULTS])
+
+
+def missing(given: Container[str], schema: Schema, row: int | None) -> list[Fault]:
+    """A fault for each input that `given` (a row or the columns) lacks and must have."""
+    return [
+        Fault(row, i.name, f"a value of type {i.type}", "nothing", f'add "{i.name}"; an unknown value is written null')
+        for i in schema.inputs
+        if i.name not in given and i.missing == "refuse"
+    ]
+
+
+def ignored(given: Iterable[str], schema: Schema) -> tuple[str, ...]:
+    """A warning for each column that is no input. Raises Invalid if the schema refuses them."""
+    known = set(schema.input_names)
+    unknown = sorted(name[:100] for name in given if name not in known)
+    if unknown and schema.extra == "refuse":
+        faults = [Fault(None, name, "an input of this model", "another column", "leave it out") for name in unknown]
+        raise Invalid("there are columns that are no inputs of this model", faults)
+    return tuple(f'column "{name}" is not an input of this model and was ignored' for name in unknown[:MAX_IGNORED])
 
 
 def to_columns(schema: Schema, cells: Sequence[list[Any]]) -> list[Column]:
@@ -116,6 +142,8 @@ _FAST: dict[str, Callable[[Input, list[Any]], Column | None]] = {
     "string": _fast_string,
     "factor": _fast_factor,
     "ordered": _fast_factor,
+    "date": lambda spec, values: values if isinstance(values, array) else None,
+    "datetime": lambda spec, values: values if isinstance(values, array) else None,
 }
 
 
@@ -130,12 +158,12 @@ def _slow(spec: Input, values: list[Any]) -> tuple[Column, list[Fault]]:
         try:
             cells.append(_na(spec) if value is None else convert(spec, value))
         except _Unfit as e:
-            cells.append(_FILL[spec.type])
+            cells.append(_FILL.get(spec.type, 0))
             if len(faults) < MAX_FAULTS:
                 faults.append(Fault(row, spec.name, e.expected, _shown(value), e.hint))
     if spec.type == "string":
         return cells, faults
-    return array("d" if spec.type == "numeric" else "i", cells), faults
+    return array("d" if spec.type in DOUBLES else "i", cells), faults
 
 
 class _Unfit(Exception):
@@ -148,7 +176,7 @@ class _Unfit(Exception):
 def _na(spec: Input) -> Any:
     if not spec.na:
         raise _Unfit(f"a value of type {spec.type}", "this model cannot predict a row with a missing value here")
-    return {"numeric": NA_REAL, "string": None}.get(spec.type, NA_INTEGER)
+    return None if spec.type == "string" else NA_REAL if spec.type in DOUBLES else NA_INTEGER
 
 
 def _numeric(spec: Input, value: Any) -> float:
@@ -187,9 +215,30 @@ def _string(spec: Input, value: Any) -> str:
 
 def _factor(spec: Input, value: Any) -> int:
     code = spec.codes.get(value) if type(value) is str else None
+    if code is None and type(value) is str and spec.new_level == "na":
+        return NA_INTEGER
     if code is None:
         raise _Unfit("one of " + _levels_told(spec), "the model knows only the levels it was trained with")
     return code
+
+
+def _date(spec: Input, value: Any) -> float:
+    try:
+        return float((date.fromisoformat(value) - EPOCH.date()).days)
+    except (TypeError, ValueError):
+        raise _Unfit("a date", 'write it as "2026-01-31"') from None
+
+
+def _datetime(spec: Input, value: Any) -> float:
+    """Seconds since 1970; a time without an offset is one of the column's zone."""
+    try:
+        moment = datetime.fromisoformat(value)
+        if moment.tzinfo is None:
+            moment = moment.replace(tzinfo=ZoneInfo(spec.tz or "UTC"))
+        since = moment - EPOCH
+    except (TypeError, ValueError, OverflowError, ZoneInfoNotFoundError):
+        raise _Unfit("a date with time", 'write it as "2026-01-31T12:30:00Z"') from None
+    return since.days * 86400 + since.seconds + since.microseconds / 1e6
 
 
 _CELLS: dict[str, Callable[[Input, Any], Any]] = {
@@ -199,8 +248,10 @@ _CELLS: dict[str, Callable[[Input, Any], Any]] = {
     "string": _string,
     "factor": _factor,
     "ordered": _factor,
+    "date": _date,
+    "datetime": _datetime,
 }
-_FILL: dict[str, Any] = {"numeric": 0.0, "integer": 0, "logical": 0, "string": "", "factor": 1, "ordered": 1}
+_FILL: dict[str, Any] = {"string": "", "factor": 1, "ordered": 1}
 
 
 def _levels_told(spec: Input) -> str:

@@ -43,10 +43,13 @@ PROBE_SEED = 1
 class Template:
     """One runtime's template, on its side of the control socket."""
 
-    def __init__(self, runtime: Runtime, control: socket.socket, max_payload_bytes: int) -> None:
+    def __init__(
+        self, runtime: Runtime, control: socket.socket, max_payload_bytes: int, max_inflated_bytes: int
+    ) -> None:
         self._runtime = runtime
         self._control = control
         self._max_payload_bytes = max_payload_bytes
+        self._max_inflated_bytes = max_inflated_bytes
         self._models: dict[str, Model] = {}
 
     def run(self) -> None:
@@ -138,7 +141,7 @@ class Template:
 
     def _work(self, listener: socket.socket, seed: int, scratch: Path) -> None:
         self._runtime.after_fork(seed, scratch)
-        WorkerLoop(listener, self._models, self._max_payload_bytes).run()
+        WorkerLoop(listener, self._models, self._max_payload_bytes, self._max_inflated_bytes).run()
 
     def _forked(self, work: Callable[[], None]) -> int:
         """Fork; the child works and leaves by `os._exit`, past every exit hook that it shares with the template."""
@@ -178,11 +181,13 @@ def main() -> None:
     parser.add_argument("--runtime", required=True)
     parser.add_argument("--control-fd", type=int, required=True)
     parser.add_argument("--max-payload-bytes", type=int, required=True)
+    parser.add_argument("--max-inflated-bytes", type=int, required=True)
     arguments = parser.parse_args()
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a template without a supervisor serves nobody
     logs.configure()
     control = socket.socket(fileno=arguments.control_fd)
-    Template(_runtime(arguments.runtime), control, arguments.max_payload_bytes).run()
+    template = Template(_runtime(arguments.runtime), control, arguments.max_payload_bytes, arguments.max_inflated_bytes)
+    template.run()
     os._exit(0)
 
 

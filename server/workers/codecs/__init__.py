@@ -6,7 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from server.wire.frames import MediaType
 from server.workers.predictions import Predictions
 from server.workers.schema import Schema
 
@@ -17,36 +16,31 @@ class BadBody(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """A decoded body: cells per input, the output asked for, the number of rows, and what was ignored."""
+    """A decoded body: cells per input, the number of rows, what it asks for, and what was ignored.
+
+    A list in `cells` holds plain values; an array('d') holds what is known to be doubles already. `output` and
+    `options` are as the body has them, unchecked; None where it has none.
+    """
 
     cells: list[Any]
-    """Per input a list of cells, or an array('d') where they are known to be doubles already."""
-    output: str
     rows: int
+    output: Any = None
+    options: Any = None
     warnings: tuple[str, ...] = ()
-
-
-class Codec(Protocol):
-    """One media type, both ways."""
-
-    def decode(self, body: bytes, schema: Schema) -> Question:
-        """Read one body. Raises BadBody, or `table.Invalid` with faults."""
-
-    def encoder(self, model: str, version: str, predictions: Predictions) -> Encoder:
-        """Prepare a whole batch's predictions once, to be cut into replies."""
 
 
 class Encoder(Protocol):
     """Writes replies from one batch's predictions."""
 
-    def encode(self, start: int, stop: int, warnings: Sequence[str]) -> bytes:
-        """The reply body for the rows from `start` up to `stop`."""
+    def encode(self, start: int, stop: int, warnings: Sequence[str]) -> tuple[bytes, bytes]:
+        """The reply body for the rows from `start` up to `stop`, and as notes the warnings that it cannot hold."""
 
 
-def codec(media_type: int) -> Codec:
-    """The codec for a media type as it came over the wire. Raises BadBody for one this worker does not have."""
-    from server.workers.codecs.json import JSON
+class Codec(Protocol):
+    """One media type, both ways."""
 
-    if media_type == MediaType.JSON:
-        return JSON
-    raise BadBody("this media type is not supported")
+    def decode(self, body: bytes | memoryview, schema: Schema) -> Question:
+        """Read one body. Raises BadBody, or `table.Invalid` with faults."""
+
+    def encoder(self, model: str, version: str, predictions: Predictions) -> Encoder:
+        """Prepare a whole batch's predictions once, to be cut into replies."""

@@ -10,7 +10,7 @@ import json
 import math
 import re
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import orjson
@@ -18,17 +18,18 @@ import orjson
 from server.workers.codecs import BadBody, Question, json_pieces
 from server.workers.predictions import Predicted, Predictions
 from server.workers.schema import Schema
-from server.workers.table import MAX_FAULTS, NA_INTEGER, Fault, Invalid
+from server.workers.table import MAX_FAULTS, NA_INTEGER, Fault, Invalid, ignored, missing
 
 _STRINGS = re.compile(rb'"(?:[^"\\]|\\.)*"')
-_MEMBERS = frozenset(("rows", "columns", "output"))
+_MEMBERS = frozenset(("rows", "columns", "output", "options"))
 
 
 class JsonCodec:
     """See the module."""
 
-    def decode(self, body: bytes, schema: Schema) -> Question:
+    def decode(self, body: bytes | memoryview, schema: Schema) -> Question:
         """Read one body. Raises BadBody where it is not JSON, Invalid where it is not one of the two shapes."""
+        body = bytes(body)
         if len(body) > json_pieces.LARGE_BYTES:
             question = json_pieces.decode(body, schema)
             if question is not None:
@@ -39,20 +40,16 @@ class JsonCodec:
             raise BadBody(f"the body is not JSON: {e.msg} (line {e.lineno}, column {e.colno})") from e
         if type(document) is not dict:
             raise Invalid('the body must be a JSON object with "rows" or "columns"')
-        rows, columns = document.get("rows"), document.get("columns")
-        if ("rows" in document) == ("columns" in document):
-            raise Invalid('the body must have exactly one of "rows" and "columns"')
         if not _MEMBERS.issuperset(document):
-            raise Invalid(f'the body has a member "{_first_unknown(document)}"; known are rows, columns, output')
-        output = _output(document, schema)
-        if "rows" in document:
-            cells, warnings = _cells_of_rows(rows, schema)
-        else:
-            cells, warnings = _cells_of_columns(columns, schema)
+            raise Invalid(
+                f'the body has a member "{_first_unknown(document)}"; known are rows, columns, output, options'
+            )
+        cells, warnings = _cells(document, schema)
         _refuse_duplicates(body, document)
-        if not cells[0]:
+        rows = len(cells[0]) if cells else 0
+        if not rows and not schema.horizon:
             raise Invalid("there are no rows to predict; send at least one")
-        return Question(cells, output, len(cells[0]), warnings)
+        return Question(cells, rows, document.get("output"), document.get("options"), warnings)
 
     def encoder(self, model: str, version: str, predictions: Predictions) -> JsonEncoder:
         """Prepare a batch."""
@@ -72,12 +69,12 @@ class JsonEncoder:
         else:
             self._values = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
-    def encode(self, start: int, stop: int, warnings: Sequence[str]) -> bytes:
+    def encode(self, start: int, stop: int, warnings: Sequence[str]) -> tuple[bytes, bytes]:
         """The reply for some rows."""
         body = self._head + orjson.dumps(self._values[start:stop])
         if warnings:
-            return body + b',"warnings":' + orjson.dumps(list(warnings)) + b"}"
-        return body + b"}"
+            return body + b',"warnings":' + orjson.dumps(list(warnings)) + b"}", b""
+        return body + b"}", b""
 
 
 JSON = JsonCodec()
@@ -86,12 +83,17 @@ JSON = JsonCodec()
 # Reading
 
 
-def _output(document: dict[str, Any], schema: Schema) -> str:
-    known = [o.name for o in schema.outputs]
-    output = document.get("output", known[0])
-    if output not in known:
-        raise Invalid(f"this model has no such output; it has {', '.join(known)}")
-    return str(output)
+def _cells(document: dict[str, Any], schema: Schema) -> tuple[list[list[Any]], tuple[str, ...]]:
+    given = ("rows" in document) + ("columns" in document)
+    if schema.horizon:
+        if given:
+            raise Invalid('this model takes no rows: "options": {"h": 12} says how many steps ahead to predict')
+        return [], ()
+    if given != 1:
+        raise Invalid('the body must have exactly one of "rows" and "columns"')
+    if "rows" in document:
+        return _cells_of_rows(document["rows"], schema)
+    return _cells_of_columns(document["columns"], schema)
 
 
 def _cells_of_rows(rows: Any, schema: Schema) -> tuple[list[list[Any]], tuple[str, ...]]:
@@ -102,14 +104,18 @@ def _cells_of_rows(rows: Any, schema: Schema) -> tuple[list[list[Any]], tuple[st
         cells = [[row[name] for row in rows] for name in names]
         extra = max(map(len, rows), default=0) > len(names)
     except (KeyError, TypeError, IndexError):
-        raise Invalid("some rows lack columns of the model", _row_faults(rows, schema)) from None
-    return cells, _ignored({name for row in rows for name in row}, schema) if extra else ()
+        faults = _row_faults(rows, schema)
+        if faults:
+            raise Invalid("some rows lack columns of the model", faults) from None
+        cells = [[row.get(name) for row in rows] for name in names]  # what lacks may be missing
+        extra = True
+    return cells, ignored({name for row in rows for name in row}, schema) if extra else ()
 
 
 def _cells_of_columns(columns: Any, schema: Schema) -> tuple[list[list[Any]], tuple[str, ...]]:
     if type(columns) is not dict:
         raise Invalid('"columns" must be an object of arrays')
-    faults = _missing(columns, schema, None)
+    faults = missing(columns, schema, None)
     faults += [
         Fault(None, name, "an array of values", "something else", "give one array per column, all of one length")
         for name in schema.input_names
@@ -117,10 +123,11 @@ def _cells_of_columns(columns: Any, schema: Schema) -> tuple[list[list[Any]], tu
     ]
     if faults:
         raise Invalid("the columns are not those of the model", faults)
-    cells = [columns[name] for name in schema.input_names]
+    rows = max((len(columns[name]) for name in schema.input_names if name in columns), default=0)
+    cells = [columns.get(name, [None] * rows) for name in schema.input_names]
     if len(set(map(len, cells))) > 1:
         raise Invalid("the columns have different lengths", _ragged(schema, cells))
-    return cells, _ignored(columns, schema) if len(columns) > len(cells) else ()
+    return cells, ignored(columns, schema)
 
 
 def _row_faults(rows: list[Any], schema: Schema) -> list[Fault]:
@@ -129,18 +136,10 @@ def _row_faults(rows: list[Any], schema: Schema) -> list[Fault]:
         if len(faults) >= MAX_FAULTS:
             break
         if type(row) is dict:
-            faults += _missing(row, schema, index)
+            faults += missing(row, schema, index)
         else:
             faults.append(Fault(index, None, "an object", "something else", 'write a row as {"column": value}'))
     return faults
-
-
-def _missing(given: dict[str, Any], schema: Schema, row: int | None) -> list[Fault]:
-    return [
-        Fault(row, i.name, f"a value of type {i.type}", "nothing", f'add "{i.name}"; an unknown value is written null')
-        for i in schema.inputs
-        if i.name not in given
-    ]
 
 
 def _ragged(schema: Schema, cells: list[list[Any]]) -> list[Fault]:
@@ -150,12 +149,6 @@ def _ragged(schema: Schema, cells: list[list[Any]]) -> list[Fault]:
         for name, values in zip(schema.input_names, cells, strict=True)
         if len(values) != longest
     ]
-
-
-def _ignored(given: Any, schema: Schema) -> tuple[str, ...]:
-    known = set(schema.input_names)
-    unknown = sorted(name for name in given if name not in known)
-    return tuple(f'column "{name[:100]}" is not an input of this model and was ignored' for name in unknown[:20])
 
 
 def _first_unknown(document: dict[str, Any]) -> str:
@@ -168,7 +161,9 @@ def _refuse_duplicates(body: bytes, document: dict[str, Any]) -> None:
     Every member has one colon outside of strings. As many colons as members that were read means that none was lost;
     colons inside strings are cut out only if the first count, which costs next to nothing, does not settle it.
     """
-    objects = document["rows"] if "rows" in document else [document["columns"]]
+    objects = list(document.get("rows") or [document.get("columns") or {}])
+    if type(document.get("options")) is dict:
+        objects.append(document["options"])
     members = len(document) + sum(map(len, objects))
     if body.count(b":") == members or _STRINGS.sub(b"", body).count(b":") == members:
         return
@@ -198,7 +193,7 @@ def json_values(column: Predicted) -> list[Any]:
     match column.kind:
         case "number":
             values: list[float] = list(column.values)  # type: ignore[arg-type]
-            return values if math.isfinite(sum(values)) else list(_with_specials(values))
+            return values if math.isfinite(sum(values)) else list(with_specials(values))
         case "integer":
             return [None if value == NA_INTEGER else value for value in column.values]
         case "logical":
@@ -207,7 +202,8 @@ def json_values(column: Predicted) -> list[Any]:
             return list(column.values)
 
 
-def _with_specials(values: list[float]) -> Iterator[Any]:
+def with_specials(values: Iterable[float]) -> Iterator[Any]:
+    """Doubles as JSON can hold them: NA is None, NaN and the infinities are strings."""
     for value in values:
         if math.isfinite(value):
             yield value

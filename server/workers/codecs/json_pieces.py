@@ -42,13 +42,13 @@ def decode(body: bytes, schema: Schema) -> Question | None:
         else:
             return None
         end = _END.fullmatch(body, at)
-        output = None if end is None else schema.default_output if end[1] is None else orjson.loads(b'"%b"' % end[1])
+        if end is None:
+            return None
+        output = None if end[1] is None else orjson.loads(b'"%b"' % end[1])
     except (_Irregular, ValueError, KeyError, TypeError):
         return None
     rows = len(cells[0])
-    if rows == 0 or output not in [o.name for o in schema.outputs]:
-        return None
-    return Question(cells, output, rows)
+    return Question(cells, rows, output) if rows else None
 
 
 class _Irregular(Exception):

@@ -168,15 +168,16 @@ def _plain(value: Any) -> Any:
 
 
 class Closure:
-    """An R function of (columns, output), called with buffers and answering with buffers."""
+    """An R function of (columns, output, rows, options), called with buffers and answering with buffers."""
 
     def __init__(self, function: Any) -> None:
         self._function = function  # keeps it from R's garbage collector
         self._cdata = function.__sexp__._cdata
         self._failed = _ffi.new("int *", 0)
         self._outputs: dict[str, Any] = {}
+        self._given: Any = None
 
-    def __call__(self, columns: Sequence[Any], output: str) -> list[Any]:
+    def __call__(self, columns: Sequence[Any], output: str, rows: int, options: Mapping[str, Any]) -> list[Any]:
         """Call with one array or list of strings per input. Returns the R list's elements as `_value` has them."""
         protected = 0
         try:
@@ -184,7 +185,7 @@ class Closure:
             protected += 1
             for i, column in enumerate(columns):
                 _lib.SET_VECTOR_ELT(cells, i, _vector(column))
-            call = _lib.Rf_protect(_lib.Rf_lang3(self._cdata, cells, self._output(output)))
+            call = _lib.Rf_protect(self._call(cells, output, rows, options))
             protected += 1
             answer = _lib.R_tryEval(call, _lib.R_GlobalEnv, self._failed)
             if self._failed[0]:
@@ -194,6 +195,13 @@ class Closure:
             return [_value(_lib.VECTOR_ELT(answer, i)) for i in range(_lib.Rf_xlength(answer))]
         finally:
             _lib.Rf_unprotect(protected)
+
+    def _call(self, cells: Any, output: str, rows: int, options: Mapping[str, Any]) -> Any:
+        if not options:
+            return _lib.Rf_lang3(self._cdata, cells, self._output(output))
+        self._given = (to_r(rows), to_r(options))  # keeps them from R's garbage collector until the next call
+        r_rows, r_options = (value.__sexp__._cdata for value in self._given)
+        return _lib.Rf_lang5(self._cdata, cells, self._output(output), r_rows, r_options)
 
     def _output(self, output: str) -> Any:
         vector = self._outputs.get(output)

@@ -15,7 +15,7 @@ from server.workers.predictions import ModelFailed, Predicted, Predictions
 from server.workers.r import embedded
 from server.workers.r.embedded import RError
 from server.workers.runtime import Description, LoadFailed, ModelSpec
-from server.workers.schema import Schema, SchemaError, corrected
+from server.workers.schema import Options, Schema, SchemaError, corrected
 from server.workers.table import Column, Invalid
 
 LONG_CALL_S = 0.02
@@ -40,13 +40,14 @@ class RModel:
         self.version = spec.version
         self.schema = schema
         self.max_rows = spec.max_rows
+        self.rowwise = spec.rowwise
         self._scorer = embedded.Closure(scorer)
 
-    def predict(self, columns: list[Column], output: str) -> Predictions:
+    def predict(self, columns: list[Column], rows: int, output: str, options: Options) -> Predictions:
         """Predict all rows in one call. Raises ModelFailed with R's own words."""
         started = perf_counter()
         try:
-            value, names, levels, warnings, error = self._scorer(columns, output)
+            value, names, levels, warnings, error = self._scorer(columns, output, rows, dict(options))
         except RError as e:
             raise ModelFailed(str(e)) from e
         if perf_counter() - started > LONG_CALL_S:
@@ -127,9 +128,18 @@ def _describe(spec: ModelSpec) -> Description:
         inputs = corrected(_inputs(facts["inputs"] or []), spec.inputs)
         found = embedded.call_r("describe_model", model, spec.arguments, inputs, example)
         facts = embedded.to_python(found)
-    if not facts["inputs"]:
+    horizon = bool(_first(facts["horizon"]))
+    if not facts["inputs"] and not horizon:
         raise LoadFailed("no_schema", CURE)
-    schema = Schema.from_data({"inputs": _inputs(facts["inputs"]), "outputs": _outputs(facts, spec.outputs)})
+    schema = Schema.from_data(
+        {
+            "inputs": corrected(_inputs(facts["inputs"] or []), spec.inputs),
+            "outputs": _outputs(facts, spec.outputs),
+            "options": _options(facts["options"] or {}),
+            "horizon": horizon,
+            "extra": spec.extra,
+        }
+    )
     scorer = _scorer(model, spec, schema.to_data()["inputs"])
     loaded = RModel(spec, schema, scorer)
     golden.check(loaded, spec.golden)
@@ -160,14 +170,20 @@ def _scorer(model: Any, spec: ModelSpec, inputs: Sequence[Mapping[str, Any]]) ->
 
 
 def _inputs(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    inputs = []
+    for one in found:
+        about = {"name": _first(one["name"]), "type": _first(one["type"]), "levels": one.get("levels")}
+        # A string column may come with the texts seen in training; only factors have levels.
+        levels = about["levels"] if about["type"] in ("factor", "ordered") else None
+        inputs.append(about | {"levels": levels, "na": bool(_first(one.get("na"))), "tz": _first(one.get("tz"))})
+    return inputs
+
+
+def _options(found: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [
-        {
-            "name": _first(i["name"]),
-            "type": _first(i["type"]),
-            "levels": i.get("levels"),
-            "na": bool(_first(i.get("na"))),
-        }
-        for i in found
+        {"name": name, "values": about.get("values")}
+        | {part: _first(about.get(part)) for part in ("type", "default", "minimum", "maximum")}
+        for name, about in found.items()
     ]
 
 

@@ -23,7 +23,7 @@ def test_each_model_has_one_typed_operation(document: dict[str, Any]) -> None:
         operation = document["paths"][f"/v1/models/{model}/score"]["post"]
         assert operation["operationId"] == f"score_{model}"
         assert operation["security"] == [{"OAuth2PasswordBearer": []}]
-        assert {"200", "400", "401", "403", "404", "413", "415", "422", "429", "500", "503", "504"} == set(
+        assert {"200", "400", "401", "403", "404", "406", "413", "415", "422", "429", "500", "503", "504"} == set(
             operation["responses"]
         )
     cell = _row(document, "mpg")["properties"]

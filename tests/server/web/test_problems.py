@@ -34,7 +34,7 @@ def test_every_failure_of_a_worker_has_a_code() -> None:
 @pytest.mark.parametrize(
     ("code", "status"),
     [
-        ("not_json", 400),
+        ("bad_body", 400),
         ("unauthenticated", 401),
         ("forbidden", 403),
         ("unknown_model", 404),

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from server.wire import frames
 from server.wire.frames import (
     HEADER,
+    Encoding,
     Frame,
     FrameDecoder,
     FrameType,
@@ -37,8 +38,9 @@ README = Path(frames.__file__).with_name("README.md").read_text()
 CAP = 1 << 20
 
 bodies = st.binary(max_size=60)
-members = st.builds(Member, bodies, st.integers(0, 255), st.integers(0, 255))
-results = st.builds(Result, st.sampled_from(ReplyCode), st.integers(0, 0xFFFFFFFF), bodies)
+byte = st.integers(0, 255)
+members = st.builds(Member, bodies, byte, byte, byte, bodies)
+results = st.builds(Result, st.sampled_from(ReplyCode), st.integers(0, 0xFFFFFFFF), bodies, bodies)
 seconds = st.floats(allow_nan=False)
 scores = st.builds(ScorePayload, st.text(max_size=30), st.integers(0, 0xFFFFFFFF), st.lists(members, max_size=8))
 replies = st.builds(ReplyPayload, seconds, seconds, seconds, st.lists(results, max_size=8))
@@ -108,11 +110,12 @@ def test_the_reply_codes_are_those_written() -> None:
     assert numbered(tables("REPLY payload")[1]) == members_of(ReplyCode)
 
 
-def test_the_media_types_are_those_written() -> None:
-    written = re.search(r"^Media types: (.*)\.$", section("SCORE payload"), re.MULTILINE)
+@pytest.mark.parametrize(("title", "enum"), [("Media types", MediaType), ("Encodings", Encoding)])
+def test_the_media_types_and_encodings_are_those_written(title: str, enum: type[IntEnum]) -> None:
+    written = re.search(rf"^{title}: (.*)\.$", section("SCORE payload"), re.MULTILINE)
     assert written is not None
     pairs = [entry.split(" ") for entry in written[1].split(", ")]
-    assert {name: int(number) for number, name in pairs} == members_of(MediaType)
+    assert {name: int(number) for number, name in pairs} == members_of(enum)
 
 
 def test_the_number_of_members_is_capped_as_written() -> None:
@@ -121,7 +124,7 @@ def test_the_number_of_members_is_capped_as_written() -> None:
 
 def test_a_score_payload_is_laid_out_as_written() -> None:
     rows = tables("SCORE payload")[0]
-    assert [row[0] for row in rows] == ["4", "4", "2", "k", "n \u00d7 6", "rest"]
+    assert [row[0] for row in rows] == ["4", "4", "2", "k", "n \u00d7 9", "rest"]
     assert [row[1].partition(",")[0] for row in rows[:4]] == [
         "n",
         "time left until the earliest deadline",
@@ -132,41 +135,43 @@ def test_a_score_payload_is_laid_out_as_written() -> None:
         "body length",
         "media type of the body",
         "media type wanted for the reply",
+        "encoding of the body",
+        "query length",
     ]
     member_sizes = in_parentheses(rows[4][1])
-    assert sum(member_sizes) == frames.SCORE_MEMBER.size == 6
+    assert sum(member_sizes) == frames.SCORE_MEMBER.size == 9
     assert frames.SCORE_HEAD.size == 4 + 4 + 2
-    payload = encode_score(7, "kéy", 0x0A0B, [Member(b"abc", 1, 2), Member(b"de", 3, 4)])[HEADER.size :]
+    payload = encode_score(7, "kéy", 0x0A0B, [Member(b"abc", 1, 2, 3, b"q"), Member(b"de", 3, 4)])[HEADER.size :]
     assert payload == b"".join(
         [
             (2).to_bytes(4, "little"),
             (0x0A0B).to_bytes(4, "little"),
             (4).to_bytes(2, "little"),
             "kéy".encode(),
-            *(n.to_bytes(size, "little") for n, size in zip((3, 1, 2), member_sizes, strict=True)),
-            *(n.to_bytes(size, "little") for n, size in zip((2, 3, 4), member_sizes, strict=True)),
-            b"abcde",
+            *(n.to_bytes(size, "little") for n, size in zip((3, 1, 2, 3, 1), member_sizes, strict=True)),
+            *(n.to_bytes(size, "little") for n, size in zip((2, 3, 4, 0, 0), member_sizes, strict=True)),
+            b"abcqde",
         ]
     )
 
 
 def test_a_reply_payload_is_laid_out_as_written() -> None:
     rows = tables("REPLY payload")[0]
-    assert [row[0] for row in rows] == ["4", "3 \u00d7 8", "n \u00d7 10", "rest"]
+    assert [row[0] for row in rows] == ["4", "3 \u00d7 8", "n \u00d7 14", "rest"]
     assert rows[0][1].startswith("n,")
     assert rows[1][1].startswith("seconds spent decoding, predicting, encoding")
-    assert re.findall(r"[:,] ([a-z ]+) \(", rows[2][1]) == ["code", "rows predicted", "body length"]
+    assert re.findall(r"[:,] ([a-z ]+) \(", rows[2][1]) == ["code", "rows predicted", "body length", "notes length"]
     result_sizes = in_parentheses(rows[2][1])
-    assert sum(result_sizes) == frames.REPLY_MEMBER.size == 10
+    assert sum(result_sizes) == frames.REPLY_MEMBER.size == 14
     assert frames.REPLY_HEAD.size == 4 + 3 * 8
-    payload = encode_reply(7, ReplyPayload(0.5, 1.5, -0.0, [Result(2, 3, b"ab"), Result(0, 9, b"c")]))[HEADER.size :]
+    payload = encode_reply(7, ReplyPayload(0.5, 1.5, -0.0, [Result(2, 3, b"ab", b"n"), Result(0, 9, b"c")]))[HEADER.size :]
     assert payload == b"".join(
         [
             (2).to_bytes(4, "little"),
             *(struct.pack("<d", s) for s in (0.5, 1.5, -0.0)),
-            *(n.to_bytes(size, "little") for n, size in zip((2, 3, 2), result_sizes, strict=True)),
-            *(n.to_bytes(size, "little") for n, size in zip((0, 9, 1), result_sizes, strict=True)),
-            b"abc",
+            *(n.to_bytes(size, "little") for n, size in zip((2, 3, 2, 1), result_sizes, strict=True)),
+            *(n.to_bytes(size, "little") for n, size in zip((0, 9, 1, 0), result_sizes, strict=True)),
+            b"abnc",
         ]
     )
 

@@ -4,14 +4,23 @@
 describe_model <- function(model, arguments = list(), inputs = NULL, example = NULL) {
   names <- output_names(model)
   stated <- !is.null(inputs)
-  found <- if (stated) tryCatch(describe_inputs(model), error = function(e) NULL) else describe_inputs(model)
+  horizon <- takes_horizon(model)
+  found <- if (horizon) {
+    list(inputs = list())
+  } else if (stated) {
+    tryCatch(describe_inputs(model), error = function(e) NULL)
+  } else {
+    describe_inputs(model)
+  }
   if (!stated) inputs <- found$inputs
   package <- package_of(model)
   description <- list(
     class = as.vector(class(model)),
     package = package,
     package_version = if (!is.null(package)) as.character(utils::packageVersion(package)),
+    horizon = horizon,
     inputs = inputs,
+    options = known_options(model, arguments),
     outputs = NULL,
     default_output = names[1L],
     example = NULL,
@@ -55,16 +64,22 @@ try_missing <- function(scorer, description) {
 # The shape of each output is what predict() gives for the example, so that arguments of a sidecar are heeded.
 observe_outputs <- function(scorer, description, names) {
   row <- draw_rows(description, 1L)
-  outputs <- lapply(names, function(name) describe_reply(scorer(row, name, 1L)))
+  rows <- if (description$horizon) description$options[["h"]]$default else 1L
+  outputs <- lapply(names, function(name) describe_reply(scorer(row, name, rows)))
   stats::setNames(outputs, names)
 }
 
 describe_reply <- function(reply) {
   if (!is.null(reply[[5L]])) return(list(type = "unknown", reason = reply[[5L]]))
   if (!is.null(reply[[3L]])) return(list(type = "label", levels = reply[[3L]]))
-  if (!is.null(reply[[2L]])) return(list(type = "columns", columns = reply[[2L]], of = kind_of(reply[[1L]][[1L]])))
+  if (!is.null(reply[[2L]])) {
+    return(list(type = "columns", columns = reply[[2L]], of = unique_or_all(vapply(reply[[1L]], kind_of, ""))))
+  }
   list(type = kind_of(reply[[1L]]))
 }
+
+# One kind for all columns, or one for each.
+unique_or_all <- function(kinds) if (length(unique(kinds)) == 1L) kinds[1L] else kinds
 
 kind_of <- function(value) {
   switch(typeof(value), character = "string", logical = "logical", "number")

@@ -22,14 +22,24 @@ pool_of <- function(input, values) {
     numeric = c(1, 0, 2, 0.5, 10, 3, 25, 100),
     integer = c(1L, 0L, 2L, 10L, 3L, 25L, 100L),
     logical = c(TRUE, FALSE),
+    date = 19723 + c(0, 31, 60, 100, 182, 244, 305, 359, 366, 400, 730, -1, -365, -4000),
+    datetime = 1704103200 + c(0, 3600, 86399, 8e5, 5e6, 1e7, 2e7, 3.2e7, 6e7, -1, -3e8) + c(0, 0.25),
     string = if (length(input$levels) > 0L) input$levels else c("a", "b", "c"),
     seq_along(input$levels)
   )
 }
 
-# Between a caller's value and what a column holds: labels outside, 1-based codes inside.
+# Between a caller's value and what a column holds: labels outside, 1-based codes inside; ISO 8601 outside, days or
+# seconds inside.
 as_label <- function(input, value) {
-  if (input$type %in% c("factor", "ordered")) input$levels[value] else value
+  switch(input$type,
+    factor = ,
+    ordered = input$levels[value],
+    date = iso_text(.Date(value)),
+    datetime = iso_datetime(value, input_zone(input)),
+    string = enc2utf8(value),
+    value
+  )
 }
 
 as_code <- function(input, value, pool) {
@@ -39,6 +49,10 @@ as_code <- function(input, value, pool) {
     integer = as.integer(value),
     logical = as.logical(value),
     string = as.character(value),
+    date = days_from_iso(value),
+    datetime = seconds_from_iso(value, input_zone(input)),
     match(value, input$levels)
   )
 }
+
+input_zone <- function(input) if (is.null(input$tz)) "UTC" else input$tz

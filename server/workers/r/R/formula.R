@@ -107,6 +107,8 @@ raw_field <- function(name, uses) {
   uses <- Filter(function(use) name %in% variables_of(use$expression), uses)
   factor_use <- Find(function(use) !is.null(levels_inside(name, use)), uses)
   if (!is.null(factor_use)) return(levels_field(name, factor_use$levels, factor_use$column))
+  time <- time_inside(name, uses)
+  if (!is.null(time)) return(time)
   text <- unlist(lapply(uses, function(use) text_inside(name, use$expression)))
   if (length(text) > 0L) return(field(name, "string", values = c(text, "other")))
   found <- Filter(length, lapply(uses, function(use) values_inside(name, use)))
@@ -123,10 +125,7 @@ symbol_field <- function(name, use) {
     character = field(name, "string", levels = use$levels, values = column),
     factor = ,
     ordered = ordered_or_numeric(name, class, use),
-    stop(tandem_condition("no_schema", paste0(
-      "input '", name, "' is of a type (", class, ") that Tandem cannot take; fit the model with a numeric, logical, ",
-      "character or factor column instead"
-    )))
+    if (is_time(column)) time_field(name, column) else stop(untakeable(name, class))
   )
 }
 
@@ -159,6 +158,51 @@ levels_field <- function(name, levels, column) {
   if (is.numeric(values)) return(field(name, "numeric", values = as.double(values)))
   field(name, "string", levels = levels, values = labels)
 }
+
+# format(x, "%m"), weekdays(x), x - as.Date("2024-01-01") and the like take a date or a time; so does I(x) if it kept
+# one. as.numeric(x) tells nothing: it takes numbers, days or seconds, until a sidecar says more.
+time_inside <- function(name, uses) {
+  kept <- Find(function(use) {
+    identical(use$expression, call("I", as.name(name))) && is_time(use$column)
+  }, uses)
+  if (!is.null(kept)) return(time_field(name, unasis(kept$column)))
+  kinds <- unlist(lapply(uses, function(use) time_calls(name, use$expression)))
+  if (length(kinds) == 0L) return(NULL)
+  if ("datetime" %in% kinds) field(name, "datetime", tz = "UTC") else field(name, "date")
+}
+
+unasis <- function(column) structure(column, class = setdiff(class(column), "AsIs"))
+
+time_calls <- function(name, expression) {
+  if (!is.call(expression)) return(NULL)
+  parts <- as.list(expression)
+  fun <- utils::tail(as.character(parts[[1L]]), 1L)
+  parts <- parts[-1L]
+  named <- vapply(parts, identical, NA, as.name(name))
+  here <- if (any(named)) time_taken(fun, parts[!named])
+  c(here, unlist(lapply(parts, time_calls, name = name)))
+}
+
+# What function `fun` takes beside its other arguments, as far as that can be seen.
+time_taken <- function(fun, others) {
+  texts <- unlist(Filter(is.character, others))
+  if (fun %in% c("format", "strftime") && any(grepl("%", texts))) {
+    return(if (any(grepl("%[HIMSTRpXcs]", texts))) "datetime" else "date")
+  }
+  if (fun %in% c("hour", "minute", "second", "as.POSIXct", "as.POSIXlt")) return("datetime")
+  if (fun %in% c("as.Date", "as_date")) return(if (!any(grepl("%", texts))) "date")
+  if (fun %in% date_functions) return("date")
+  if (fun %in% c("-", "<", ">", "<=", ">=", "==", "!=", "difftime")) {
+    called <- unlist(lapply(others, called_functions))
+    if (any(c("as.POSIXct", "ISOdate", "ISOdatetime") %in% called)) return("datetime")
+    if ("as.Date" %in% called) return("date")
+  }
+}
+
+# Of base and of lubridate.
+date_functions <- c(
+  "weekdays", "months", "quarters", "julian", "year", "month", "day", "mday", "wday", "yday", "week", "isoweek", "quarter"
+)
 
 # x == "yes" and x %in% c("a", "b") take text.
 text_inside <- function(name, expression) {
@@ -212,8 +256,10 @@ inverses <- list(
   bs = between_knots
 )
 
-field <- function(name, type, levels = NULL, values = NULL) {
-  list(input = list(name = name, type = type, levels = levels, na = FALSE), values = values)
+field <- function(name, type, levels = NULL, values = NULL, tz = NULL) {
+  input <- list(name = name, type = type, levels = if (!is.null(levels)) enc2utf8(levels), na = FALSE)
+  if (!is.null(tz)) input$tz <- tz
+  list(input = input, values = values)
 }
 
 # Values on both sides of the split points of a tree, the typical one first.

@@ -25,19 +25,31 @@ output_names <- function(model) UseMethod("output_names")
 
 output_names.default <- function(model) "response"
 
+# Arguments of predict that a caller may set per request: a named list of
+# list(type = "numeric", "integer", "string" or "logical", default =, minimum =, maximum =, values = allowed strings).
+predict_options <- function(model) UseMethod("predict_options")
+
+predict_options.default <- function(model) list()
+
+# Whether the input is a number of steps ahead and not rows. Such a model has an option `h` and no inputs; `newdata` is
+# then a data frame of h rows and no columns.
+takes_horizon <- function(model) UseMethod("takes_horizon")
+
+takes_horizon.default <- function(model) FALSE
+
 # One prediction per row of `newdata`: a vector, a factor, or a matrix or data frame with a named column per value.
 predict_rows <- function(model, newdata, output, arguments) UseMethod("predict_rows")
 
 predict_rows.default <- function(model, newdata, output, arguments) call_predict(model, newdata, arguments)
 
-# predict() with the class's own arguments (...) and those of the sidecar. The symbols `model` and `newdata` go into
+# predict() with the class's own arguments (...) and those of the sidecar and the request. The symbols `model` and `newdata` go into
 # the call, not their values: a method that keeps or prints its call would otherwise drag the whole model along.
 call_predict <- function(model, newdata, arguments, ...) {
   if (length(arguments) == 0L && !isS4(model)) return(predict(model, newdata, ...))
   own <- list(...)
-  taken <- intersect(names(arguments), c(names(own), "object", "newdata"))
-  if (length(taken) > 0L) {
-    stop("argument '", taken[1L], "' is already set by Tandem; take it out of the sidecar's arguments", call. = FALSE)
+  taken <- names(arguments) %in% c(names(own), "object", "newdata")
+  if (any(taken)) {
+    stop("argument '", names(arguments)[taken][1L], "' is already set by Tandem; take it out of the sidecar's arguments", call. = FALSE)
   }
   do.call(predict_of(model), c(list(quote(model), quote(newdata)), own, arguments))
 }

@@ -1,7 +1,14 @@
-# stats::glm, all families. Inputs are those of lm.
+# stats::glm, all families, and MASS::glm.nb. Inputs are those of lm. The standard errors are on the scale of the
+# response.
 
-output_names.glm <- function(model) c("response", "link")
+output_names.glm <- function(model) {
+  if (!answered_by_stats(model)) return(c("response", "link"))
+  c("response", "link", if (isTRUE(model$rank > 0L)) "se", if (has_terms(model)) "terms")
+}
+
+predict_options.glm <- function(model) list()
 
 predict_rows.glm <- function(model, newdata, output, arguments) {
+  if (output == "se") return(fit_and_se(call_predict(model, newdata, arguments, type = "response", se.fit = TRUE)))
   call_predict(model, newdata, arguments, type = output)
 }

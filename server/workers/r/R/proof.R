@@ -2,6 +2,7 @@
 
 # list(rowwise, rows, reason). `budget_s` bounds the time for a slow model; two sizes are always tried.
 prove_rowwise <- function(scorer, description, budget_s = 0.25) {
+  if (isTRUE(description$horizon)) return(list(rowwise = FALSE, rows = 0L, reason = "its input is a horizon, not rows"))
   before <- random_state()
   on.exit(restore_random_state(before))
   started <- proc.time()[["elapsed"]]

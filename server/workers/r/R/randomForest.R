@@ -17,12 +17,20 @@ output_names.randomForest <- function(model) {
   }
   switch(model$type,
     regression = "response",
-    classification = c("class", "prob"),
+    classification = c("class", "prob", "votes"),
     stop(tandem_condition("no_schema", "an unsupervised randomForest has nothing to predict; fit it with a response"))
   )
 }
 
+# Votes are shares of the trees unless norm.votes = FALSE asks for their number.
+predict_options.randomForest <- function(model) {
+  if (model$type != "classification") return(list())
+  list(norm.votes = list(type = "logical", default = TRUE, minimum = NULL, maximum = NULL, values = NULL))
+}
+
 predict_rows.randomForest <- function(model, newdata, output, arguments) {
+  if (output == "votes") return(call_predict(model, newdata, arguments, type = "vote"))
+  arguments$norm.votes <- NULL
   switch(output,
     response = call_predict(model, newdata, arguments),
     prob = call_predict(model, newdata, arguments, type = "prob"),

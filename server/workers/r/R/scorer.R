@@ -1,35 +1,45 @@
 # The hot path: columns in, one prediction per row out. What depends on the model alone is done once, here.
 
-# A function(columns, output, rows) that answers, without ever signalling an error, an unnamed list of
+# A function(columns, output, rows, options) that answers, without ever signalling an error, an unnamed list of
 #   1 value: a vector, one element per row; or a list of such vectors if the output has several columns
 #   2 names of those columns, or NULL
 #   3 levels, or NULL: then the value holds 1-based codes
 #   4 warnings, at most 20, none twice
 #   5 the error's message, or NULL; with an error the value is NULL
-# `columns` come in the order of `inputs`. `rows` is only needed for a model without inputs.
+# `columns` come in the order of `inputs`. `rows` is only needed for a model without inputs; for one that takes a
+# horizon it is the horizon. `options` are those of predict_options() that the request sets: they go before the
+# sidecar's arguments, and these before the options' defaults.
 make_scorer <- function(model, inputs, arguments = list()) {
   as_frame <- frame_maker(inputs)
   force(model)
-  arguments <- lapply(arguments, as_vector)
-  function(columns, output, rows = length(columns[[1L]])) {
+  known <- known_options(model, arguments)
+  arguments <- all_arguments(arguments, known)
+  score <- function(columns, output, rows = length(columns[[1L]]), options = NULL) {
     warned <- character()
     error <- NULL
+    set <- if (is.null(options)) arguments else with_options(arguments, options, known)
     answer <- tryCatch(
       withCallingHandlers(
-        split_prediction(predict_rows(model, as_frame(columns, rows), output, arguments), rows),
+        split_prediction(predict_rows(model, as_frame(columns, rows), output, set), rows),
         warning = function(w) {
-          message <- conditionMessage(w)
+          message <- enc2utf8(conditionMessage(w))
           if (length(warned) < 20L && !message %in% warned) warned <<- c(warned, message)
           invokeRestart("muffleWarning")
         },
         message = function(m) invokeRestart("muffleMessage")
       ),
       error = function(e) {
-        error <<- conditionMessage(e)
+        error <<- enc2utf8(conditionMessage(e))
         no_answer
       }
     )
     list(answer[[1L]], answer[[2L]], answer[[3L]], warned, error)
+  }
+  if (!takes_horizon(model)) return(score)
+  function(columns, output, rows = NULL, options = NULL) {
+    options <- as.list(options)
+    for (h in list(arguments[["h"]], options[["h"]], rows)) if (!is.null(h)) options[["h"]] <- as.integer(h)
+    score(list(), output, options[["h"]], options)
   }
 }
 
@@ -44,11 +54,8 @@ no_answer <- list(NULL, NULL, NULL)
 # data.frame() costs more than predict(); setting the attributes gives the same object.
 frame_maker <- function(inputs) {
   names <- vapply(inputs, `[[`, "", "name")
-  types <- vapply(inputs, `[[`, "", "type")
-  coded <- which(types %in% c("factor", "ordered"))
-  codings <- lapply(inputs, function(input) {
-    list(levels = input$levels, class = if (input$type == "ordered") c("ordered", "factor") else "factor")
-  })
+  codings <- lapply(inputs, column_attributes)
+  coded <- which(lengths(codings) > 0L)
   function(columns, rows) {
     for (i in coded) attributes(columns[[i]]) <- codings[[i]]
     attributes(columns) <- list(names = names, class = "data.frame", row.names = .set_row_names(rows))
@@ -56,17 +63,51 @@ frame_maker <- function(inputs) {
   }
 }
 
+# What makes a plain vector of codes, days or seconds the column that the input's type says.
+column_attributes <- function(input) {
+  switch(input$type,
+    factor = list(levels = input$levels, class = "factor"),
+    ordered = list(levels = input$levels, class = c("ordered", "factor")),
+    date = list(class = "Date"),
+    datetime = list(class = c("POSIXct", "POSIXt"), tzone = input_zone(input))
+  )
+}
+
 # list(value, column names, levels) of whatever predict() returned.
 split_prediction <- function(prediction, rows) {
-  if (is.data.frame(prediction)) return(split_columns(as.list(prediction), names(prediction), rows))
-  if (!is.atomic(prediction) || is.null(prediction) || is.complex(prediction)) {
-    stop("predict() returned a ", typeof(prediction), ", not one value per row", call. = FALSE)
+  if (is.object(prediction)) {
+    if (is.data.frame(prediction)) return(split_columns(prediction, rows))
+    prediction <- plain_prediction(prediction)
   }
-  if (is.matrix(prediction) && ncol(prediction) != 1L) return(split_matrix(prediction, rows))
+  if (!is.numeric(prediction)) prediction <- other_than_numbers(prediction)
+  if (length(dim(prediction)) > 1L) {
+    if (length(dim(prediction)) > 2L) prediction <- flattened(prediction)
+    if (ncol(prediction) != 1L) return(split_matrix(prediction, rows))
+  }
   levels <- levels(prediction)
   attributes(prediction) <- NULL
   check_rows(length(prediction), rows)
-  list(prediction, NULL, levels)
+  list(prediction, NULL, if (!is.null(levels)) enc2utf8(levels))
+}
+
+other_than_numbers <- function(prediction) {
+  switch(typeof(prediction),
+    character = enc2utf8(prediction),
+    logical = ,
+    integer = prediction,
+    stop("predict() returned a ", typeof(prediction), ", not one value per row", call. = FALSE)
+  )
+}
+
+# Classes whose bare numbers would say something else than they do.
+plain_prediction <- function(prediction) {
+  if (is_time(prediction)) return(iso_text(prediction))
+  if (inherits(prediction, "integer64")) {
+    stop("predict() returned 64-bit integers, which a reply cannot hold exactly; turn them into numbers with ",
+         "as.double() or into text with as.character()", call. = FALSE)
+  }
+  # Of package Matrix.
+  if (isS4(prediction) && length(dim(prediction)) == 2L) as.matrix(prediction) else prediction
 }
 
 split_matrix <- function(prediction, rows) {
@@ -74,16 +115,33 @@ split_matrix <- function(prediction, rows) {
   names <- colnames(prediction)
   if (is.null(names)) names <- as.character(seq_len(ncol(prediction)))
   attributes(prediction) <- list(dim = dim(prediction))
-  list(lapply(seq_len(ncol(prediction)), function(j) prediction[, j]), names, NULL)
+  list(lapply(seq_len(ncol(prediction)), function(j) prediction[, j]), distinct(names), NULL)
 }
 
-split_columns <- function(columns, names, rows) {
-  plain <- lapply(columns, function(column) {
-    if (is.factor(column)) column <- as.character(column)
-    split_prediction(column, rows)[[1L]]
-  })
-  list(unname(plain), names, NULL)
+# An array of rows, a, b, ... as a matrix of rows and a.b...; a dimension of one says nothing and gives no name.
+flattened <- function(prediction) {
+  dims <- dim(prediction)[-1L]
+  named <- dimnames(prediction)[-1L]
+  labels <- lapply(seq_along(dims), function(k) if (is.null(named[[k]])) seq_len(dims[k]) else named[[k]])
+  telling <- expand.grid(labels, stringsAsFactors = FALSE)[dims > 1L]
+  names <- if (length(telling) > 0L) do.call(paste, c(telling, sep = "."))
+  matrix(as.vector(prediction), nrow(prediction), dimnames = list(NULL, names))
 }
+
+# A column that has columns itself gives its name to each.
+split_columns <- function(columns, rows) {
+  parts <- Map(function(column, name) {
+    part <- split_prediction(column, rows)
+    if (!is.null(part[[2L]])) return(list(part[[1L]], paste(name, part[[2L]], sep = ".")))
+    list(list(if (is.null(part[[3L]])) part[[1L]] else part[[3L]][part[[1L]]]), name)
+  }, unclass(columns), names(columns))
+  values <- lapply(unname(parts), `[[`, 1L)
+  if (length(values) == 0L) stop("predict() returned a data frame without columns", call. = FALSE)
+  list(unlist(values, recursive = FALSE), distinct(unlist(lapply(unname(parts), `[[`, 2L))), NULL)
+}
+
+# A reply is an object by these names: none may stand for two columns.
+distinct <- function(names) if (anyDuplicated(names)) make.unique(enc2utf8(names)) else enc2utf8(names)
 
 check_rows <- function(found, rows) {
   if (found != rows) {

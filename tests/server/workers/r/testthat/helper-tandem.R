@@ -29,7 +29,9 @@ as_columns <- function(frame, inputs) {
     switch(input$type,
       factor = ,
       ordered = match(as.character(column), input$levels),
-      numeric = as.double(column),
+      numeric = ,
+      date = ,
+      datetime = as.double(column),
       column
     )
   })

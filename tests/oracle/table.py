@@ -1,0 +1,104 @@
+"""docs/models.md: the classes that Tandem knows, told by a running server. `python -m tests.oracle.table` writes it.
+
+The server is one with the oracle's models; a test fails while the page says anything else than it does.
+"""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from tests.conftest import ROOT, Tandem
+from tests.oracle.cases import Case, answer, listed, serve
+
+PAGE = ROOT / "docs" / "models.md"
+
+HEAD = """\
+# Model classes
+
+<!-- Written by `python -m tests.oracle.table` from what a running server says of the models of tests/oracle/*.R;
+     `make test` fails while it is not so. Do not edit. -->
+
+What each class takes and gives. For every row of this table the tests send at least 200 rows through HTTP, with missing
+values and unusual levels among them, and compare every output with what `predict()` answers in plain R on the same
+rows: the doubles are the same to the last bit, the labels the same to the letter.
+
+- **outputs**: what a request may ask for as `"output"`; the first is the default. With several values a row, the
+  reply has an object a row.
+- **options**: what a request may say in `"options"`.
+- **missing values**: what becomes of a row with `null` in it. Refused: such a request is answered 422.
+
+Other classes with a `predict` method are tried as `predict(model, rows)`.
+
+| class | package | outputs | options | missing values |
+|---|---|---|---|---|
+"""
+
+
+def page(cases: Mapping[str, Case], details: Mapping[str, Mapping[str, Any]]) -> str:
+    """The page's text."""
+    lines: dict[tuple[str, ...], list[str]] = {}
+    for name, case in cases.items():
+        said = details[name]
+        schema = said["schema"]
+        key = (f"`{case.model_class}`", said.get("package") or "", _outputs(schema), _options(schema))
+        found = lines.setdefault(key, [])
+        found += [one for one in _missing(case, schema) if one not in found]
+    told = (" | ".join((*key, ", ".join(missing) or "-")) for key, missing in lines.items())
+    return HEAD + "".join(f"| {line} |\n" for line in sorted(told, key=str.lower))
+
+
+def _outputs(schema: Mapping[str, Any]) -> str:
+    return ", ".join(f"`{output['name']}`" for output in schema["outputs"])
+
+
+def _options(schema: Mapping[str, Any]) -> str:
+    return ", ".join(f"`{option['name']}`" for option in schema.get("options", ())) or "-"
+
+
+def _missing(case: Case, schema: Mapping[str, Any]) -> Iterator[str]:
+    inputs = schema["inputs"]
+    if any(i["na"] for i in inputs):
+        answered = list(_answered(case, schema["outputs"][0]["name"]))
+        if any(answered):
+            yield "give NA"
+        if not all(answered):
+            yield "are predicted"
+    if any(not i["na"] for i in inputs):
+        yield "are refused in some inputs" if any(i["na"] for i in inputs) else "are refused"
+
+
+def _answered(case: Case, output: str) -> Iterator[bool]:
+    """For each row in which something is missing, whether the answer is missing too."""
+    if output not in case.expected:
+        return
+    for row, answers in zip(case.rows or (), case.expected[output].rows, strict=True):
+        if None in row.values():
+            yield None in answers
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Write the page."""
+    with tempfile.TemporaryDirectory(prefix="tandem-oracle-") as folder:
+        cases = answer(Path(folder), listed())
+        broken = {one.file: one.error for one in listed() if one.error}
+        broken |= {name: case.error for name, case in cases.items() if case.error}
+        tandem = Tandem(Path(folder) / "tandem")
+        try:
+            details = serve(Path(folder), tandem, cases)
+        finally:
+            if tandem.process is not None:
+                tandem.stop()
+    broken |= {name: said.get("reason") for name, said in details.items() if said["state"] != "ready"}
+    for name, reason in broken.items():
+        sys.stderr.write(f"{name}: {reason}\n")
+    if not broken or "--partial" in arguments:
+        PAGE.write_text(page({name: case for name, case in cases.items() if name not in broken}, details))
+    return 1 if broken else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

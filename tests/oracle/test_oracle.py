@@ -1,0 +1,189 @@
+"""What predict() answers in plain R is what a caller gets, bit for bit, for every class that Tandem knows.
+
+The cases are in the *.R files of this folder, one a class; `run.R` says what a case is. Rows go through HTTP all in
+one request, and some of them again each in a request of its own, all of those at once so that they meet in batches.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Any
+
+import httpx
+import orjson
+import pytest
+
+from tests.conftest import ROOT, Tandem
+from tests.oracle.cases import FEWEST_ROWS, Answer, Case, Listed, answer, differences, listed, same, serve
+from tests.oracle.conftest import Compared
+from tests.oracle.table import PAGE, page
+
+AT_ONCE = 10
+METHODS = re.compile(r"^predict_rows[.](\w[\w.]*) <- function", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Oracle:
+    """Plain R's answers and a server with the same models."""
+
+    cases: Mapping[str, Case]
+    details: Mapping[str, Mapping[str, Any]]
+    """Of each model that R could save."""
+    tandem: Tandem
+    client: httpx.Client
+
+    def ask(self, case: Case, output: str, rows: Sequence[Mapping[str, Any]] | None) -> list[Any]:
+        """The predictions for some rows of a case."""
+        body = orjson.dumps(case.request(output, rows))
+        reply = self.client.post(f"/v1/models/{case.name}/score", content=body)
+        assert reply.status_code == 200, f"answered {reply.status_code}: {reply.text[:1000]}"
+        predictions: list[Any] = orjson.loads(reply.content)["predictions"]
+        return predictions
+
+    def ask_alone(self, case: Case, output: str) -> dict[int, list[Any]]:
+        """The predictions for some rows, each asked for in a request of its own."""
+        chosen = list(case.alone[output])
+        assert case.rows is not None
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            given = pool.map(lambda at: self.ask(case, output, [case.rows[at]]), chosen)  # type: ignore[index]
+            return dict(zip(chosen, given, strict=True))
+
+
+@pytest.fixture(scope="module")
+def oracle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oracle]:
+    """All cases, or only those that the selected tests ask for."""
+    folder = tmp_path_factory.mktemp("oracle")
+    cases = answer(folder, _wanted(request.session.items))
+    tandem = Tandem(tmp_path_factory.mktemp("oracle-tandem"))
+    try:
+        details = serve(folder, tandem, cases)
+        headers = tandem.headers() | {"content-type": "application/json"}
+        with httpx.Client(base_url=tandem.url, headers=headers, timeout=60) as client:
+            yield Oracle(cases, details, tandem, client)
+    finally:
+        if tandem.process is not None:
+            tandem.stop()
+
+
+def _wanted(items: Sequence[pytest.Item]) -> list[Listed]:
+    mine = [item for item in items if "oracle" in getattr(item, "fixturenames", ())]
+    chosen = {item.callspec.params.get("one") for item in mine if hasattr(item, "callspec")}
+    whole = any(not hasattr(item, "callspec") for item in mine)
+    return [one for one in listed() if whole or one in chosen]
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "one" in metafunc.fixturenames:
+        metafunc.parametrize("one", listed(), ids=lambda one: one.label)
+
+
+def test_predictions_are_those_of_plain_r(one: Listed, oracle: Oracle, compared: list[Compared]) -> None:
+    result = _compare(one, oracle)
+    compared.append(result)
+    if result.fault:
+        pytest.fail(result.fault, pytrace=False)
+
+
+def _compare(one: Listed, oracle: Oracle) -> Compared:
+    if one.error:
+        return Compared("", one.file, "", fault=f"{one.file}.R cannot be read: {one.error}")
+    case = oracle.cases[one.case]
+    if case.error:
+        return Compared("", one.case, one.output, fault=f"plain R has no answer: {case.error}")
+    expected = case.expected[one.output]
+    rows = len(expected.rows)
+    fault = _unfit(case, oracle.details[one.case])
+    if fault:
+        return Compared(case.model_class, one.case, one.output, rows, fault=fault)
+    try:
+        wrong = differences(expected, oracle.ask(case, one.output, case.rows))
+        wrong_alone = _differences_alone(case, one.output, oracle)
+    except AssertionError as error:
+        return Compared(case.model_class, one.case, one.output, rows, fault=str(error))
+    fault = _told(case, wrong) if wrong else ""
+    if not wrong and wrong_alone:
+        fault = "each row in a request of its own: " + _told(case, wrong_alone)
+    unequal = {at for at, _ in (*wrong, *wrong_alone)}
+    return Compared(case.model_class, one.case, one.output, rows, rows - len(unequal), fault)
+
+
+def _unfit(case: Case, details: Mapping[str, Any]) -> str:
+    if details["state"] != "ready":
+        return f"refused ({details.get('code')}): {details.get('reason')}"
+    if case.rows is not None and len(case.rows) < FEWEST_ROWS:
+        return f"only {len(case.rows)} rows; {FEWEST_ROWS} are the least"
+    return ""
+
+
+def _differences_alone(case: Case, output: str, oracle: Oracle) -> list[tuple[int, str]]:
+    if case.rows is None:
+        return []
+    given = oracle.ask_alone(case, output)
+    return [
+        (at, difference)
+        for at, expected in case.alone[output].items()
+        for _, difference in differences(expected, given[at])
+    ]
+
+
+def _told(case: Case, wrong: Sequence[tuple[int, str]]) -> str:
+    lines = [
+        f"row {at}: {difference}" + (f" for {case.rows[at]}" if case.rows is not None else "")
+        for at, difference in wrong[:5]
+    ]
+    return f"{len(wrong)} rows differ\n" + "\n".join(lines)
+
+
+def test_the_page_of_classes_says_what_the_server_says(oracle: Oracle) -> None:
+    """When it fails: python -m tests.oracle.table"""
+    broken = [name for name in oracle.cases if oracle.details.get(name, {}).get("state") != "ready"]
+    assert not broken, f"not served: {broken}"
+    assert PAGE.read_text() == page(oracle.cases, oracle.details)
+
+
+def test_every_class_with_a_file_of_its_own_has_a_case(oracle: Oracle) -> None:
+    served = {name for details in oracle.details.values() for name in details.get("model_class", "").split(", ")}
+    files = (ROOT / "server" / "workers" / "r" / "R").glob("*.R")
+    known = {name for file in files for name in METHODS.findall(file.read_text())} - {"default"}
+    assert known <= served
+
+
+# The comparing itself
+
+
+@pytest.mark.parametrize(
+    ("kind", "expected", "given", "alike"),
+    [
+        ("double", "0x1.8p+0", 1.5, True),
+        ("double", "0x1.8000000000001p+0", 1.5, False),
+        ("double", "0x1p+0", 1, False),
+        ("double", "0x0p+0", -0.0, False),
+        ("double", "-0x0p+0", -0.0, True),
+        ("double", None, None, True),
+        ("double", None, "NaN", False),
+        ("double", "NaN", "NaN", True),
+        ("double", "NaN", None, False),
+        ("double", "Inf", "Inf", True),
+        ("double", "-Inf", "Inf", False),
+        ("integer", 1, 1, True),
+        ("integer", 1, True, False),
+        ("integer", 1, 1.0, False),
+        ("logical", True, True, True),
+        ("logical", True, 1, False),
+        ("character", "é", "é", True),
+        ("character", "a", None, False),
+    ],
+)
+def test_cells_are_compared_to_the_bit(kind: str, expected: Any, given: Any, alike: bool) -> None:
+    assert same(kind, expected, given) is alike
+
+
+def test_columns_are_compared_by_name() -> None:
+    expected = Answer(["a", "b"], ["double", "double"], [("0x1p+0", "0x1p+1"), ("0x1p+0", None)])
+    assert differences(expected, [{"a": 1.0, "b": 2.0}, {"a": 1.0, "b": None}]) == []
+    assert [at for at, _ in differences(expected, [{"a": 1.0, "b": 2.0}, {"a": 1.0, "b": 2.0}])] == [1]
+    assert [at for at, _ in differences(expected, [{"b": 2.0, "a": 1.0}, {"a": 1.0}])] == [0, 1]
+    assert [at for at, _ in differences(expected, [{"a": 1.0, "b": 2.0}])] == [0]
