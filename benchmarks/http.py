@@ -48,9 +48,9 @@ class Connection:
     def post(self, path: str, body: bytes) -> Reply:
         return self.send(self.posting(path, body))
 
-    def posting(self, path: str, body: bytes) -> bytes:
+    def posting(self, path: str, body: bytes, content_type: str = "application/json") -> bytes:
         """The bytes of a request, to be made once and sent often."""
-        more = f"content-type: application/json\r\ncontent-length: {len(body)}\r\n"
+        more = f"content-type: {content_type}\r\ncontent-length: {len(body)}\r\n"
         return self._head("POST", path, more) + body
 
     def send(self, request: bytes) -> Reply:

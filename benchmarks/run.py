@@ -18,6 +18,7 @@ from benchmarks.big_model import big_model, big_ranger
 from benchmarks.harness import Bench, BenchmarkError, Figure, Measured
 from benchmarks.many_models import model_files
 from benchmarks.many_rows import rows_per_request
+from benchmarks.media_types import media_types
 from benchmarks.one_row import forest_throughput, lm_latency, lm_throughput
 from benchmarks.refill import refill
 from benchmarks.table import markdown
@@ -30,6 +31,7 @@ MEASUREMENTS: Mapping[str, Callable[[Bench], Measured]] = {
         lm_latency,
         forest_throughput,
         rows_per_request,
+        media_types,
         model_files,
         big_model,
         big_ranger,

@@ -24,5 +24,5 @@ case("negbin-quine", function() MASS::glm.nb(Days ~ Eth * Sex + Age, MASS::quine
 
 case("negbin-offset", function() {
   data <- transform(MASS::quine, nights = rep_len(1:20, 146))
-  MASS::glm.nb(Days ~ Sex + Lrn + offset(log1p(nights)), data, link = sqrt, weights = nights)
+  MASS::glm.nb(Days ~ Sex + Lrn + offset(log1p(nights)), data, weights = nights, model = FALSE, x = TRUE)
 }, negbin_rows, negbin_all)

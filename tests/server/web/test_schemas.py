@@ -13,6 +13,7 @@ from server.catalog.snapshot import Entry
 from server.web.schemas import MAX_LEVELS, reply_schema, request_schema, row_schema
 from server.workers.codecs import BadBody
 from server.workers.codecs.json import JSON
+from server.workers.options import asked
 from server.workers.schema import Input, Output, Schema
 from server.workers.table import Invalid, to_columns
 
@@ -77,6 +78,7 @@ def taken(schema: Schema, body: Any) -> bool:
     """Whether the workers take a body."""
     try:
         question = JSON.decode(orjson.dumps(body), schema)
+        asked(schema, question.output, question.options, b"")
         to_columns(schema, question.cells)
     except (BadBody, Invalid):
         return False

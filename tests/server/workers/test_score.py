@@ -12,34 +12,40 @@ from hypothesis import strategies as st
 
 from server.wire.frames import Member, ReplyCode, ReplyPayload, Result
 from server.workers.predictions import ModelFailed, Predicted, Predictions
-from server.workers.schema import Input, Output, Schema
+from server.workers.schema import Input, Option, Options, Output, Schema
 from server.workers.score import refuse_all, score
 from server.workers.table import Column
 
 SCHEMA = Schema(
-    (Input("x", "numeric"), Input("name", "string")), (Output("response", "number"), Output("both", "columns"))
+    (Input("x", "numeric"), Input("name", "string")),
+    (Output("response", "number"), Output("both", "columns")),
+    (Option("times", "numeric", minimum=1), Option("loud", "logical")),
 )
 UNBEARABLE = 666.0
 WORRYING = 13.0
 
 
 class Doubler:
-    """A row-wise model in pure Python: doubles x, warns of 13, cannot bear 666. It remembers how it was called."""
+    """A model in pure Python: doubles x, warns of 13, cannot bear 666. It remembers how it was called."""
 
     name = "doubler"
     version = "v1"
     schema = SCHEMA
 
-    def __init__(self, max_rows: int = 1000) -> None:
+    def __init__(self, max_rows: int = 1000, rowwise: bool = True) -> None:
         self.max_rows = max_rows
+        self.rowwise = rowwise
         self.calls: list[tuple[str, list[float]]] = []
+        self.options: list[Options] = []
 
-    def predict(self, columns: list[Column], output: str) -> Predictions:
+    def predict(self, columns: list[Column], rows: int, output: str, options: Options) -> Predictions:
         values: list[Any] = list(columns[0])
+        assert rows == len(values)
         self.calls.append((output, values))
+        self.options.append(options)
         if UNBEARABLE in values:
             raise ModelFailed("666 is too much for me")
-        doubled = array("d", [2 * v for v in values])
+        doubled = array("d", [2 * v * dict(options).get("times", 1) for v in values])
         warnings = ("13 is a worry",) if WORRYING in values else ()
         if output == "both":
             names = Predicted("string", columns[1])  # type: ignore[arg-type]
@@ -121,8 +127,8 @@ class Miscounting(Doubler):
         super().__init__()
         self._surplus = surplus
 
-    def predict(self, columns: list[Column], output: str) -> Predictions:
-        right = super().predict(columns, output)
+    def predict(self, columns: list[Column], rows: int, output: str, options: Options) -> Predictions:
+        right = super().predict(columns, rows, output, options)
         wrong = Predicted("number", array("d", [0.0] * (len(right) + self._surplus)))
         return Predictions((*right.columns[:-1], wrong), right.names)
 

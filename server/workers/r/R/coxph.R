@@ -40,9 +40,14 @@ predict_options.coxph <- function(model) {
 predict_rows.coxph <- function(model, newdata, output, arguments) {
   times <- arguments$times
   arguments$times <- NULL
-  if (output != "survival") return(call_predict(model, newdata, arguments, type = output))
+  if (output != "survival") return(predict_coxph(model, newdata, output, arguments))
   columns <- lapply(times, function(time) survival_at(model, newdata, time, arguments))
   if (length(times) == 1L) columns[[1L]] else do.call(cbind, stats::setNames(columns, times))
+}
+
+# `type` among the arguments: predict.coxph.penal hands it on twice if it comes as part of `...`.
+predict_coxph <- function(model, newdata, output, arguments) {
+  call_predict(model, newdata, c(arguments, list(type = output)))
 }
 
 # predict() looks for the response in the rows: it gets one that is the same in all of them.
@@ -51,9 +56,10 @@ survival_at <- function(model, newdata, time, arguments) {
   for (part in intersect(c("variables", "predvars"), names(attributes(model$terms)))) {
     attr(model$terms, part)[[2L]] <- asked
   }
+  model$terms[[2L]] <- asked
   newdata[["(time)"]] <- rep(time, nrow(newdata))
   newdata[["(status)"]] <- rep(1, nrow(newdata))
-  call_predict(model, newdata, arguments, type = "survival")
+  predict_coxph(model, newdata, "survival", arguments)
 }
 
 # Whether predict() finds what it needs of the data in the model. Else it would look for the analyst's data frame by

@@ -5,7 +5,13 @@ describe_inputs.lm <- function(model) {
   if (answered_by_stats(model) && is.null(model$qr) && isTRUE(model$rank > 0L)) {
     stop(tandem_condition("no_schema", "predict() needs the model's QR decomposition; fit the lm with qr = TRUE"))
   }
-  inputs_from_terms(model$terms, frame = model$model, xlevels = model$xlevels, offset = model$call$offset)
+  inputs_from_terms(model$terms, frame = kept_rows(model), xlevels = model$xlevels, offset = model$call$offset)
+}
+
+# The model frame, or with x = TRUE the model matrix: its columns of numbers are named as in the model frame. (`$` would
+# take xlevels for x.)
+kept_rows <- function(model) {
+  if (is.null(model[["model"]]) && is.matrix(model[["x"]])) as.data.frame(model[["x"]]) else model[["model"]]
 }
 
 output_names.lm <- function(model) {
@@ -45,7 +51,5 @@ answered_by_stats <- function(model) {
 }
 
 # predict() centres the terms at the means of the rows that the model was fitted with. Without them it would look for
-# the analyst's data frame by its name. (`$` would take xlevels for x.)
-has_terms <- function(model) {
-  length(attr(model$terms, "term.labels")) > 0L && !(is.null(model[["model"]]) && is.null(model[["x"]]))
-}
+# the analyst's data frame by its name.
+has_terms <- function(model) length(attr(model$terms, "term.labels")) > 0L && !is.null(kept_rows(model))

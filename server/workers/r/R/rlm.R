@@ -9,7 +9,7 @@ describe_inputs.rlm <- function(model) {
   if (is.null(model[["x"]])) {
     stop(tandem_condition("no_schema", "predict() needs the model matrix; fit the rlm with x.ret = TRUE"))
   }
-  inputs_from_terms(model$terms, frame = model$model, xlevels = model$xlevels)
+  inputs_from_terms(model$terms, frame = kept_rows(model), xlevels = model$xlevels)
 }
 
 output_names.rlm <- function(model) {

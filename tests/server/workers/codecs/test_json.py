@@ -49,12 +49,12 @@ def of_bits(value: int) -> float:
 
 def test_rows_become_cells_in_the_models_order() -> None:
     question = decode({"rows": [{"name": "a", "wt": 1.5}, {"wt": None, "name": "b"}]})
-    assert question == Question([[1.5, None], ["a", "b"]], "response", 2)
+    assert question == Question([[1.5, None], ["a", "b"]], 2)
 
 
 def test_columns_become_cells_in_the_models_order() -> None:
     question = decode({"columns": {"name": ["a", "b"], "wt": [1.5, None]}})
-    assert question == Question([[1.5, None], ["a", "b"]], "response", 2)
+    assert question == Question([[1.5, None], ["a", "b"]], 2)
 
 
 VALUES = st.one_of(st.none(), st.booleans(), st.integers(-(2**53), 2**53), st.floats(allow_nan=False), st.text())
@@ -73,9 +73,21 @@ def test_an_output_can_be_named() -> None:
     assert decode({"output": "prob", "rows": [{"wt": 1, "name": "a"}]}).output == "prob"
 
 
-@pytest.mark.parametrize("output", ["class", None, 1, ["prob"], {}])
-def test_an_unknown_output_is_refused_with_those_there_are(output: object) -> None:
-    assert refused({"rows": [{"wt": 1, "name": "a"}], "output": output}).detail.endswith("it has response, prob")
+@given(VALUES, st.dictionaries(st.text(), VALUES, max_size=3))
+def test_an_output_and_options_are_handed_on_as_they_are(output: Any, options: dict[str, Any]) -> None:
+    if output is not None:
+        question = decode({"output": output, "rows": [{"wt": 1, "name": "a"}], "options": options})
+        assert (question.output, question.options) == (output, options)
+
+
+def test_what_is_not_asked_for_is_none() -> None:
+    question = decode({"rows": [{"wt": 1, "name": "a"}]})
+    assert (question.output, question.options) == (None, None)
+
+
+@pytest.mark.parametrize("name", ["output", "options"])
+def test_null_asks_for_nothing_and_is_refused(name: str) -> None:
+    assert f'"{name}" is null' in refused({"rows": [{"wt": 1, "name": "a"}], name: None}).detail
 
 
 # What is not a question
@@ -105,7 +117,7 @@ def test_both_or_neither_of_rows_and_columns_are_refused(body: object) -> None:
 
 def test_an_unknown_member_is_named() -> None:
     detail = refused({"rows": [{"wt": 1, "name": "a"}], "outputs": "prob"}).detail
-    assert detail == 'the body has a member "outputs"; known are rows, columns, output'
+    assert detail == 'the body has a member "outputs"; known are rows, columns, output, options'
 
 
 @pytest.mark.parametrize("rows", [{}, None, "a", 1, {"wt": 1, "name": "a"}])
@@ -238,7 +250,9 @@ def test_any_json_is_a_question_or_refused(document: object) -> None:
 
 def encoded(predictions: Predictions, start: int = 0, stop: int | None = None, warnings: tuple[str, ...] = ()) -> Any:
     stop = len(predictions) if stop is None else stop
-    return orjson.loads(JSON.encoder("mpg", "v1", predictions).encode(start, stop, warnings))
+    body, notes = JSON.encoder("mpg", "v1", predictions).encode(start, stop, warnings)
+    assert notes == b""
+    return orjson.loads(body)
 
 
 def there_and_back(cells: list[Any]) -> list[Any]:
@@ -302,7 +316,7 @@ def test_a_predicted_column_becomes_json_values(column: Predicted, expected: lis
 
 
 def test_a_reply_names_model_and_version_first() -> None:
-    body = JSON.encoder("mpg", "v1", Predictions((number(1.0, 2.5),), None)).encode(0, 2, ())
+    body, _ = JSON.encoder("mpg", "v1", Predictions((number(1.0, 2.5),), None)).encode(0, 2, ())
     assert body == b'{"model":"mpg","version":"v1","predictions":[1.0,2.5]}'
 
 
