@@ -6,6 +6,8 @@ refused, because one of the two would be ignored.
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
@@ -53,13 +55,14 @@ def _checked(schema: Schema, given: Mapping[str, Any]) -> dict[str, Any]:
         if name in options:
             fault = _unfit(options[name], value)
             if fault is None:
-                values[name] = value
+                values[name] = _KINDS[options[name].type](value)
             else:
                 faults.append(fault)
-    if schema.horizon and "h" not in given and options["h"].default is None:
-        faults.append(
-            Fault(None, "h", _expected(options["h"]), "nothing", 'say how many steps ahead: "options": {"h": 12}')
-        )
+    if schema.horizon and "h" not in given:
+        values["h"] = options["h"].default  # said aloud, because it is the number of rows
+        if values["h"] is None:
+            hint = 'say how many steps ahead: "options": {"h": 12}'
+            faults.append(Fault(None, "h", _expected(options["h"]), "nothing", hint))
     if faults:
         raise Invalid("the options are not those of the model", faults)
     return values
@@ -70,17 +73,23 @@ def _unknown(name: str, options: Mapping[str, Option]) -> Fault:
     return Fault(None, name[:100], known, "an unknown option", "leave it out")
 
 
+_KINDS: dict[str, type] = {"numeric": float, "integer": int, "string": str, "logical": bool}
+"""What a value becomes: 1 and 1.0 are one number, so that requests which mean the same are batched as the same."""
+
+
+def _fits_number(option: Option, value: float) -> bool:
+    if not math.isfinite(value) or (type(value) is int and abs(value) > 2**53):
+        return False
+    if option.type == "integer" and (abs(value) >= 2**31 or value != int(value)):
+        return False
+    return (option.minimum is None or value >= option.minimum) and (option.maximum is None or value <= option.maximum)
+
+
 def _unfit(option: Option, value: Any) -> Fault | None:
-    kinds: dict[str, tuple[type, ...]] = {
-        "numeric": (int, float),
-        "integer": (int,),
-        "string": (str,),
-        "logical": (bool,),
-    }
-    fits = type(value) in kinds[option.type]
-    if fits and option.type in ("numeric", "integer"):
-        low = option.minimum is None or value >= option.minimum
-        fits = low and (option.maximum is None or value <= option.maximum) and abs(value) < 2**31
+    if option.type in ("numeric", "integer"):
+        fits = type(value) in (int, float) and _fits_number(option, value)
+    else:
+        fits = type(value) is _KINDS[option.type]
     if fits and option.values is not None:
         fits = value in option.values
     if fits:
@@ -100,14 +109,12 @@ def _expected(option: Option) -> str:
 def _from_text(schema: Schema, name: str, text: str) -> Any:
     """A query's text as the option's type; text that does not fit stays text and is refused as such."""
     option = next((o for o in schema.options if o.name == name), None)
-    try:
-        match option.type if option is not None else None:
-            case "numeric":
-                return float(text)
-            case "integer":
-                return int(text)
-            case "logical":
-                return {"true": True, "false": False}.get(text, text)
-    except ValueError:
-        pass
+    kind = option.type if option is not None else None
+    if kind in ("numeric", "integer") and _NUMBER.fullmatch(text):
+        return float(text)
+    if kind == "logical":
+        return {"true": True, "false": False}.get(text, text)
     return text
+
+
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)

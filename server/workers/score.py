@@ -77,7 +77,7 @@ class _Batch:
         for ask in asks:
             alike.setdefault((ask.output, ask.options), []).append(ask)
         for group in alike.values():
-            for chunk in _chunks(group, self._model.max_rows if self._model.rowwise else 0):
+            for chunk in _chunks(group, self._model.max_rows) if self._model.rowwise else [[ask] for ask in group]:
                 self._answer(chunk)
         results = [r for r in self._results if r is not None]
         return ReplyPayload(self._decode_s, self._predict_s, self._encode_s, results)

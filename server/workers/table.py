@@ -8,6 +8,7 @@ through alone, so that a fault is found, told and paid for by the request that h
 from __future__ import annotations
 
 import math
+import re
 import struct
 from array import array
 from collections.abc import Callable, Container, Iterable, Sequence
@@ -236,9 +237,14 @@ def _datetime(spec: Input, value: Any) -> float:
         if moment.tzinfo is None:
             moment = moment.replace(tzinfo=ZoneInfo(spec.tz or "UTC"))
         since = moment - EPOCH
-    except (TypeError, ValueError, OverflowError, ZoneInfoNotFoundError):
+    except (TypeError, ValueError, OverflowError, OSError, ZoneInfoNotFoundError):
         raise _Unfit("a date with time", 'write it as "2026-01-31T12:30:00Z"') from None
-    return since.days * 86400 + since.seconds + since.microseconds / 1e6
+    long = _LONG_FRACTION.search(value)
+    return since.days * 86400 + since.seconds + (float(f"0.{long[1]}") if long else since.microseconds / 1e6)
+
+
+_LONG_FRACTION = re.compile(r"[T ]\d\d:?\d\d:?\d\d[.,](\d{7,})", re.ASCII)
+"""Python's datetime would cut it to microseconds."""
 
 
 _CELLS: dict[str, Callable[[Input, Any], Any]] = {
@@ -270,4 +276,4 @@ def _shown(value: Any) -> str:
         return f"the number {str(value)[:40]}"
     if type(value) is str:
         return f'the string "{value[:40]}"' + ("…" if len(value) > 40 else "")
-    return "an object" if isinstance(value, dict) else "an array"
+    return "an object" if type(value) is dict else "an array"

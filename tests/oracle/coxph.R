@@ -79,7 +79,9 @@ case(
     coxph(Surv(time, status) ~ karno + prior + strata(celltype, trt), patients, weights = since, model = TRUE)
   },
   rows = function() transform(coxph_veterans(), trt = factor(trt, labels = c("standard", "test"))),
-  expect = list(risk = coxph_type("risk"), lp = coxph_type("lp"), survival = coxph_survival(100)),
+  expect = list(
+    risk = coxph_type("risk"), lp = coxph_type("lp"), terms = coxph_type("terms"), survival = coxph_survival(100)
+  ),
   options = list(times = 100)
 )
 

@@ -57,3 +57,7 @@ case("lda-empty", function() {
   data <- transform(iris[1:100, ], Species = factor(Species, c("virginica", "setosa", "versicolor")))
   suppressWarnings(MASS::lda(Species ~ Petal.Length + Petal.Width, data))
 }, lda_rows, lda_all)
+
+case("lda-unnamed", function() MASS::lda(unname(as.matrix(iris[, 1:4])), iris$Species), function() {
+  stats::setNames(lda_rows(), 1:4)
+}, lda_all)

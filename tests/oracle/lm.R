@@ -129,3 +129,22 @@ case(
   },
   expect = list(response = lm_response, se = lm_se, terms = lm_terms)
 )
+
+case(
+  "lm-dates",
+  fit = function() {
+    data <- lm_sold()
+    data$day <- as.Date("2020-02-28") + 1:300
+    data$at <- as.POSIXct("2020-03-28 22:30:00", tz = "Europe/Berlin") + 3600.25 * 1:300
+    lm(price ~ area + day + at + I(day > as.Date("2020-06-01")), data)
+  },
+  rows = function() {
+    rows <- lm_rows()
+    rows$day <- as.Date("2020-02-28") + 3 * 1:300
+    rows$at <- as.POSIXct("2020-03-28 22:30:00", tz = "Europe/Berlin") + 1800.5 * 1:300
+    rows$day[c(9, 70)] <- as.Date(c(NA, "1890-01-01"))
+    rows$at[c(11, 71)] <- as.POSIXct(c(NA, "2037-10-25 02:30:00"), tz = "Europe/Berlin")
+    rows
+  },
+  expect = list(response = lm_response, se = lm_se, confidence = lm_confidence, terms = lm_terms)
+)

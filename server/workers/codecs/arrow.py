@@ -1,5 +1,8 @@
 """Arrow IPC streams: one record batch stream in, one out; dictionaries are factors, nulls are NA.
 
+A body may describe far more than it holds: a null column has any number of rows in no bytes at all, and a million views
+can share one long text. What is turned into Python values is bounded by the size of the body.
+
 A reply's schema carries `model`, `version` and, where there are any, `warnings` (a JSON array) as metadata.
 """
 
@@ -7,18 +10,26 @@ from __future__ import annotations
 
 import math
 from array import array
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from datetime import datetime, timedelta
 from typing import Any
 
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from server.workers.codecs import BadBody, Question
+from server.workers.codecs import BadBody, Question, arrow_messages
 from server.workers.codecs.json import with_specials
 from server.workers.predictions import Predicted, Predictions
 from server.workers.schema import Input, Schema
 from server.workers.table import NA_INTEGER, NA_REAL, Fault, Invalid, ignored, missing
+
+MAX_ROWS_PER_BYTE = 8
+"""A logical takes one bit; only a null column takes less."""
+
+MAX_VIEWED_PER_BYTE = 16
+"""How often, on average, a byte of text may be shared by string views."""
 
 
 class ArrowCodec:
@@ -27,11 +38,18 @@ class ArrowCodec:
     def decode(self, body: bytes | memoryview, schema: Schema) -> Question:
         """Read one body. Raises BadBody where it is no Arrow stream, Invalid where its columns do not fit."""
         try:
+            arrow_messages.check(body)
             with pa.ipc.open_stream(pa.py_buffer(body)) as reader:
                 table = reader.read_all()
                 table.validate(full=True)
-        except (pa.ArrowException, OSError, ValueError) as e:
+                viewed = sum(_viewed_bytes(column) for column in table.columns)
+                names = table.column_names
+        except (pa.ArrowException, OSError, ValueError, OverflowError) as e:
             raise BadBody("the body is not a whole Arrow IPC stream") from e
+        if names and table.num_rows > MAX_ROWS_PER_BYTE * len(body):
+            raise BadBody("the body claims more rows than it can hold")
+        if viewed > MAX_VIEWED_PER_BYTE * len(body):
+            raise BadBody("the body's string views share too much text; write strings instead of views")
         return question(table, schema)
 
     def encoder(self, model: str, version: str, predictions: Predictions) -> ArrowEncoder:
@@ -48,16 +66,59 @@ def question(table: pa.Table, schema: Schema) -> Question:
         raise Invalid("this model takes no rows: send JSON with the option h")
     names = table.column_names
     if len(set(names)) < len(names):
-        twice = next(name for name in names if names.count(name) > 1)
-        raise Invalid("a column is there twice", [Fault(None, twice, "one column", "the same name twice", "")])
+        fault = Fault(None, _twice(names)[:100], "one column", "the same name twice", "name every column once")
+        raise Invalid("a column is there twice", [fault])
     faults = missing(names, schema, None)
     if faults:
         raise Invalid("the columns are not those of the model", faults)
     if table.num_rows == 0:
         raise Invalid("there are no rows to predict; send at least one")
     rows = table.num_rows
-    cells = [_cells(table.column(i.name), i) if i.name in names else [None] * rows for i in schema.inputs]
-    return Question(cells, rows, warnings=ignored(names, schema))
+    warnings = ignored(names, schema)
+    present = set(names)
+    found = [_unknown_type(i, table.column(i.name).type) for i in schema.inputs if i.name in present]
+    faults = [fault for fault in found if fault is not None]
+    if faults:
+        raise Invalid("the columns are not those of the model", faults)
+    cells = [_cells(table.column(i.name), i) if i.name in present else [None] * rows for i in schema.inputs]
+    return Question(cells, rows, warnings=warnings)
+
+
+def _twice(names: Sequence[str]) -> str:
+    """The first name that is there twice."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return ""
+
+
+def _unknown_type(spec: Input, kind: pa.DataType) -> Fault | None:
+    """A fault for a column of a type that no input takes; its values are not even looked at."""
+    if _is_moment(kind) or any(test(_value_type(kind)) for test in _VALUE_TYPES):
+        return None
+    hint = "cast it to float64" if pa.types.is_decimal(kind) else "send numbers, booleans, strings, dates or timestamps"
+    return Fault(None, spec.name, f"a column of type {spec.type}", f"a column of type {str(kind)[:80]}", hint)
+
+
+_VALUE_TYPES: tuple[Callable[[pa.DataType], bool], ...] = (
+    pa.types.is_null,
+    pa.types.is_boolean,
+    pa.types.is_integer,
+    pa.types.is_floating,
+    pa.types.is_string,
+    pa.types.is_large_string,
+    pa.types.is_string_view,
+)
+
+
+def _value_type(kind: pa.DataType) -> pa.DataType:
+    return kind.value_type if pa.types.is_dictionary(kind) else kind
+
+
+def _is_moment(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_date(kind) or pa.types.is_timestamp(kind))
 
 
 def _cells(column: pa.ChunkedArray, spec: Input) -> Any:
@@ -67,10 +128,72 @@ def _cells(column: pa.ChunkedArray, spec: Input) -> Any:
         if numbers is not None:
             return numbers
     if pa.types.is_dictionary(column.type):
-        column = column.cast(column.type.value_type)
-    if pa.types.is_temporal(column.type):
-        return [None if v is None else _iso(v) for v in column.to_pylist()]
+        return _labels(column)
+    if _is_moment(column.type):
+        return _moments(column)
+    if spec.type == "integer" and pa.types.is_floating(column.type):
+        with suppress(pa.ArrowInvalid):  # a fraction: found again cell by cell
+            column = column.cast(pa.int32())
     return [_plain(v) for v in column.to_pylist()]
+
+
+def _labels(column: pa.ChunkedArray) -> list[Any]:
+    """A dictionary's values by its indices: each value is made once, however often it is used."""
+    cells: list[Any] = []
+    labels: list[Any] = []
+    known: tuple[Any, ...] = ()
+    for chunk in column.chunks:
+        dictionary = chunk.dictionary
+        place = (dictionary.offset, len(dictionary), *(b and b.address for b in dictionary.buffers()))
+        if place != known:  # most streams have one dictionary, which every batch refers to
+            known = place
+            labels = [_plain(v) for v in dictionary.to_pylist()]
+        cells += [None if i is None else labels[i] for i in chunk.indices.to_pylist()]
+    return cells
+
+
+def _moments(column: pa.ChunkedArray) -> list[str | None]:
+    """Dates and times as ISO text, in every unit and without a look at the name of the zone: the values are UTC."""
+    kind = column.type
+    values = column.cast(pa.int32() if pa.types.is_date32(kind) else pa.int64()).to_pylist()
+    if pa.types.is_date(kind):
+        per_day = 1 if pa.types.is_date32(kind) else 86_400_000
+        return [None if v is None else _date(v // per_day) for v in values]
+    digits = {"s": 0, "ms": 3, "us": 6, "ns": 9}[kind.unit]
+    zone = "" if kind.tz is None else "Z"
+    return [None if v is None else _time(v, digits, zone) for v in values]
+
+
+_EPOCH = datetime(1970, 1, 1)
+
+
+def _date(days: int) -> str:
+    try:
+        return (_EPOCH.date() + timedelta(days)).isoformat()
+    except OverflowError:
+        return f"{days} days since 1970"
+
+
+def _time(value: int, digits: int, zone: str) -> str:
+    seconds, rest = divmod(value, 10**digits)
+    try:
+        moment = (_EPOCH + timedelta(seconds=seconds)).isoformat()
+    except OverflowError:
+        return f"{seconds} seconds since 1970"
+    return moment + (f".{rest:0{digits}}" if rest else "") + zone
+
+
+def _viewed_bytes(column: pa.ChunkedArray) -> int:
+    """Bytes of text that a column of views, or a dictionary of them, would become."""
+    if not pa.types.is_string_view(_value_type(column.type)):
+        return 0
+    inside = pa.types.is_dictionary(column.type)
+    total = 0
+    for views in ((chunk.dictionary if inside else chunk) for chunk in column.chunks):
+        if len(views):
+            words = memoryview(views.buffers()[1]).cast("i")[views.offset * 4 : (views.offset + len(views)) * 4 : 4]
+            total += sum(size for size in words if size > 0)
+    return total
 
 
 def _doubles(column: pa.ChunkedArray, spec: Input) -> array[float] | None:
@@ -90,10 +213,6 @@ def _doubles(column: pa.ChunkedArray, spec: Input) -> array[float] | None:
         start = chunk.offset * 8
         values.frombytes(memoryview(chunk.buffers()[1])[start : start + len(chunk) * 8])
     return values
-
-
-def _iso(value: Any) -> Any:
-    return value.isoformat() if hasattr(value, "isoformat") else str(value)
 
 
 def _plain(value: Any) -> Any:

@@ -1,26 +1,29 @@
 """CSV with a header line: pyarrow reads it; what does not fit is found again cell by cell, and named.
 
-An empty cell or NA without quotes is a missing value; in quotes both are text. Replies have a header line too, NA for
-missing, TRUE and FALSE, numbers in shortest round-trip form; their warnings travel as notes.
+An empty cell or NA without quotes is a missing value; in quotes both are text. Where there is one column, an empty line
+is an empty cell; else it is nothing. Replies have a header line too, NA for missing, TRUE and FALSE, numbers in
+shortest round-trip form; their warnings travel as notes.
 """
 
 from __future__ import annotations
 
+import math
+import re
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import orjson
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.csv
 
 from server.workers.codecs import BadBody, Question, arrow
 from server.workers.codecs.json import json_values
 from server.workers.predictions import Predictions
 from server.workers.schema import Input, Schema
-from server.workers.table import SPECIAL_NUMBERS
+from server.workers.table import Fault, Invalid
 
-_READ = pa.csv.ReadOptions(use_threads=False, block_size=1 << 20)
-_PARSE = pa.csv.ParseOptions(newlines_in_values=True)
+BLOCK_BYTES = 1 << 20
 
 
 class CsvCodec:
@@ -28,15 +31,13 @@ class CsvCodec:
 
     def decode(self, body: bytes | memoryview, schema: Schema) -> Question:
         """Read one body. Raises BadBody where it is not CSV, Invalid where its columns do not fit."""
-        try:
-            return arrow.question(_read(body, {i.name: _ARROW[i.type] for i in schema.inputs}), schema)
-        except pa.ArrowInvalid:
-            pass  # some cell does not fit its type: read text, and find out which
-        try:
-            table = _read(body, {})
-        except (pa.ArrowInvalid, pa.ArrowKeyError) as e:
-            raise BadBody("the body is not CSV with a header line, or its lines differ in length") from e
-        asked = arrow.question(table, schema)
+        body = bytes(body)
+        if body.count(b'"') % 2:
+            raise BadBody("the body is not CSV: a quote is opened and never closed")
+        table = _typed(body, schema)
+        if table is not None:
+            return arrow.question(table, schema)
+        asked = arrow.question(_texts(body), schema)
         cells = [[_cell(spec, v) for v in values] for spec, values in zip(schema.inputs, asked.cells, strict=True)]
         return Question(cells, asked.rows, warnings=asked.warnings)
 
@@ -49,7 +50,7 @@ CSV = CsvCodec()
 
 _ARROW: dict[str, pa.DataType] = {
     "numeric": pa.float64(),
-    "integer": pa.int32(),
+    "integer": pa.float64(),  # as an int32, pyarrow would take 0x1F
     "logical": pa.bool_(),
     "string": pa.utf8(),
     "factor": pa.utf8(),
@@ -59,10 +60,57 @@ _ARROW: dict[str, pa.DataType] = {
 }
 
 
-def _read(body: bytes | memoryview, types: dict[str, pa.DataType]) -> pa.Table:
-    if not types:
-        header = pa.csv.open_csv(pa.py_buffer(body), read_options=_READ, parse_options=_PARSE).schema
-        types = dict.fromkeys(header.names, pa.utf8())
+def _typed(body: bytes, schema: Schema) -> pa.Table | None:
+    """The table with the model's types; None where a cell does not fit its type, or may have been rounded."""
+    try:
+        table = _read(body, {i.name: _ARROW[i.type] for i in schema.inputs}, BLOCK_BYTES)
+        names = table.column_names
+    except (pa.ArrowException, ValueError):
+        return None
+    numbers = [c for c, name in zip(table.columns, names, strict=True) if name in schema.input_names]
+    return None if any(_beyond(c) for c in numbers if pa.types.is_floating(c.type)) else table
+
+
+def _beyond(column: pa.ChunkedArray) -> bool:
+    """Whether a number may be a whole one that no double holds, or too large for any."""
+    ends = pc.min_max(column).as_py()
+    return ends["min"] is not None and max(-ends["min"], ends["max"]) >= 2.0**53
+
+
+def _texts(body: bytes) -> pa.Table:
+    """The table with every cell as text. Raises BadBody, or Invalid for the first line with too many or few cells."""
+    ragged: list[Any] = []
+    block_bytes = min(len(body) + 1, (1 << 31) - 1)  # a line may be as long as the body
+    try:
+        names = pa.csv.open_csv(pa.py_buffer(body), *_options(body, block_bytes, ragged)).schema.names
+        return _read(body, dict.fromkeys(names, pa.utf8()), block_bytes, ragged)
+    except (pa.ArrowException, ValueError) as e:
+        if not ragged:
+            raise BadBody("the body is not CSV in UTF-8 with a header line") from e
+        first = ragged[0]
+        row = None if first.number is None else first.number - 2  # the header is number 1
+        expected, got = f"{first.expected_columns} cells", f"{first.actual_columns} cells"
+        fault = Fault(row, None, expected, got, 'a cell that holds a comma is written in quotes: "a,b"')
+        raise Invalid("the lines differ in their number of cells", [fault]) from e
+
+
+def _options(body: bytes, block_bytes: int, ragged: list[Any] | None) -> tuple[Any, Any]:
+    def on_ragged(row: Any) -> str:
+        if ragged is not None:
+            ragged.append(row)
+        return "error"
+
+    return pa.csv.ReadOptions(use_threads=False, block_size=block_bytes), pa.csv.ParseOptions(
+        newlines_in_values=True,
+        ignore_empty_lines=_COMMA_IN_HEADER.match(body) is not None,
+        invalid_row_handler=on_ragged,
+    )
+
+
+_COMMA_IN_HEADER = re.compile(rb'(?:[^",\r\n]+|"[^"]*")*+,')
+
+
+def _read(body: bytes, types: dict[str, pa.DataType], block_bytes: int, ragged: list[Any] | None = None) -> pa.Table:
     options = pa.csv.ConvertOptions(
         column_types=types,
         null_values=["", "NA"],
@@ -71,13 +119,13 @@ def _read(body: bytes | memoryview, types: dict[str, pa.DataType]) -> pa.Table:
         strings_can_be_null=True,
         quoted_strings_can_be_null=False,
     )
-    return pa.csv.read_csv(pa.py_buffer(body), read_options=_READ, parse_options=_PARSE, convert_options=options)
+    return pa.csv.read_csv(pa.py_buffer(body), *_options(body, block_bytes, ragged), options)
 
 
 def _cell(spec: Input, text: Any) -> Any:
     """A cell's text as the value that it would be in JSON; text that is none of the type stays text."""
     convert = _VALUES.get(spec.type)
-    if convert is None or type(text) is not str or text in SPECIAL_NUMBERS:
+    if convert is None or type(text) is not str:
         return text
     try:
         return convert(text)
@@ -85,9 +133,28 @@ def _cell(spec: Input, text: Any) -> Any:
         return text
 
 
+_WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
+_NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
+_SPECIAL = {"nan": "NaN", "inf": "Inf", "infinity": "Inf"}
+
+
+def _number_in(text: str) -> Any:
+    """What pyarrow takes for a number, except that nothing is rounded on the way. Raises ValueError or KeyError."""
+    text = text.strip(" \t")
+    if not _NUMBER.fullmatch(text):
+        name = _SPECIAL[text.lstrip("+-").lower()]
+        return "-Inf" if name == "Inf" and text[0] == "-" else name
+    value = float(text)
+    if abs(value) >= 2.0**53 and _WHOLE.fullmatch(text):
+        return int(text)
+    if math.isinf(value):
+        raise ValueError
+    return value
+
+
 _VALUES: dict[str, Callable[[str], Any]] = {
-    "numeric": float,
-    "integer": lambda text: int(text) if text.lstrip("-").isdigit() else float(text),
+    "numeric": _number_in,
+    "integer": _number_in,
     "logical": {"TRUE": True, "true": True, "FALSE": False, "false": False}.__getitem__,
 }
 

@@ -30,7 +30,7 @@ class JsonCodec:
     def decode(self, body: bytes | memoryview, schema: Schema) -> Question:
         """Read one body. Raises BadBody where it is not JSON, Invalid where it is not one of the two shapes."""
         body = bytes(body)
-        if len(body) > json_pieces.LARGE_BYTES:
+        if len(body) > json_pieces.LARGE_BYTES and not schema.horizon:
             question = json_pieces.decode(body, schema)
             if question is not None:
                 return question
@@ -44,6 +44,9 @@ class JsonCodec:
             raise Invalid(
                 f'the body has a member "{_first_unknown(document)}"; known are rows, columns, output, options'
             )
+        for name in ("output", "options"):
+            if name in document and document[name] is None:
+                raise Invalid(f'"{name}" is null; leave it out or give it a value')
         cells, warnings = _cells(document, schema)
         _refuse_duplicates(body, document)
         rows = len(cells[0]) if cells else 0

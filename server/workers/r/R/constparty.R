@@ -1,6 +1,6 @@
 # partykit::ctree, and other trees of class constparty such as as.party() of an rpart. Where a tree cannot tell which
-# way a row goes - the value it asks for is missing and so are those of the surrogates, or the level was not seen at
-# that node - predict() draws lots. Here such a row goes the likeliest way, as in a tree grown with majority = TRUE.
+# way a row goes (a value is missing, and so are its surrogates; it is infinite; a level was not seen at that node),
+# predict() draws lots. Here such a row goes the likeliest way, as in a tree grown with majority = TRUE.
 
 model_package.party <- function(model) "partykit"
 
@@ -52,7 +52,11 @@ predict_party_surely <- function(model, newdata, output, arguments) {
 }
 
 without_lots <- function(model) {
-  if (is.null(model$node)) model$nodes <- lapply(model$nodes, node_without_lots) else model$node <- node_without_lots(model$node)
+  if (inherits(model, "cforest")) {
+    model$nodes <- lapply(model$nodes, node_without_lots)
+  } else {
+    model$node <- node_without_lots(model$node)
+  }
   model
 }
 

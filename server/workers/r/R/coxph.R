@@ -41,7 +41,10 @@ predict_rows.coxph <- function(model, newdata, output, arguments) {
   times <- arguments$times
   arguments$times <- NULL
   if (output != "survival") return(predict_coxph(model, newdata, output, arguments))
-  columns <- lapply(times, function(time) survival_at(model, newdata, time, arguments))
+  # A missing stratum is an error to predict(), though any other missing value gives NA.
+  columns <- lapply(times, function(time) {
+    predict_complete(newdata, function(rows) survival_at(model, rows, time, arguments), numeric())
+  })
   if (length(times) == 1L) columns[[1L]] else do.call(cbind, stats::setNames(columns, times))
 }
 

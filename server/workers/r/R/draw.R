@@ -23,7 +23,7 @@ pool_of <- function(input, values) {
     integer = c(1L, 0L, 2L, 10L, 3L, 25L, 100L),
     logical = c(TRUE, FALSE),
     date = 19723 + c(0, 31, 60, 100, 182, 244, 305, 359, 366, 400, 730, -1, -365, -4000),
-    datetime = 1704103200 + c(0, 3600, 86399, 8e5, 5e6, 1e7, 2e7, 3.2e7, 6e7, -1, -3e8) + c(0, 0.25),
+    datetime = 1704103200 + c(0, 3600, 86399.25, 8e5, 5e6, 1e7, 2e7, 3.2e7 + 0.5, 6e7, -1, -3e8),
     string = if (length(input$levels) > 0L) input$levels else c("a", "b", "c"),
     seq_along(input$levels)
   )

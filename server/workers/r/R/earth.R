@@ -29,6 +29,15 @@ output_names.earth <- function(model) {
 }
 
 predict_rows.earth <- function(model, newdata, output, arguments) {
-  answer <- call_predict(model, newdata, arguments, type = output)
-  if (output == "class" && is.character(model$levels)) factor(answer, model$levels) else answer
+  if (output == "class") return(earth_class(model, newdata, arguments))
+  call_predict(model, newdata, arguments, type = output)
+}
+
+# predict() cannot give a class if the response of a row is NA; here that row's class is NA.
+earth_class <- function(model, newdata, arguments) {
+  known <- rep(TRUE, nrow(newdata))
+  if (anyNA(newdata)) known <- !is.na(rowSums(call_predict(model, newdata, arguments, type = "response")))
+  class <- rep(model$levels[NA_integer_], nrow(newdata))
+  if (any(known)) class[known] <- call_predict(model, newdata[known, , drop = FALSE], arguments, type = "class")
+  if (is.character(class)) factor(class, model$levels) else class
 }

@@ -159,51 +159,6 @@ levels_field <- function(name, levels, column) {
   field(name, "string", levels = levels, values = labels)
 }
 
-# format(x, "%m"), weekdays(x), x - as.Date("2024-01-01") and the like take a date or a time; so does I(x) if it kept
-# one. as.numeric(x) tells nothing: it takes numbers, days or seconds, until a sidecar says more.
-time_inside <- function(name, uses) {
-  kept <- Find(function(use) {
-    identical(use$expression, call("I", as.name(name))) && is_time(use$column)
-  }, uses)
-  if (!is.null(kept)) return(time_field(name, unasis(kept$column)))
-  kinds <- unlist(lapply(uses, function(use) time_calls(name, use$expression)))
-  if (length(kinds) == 0L) return(NULL)
-  if ("datetime" %in% kinds) field(name, "datetime", tz = "UTC") else field(name, "date")
-}
-
-unasis <- function(column) structure(column, class = setdiff(class(column), "AsIs"))
-
-time_calls <- function(name, expression) {
-  if (!is.call(expression)) return(NULL)
-  parts <- as.list(expression)
-  fun <- utils::tail(as.character(parts[[1L]]), 1L)
-  parts <- parts[-1L]
-  named <- vapply(parts, identical, NA, as.name(name))
-  here <- if (any(named)) time_taken(fun, parts[!named])
-  c(here, unlist(lapply(parts, time_calls, name = name)))
-}
-
-# What function `fun` takes beside its other arguments, as far as that can be seen.
-time_taken <- function(fun, others) {
-  texts <- unlist(Filter(is.character, others))
-  if (fun %in% c("format", "strftime") && any(grepl("%", texts))) {
-    return(if (any(grepl("%[HIMSTRpXcs]", texts))) "datetime" else "date")
-  }
-  if (fun %in% c("hour", "minute", "second", "as.POSIXct", "as.POSIXlt")) return("datetime")
-  if (fun %in% c("as.Date", "as_date")) return(if (!any(grepl("%", texts))) "date")
-  if (fun %in% date_functions) return("date")
-  if (fun %in% c("-", "<", ">", "<=", ">=", "==", "!=", "difftime")) {
-    called <- unlist(lapply(others, called_functions))
-    if (any(c("as.POSIXct", "ISOdate", "ISOdatetime") %in% called)) return("datetime")
-    if ("as.Date" %in% called) return("date")
-  }
-}
-
-# Of base and of lubridate.
-date_functions <- c(
-  "weekdays", "months", "quarters", "julian", "year", "month", "day", "mday", "wday", "yday", "week", "isoweek", "quarter"
-)
-
 # x == "yes" and x %in% c("a", "b") take text.
 text_inside <- function(name, expression) {
   if (!is.call(expression)) return(NULL)
@@ -257,7 +212,7 @@ inverses <- list(
 )
 
 field <- function(name, type, levels = NULL, values = NULL, tz = NULL) {
-  input <- list(name = name, type = type, levels = if (!is.null(levels)) enc2utf8(levels), na = FALSE)
+  input <- list(name = enc2utf8(name), type = type, levels = if (!is.null(levels)) enc2utf8(levels), na = FALSE)
   if (!is.null(tz)) input$tz <- tz
   list(input = input, values = values)
 }

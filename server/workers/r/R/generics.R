@@ -16,7 +16,7 @@ describe_inputs <- function(model) UseMethod("describe_inputs")
 describe_inputs.default <- function(model) {
   terms <- tryCatch(stats::terms(model), error = function(e) NULL)
   if (is.null(terms)) return(NULL)
-  part <- function(name) if (is.list(model) && is.null(dim(model))) model[[name]]
+  part <- function(name) if (is.list(model) && is.null(dim(model))) .subset2(model, name)
   inputs_from_terms(terms, frame = part("model"), xlevels = part("xlevels"))
 }
 
@@ -42,14 +42,15 @@ predict_rows <- function(model, newdata, output, arguments) UseMethod("predict_r
 
 predict_rows.default <- function(model, newdata, output, arguments) call_predict(model, newdata, arguments)
 
-# predict() with the class's own arguments (...) and those of the sidecar and the request. The symbols `model` and `newdata` go into
-# the call, not their values: a method that keeps or prints its call would otherwise drag the whole model along.
+# predict() with the class's own arguments (...) and those of the sidecar and the request. The symbols `model` and
+# `newdata` go into the call, not their values: a method that keeps or prints its call would otherwise drag the whole
+# model along.
 call_predict <- function(model, newdata, arguments, ...) {
   if (length(arguments) == 0L && !isS4(model)) return(predict(model, newdata, ...))
   own <- list(...)
-  taken <- names(arguments) %in% c(names(own), "object", "newdata")
-  if (any(taken)) {
-    stop("argument '", names(arguments)[taken][1L], "' is already set by Tandem; take it out of the sidecar's arguments", call. = FALSE)
+  taken <- names(arguments)[names(arguments) %in% c(names(own), "object", "newdata")]
+  if (length(taken) > 0L) {
+    stop("argument '", taken[1L], "' is already set by Tandem; take it out of the sidecar's arguments", call. = FALSE)
   }
   do.call(predict_of(model), c(list(quote(model), quote(newdata)), own, arguments))
 }

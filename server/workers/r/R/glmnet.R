@@ -4,8 +4,7 @@
 model_package.glmnet <- function(model) "glmnet"
 
 describe_inputs.glmnet <- function(model) {
-  beta <- if (is.list(model$beta)) model$beta[[1L]] else model$beta
-  names <- rownames(beta)
+  names <- rownames(glmnet_beta(model))
   if (isTRUE(model$offset)) {
     if (inherits(model, c("multnet", "mrelnet"))) {
       stop(tandem_condition("no_schema", paste(
@@ -42,23 +41,32 @@ predict_rows.glmnet <- function(model, newdata, output, arguments) {
 
 # `fit` is the path of models, which a cv.glmnet holds.
 predict_glmnet <- function(model, fit, newdata, output, arguments) {
-  offset <- newdata[[offset_name]]
-  newdata[[offset_name]] <- NULL
-  newx <- as.matrix(newdata)
-  answer <- function(type, rows) {
-    if (isTRUE(fit$offset)) arguments$newoffset <- offset[rows]
-    call_predict(model, newx[rows, , drop = FALSE], arguments, type = type)
+  if (isTRUE(fit$offset)) {
+    arguments$newoffset <- newdata[[offset_name]]
+    newdata[[offset_name]] <- NULL
   }
-  if (output == "class") return(glmnet_class(answer, newx, fit$classnames))
-  answer(output, seq_len(nrow(newx)))
+  newx <- as.matrix(newdata)
+  if (output != "class") return(call_predict(model, newx, arguments, type = output))
+  found <- if (inherits(fit, "multnet")) {
+    class_of_links(call_predict(model, newx, arguments, type = "link"), fit$classnames)
+  } else {
+    call_predict(model, newx, arguments, type = "class")
+  }
+  if (ncol(found) == 1L) factor(found, fit$classnames) else found
 }
 
-# predict() gives text, and fails on a row with a missing value if just one other has a class.
-glmnet_class <- function(answer, newx, levels) {
-  rows <- seq_len(nrow(newx))
-  known <- if (anyNA(newx)) which(!is.na(rowSums(answer("link", rows)))) else rows
-  found <- answer("class", if (length(known) > 0L) known else rows)
-  labels <- matrix(as.character(found), ncol = length(found) / max(length(known), 1L), dimnames = list(NULL, NULL))
-  labels <- labels[match(rows, known), , drop = FALSE]
-  if (ncol(labels) == 1L) factor(labels, levels) else labels
+# The class with the highest link, and of equal ones the first, by lambda. That is predict()'s rule; its own class fails
+# if of several rows just one has no missing value, and of one row with some gives numbers.
+class_of_links <- function(links, levels) {
+  found <- apply(links, 3L, function(link) {
+    link <- matrix(link, ncol = length(levels))
+    best <- rep(1L, nrow(link))
+    for (k in seq_along(levels)[-1L]) best[which(link[, k] > link[cbind(seq_along(best), best)])] <- k
+    best[rowSums(is.na(link)) > 0] <- NA
+    levels[best]
+  })
+  matrix(found, nrow(links), dimnames = list(NULL, dimnames(links)[[3L]]))
 }
+
+# Variables by lambdas; of several responses the first, since all have these names.
+glmnet_beta <- function(fit) if (is.list(fit$beta)) fit$beta[[1L]] else fit$beta

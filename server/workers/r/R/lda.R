@@ -18,14 +18,10 @@ predict_rows.lda <- function(model, newdata, output, arguments) {
   )
 }
 
-# Neither lda nor qda keeps rows: the means of the groups stand for them.
+# Neither lda nor qda keeps rows: the means of the groups stand for them. Columns of a matrix that had no names are
+# called 1, 2, ...
 discriminant_inputs <- function(model) {
   names <- colnames(model$means)
-  if (is.null(names)) {
-    stop(tandem_condition("no_schema", paste(
-      "the columns had no names; fit the model with a formula, or with a matrix that has column names"
-    )))
-  }
   means <- stats::setNames(lapply(seq_along(names), function(j) unname(model$means[, j])), names)
   if (is.null(model$terms)) return(inputs_from_names(names, split_points = means))
   inputs_from_terms(model$terms, xlevels = model$xlevels, split_points = means)

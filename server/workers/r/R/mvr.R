@@ -11,8 +11,8 @@ describe_inputs.mvr <- function(model) {
   grouped <- names(classes)[classes %in% c("factor", "ordered", "character")]
   if (length(grouped) > 0L && is.null(model$model)) {
     stop(tandem_condition("no_schema", paste0(
-      "the model does not keep the levels of '", grouped[1L], "'; fit it with model = TRUE, or state the inputs in the ",
-      "sidecar's schema"
+      "the model does not keep the levels of '", grouped[1L], "'; fit it with model = TRUE, or state the inputs in ",
+      "the sidecar's schema"
     )))
   }
   # Text is taken as a factor: predict() would make one that has no more levels than the rows at hand.
@@ -40,5 +40,6 @@ predict_rows.mvr <- function(model, newdata, output, arguments) {
 
 takes_matrix <- function(terms) {
   variables <- as.list(attr(terms, "variables"))[-1L]
-  length(variables) == 1L && is.symbol(variables[[1L]]) && startsWith(attr(terms, "dataClasses"), "nmatrix.")
+  if (length(variables) != 1L || !is.symbol(variables[[1L]])) return(FALSE)
+  startsWith(attr(terms, "dataClasses")[[as.character(variables[[1L]])]], "nmatrix.")
 }

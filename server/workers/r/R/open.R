@@ -1,8 +1,16 @@
-# From an .rds file to a model whose predict() can be called.
+# From an .rds file, or a script, to a model whose predict() can be called.
 
 open_model <- function(path, packages = character()) {
+  use_utf8()
   for (package in packages) load_package(package)
-  model <- read_model(path)
+  model <- if (grepl("[.]R$", path)) read_script(path) else as_vetiver(read_model(path))
+  make_ready(model, packages)
+}
+
+# Loads what predict() will need, or refuses. `packages` are those that the sidecar names.
+make_ready <- function(model, packages) UseMethod("make_ready")
+
+make_ready.default <- function(model, packages) {
   refuse_data(model)
   package <- load_model_package(model)
   supply_functions(model, c(packages, package))
@@ -55,33 +63,43 @@ refuse_data <- function(model) {
     "NULL"
   } else if (is.data.frame(model)) {
     paste("a data frame of", nrow(model), "rows")
-  } else if (is.function(model)) {
-    "a function"
   } else if (is.atomic(model)) {
     paste("an object of class", class(model)[1L])
   } else if (!is.object(model)) {
     paste("a plain", class(model)[1L])
   }
-  if (is.null(what)) return(invisible())
-  stop(tandem_condition("not_a_model", paste0(
+  if (is.null(what)) invisible() else stop(not_a_model(what))
+}
+
+not_a_model <- function(what) {
+  tandem_condition("not_a_model", paste0(
     "the file holds ", what, ", not a fitted model; save what lm(), randomForest() or another fitting function ",
     "returned: saveRDS(model, file)"
-  )))
+  ))
 }
 
 # A formula may call a function of a package that the analyst had attached, ns() of splines for one. Attaching it
 # here would let one model's package hide another's functions, so the formula gets an environment of its own with
 # just the functions that it lacks.
 supply_functions <- function(model, packages) {
-  terms <- if (is.list(model)) model[["terms"]]
+  terms <- if (is.list(model)) .subset2(model, "terms")
   if (!inherits(terms, "terms")) return(model)
   called <- c(called_functions(attr(terms, "variables")), called_functions(attr(terms, "predvars")))
   home <- environment(terms)
   if (is.null(home)) home <- globalenv()
-  lacking <- Filter(function(name) !exists(name, envir = home, mode = "function"), unique(called))
+  lacking <- lacking_functions(called, home)
   if (length(lacking) == 0L) return(model)
   supplied <- new.env(parent = home)
-  for (name in lacking) assign(name, find_function(name, c(packages, "splines")), envir = supplied)
+  for (name in lacking) {
+    found <- find_function(name, c(packages, "splines"))
+    if (is.null(found)) {
+      stop(tandem_condition("package_missing", paste0(
+        "the model's formula uses ", name, "(), which no package known to be needed has; name its package in the ",
+        "sidecar: packages: [...]"
+      )))
+    }
+    assign(name, found, envir = supplied)
+  }
   attr(model$terms, ".Environment") <- supplied
   model
 }
@@ -95,13 +113,13 @@ called_functions <- function(expression) {
   c(name, unlist(lapply(as.list(expression), called_functions)))
 }
 
+lacking_functions <- function(called, home) {
+  Filter(function(name) !exists(name, envir = home, mode = "function"), unique(called))
+}
+
 find_function <- function(name, packages) {
   for (package in unique(packages)) {
     load_package(package)
     if (name %in% getNamespaceExports(package)) return(getExportedValue(package, name))
   }
-  stop(tandem_condition("package_missing", paste0(
-    "the model's formula uses ", name, "(), which no package known to be needed has; name its package in the ",
-    "sidecar: packages: [...]"
-  )))
 }

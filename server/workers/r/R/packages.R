@@ -69,7 +69,8 @@ predict_index <- function() {
 
 # mgcv::gam(...) in the model's call names the package.
 package_in_call <- function(model) {
-  call <- if (is.list(model)) model[["call"]]
+  # Not by [[ ]], of which a class may have made something else, as party has.
+  call <- if (is.list(model)) .subset2(model, "call")
   fun <- if (is.call(call)) call[[1L]]
   if (is.call(fun) && as.character(fun[[1L]]) %in% c("::", ":::")) as.character(fun[[2L]])
 }

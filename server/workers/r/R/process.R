@@ -32,3 +32,12 @@ new_tempdir <- function(path) {
   Sys.setenv(TMPDIR = path)
   tempdir(check = TRUE)
 }
+
+# In another locale R would turn the symbols of a model's formula into <U+00E9> and the like on reading it.
+use_utf8 <- function() {
+  for (locale in c("C.UTF-8", "C.utf8", "en_US.UTF-8")) {
+    if (l10n_info()[["UTF-8"]]) break
+    suppressWarnings(Sys.setlocale("LC_CTYPE", locale))
+  }
+  invisible()
+}

@@ -90,11 +90,13 @@ split_prediction <- function(prediction, rows) {
   list(prediction, NULL, if (!is.null(levels)) enc2utf8(levels))
 }
 
+# Factors and differences of times are not numeric to R.
 other_than_numbers <- function(prediction) {
   switch(typeof(prediction),
     character = enc2utf8(prediction),
     logical = ,
-    integer = prediction,
+    integer = ,
+    double = prediction,
     stop("predict() returned a ", typeof(prediction), ", not one value per row", call. = FALSE)
   )
 }

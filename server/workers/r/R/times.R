@@ -46,3 +46,57 @@ seconds_from_iso <- function(text, zone) {
     seconds + as.double(given(5L, "0")) - (if (startsWith(offset, "-")) -ahead else ahead)
   }, 0)
 }
+
+# In formulas
+
+# format(x, "%m"), weekdays(x), x - as.Date("2024-01-01") and the like take a date or a time; so does I(x) if it kept
+# one. as.numeric(x) tells nothing: it takes numbers, days or seconds, until a sidecar says more.
+time_inside <- function(name, uses) {
+  kept <- Find(function(use) {
+    identical(use$expression, call("I", as.name(name))) && is_time(use$column)
+  }, uses)
+  if (!is.null(kept)) return(time_field(name, unasis(kept$column)))
+  kinds <- unlist(lapply(uses, function(use) time_calls(name, use$expression)))
+  if (length(kinds) == 0L) return(NULL)
+  if ("datetime" %in% kinds) field(name, "datetime", tz = "UTC") else field(name, "date")
+}
+
+unasis <- function(column) structure(column, class = setdiff(class(column), "AsIs"))
+
+time_calls <- function(name, expression) {
+  if (!is.call(expression)) return(NULL)
+  parts <- as.list(expression)
+  fun <- utils::tail(as.character(parts[[1L]]), 1L)
+  parts <- parts[-1L]
+  named <- vapply(parts, identical, NA, as.name(name))
+  here <- if (any(named)) time_taken(fun, parts[!named])
+  c(here, unlist(lapply(parts, time_calls, name = name)))
+}
+
+# What function `fun` takes beside its other arguments, as far as that can be seen.
+time_taken <- function(fun, others) {
+  texts <- unlist(Filter(is.character, others))
+  if (fun %in% c("format", "strftime")) return(time_formatted(texts))
+  # as.Date(x, "%d.%m.%Y") takes text.
+  if (fun %in% names(time_functions)) return(if (!any(grepl("%", texts))) time_functions[[fun]])
+  if (fun %in% c("-", "<", ">", "<=", ">=", "==", "!=", "difftime")) time_made(others)
+}
+
+time_formatted <- function(formats) {
+  if (any(grepl("%[HIMSTRpXcs]", formats))) return("datetime")
+  if (any(grepl("%", formats))) "date"
+}
+
+time_made <- function(expressions) {
+  called <- unlist(lapply(expressions, called_functions))
+  if (any(c("as.POSIXct", "ISOdate", "ISOdatetime") %in% called)) return("datetime")
+  if ("as.Date" %in% called) "date"
+}
+
+# Of base and of lubridate.
+time_functions <- c(
+  as.POSIXct = "datetime", as.POSIXlt = "datetime", hour = "datetime", minute = "datetime", second = "datetime",
+  as.Date = "date", as_date = "date", weekdays = "date", months = "date", quarters = "date", julian = "date",
+  year = "date", month = "date", day = "date", mday = "date", wday = "date", yday = "date", week = "date",
+  isoweek = "date", quarter = "date"
+)

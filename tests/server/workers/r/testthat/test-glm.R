@@ -1,11 +1,13 @@
 test_that("a binomial glm answers probabilities by default, and the link", {
   served <- opened(glm(am ~ wt + hp, binomial, mtcars))
-  expect_identical(names(served$description$outputs), c("response", "link"))
+  expect_identical(names(served$description$outputs), c("response", "link", "se", "terms"))
   expect_identical(served$description$default_output, "response")
   frame <- with_missing(mtcars, c("wt", "hp"))
-  for (type in c("response", "link")) {
+  for (type in c("response", "link", "terms")) {
     expect_scored(served, frame, type, bare(predict(served$model, frame, type = type)))
   }
+  expected <- predict(served$model, frame, type = "response", se.fit = TRUE)
+  expect_scored(served, frame, "se", bare(cbind(fit = expected$fit, se = expected$se.fit)))
   expect_true(proof_of(served)$rowwise)
 })
 

@@ -24,7 +24,7 @@ test_that("a broken file is unreadable, and the reason names no path", {
 })
 
 test_that("what is no model is refused by what it is", {
-  for (thing in list(mtcars, 42, letters, NULL, list(a = 1), factor("a"), function(x) x)) {
+  for (thing in list(mtcars, 42, letters, NULL, list(a = 1), factor("a"), sum, function() 1)) {
     expect_refused("not_a_model", "saveRDS", tandem$open_model(as_file(thing)))
   }
 })
@@ -55,6 +55,15 @@ test_that("the package of a class without adapter is found among the installed o
   expect_false("package:nnet" %in% search())
   expect_identical(served$description$package, "nnet")
   expect_scored(served, cars[1:5, ], "response", bare(predict(served$model, cars[1:5, ])))
+})
+
+test_that("no name is given to two things among the R files", {
+  files <- list.files(file.path(root, "server", "workers", "r", "R"), "[.]R$", full.names = TRUE)
+  defined <- lapply(files, function(file) {
+    assigned <- Filter(function(code) is.call(code) && identical(code[[1]], as.name("<-")), as.list(parse(file)))
+    vapply(assigned, function(code) as.character(code[[2]])[1], "")
+  })
+  expect_identical(unlist(defined)[duplicated(unlist(defined))], character())
 })
 
 test_that("attempt answers in values, never by an error", {

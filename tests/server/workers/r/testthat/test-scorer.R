@@ -40,10 +40,113 @@ test_that("every shape of prediction is split", {
   for (shape in shapes) expect_identical(scorer_for(shape[[1]])(list(c(1, 2)), "response")[1:3], shape[2:4])
 })
 
+test_that("dates and times come back as ISO 8601 text, and columns within columns get both names", {
+  time <- as.POSIXct(c("2024-07-01 12:00:00", NA), tz = "Europe/Berlin") + 0.5
+  both <- data.frame(day = as.Date(c("2024-02-29", NA)), size = factor(c("S", NA), c("S", "L"), ordered = TRUE))
+  both$m <- cbind(u = c(1, 2), v = c(3, 4))
+  shapes <- list(
+    list(function(d) as.Date(c("2024-02-29", NA)), c("2024-02-29", NA), NULL, NULL),
+    list(function(d) time, c("2024-07-01T12:00:00.5+02:00", NA), NULL, NULL),
+    list(function(d) as.POSIXlt(time, "UTC"), c("2024-07-01T10:00:00.5Z", NA), NULL, NULL),
+    list(function(d) factor(c("S", "L"), c("S", "L"), ordered = TRUE), c(1L, 2L), NULL, c("S", "L")),
+    list(function(d) ts(d$x, start = 2000), c(1, 2), NULL, NULL),
+    list(function(d) as.difftime(d$x, units = "days"), c(1, 2), NULL, NULL),
+    list(
+      function(d) both,
+      list(c("2024-02-29", NA), c("S", NA), c(1, 2), c(3, 4)), c("day", "size", "m.u", "m.v"), NULL
+    ),
+    list(function(d) data.frame(p = d$x), list(c(1, 2)), "p", NULL),
+    list(function(d) cbind(a = d$x, a = -d$x), list(c(1, 2), c(-1, -2)), c("a", "a.1"), NULL),
+    list(function(d) matrix(c("p", "q"), 2), c("p", "q"), NULL, NULL),
+    list(function(d) array(1:4, c(2, 1, 2), list(NULL, "y", c("one", "two"))), list(1:2, 3:4), c("one", "two"), NULL),
+    list(function(d) array(1:2, c(2, 1, 1)), 1:2, NULL, NULL),
+    list(function(d) Matrix::Matrix(c(1, 0), 2, sparse = TRUE), c(1, 0), NULL, NULL)
+  )
+  for (shape in shapes) expect_identical(scorer_for(shape[[1]])(list(c(1, 2)), "response")[1:3], shape[2:4])
+  survival <- function(d) outer(exp(-d$x), c("0.5" = 0.5, "10" = 10), `^`)
+  expect_identical(scorer_for(survival)(list(c(1, 2)), "response")[[2]], c("0.5", "10"))
+})
+
+test_that("what has no place in a reply is an error that says so", {
+  whole <- structure(c(1, 2), class = "integer64")
+  said <- function(value) scorer_for(function(newdata) value)(list(c(1, 2)), "response")[[5]]
+  expect_match(said(whole), "64-bit integers.*as.double")
+  expect_match(said(data.frame(a = I(list(1, 2)))), "returned a list")
+  expect_match(said(c(1i, 2i)), "complex")
+  expect_match(said(as.raw(1:2)), "raw")
+  expect_match(said(NULL), "NULL")
+  expect_match(said(data.frame(a = 1:2)[0]), "without columns")
+  expect_match(said(sum), "builtin")
+})
+
+test_that("a reply of several columns tells the kind of each where they differ", {
+  described <- function(f) tandem$describe_model(model_of(f), inputs = one_input)$outputs$response
+  expect_identical(described(function(d) cbind(p = d$x, q = d$x))$of, "number")
+  mixed <- described(function(d) data.frame(label = factor("a"), p = 1, ok = NA))
+  expect_identical(mixed$of, c("string", "number", "logical"))
+})
+
+# As a class file of the server defines it.
+method_of <- function(generic, class, f) assign(paste(generic, class, sep = "."), f, envir = tandem)
+
+with_options_of <- function(f, options) {
+  class <- "with_options"
+  registerS3method("predict", class, function(object, newdata, ...) object$f(newdata, ...), asNamespace("stats"))
+  method_of("predict_options", class, function(model) model$options)
+  structure(list(f = f, options = options), class = class)
+}
+
+test_that("a request's option goes before the sidecar's argument, and that before the default", {
+  model <- with_options_of(
+    function(newdata, s, k, kind, more = "none") paste(typeof(s), s, typeof(k), k, kind, more),
+    list(s = list(type = "numeric", default = 1), k = list(type = "integer", default = 5, minimum = 1), kind = list(
+      type = "string", default = "a", values = c("a", "b")
+    ), more = list(type = "string", default = NULL))
+  )
+  arguments <- list(s = 2L)
+  scorer <- tandem$make_scorer(model, one_input, arguments)
+  expect_identical(scorer(list(0), "response")[[1]], "double 2 integer 5 a none")
+  expect_identical(scorer(list(0), "response", 1L, list(s = 3L, k = 7, more = "x"))[[1]], "double 3 integer 7 a x")
+  expect_identical(scorer(list(0), "response")[[1]], "double 2 integer 5 a none")
+  options <- tandem$describe_model(model, arguments, one_input)$options
+  expect_identical(options$s, list(type = "numeric", default = 2, minimum = NULL, maximum = NULL, values = NULL))
+  expect_identical(options$k$minimum, 1)
+  expect_identical(options$kind$values, c("a", "b"))
+  without <- tandem$describe_model(model_of(function(d) d$x), inputs = one_input)$options
+  expect_identical(without, setNames(list(), character()))
+})
+
+test_that("a model that takes a horizon is asked for a number of steps", {
+  method_of("predict_options", "ahead", function(model) list(h = list(type = "integer", default = 3)))
+  method_of("takes_horizon", "ahead", function(model) TRUE)
+  method_of("predict_rows", "ahead", function(model, newdata, output, arguments) {
+    stopifnot(nrow(newdata) == arguments$h, length(newdata) == 0L)
+    ts(model$last + seq_len(arguments$h))
+  })
+  model <- structure(list(last = 10), class = "ahead")
+  description <- tandem$describe_model(model)
+  expect_true(description$horizon)
+  expect_identical(description$inputs, list())
+  expect_length(description$example, 0)
+  expect_identical(description$outputs, list(response = list(type = "number")))
+  scorer <- tandem$make_scorer(model, list())
+  expect_identical(scorer(list(), "response", 2L)[[1]], c(11, 12))
+  expect_identical(scorer(list(), "response", options = list(h = 1))[[1]], 11)
+  expect_identical(scorer(list(), "response", 2, list(h = 2L))[[1]], c(11, 12))
+  expect_identical(scorer(list(), "response")[[1]], c(11, 12, 13))
+  proof <- tandem$prove_rowwise(scorer, description)
+  expect_false(proof$rowwise)
+  expect_match(proof$reason, "horizon")
+})
+
 test_that("the data frame is the one that data.frame would make", {
   inputs <- c(one_input, list(list(name = "f", type = "ordered", levels = c("a", "b"), na = TRUE)))
   frame <- tandem$frame_maker(inputs)(list(c(1, NA), c(2L, NA)), 2L)
   expect_identical(frame, data.frame(x = c(1, NA), f = factor(c("b", NA), c("a", "b"), ordered = TRUE)))
+  inputs <- list(list(name = "d", type = "date"), list(name = "t", type = "datetime", tz = "Europe/Berlin"))
+  expect_identical(tandem$frame_maker(inputs)(list(c(19723, NA), c(0.5, NA)), 2L), data.frame(
+    d = as.Date(c("2024-01-01", NA)), t = as.POSIXct(c(0.5, NA), origin = "1970-01-01", tz = "Europe/Berlin")
+  ))
 })
 
 test_that("a model that looks at its neighbours or draws numbers is not row-wise", {
@@ -61,6 +164,20 @@ test_that("a model that looks at its neighbours or draws numbers is not row-wise
   expect_match(describe(function(newdata) runif(nrow(newdata)))$reason, "random")
   expect_match(describe(function(newdata) stop("never"))$reason, "failed on the sample rows: never")
   expect_match(describe(function(newdata) if (nrow(newdata) > 2) stop("many") else newdata$x)$reason, "together fail")
+})
+
+test_that("ties decided by chance are no row-wise answer where the sample has them", {
+  described <- function(f) {
+    model <- model_of(f)
+    proof_of(list(model = model, description = tandem$describe_model(model, inputs = one_input)))
+  }
+  expect_match(described(function(newdata) max.col(cbind(newdata$x, 1)))$reason, "random numbers")
+  expect_true(described(function(newdata) max.col(cbind(newdata$x, 1), "first"))$rowwise)
+  own_seed <- described(function(newdata) {
+    set.seed(1)
+    newdata$x + rnorm(nrow(newdata))
+  })
+  expect_false(own_seed$rowwise)
 })
 
 test_that("drawing and proving leave the random numbers alone, and the first row is the example", {
