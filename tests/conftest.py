@@ -88,7 +88,12 @@ class Tandem:
                 process_group=0 if group else None,
             )
         if wait:
-            eventually(self.ready, START_TIMEOUT_S)
+            try:
+                eventually(self.ready, START_TIMEOUT_S)
+            except AssertionError:
+                self.process.kill()
+                self.process.wait()
+                raise AssertionError(f"did not start:\n{self.log_path.read_text()[-3000:]}") from None
         return self
 
     def ready(self) -> bool:

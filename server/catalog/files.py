@@ -1,7 +1,8 @@
 """Model files: which there are in a folder, when one has settled, and what names it.
 
 `<folder>/<name>.rds` has the first 12 hex digits of its SHA-256 as its version; `<folder>/<name>/<version>/model.rds`
-has the folder's name. The key also covers the sidecar, so that a new sidecar is a new thing to load.
+has the folder's name. A script is a folder: `<name>/score.R` or `<name>/<version>/score.R` with whatever it reads
+beside it, and all of that counts. The key also covers the sidecar, so that a new sidecar is a new thing to load.
 """
 
 from __future__ import annotations
@@ -18,6 +19,8 @@ DIGEST_DIGITS = 12
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 SUFFIXES = {"r": (".rds",)}
 """By runtime, how its model files' names end."""
+SCRIPTS = {"r": "score.R"}
+"""By runtime, the file that makes a folder a model."""
 
 SURELY_WRITTEN_S = 10.0
 
@@ -63,10 +66,11 @@ def candidates(folder: Path, runtime: str) -> list[Candidate]:
         if entry.suffix in suffixes:
             found.append(_candidate(entry.stem, None, entry, entry.with_suffix(".yaml")))
         else:
+            script = SCRIPTS[runtime]
+            found.append(_candidate(entry.name, None, entry / script, entry / "model.yaml"))
             for version in _entries(entry):
-                for suffix in suffixes:
-                    path = version / f"model{suffix}"
-                    found.append(_candidate(entry.name, version.name, path, version / "model.yaml"))
+                for name in (*(f"model{suffix}" for suffix in suffixes), script):
+                    found.append(_candidate(entry.name, version.name, version / name, version / "model.yaml"))
     return [candidate for candidate in found if candidate is not None]
 
 
@@ -87,7 +91,18 @@ def _candidate(name: str, version: str | None, path: Path, sidecar: Path) -> Can
         return None
     if not stat.S_ISREG(status.st_mode):
         return None
-    return Candidate(name, version, path, sidecar, _stamp(status) + _sidecar_stamp(sidecar))
+    stamp = _folder_stamp(path.parent) if path.name in SCRIPTS.values() else _stamp(status)
+    return Candidate(name, version, path, sidecar, stamp + _sidecar_stamp(sidecar))
+
+
+def _folder_stamp(folder: Path) -> tuple[int, int, int]:
+    stamps = [_stamp(path.stat()) for path in _files(folder)]
+    return sum(s[0] for s in stamps), max((s[1] for s in stamps), default=0), len(stamps)
+
+
+def _files(folder: Path) -> list[Path]:
+    """The regular files of a script's folder, at any depth, in order."""
+    return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 def _stamp(status: os.stat_result) -> tuple[int, int, int]:
@@ -102,10 +117,23 @@ def _sidecar_stamp(path: Path) -> tuple[int, int]:
     return status.st_size, status.st_mtime_ns
 
 
+def _digest(path: Path) -> hashlib._Hash:
+    """Of a file its bytes; of a script the names and bytes of all files in its folder."""
+    if path.name not in SCRIPTS.values():
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256")
+    digest = hashlib.sha256()
+    for part in _files(path.parent):
+        with part.open("rb") as file:
+            digest.update(
+                f"{part.relative_to(path.parent)}\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode()
+            )
+    return digest
+
+
 def identify(candidate: Candidate, runtime: str) -> ModelFile:
     """Read a candidate's bytes once and name it. Raises OSError where it has gone meanwhile."""
-    with candidate.path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256")
+    digest = _digest(candidate.path)
     version = candidate.version or digest.hexdigest()[:DIGEST_DIGITS]
     if candidate.sidecar.is_file():
         digest.update(b"\0" + candidate.sidecar.read_bytes())

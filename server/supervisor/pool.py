@@ -128,8 +128,9 @@ class Pool:
         """Examine new files and serve those that are proven: together, but not waiting long for a slow one."""
         examining = asyncio.create_task(self._prober.examine(files))
         try:
-            while not examining.done():
-                await asyncio.wait({examining}, timeout=TOGETHER_S)
+            done: set[asyncio.Task[None]] = set()
+            while not done:  # not `examining.done()`: what is proven while a generation turns needs another round
+                done, _ = await asyncio.wait({examining}, timeout=TOGETHER_S)
                 await self._serve_proven()
             await examining
         finally:

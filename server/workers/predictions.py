@@ -33,3 +33,7 @@ class Predictions:
 
 class ModelFailed(Exception):
     """The model raised an error. The text is the model's own: for the log and for those who may see details."""
+
+
+class UnknownLevel(ModelFailed):
+    """The model said that it does not know a level: the caller is at fault, where the schema could not tell."""

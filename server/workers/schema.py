@@ -24,8 +24,10 @@ class SchemaError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One column that a caller must send. `levels` is None except for factor and ordered; `tz` is for datetime.
+    """One column that a caller must send. Of a string, `levels` are the texts that the model knows, if it says so.
 
+    `tz` is the zone of a datetime; `allowed` are the only numbers that a numeric may have, where the model makes levels
+    of them (`factor(cyl)`).
     `na` tells whether a value may be missing. `new_level` and `missing` are policies: whether a level that the model
     does not know, or a column that is not sent, is refused or taken as a missing value.
     """
@@ -35,6 +37,7 @@ class Input:
     levels: tuple[str, ...] | None = None
     na: bool = True
     tz: str | None = None
+    allowed: tuple[float, ...] | None = None
     new_level: Literal["refuse", "na"] = "refuse"
     missing: Literal["refuse", "na"] = "refuse"
     codes: Mapping[str, int] = field(init=False, repr=False, compare=False)
@@ -44,8 +47,10 @@ class Input:
         object.__setattr__(self, "codes", {level: i for i, level in enumerate(self.levels or (), 1)})
         if self.type not in INPUT_TYPES:
             raise SchemaError(f"input '{self.name}' has type '{self.type}'; known are {', '.join(INPUT_TYPES)}")
-        if (self.type in ("factor", "ordered")) != bool(self.levels):
-            raise SchemaError(f"input '{self.name}': levels are needed for factor and ordered, and only there")
+        if self.type in ("factor", "ordered") and not self.levels:
+            raise SchemaError(f"input '{self.name}' is a {self.type} and needs levels")
+        if self.levels and self.type not in ("factor", "ordered", "string"):
+            raise SchemaError(f"input '{self.name}': only factor, ordered and string have levels")
         if "na" in (self.new_level, self.missing) and not self.na:
             raise SchemaError(f"input '{self.name}' cannot be missing, so nothing can be taken as a missing value")
 
@@ -104,7 +109,8 @@ class Schema:
         """Plain JSON data, with absent members and defaults left out."""
         data: dict[str, Any] = {
             "inputs": [
-                _present(i, ("name", "type", "levels", "na", "tz", "new_level", "missing")) for i in self.inputs
+                _present(i, ("name", "type", "levels", "na", "tz", "allowed", "new_level", "missing"))
+                for i in self.inputs
             ],
             "outputs": [_present(o, ("name", "type", "levels", "columns")) for o in self.outputs],
         }
@@ -161,4 +167,7 @@ def _present(item: Input | Output | Option, names: Sequence[str]) -> dict[str, A
 
 def _tupled(data: Mapping[str, Any]) -> dict[str, Any]:
     """Constructor arguments: lists of names become tuples of strings."""
-    return {k: tuple(str(x) for x in v) if isinstance(v, list | tuple) else v for k, v in data.items()}
+    named = {k: tuple(str(x) for x in v) if isinstance(v, list | tuple) else v for k, v in data.items()}
+    if data.get("allowed") is not None:
+        named["allowed"] = tuple(float(x) for x in data["allowed"])
+    return named

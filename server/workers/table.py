@@ -107,7 +107,10 @@ def numbers(values: Sequence[Any]) -> array[float] | None:
 
 
 def _fast_numeric(spec: Input, values: list[Any]) -> Column | None:
-    return values if isinstance(values, array) else numbers(values)
+    column = values if isinstance(values, array) else numbers(values)
+    if spec.allowed is not None and column is not None and not set(column) <= set(spec.allowed):
+        return None
+    return column
 
 
 def _fast_integer(spec: Input, values: list[Any]) -> Column | None:
@@ -125,7 +128,9 @@ def _fast_logical(spec: Input, values: list[Any]) -> Column | None:
 
 
 def _fast_string(spec: Input, values: list[Any]) -> Column | None:
-    return values if set(map(type, values)) <= {str} else None
+    if not set(map(type, values)) <= {str} or (spec.codes and not spec.codes.keys() >= set(values)):
+        return None
+    return values
 
 
 def _fast_factor(spec: Input, values: list[Any]) -> Column | None:
@@ -181,6 +186,16 @@ def _na(spec: Input) -> Any:
 
 
 def _numeric(spec: Input, value: Any) -> float:
+    number = _number(spec, value)
+    if spec.allowed is None or number in spec.allowed or number != number:
+        return number
+    if spec.new_level == "na":
+        return NA_REAL
+    told = ", ".join(f"{n:g}" for n in spec.allowed[:MAX_LEVELS_TOLD])
+    raise _Unfit(f"one of {told}", "the model makes levels of these numbers and knows no others")
+
+
+def _number(spec: Input, value: Any) -> float:
     if type(value) is float:
         return value
     if type(value) is int:
@@ -208,10 +223,14 @@ def _logical(spec: Input, value: Any) -> int:
     raise _Unfit("true or false", "write true or false without quotes")
 
 
-def _string(spec: Input, value: Any) -> str:
-    if type(value) is str:
+def _string(spec: Input, value: Any) -> str | None:
+    if type(value) is not str:
+        raise _Unfit("a string", "write it in quotes")
+    if not spec.codes or value in spec.codes:
         return value
-    raise _Unfit("a string", "write it in quotes")
+    if spec.new_level == "na":
+        return None
+    raise _Unfit("one of " + _levels_told(spec), "the model knows only the texts it was trained with")
 
 
 def _factor(spec: Input, value: Any) -> int:

@@ -9,6 +9,7 @@ import struct
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,7 +22,7 @@ RUN = HERE / "run.R"
 FEWEST_ROWS = 200
 PROCESSES = 2
 FIT_TIMEOUT_S = 240
-LOAD_TIMEOUT_S = 240
+LOAD_TIMEOUT_S = 90
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,16 +166,14 @@ def serve(folder: Path, tandem: Tandem, cases: Mapping[str, Case]) -> dict[str, 
             if path.exists():
                 shutil.copy(path, tandem.r_models)
     tandem.start(wait=False)
-    eventually(lambda: tandem.ready() if saved else True, LOAD_TIMEOUT_S)
-    eventually(lambda: _settled(tandem, saved), LOAD_TIMEOUT_S, every_s=0.5)
+    with suppress(AssertionError):  # a model that hangs fails its own tests
+        eventually(lambda: saved and _settled(tandem, saved), LOAD_TIMEOUT_S, every_s=0.5)
     return {name: tandem.model(name)["versions"][0] for name in saved}
 
 
 def _settled(tandem: Tandem, saved: Sequence[str]) -> bool:
     states = {model["model"]: model["state"] for model in tandem.get("/v1/models").json()}
-    loading = [name for name in saved if states.get(name, "loading") == "loading"]
-    assert not loading, f"still loading: {loading}"
-    return True
+    return all(states.get(name, "loading") != "loading" for name in saved)
 
 
 # Comparing

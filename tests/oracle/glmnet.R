@@ -108,7 +108,8 @@ glmnet_path_slices <- function(type) {
   function(model, rows) {
     answer <- predict(model, glmnet_x(rows), type = type)
     slices <- lapply(seq_along(model$lambda), function(k) {
-      matrix(answer[, , k], nrow(rows), dimnames = list(NULL, paste(model$classnames, dimnames(answer)[[3]][k], sep = ".")))
+      names <- paste(model$classnames, dimnames(answer)[[3]][k], sep = ".")
+      matrix(answer[, , k], nrow(rows), dimnames = list(NULL, names))
     })
     do.call(cbind, slices)
   }
@@ -128,7 +129,8 @@ case(
 case(
   "glmnet-poisson-offset",
   fit = function() {
-    glmnet::glmnet(as.matrix(mtcars[, c("wt", "hp", "cyl")]), mtcars$carb, family = "poisson", offset = log(mtcars$disp))
+    cars <- as.matrix(mtcars[, c("wt", "hp", "cyl")])
+    glmnet::glmnet(cars, mtcars$carb, family = "poisson", offset = log(mtcars$disp))
   },
   rows = function() {
     rows <- glmnet_cars()[, c("wt", "hp", "cyl")]

@@ -1,4 +1,4 @@
-# Titanic as a table, HouseVotes-like logicals and factors as a data frame.
+# Missing values are left out of the product.
 
 bayes_passengers <- function() {
   set.seed(2)
@@ -52,8 +52,8 @@ case(
   "bayes-table",
   fit = function() e1071::naiveBayes(Survived ~ ., Titanic),
   rows = function() {
-    rows <- expand.grid(Class = c(dimnames(Titanic)$Class, NA), Sex = c("Male", "Female", NA), Age = c("Child", "Adult"))
-    rows[rep(1:30, 7), ]
+    known <- dimnames(Titanic)
+    expand.grid(Class = c(known$Class, NA), Sex = c(known$Sex, NA), Age = known$Age)[rep(1:30, 7), ]
   },
   expect = list(class = bayes_class, prob = bayes_prob)
 )

@@ -46,7 +46,8 @@ case(
 case(
   "randomForest-regression-xy",
   fit = function() {
-    randomForest::randomForest(as.matrix(iris[, 2:4]), iris$Sepal.Length, ntree = 30, corr.bias = TRUE, importance = TRUE)
+    flowers <- as.matrix(iris[, 2:4])
+    randomForest::randomForest(flowers, iris$Sepal.Length, ntree = 30, corr.bias = TRUE, importance = TRUE)
   },
   rows = function() forest_flowers()[, 2:4],
   expect = list(response = forest_class)

@@ -43,7 +43,11 @@ case(
   fit = function() {
     rpart::rpart(cbind(Age, Number) ~ Start + Kyphosis, rpart::kyphosis, method = "poisson", y = FALSE)
   },
-  rows = function() transform(rpart_patients(), Kyphosis = factor(c("absent", "present", NA)[seq_along(Start) %% 3 + 1])),
+  rows = function() {
+    rows <- rpart_patients()
+    rows$Kyphosis <- factor(c("absent", "present", NA)[seq_len(nrow(rows)) %% 3 + 1])
+    rows
+  },
   expect = list(response = rpart_type("vector"))
 )
 

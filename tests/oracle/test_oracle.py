@@ -111,6 +111,8 @@ def _compare(one: Listed, oracle: Oracle) -> Compared:
 
 
 def _unfit(case: Case, details: Mapping[str, Any]) -> str:
+    if details["state"] == "loading":
+        return "still loading when it was time to ask"
     if details["state"] != "ready":
         return f"refused ({details.get('code')}): {details.get('reason')}"
     if case.rows is not None and len(case.rows) < FEWEST_ROWS:

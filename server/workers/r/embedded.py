@@ -168,9 +168,13 @@ def _plain(value: Any) -> Any:
 
 
 class Closure:
-    """An R function of (columns, output, rows, options), called with buffers and answering with buffers."""
+    """An R function of (columns, output, rows, options), called with buffers and answering with buffers.
 
-    def __init__(self, function: Any) -> None:
+    `types` are those of the inputs: a logical and an integer look alike on this side.
+    """
+
+    def __init__(self, function: Any, types: Sequence[str]) -> None:
+        self._types = types
         self._function = function  # keeps it from R's garbage collector
         self._cdata = function.__sexp__._cdata
         self._failed = _ffi.new("int *", 0)
@@ -184,7 +188,7 @@ class Closure:
             cells = _lib.Rf_protect(_lib.Rf_allocVector(_VECSXP, len(columns)))
             protected += 1
             for i, column in enumerate(columns):
-                _lib.SET_VECTOR_ELT(cells, i, _vector(column))
+                _lib.SET_VECTOR_ELT(cells, i, _vector(column, self._types[i]))
             call = _lib.Rf_protect(self._call(cells, output, rows, options))
             protected += 1
             answer = _lib.R_tryEval(call, _lib.R_GlobalEnv, self._failed)
@@ -210,12 +214,18 @@ class Closure:
         return vector.__sexp__._cdata
 
 
-def _vector(column: Any) -> Any:
+def _vector(column: Any, type: str) -> Any:
     """An R vector holding a copy of a column; the caller must store it in a protected object at once."""
     if isinstance(column, array):
-        real = column.typecode == "d"
-        vector = _lib.Rf_allocVector(_REALSXP if real else _INTSXP, len(column))
-        start = _lib.REAL(vector) if real else _lib.INTEGER(vector)
+        if column.typecode == "d":
+            vector = _lib.Rf_allocVector(_REALSXP, len(column))
+            start = _lib.REAL(vector)
+        elif type == "logical":
+            vector = _lib.Rf_allocVector(_LGLSXP, len(column))
+            start = _lib.LOGICAL(vector)
+        else:
+            vector = _lib.Rf_allocVector(_INTSXP, len(column))
+            start = _lib.INTEGER(vector)
         _ffi.memmove(start, _ffi.from_buffer(column), len(column) * column.itemsize)
         return vector
     vector = _lib.Rf_protect(_lib.Rf_allocVector(_STRSXP, len(column)))

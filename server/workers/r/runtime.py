@@ -11,7 +11,7 @@ from typing import Any
 
 from server.workers import golden
 from server.workers.codecs import BadBody
-from server.workers.predictions import ModelFailed, Predicted, Predictions
+from server.workers.predictions import ModelFailed, Predicted, Predictions, UnknownLevel
 from server.workers.r import embedded
 from server.workers.r.embedded import RError
 from server.workers.runtime import Description, LoadFailed, ModelSpec
@@ -41,7 +41,7 @@ class RModel:
         self.schema = schema
         self.max_rows = spec.max_rows
         self.rowwise = spec.rowwise
-        self._scorer = embedded.Closure(scorer)
+        self._scorer = embedded.Closure(scorer, [i.type for i in schema.inputs])
 
     def predict(self, columns: list[Column], rows: int, output: str, options: Options) -> Predictions:
         """Predict all rows in one call. Raises ModelFailed with R's own words."""
@@ -53,7 +53,7 @@ class RModel:
         if perf_counter() - started > LONG_CALL_S:
             embedded.collect_young_garbage()
         if error is not None:
-            raise ModelFailed(error[0])
+            raise (UnknownLevel if "input" in error[1:] else ModelFailed)(error[0])
         values = value if names is not None else [value]
         labels = tuple(levels) if levels is not None else None
         predicted = tuple(_predicted(v, labels) for v in values)
@@ -122,8 +122,13 @@ def _warm(model: RModel, example: Mapping[str, Any] | None) -> None:
 def _describe(spec: ModelSpec) -> Description:
     model = embedded.call_r("open_model", spec.path, spec.packages)
     example = golden.example(spec.golden)
-    found = embedded.call_r("describe_model", model, spec.arguments, None, example)
-    facts = embedded.to_python(found)
+    try:
+        found = embedded.call_r("describe_model", model, spec.arguments, None, example)
+        facts = embedded.to_python(found)
+    except RError as e:
+        if e.code != "no_schema" or not spec.inputs:
+            raise
+        facts = {"inputs": []}  # what the model cannot say, the sidecar does
     if spec.inputs:
         inputs = corrected(_inputs(facts["inputs"] or []), spec.inputs)
         found = embedded.call_r("describe_model", model, spec.arguments, inputs, example)
@@ -172,10 +177,9 @@ def _scorer(model: Any, spec: ModelSpec, inputs: Sequence[Mapping[str, Any]]) ->
 def _inputs(found: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     inputs = []
     for one in found:
-        about = {"name": _first(one["name"]), "type": _first(one["type"]), "levels": one.get("levels")}
-        # A string column may come with the texts seen in training; only factors have levels.
-        levels = about["levels"] if about["type"] in ("factor", "ordered") else None
-        inputs.append(about | {"levels": levels, "na": bool(_first(one.get("na"))), "tz": _first(one.get("tz"))})
+        about = {"name": _first(one["name"]), "type": _first(one["type"]), "tz": _first(one.get("tz"))}
+        about |= {"na": bool(_first(one.get("na"))), "levels": one.get("levels"), "allowed": one.get("allowed")}
+        inputs.append(about)
     return inputs
 
 

@@ -19,6 +19,10 @@ arguments: {type: response, n.trees: 100}
 schema:
   inputs:
     - {name: region, type: factor, levels: [north, south], na: false}
+    - {name: when, type: datetime, tz: Europe/Vienna, missing: na}
+    - {name: size, type: ordered, levels: [s, m], new_level: na}
+    - {name: day, type: date}
+  extra: refuse
   outputs:
     - {name: prob, type: columns, columns: [a, b]}
 golden:
@@ -40,8 +44,11 @@ def test_a_sidecar_can_say_everything() -> None:
     assert sidecar.description == "Petrol consumption"
     assert sidecar.packages == ["randomForest"]
     assert sidecar.arguments == {"type": "response", "n.trees": 100}
-    [stated] = sidecar.inputs_and_outputs.inputs
+    [stated, when, size, day] = sidecar.inputs_and_outputs.inputs
     assert (stated.name, stated.type, stated.levels, stated.na) == ("region", "factor", ["north", "south"], False)
+    assert (when.type, when.tz, when.missing, when.new_level) == ("datetime", "Europe/Vienna", "na", None)
+    assert (size.type, size.new_level, day.type) == ("ordered", "na", "date")
+    assert sidecar.inputs_and_outputs.extra == "refuse"
     assert sidecar.inputs_and_outputs.outputs[0].columns == ["a", "b"]
     assert sidecar.golden == [{"row": {"region": "north"}, "response": 21.5}]
     assert (sidecar.max_rows, sidecar.timeout_s) == (64, 2.5)
@@ -89,6 +96,11 @@ def test_an_unknown_key_inside_is_named_with_its_place() -> None:
         ("schema: {inputs: [{type: numeric}]}", "schema.inputs.0.name"),
         ("schema: {inputs: [{name: x, type: complex}]}", "schema.inputs.0.type"),
         ("schema: {inputs: [{name: x, levels: [yes, no]}]}", "schema.inputs.0.levels.0"),
+        ("schema: {inputs: [{name: x, new_level: ignore}]}", "schema.inputs.0.new_level"),
+        ("schema: {inputs: [{name: x, missing: mean}]}", "schema.inputs.0.missing"),
+        ("schema: {inputs: [{name: x, tz: 1}]}", "schema.inputs.0.tz"),
+        ("schema: {outputs: [{name: x, type: text}]}", "schema.outputs.0.type"),
+        ("schema: {extra: warn}", "schema.extra"),
     ],
 )
 def test_a_bad_value_is_told_by_its_key(text: str, key: str) -> None:

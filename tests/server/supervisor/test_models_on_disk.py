@@ -217,6 +217,33 @@ def test_a_file_that_breaks_its_reader_costs_nothing(server: Tandem, body: str, 
         eventually(lambda name=path.stem: server.score(name, SPEED).status_code == 200)
 
 
+def test_a_folder_with_score_r_is_a_model_and_what_lies_beside_it_counts(server: Tandem) -> None:
+    folder = server.r_models / "scripted"
+    folder.mkdir()
+    (folder / "factor.txt").write_text("2")
+    (folder / "model.yaml").write_text("schema:\n  inputs:\n    - {name: x, type: numeric}\n")
+    script = (
+        "init <- function() k <<- as.numeric(readLines('factor.txt', warn = FALSE))\nrun <- function(df) df$x * k\n"
+    )
+    (folder / "score.R").write_text(script)
+    asked = {"rows": [{"x": 1.5}]}
+    reply = eventually(lambda: (r := server.score("scripted", asked)).status_code == 200 and r)
+    assert reply.json()["predictions"] == [3.0]
+    (folder / "factor.txt").write_text("4")
+    eventually(lambda: server.score("scripted", asked).json()["predictions"] == [6.0])
+
+
+def test_a_logical_input_reaches_the_model_as_one(server: Tandem) -> None:
+    """Regression: it arrived as an integer, and predict() refused it."""
+    server.drop("yes", "d <- cars; d$fast <- d$speed > 15; lm(dist ~ fast, d)")
+    eventually(lambda: server.score("yes", {"rows": [{"fast": True}]}).status_code == 200)
+    expected = run_r(
+        "d <- cars; d$fast <- d$speed > 15; cat(sprintf('%a ', predict(lm(dist ~ fast, d), data.frame(fast = c(TRUE, FALSE)))))"
+    )
+    given = server.score("yes", {"rows": [{"fast": True}, {"fast": False}, {"fast": None}]}).json()["predictions"]
+    assert given == [*map(float.fromhex, expected.split()), None]
+
+
 def test_only_regular_files_are_read(server: Tandem) -> None:
     os.mkfifo(server.r_models / "pipe.rds")
     server.drop("after", "lm(dist ~ speed, cars)")

@@ -164,7 +164,9 @@ def test_a_reply_payload_is_laid_out_as_written() -> None:
     result_sizes = in_parentheses(rows[2][1])
     assert sum(result_sizes) == frames.REPLY_MEMBER.size == 14
     assert frames.REPLY_HEAD.size == 4 + 3 * 8
-    payload = encode_reply(7, ReplyPayload(0.5, 1.5, -0.0, [Result(2, 3, b"ab", b"n"), Result(0, 9, b"c")]))[HEADER.size :]
+    payload = encode_reply(7, ReplyPayload(0.5, 1.5, -0.0, [Result(2, 3, b"ab", b"n"), Result(0, 9, b"c")]))[
+        HEADER.size :
+    ]
     assert payload == b"".join(
         [
             (2).to_bytes(4, "little"),

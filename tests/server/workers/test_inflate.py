@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import resource
 import zlib
+from contextlib import suppress
 
 import pyarrow as pa
 import pytest
@@ -57,7 +58,7 @@ def test_the_cap_itself_is_allowed(encoding: Encoding, size: int) -> None:
 @BOTH
 @pytest.mark.parametrize("size", [1001, 2000, 10 * MIB])
 def test_a_body_over_the_cap_is_too_large(encoding: Encoding, size: int) -> None:
-    with pytest.raises(TooLarge, match="larger than 0.000953674 MiB when inflated"):
+    with pytest.raises(TooLarge, match=r"larger than 0\.000953674 MiB when inflated"):
         inflated(PACKERS[encoding](b"a" * size), encoding, 1000)
 
 
@@ -122,7 +123,5 @@ def test_an_encoding_that_is_unknown_here_is_a_bad_body() -> None:
 def test_damage_is_refused_or_does_not_matter(encoding: Encoding, data: bytes, at: int, byte: int) -> None:
     body = bytearray(PACKERS[encoding](data))
     body[at % len(body)] = byte
-    try:
+    with suppress(BadBody, TooLarge):
         assert len(inflated(bytes(body), encoding, 1000)) <= 1000
-    except (BadBody, TooLarge):
-        pass

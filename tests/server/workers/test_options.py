@@ -88,7 +88,9 @@ def test_an_unknown_output_in_the_query_is_refused(query: bytes) -> None:
         ("se", False, "false", False),
     ],
 )
-def test_an_option_is_the_same_from_the_body_and_from_the_query(name: str, value: Any, text: str, expected: Any) -> None:
+def test_an_option_is_the_same_from_the_body_and_from_the_query(
+    name: str, value: Any, text: str, expected: Any
+) -> None:
     [(_, found)] = options({name: value}).items()
     assert (type(found), found) == (type(expected), expected)
     assert options(None, f"{name}={text}".encode()) == options({name: value})
@@ -101,7 +103,11 @@ def test_numbers_that_are_equal_are_the_same_option() -> None:
 
 
 def test_options_are_sorted_by_name_whatever_their_order() -> None:
-    assert asked(SCHEMA, None, {"se": True, "link": "logit"}, b"s=1")[1] == (("link", "logit"), ("s", 1.0), ("se", True))
+    assert asked(SCHEMA, None, {"se": True, "link": "logit"}, b"s=1")[1] == (
+        ("link", "logit"),
+        ("s", 1.0),
+        ("se", True),
+    )
     assert options({}) == {}
 
 

@@ -9,22 +9,42 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.workers.schema import INPUT_TYPES, Input, Output, Schema, SchemaError, corrected
+from server.workers.schema import INPUT_TYPES, Input, Option, Output, Schema, SchemaError, corrected
 
 names = st.text(min_size=1, max_size=10)
 levels = st.lists(names, min_size=1, max_size=5, unique=True).map(tuple)
 plain_types = st.sampled_from([t for t in INPUT_TYPES if t not in ("factor", "ordered")])
+zones = st.sampled_from([None, "UTC", "Europe/Vienna"])
+policies = st.sampled_from(["refuse", "na"])
 inputs = st.one_of(
-    st.builds(Input, names, plain_types, st.none(), st.booleans()),
-    st.builds(Input, names, st.sampled_from(["factor", "ordered"]), levels, st.booleans()),
+    st.builds(Input, names, plain_types, st.none(), st.booleans(), zones),
+    st.builds(Input, names, st.sampled_from(["factor", "ordered"]), levels, st.just(True), zones, policies, policies),
+)
+numbers = st.none() | st.integers(-5, 5) | st.floats(-5, 5)
+options = st.builds(
+    Option,
+    names,
+    st.sampled_from(["numeric", "integer", "string", "logical"]),
+    st.none() | st.integers(0, 3) | st.booleans() | names,
+    numbers,
+    numbers,
+    st.none() | levels,
 )
 outputs = st.builds(
     Output, names, st.sampled_from(["number", "label", "columns"]), st.none() | levels, st.none() | levels
 )
-schemas = st.builds(
-    Schema,
-    st.lists(inputs, min_size=1, max_size=5, unique_by=lambda i: i.name).map(tuple),
-    st.lists(outputs, min_size=1, max_size=3).map(tuple),
+some_outputs = st.lists(outputs, min_size=1, max_size=3).map(tuple)
+schemas = st.one_of(
+    st.builds(
+        Schema,
+        st.lists(inputs, min_size=1, max_size=5, unique_by=lambda i: i.name).map(tuple),
+        some_outputs,
+        st.lists(options, max_size=3).map(tuple),
+        extra=st.sampled_from(["ignore", "refuse"]),
+    ),
+    st.builds(
+        Schema, st.just(()), some_outputs, options.map(lambda o: (o, Option("h", "integer"))), horizon=st.just(True)
+    ),
 )
 
 OUTPUT = {"name": "response", "type": "number"}
@@ -88,6 +108,18 @@ def test_an_unknown_type_is_refused_with_those_known() -> None:
         ({"inputs": [], "outputs": [OUTPUT]}, "at least one input"),
         ({"inputs": [{"name": "x", "type": "string"}], "outputs": []}, "one output"),
         (data({"name": "x", "type": "string"}, {"name": "x", "type": "numeric"}), "the same name"),
+        (data({"name": "x", "type": "string", "na": False, "missing": "na"}), "'x' cannot be missing"),
+        (
+            data({"name": "x", "type": "factor", "levels": ["a"], "na": False, "new_level": "na"}),
+            "'x' cannot be missing",
+        ),
+        ({"inputs": [], "outputs": [OUTPUT], "horizon": True}, "the option h"),
+        (data({"name": "x", "type": "string"}) | {"horizon": True}, "at least one input"),
+        (data({"name": "x", "type": "string"}) | {"options": [{"name": "s"}]}, "a name and a type"),
+        (
+            data({"name": "x", "type": "string"}) | {"options": [{"name": "s", "type": "date"}]},
+            "option 's' has type 'date'; known are numeric, integer, string, logical",
+        ),
     ],
 )
 def test_what_is_not_a_schema_is_refused_with_a_reason(bad: dict[str, Any], reason: str) -> None:

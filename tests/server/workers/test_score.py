@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import gzip
 from array import array
 from typing import Any
 
 import orjson
+import pyarrow as pa
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.wire.frames import Member, ReplyCode, ReplyPayload, Result
+from server.wire.frames import Encoding, MediaType, Member, ReplyCode, ReplyPayload, Result
 from server.workers.predictions import ModelFailed, Predicted, Predictions
 from server.workers.schema import Input, Option, Options, Output, Schema
 from server.workers.score import refuse_all, score
@@ -157,6 +159,116 @@ def test_no_call_has_more_rows_than_the_limit_but_for_a_single_request(max_rows:
     assert [len(p) for p in predictions(reply)] == sizes
 
 
+@given(st.lists(st.integers(1, 9), min_size=1, max_size=12), st.integers(1, 1000))
+def test_a_model_that_is_not_rowwise_never_sees_two_requests_in_one_call(sizes: list[int], max_rows: int) -> None:
+    model = Doubler(max_rows, rowwise=False)
+    reply = score(model, [member(*range(size)) for size in sizes])
+    assert [len(values) for _, values in model.calls] == sizes
+    assert [len(p) for p in predictions(reply)] == sizes
+
+
+class Ahead(Doubler):
+    """It takes no rows and counts up to the horizon."""
+
+    def __init__(self, default: int | None = None, rowwise: bool = False) -> None:
+        super().__init__(rowwise=rowwise)
+        self.schema = Schema((), (Output("response", "number"),), (Option("h", "integer", default=default),), True)
+
+    def predict(self, columns: list[Column], rows: int, output: str, options: Options) -> Predictions:
+        assert columns == []
+        assert rows == dict(options)["h"]
+        self.calls.append((output, [rows]))
+        return Predictions((Predicted("number", array("d", range(rows))),), None)
+
+
+def test_a_horizon_is_the_number_of_rows_and_each_request_has_its_own() -> None:
+    model = Ahead()
+    reply = score(model, [Member(b'{"options":{"h":2}}'), Member(b"{}", query=b"h=3"), Member(b'{"options":{"h":2}}')])
+    assert predictions(reply) == [[0, 1], [0, 1, 2], [0, 1]]
+    assert [r.rows for r in reply.results] == [2, 3, 2]
+    assert len(model.calls) == 3
+
+
+def test_a_horizon_that_is_not_said_is_the_models_own_or_refused() -> None:
+    assert predictions(score(Ahead(default=4), [Member(b"{}")])) == [[0, 1, 2, 3]]
+    assert codes(score(Ahead(), [Member(b"{}")])) == [ReplyCode.INVALID]
+
+
+@pytest.mark.parametrize("content", [MediaType.ARROW, MediaType.CSV])
+def test_a_model_with_a_horizon_takes_no_rows(content: int) -> None:
+    large = b'{"rows":[' + b"{}," * 100_000 + b"{}]}"
+    for one in (Member(large), Member(b'{"rows":[{}]}'), Member(b'{"columns":{}}'), Member(b"x\n1\n", content)):
+        [code] = codes(score(Ahead(default=4), [one]))
+        assert code in (ReplyCode.INVALID, ReplyCode.BAD_BODY)
+
+
+# Options
+
+
+def test_options_reach_the_model_and_only_equal_ones_share_a_call() -> None:
+    model = Doubler()
+    asks = [member(1), with_options(2, times=3), with_options(3, times=3.0), with_options(4, times=3, loud=True)]
+    asks.append(Member(member(5).body, query=b"times=3"))
+    assert predictions(score(model, asks)) == [[2], [12], [18], [24], [30]]
+    assert [values for _, values in model.calls] == [[1], [2, 3, 5], [4]]
+    assert model.options == [(), (("times", 3.0),), (("loud", True), ("times", 3.0))]
+
+
+def with_options(x: float, **options: Any) -> Member:
+    return Member(orjson.dumps({"rows": [{"x": x, "name": ""}], "options": options}))
+
+
+def test_an_option_that_does_not_fit_fails_alone() -> None:
+    reply = score(Doubler(), [member(1), with_options(2, times=0), member(3), Member(member(4).body, query=b"a=1")])
+    assert codes(reply) == [ReplyCode.OK, ReplyCode.INVALID, ReplyCode.OK, ReplyCode.INVALID]
+    [fault] = documents(reply)[1]["errors"]
+    assert (fault["row"], fault["column"]) == (None, "times")
+
+
+# Media types and encodings
+
+CSV = b"x,name,extra\n1.5,a,1\n13,b,2\n"
+
+
+def test_requests_in_any_media_type_share_a_call_and_each_is_answered_in_its_own() -> None:
+    model = Doubler()
+    sink = pa.BufferOutputStream()
+    table = pa.table({"x": [4.5, 5.5], "name": ["", ""]})
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    members = [
+        member(1, 2),
+        Member(b"x,name\n3.5,a\n", MediaType.CSV, MediaType.CSV),
+        Member(sink.getvalue().to_pybytes(), MediaType.ARROW, MediaType.ARROW),
+        Member(b"x,name\n6.5,a\n", MediaType.CSV, MediaType.JSON),
+    ]
+    results = score(model, members).results
+    assert model.calls == [("response", [1, 2, 3.5, 4.5, 5.5, 6.5])]
+    assert orjson.loads(results[0].body)["predictions"] == [2, 4]
+    assert results[1].body == b'"prediction"\n7.0\n'
+    assert pa.ipc.open_stream(results[2].body).read_all().to_pydict() == {"prediction": [9, 11]}
+    assert orjson.loads(results[3].body)["predictions"] == [13]
+
+
+def test_warnings_that_a_reply_has_no_place_for_are_notes() -> None:
+    [as_csv, as_json] = score(
+        Doubler(), [Member(CSV, MediaType.CSV, MediaType.CSV), Member(CSV, MediaType.CSV, MediaType.JSON)]
+    ).results
+    expected = ['column "extra" is not an input of this model and was ignored', "13 is a worry"]
+    assert orjson.loads(as_csv.notes) == expected
+    assert (as_json.notes, orjson.loads(as_json.body)["warnings"]) == (b"", expected)
+
+
+def test_a_compressed_body_is_inflated_up_to_the_cap() -> None:
+    body = member(1).body
+    packed = Member(gzip.compress(body), encoding=Encoding.GZIP)
+    large = Member(gzip.compress(body + b" " * 10_000), encoding=Encoding.GZIP)
+    wrong = Member(b"x", encoding=Encoding.ZSTD)
+    reply = score(Doubler(), [packed, large, wrong], max_inflated_bytes=1000)
+    assert codes(reply) == [ReplyCode.OK, ReplyCode.TOO_LARGE, ReplyCode.BAD_BODY]
+    assert predictions(reply)[0] == [2]
+
+
 def test_the_times_are_told() -> None:
     reply = score(Doubler(), [member(1)])
     assert reply.decode_s > 0
@@ -191,11 +303,19 @@ MEMBER = st.one_of(
         st.sampled_from([{}, {"extra": 1}, {"name": 1}]),
     ),
     st.sampled_from([Member(b""), Member(b"{}"), Member(b"[]"), Member(b'{"rows":[{"x":1}]}'), Member(b"{}", 7)]),
+    st.builds(
+        lambda x, accept, query: Member(f"x,name\n{x},a\n".encode(), MediaType.CSV, accept, query=query),
+        CELL,
+        st.sampled_from(MediaType),
+        st.sampled_from([b"", b"times=2", b"output=both", b"none=1"]),
+    ),
     st.builds(lambda x: Member(orjson.dumps({"columns": {"x": x, "name": ["a"]}})), st.lists(CELL, max_size=2)),
 )
 
 
-@given(st.lists(MEMBER, max_size=8), st.integers(1, 8))
-def test_a_batch_gives_each_request_what_it_would_get_alone(members: list[Member], max_rows: int) -> None:
-    together = score(Doubler(max_rows), members).results
+@given(st.lists(MEMBER, max_size=8), st.integers(1, 8), st.booleans())
+def test_a_batch_gives_each_request_what_it_would_get_alone(
+    members: list[Member], max_rows: int, rowwise: bool
+) -> None:
+    together = score(Doubler(max_rows, rowwise), members).results
     assert together == [score(Doubler(), [one]).results[0] for one in members]

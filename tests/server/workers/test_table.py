@@ -5,7 +5,9 @@ from __future__ import annotations
 import math
 import struct
 from array import array
+from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
@@ -58,6 +60,13 @@ def bits(value: float) -> int:
         ("string", ["a", None], ["a", None]),
         ("factor", ["south", "north"], array("i", [2, 1])),
         ("ordered", ["south", None], array("i", [2, NA_INTEGER])),
+        ("date", ["1970-01-02", "1969-12-31"], array("d", [1.0, -1.0])),
+        ("date", ["2024-02-29", "0001-01-01", "9999-12-31"], array("d", [19782.0, -719162.0, 2932896.0])),
+        ("datetime", ["1970-01-01T00:00:01Z", "1970-01-01 00:00:01"], array("d", [1.0, 1.0])),
+        ("datetime", ["1970-01-01T01:00:00+01:00", "1969-12-31T18:30-05:30"], array("d", [0.0, 0.0])),
+        ("datetime", ["1969-12-31T23:59:59.5Z", "1970-01-02"], array("d", [-0.5, 86400.0])),
+        ("datetime", ["0001-01-01T00:00:00+23:59"], array("d", [-62135683140.0])),
+        ("numeric", array("d", [1.5]), array("d", [1.5])),
     ],
 )
 def test_what_fits_becomes_a_typed_column(type: str, values: list[Any], expected: Any) -> None:
@@ -83,7 +92,79 @@ def test_every_finite_double_goes_in_bit_for_bit(values: list[float]) -> None:
     assert [bits(v) for v in column("numeric", values)] == [bits(v) for v in values]
 
 
+# Dates and times
+
+
+MOMENTS = st.datetimes(datetime(1, 1, 3), datetime(9999, 12, 29))
+OFFSETS = st.integers(-1439, 1439).map(lambda minutes: timezone(timedelta(minutes=minutes)))
+
+
+def moment(text: str, tz: str | None = None) -> float:
+    [[value]] = to_columns(schema(Input("x", "datetime", tz=tz)), [[text]])
+    return float(value)  # type: ignore[arg-type]
+
+
+@given(st.dates())
+def test_a_date_is_its_days_since_1970(date: Any) -> None:
+    assert column("date", [date.isoformat()])[0] == (date - datetime(1970, 1, 1).date()).days
+
+
+@given(MOMENTS, OFFSETS, st.sampled_from(["T", " "]))
+def test_a_time_with_an_offset_is_a_moment_whatever_the_columns_zone(time: datetime, offset: Any, t: str) -> None:
+    text = time.replace(tzinfo=offset).isoformat(t)
+    since = time.replace(tzinfo=offset) - datetime(1970, 1, 1, tzinfo=UTC)
+    seconds = since.days * 86400 + since.seconds
+    for tz in (None, "Europe/Vienna"):
+        assert bits(moment(text, tz)) == bits(seconds + since.microseconds / 1e6)
+
+
+@given(MOMENTS, st.sampled_from([None, "UTC", "Europe/Vienna", "America/New_York", "Asia/Kolkata", "EST5EDT"]))
+def test_a_time_without_an_offset_is_one_of_the_columns_zone(time: datetime, tz: str | None) -> None:
+    told = moment(time.isoformat(), tz)
+    assert told == moment(time.replace(tzinfo=ZoneInfo(tz or "UTC")).isoformat())
+
+
+def test_summer_time_is_kept_apart() -> None:
+    assert moment("2026-07-01T12:00:00", "Europe/Vienna") == moment("2026-07-01T10:00:00Z")
+    assert moment("2026-01-01T12:00:00", "Europe/Vienna") == moment("2026-01-01T11:00:00Z")
+
+
+@given(MOMENTS.map(lambda m: m.replace(microsecond=0)), st.text("0123456789", min_size=1, max_size=12))
+def test_every_digit_of_a_fraction_counts(time: datetime, digits: str) -> None:
+    """Python's datetime would cut it to microseconds without a word."""
+    whole = moment(time.isoformat() + "Z")
+    assert bits(moment(f"{time.isoformat()}.{digits}Z")) == bits(whole + float(f"0.{digits}"))
+
+
+@pytest.mark.parametrize("tz", ["Nowhere/City", "Europe", "../etc", "/etc/passwd", "a\0b"])
+def test_a_zone_that_does_not_exist_refuses_what_needs_it_and_nothing_else(tz: str) -> None:
+    assert moment("1970-01-01T00:00:01Z", tz) == 1
+    with pytest.raises(Invalid):
+        moment("1970-01-01T00:00:01", tz)
+
+
+# Policies
+
+
+@pytest.mark.parametrize("type", ["factor", "ordered"])
+def test_a_new_level_can_be_taken_as_a_missing_value(type: Any) -> None:
+    lenient = schema(Input("x", type, LEVELS, new_level="na"))
+    assert to_columns(lenient, [["west", "south", None]]) == [array("i", [NA_INTEGER, 2, NA_INTEGER])]
+    with pytest.raises(Invalid) as invalid:
+        to_columns(lenient, [["west", 1, True]])
+    assert [f.row for f in invalid.value.faults] == [1, 2]
+
+
 # What does not
+
+FITS: dict[str, Any] = {
+    "numeric": 1.0,
+    "integer": 1,
+    "logical": True,
+    "string": "a",
+    "date": "2026-01-31",
+    "datetime": "2026-01-31T12:30:00Z",
+}
 
 
 @pytest.mark.parametrize(
@@ -110,13 +191,26 @@ def test_every_finite_double_goes_in_bit_for_bit(values: list[float]) -> None:
         ("factor", 1, 'one of "north", "south"', "the number 1"),
         ("factor", {}, 'one of "north", "south"', "an object"),
         ("ordered", ["north"], 'one of "north", "south"', "an array"),
+        ("date", "2023-02-29", "a date", 'the string "2023-02-29"'),
+        ("date", "31/01/2026", "a date", 'the string "31/01/2026"'),
+        ("date", "2026-01-31T00:00:00", "a date", 'the string "2026-01-31T00:00:00"'),
+        ("date", "10000-01-01", "a date", 'the string "10000-01-01"'),
+        ("date", "", "a date", 'the string ""'),
+        ("date", 20260131, "a date", "the number 20260131"),
+        ("date", 1.0, "a date", "the number 1.0"),
+        ("date", True, "a date", "true"),
+        ("datetime", "2026-01-31T25:00:00Z", "a date with time", 'the string "2026-01-31T25:00:00Z"'),
+        ("datetime", "2026-01-31T12:00:00+25:00", "a date with time", 'the string "2026-01-31T12:00:00+25:00"'),
+        ("datetime", "now", "a date with time", 'the string "now"'),
+        ("datetime", 0, "a date with time", "the number 0"),
+        ("datetime", [], "a date with time", "an array"),
     ],
 )
 @pytest.mark.parametrize("alone", [True, False], ids=["alone", "among others"])
 def test_what_does_not_fit_is_told_with_row_and_column(
     type: str, value: Any, expected: str, got: str, alone: bool
 ) -> None:
-    fits = {"numeric": 1.0, "integer": 1, "logical": True, "string": "a"}.get(type, "north")
+    fits = FITS.get(type, "north")
     [fault] = faults(type, [value] if alone else [fits, value, fits])
     assert (fault.row, fault.column) == (0 if alone else 1, "x")
     assert fault.expected.startswith(expected)
@@ -124,11 +218,18 @@ def test_what_does_not_fit_is_told_with_row_and_column(
     assert fault.hint
 
 
-@pytest.mark.parametrize("type", ["numeric", "integer", "logical", "string", "factor", "ordered"])
+@pytest.mark.parametrize("type", [*FITS, "factor", "ordered"])
 def test_a_missing_value_is_refused_where_the_model_cannot_have_one(type: str) -> None:
     [fault] = faults(type, [None], na=False)
     assert (fault.row, fault.column, fault.got) == (0, "x", "null")
     assert fault.expected == f"a value of type {type}"
+
+
+@pytest.mark.parametrize("type", ["date", "datetime"])
+def test_a_missing_date_is_rs_own_na(type: str) -> None:
+    values = column(type, [None, FITS[type]])
+    assert bits(values[0]) == bits(NA_REAL)
+    assert not math.isnan(values[1])
 
 
 def test_nan_is_a_missing_value_too_but_infinity_is_not() -> None:
@@ -168,15 +269,13 @@ CELLS = st.one_of(
     st.integers(-(2**63), 2**64 - 1),
     st.sampled_from([2**53, 2**53 + 1, -(2**53) - 1, 2**31 - 1, -(2**31)]),
     st.floats(allow_nan=False, allow_infinity=False),
-    st.sampled_from([*LEVELS, "NaN", "Inf", "-Inf", "", "x"]),
+    st.sampled_from([*LEVELS, "NaN", "Inf", "-Inf", "", "x", "2026-01-31", "2026-01-31T12:30:00+02:00"]),
     st.lists(st.none(), max_size=1),
     st.dictionaries(st.text(max_size=1), st.none(), max_size=1),
 )
 
 
-@given(
-    st.sampled_from(["numeric", "integer", "logical", "string", "factor"]), st.booleans(), st.lists(CELLS, max_size=8)
-)
+@given(st.sampled_from([*FITS, "factor"]), st.booleans(), st.lists(CELLS, max_size=8))
 def test_a_column_is_what_its_cells_are_alone(type: Any, na: bool, values: list[Any]) -> None:
     """The quick way over whole columns and the slow way over cells know the same rules."""
 

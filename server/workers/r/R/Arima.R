@@ -28,8 +28,9 @@ predict_options.Arima <- function(model) {
 
 # As forecast() has them: twice the season or 10 steps; a level in percent or, below 1, as a share.
 forecast_options <- function(period, longest = 10000L) {
+  steps <- if (period > 1) 2L * as.integer(period) else 10L
   list(
-    h = list(type = "integer", default = if (period > 1) 2L * as.integer(period) else 10L, minimum = 1L, maximum = longest),
+    h = list(type = "integer", default = steps, minimum = 1L, maximum = longest),
     level = list(type = "numeric", default = 95, minimum = 0, maximum = 99.99)
   )
 }

@@ -103,9 +103,9 @@ no_keep <- c("dim", "dimnames")
 # call such as log(x).
 raw_field <- function(name, uses) {
   alone <- Find(function(use) identical(use$expression, as.name(name)), uses)
-  if (!is.null(alone)) return(symbol_field(name, alone))
   uses <- Filter(function(use) name %in% variables_of(use$expression), uses)
   factor_use <- Find(function(use) !is.null(levels_inside(name, use)), uses)
+  if (!is.null(alone)) return(allowing(factor_use$levels, symbol_field(name, alone)))
   if (!is.null(factor_use)) return(levels_field(name, factor_use$levels, factor_use$column))
   time <- time_inside(name, uses)
   if (!is.null(time)) return(time)
@@ -155,8 +155,15 @@ levels_field <- function(name, levels, column) {
   labels <- if (is.null(column)) levels else as.character(column)
   values <- utils::type.convert(labels, as.is = TRUE)
   if (is.logical(values)) return(field(name, "logical", values = values))
-  if (is.numeric(values)) return(field(name, "numeric", values = as.double(values)))
+  if (is.numeric(values)) return(allowing(levels, field(name, "numeric", values = as.double(values))))
   field(name, "string", levels = levels, values = labels)
+}
+
+# A number that the formula turns into a factor must be one of those that the model has seen.
+allowing <- function(levels, field) {
+  numbers <- suppressWarnings(as.double(levels))
+  if (field$input$type == "numeric" && length(numbers) > 0L && !anyNA(numbers)) field$input$allowed <- numbers
+  field
 }
 
 # x == "yes" and x %in% c("a", "b") take text.

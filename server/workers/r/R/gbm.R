@@ -22,7 +22,7 @@ predict_options.gbm <- function(model) {
   ))
 }
 
-# As predict() chooses, which also warns of it at every call.
+# As predict() chooses.
 best_trees <- function(model) {
   method <- if (model$train.fraction < 1) "test" else if (!is.null(model$cv.error)) "cv"
   if (is.null(method)) return(length(model$train.error))

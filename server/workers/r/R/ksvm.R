@@ -3,6 +3,12 @@
 
 model_package.ksvm <- function(model) "kernlab"
 
+make_ready.ksvm <- function(model, packages) {
+  model <- make_ready.default(model, packages)
+  if (!is.null(model@terms)) model@terms <- supply_functions(list(terms = model@terms), c(packages, "kernlab"))$terms
+  model
+}
+
 describe_inputs.ksvm <- function(model) {
   if (!methods::is(model@kernelf, "kernel")) {
     stop(tandem_condition("no_schema", paste(

@@ -1,10 +1,16 @@
 # lme4's lmer and glmer, and lmerTest's. A missing value gives NA, but in a grouping factor only with
 # allow.new.levels = TRUE: a group that is missing or new is then predicted from the fixed effects alone. A model that
-# shall answer for new groups has a sidecar that says so:
-#   arguments: {allow.new.levels: true}
-#   schema: {inputs: [{name: Subject, new_level: na}]}
+# shall always do so has a sidecar that sets the argument, and new_level: na for the factor.
 
 model_package.merMod <- function(model) "lme4"
+
+make_ready.merMod <- function(model, packages) {
+  model <- make_ready.default(model, packages)
+  terms <- supply_functions(list(terms = attr(model@frame, "terms")), c(packages, "lme4"))$terms
+  attr(model@frame, "terms") <- terms
+  environment(attr(model@frame, "formula")) <- environment(terms)
+  model
+}
 
 # Text is taken as a factor, as lmer() does with groups, so that it is known which there are.
 describe_inputs.merMod <- function(model) {

@@ -5,7 +5,8 @@
 #   2 names of those columns, or NULL
 #   3 levels, or NULL: then the value holds 1-based codes
 #   4 warnings, at most 20, none twice
-#   5 the error's message, or NULL; with an error the value is NULL
+#   5 the error's message, or NULL; with an error the value is NULL. A second element "input" says that the fault is
+#     with the rows: a level that predict() does not know
 # `columns` come in the order of `inputs`. `rows` is only needed for a model without inputs; for one that takes a
 # horizon it is the horizon. `options` are those of predict_options() that the request sets: they go before the
 # sidecar's arguments, and these before the options' defaults.
@@ -29,7 +30,7 @@ make_scorer <- function(model, inputs, arguments = list()) {
         message = function(m) invokeRestart("muffleMessage")
       ),
       error = function(e) {
-        error <<- enc2utf8(conditionMessage(e))
+        error <<- with_blame(enc2utf8(conditionMessage(e)))
         no_answer
       }
     )
@@ -47,6 +48,13 @@ make_scorer <- function(model, inputs, arguments = list()) {
 as_vector <- function(argument) {
   single <- is.list(argument) && all(vapply(argument, is.atomic, NA)) && all(lengths(argument) == 1L)
   if (single) unlist(argument) else argument
+}
+
+with_blame <- function(message) {
+  # As model.frame() says it, in the language of the process, and randomForest.
+  known <- vapply(1:2, ngettext, "", "factor %s has new level %s", "factor %s has new levels %s", domain = "R-stats")
+  known <- c(gsub("%s", ".*", known, fixed = TRUE), "^New factor levels not present in the training data")
+  if (any(vapply(known, grepl, NA, x = message))) c(message, "input") else message
 }
 
 no_answer <- list(NULL, NULL, NULL)

@@ -1,5 +1,5 @@
-# e1071::svm, made from a formula or from x and y. A row with a missing value gets NA, as predict() says with
-# na.action = na.exclude.
+# e1071::svm, made from a formula or from x and y. predict() leaves out a row with a missing value; here it
+# gets NA.
 
 model_package.svm <- function(model) "e1071"
 
@@ -24,7 +24,7 @@ predict_rows.svm <- function(model, newdata, output, arguments) {
   answer <- function(newdata) {
     switch(output,
       prob = attr(call_predict(model, newdata, arguments, probability = TRUE), "probabilities"),
-      decision = decision_values(attr(call_predict(model, newdata, arguments, decision.values = TRUE), "decision.values")),
+      decision = decision_values(call_predict(model, newdata, arguments, decision.values = TRUE)),
       call_predict(model, newdata, arguments)
     )
   }
@@ -33,7 +33,8 @@ predict_rows.svm <- function(model, newdata, output, arguments) {
 
 # A data frame, so that a single column keeps its name: it tells for which class a positive value speaks. That of a
 # one-class svm has nothing to tell.
-decision_values <- function(values) {
+decision_values <- function(prediction) {
+  values <- attr(prediction, "decision.values")
   if (identical(colnames(values), "/")) as.vector(values) else as.data.frame(values, optional = TRUE)
 }
 

@@ -1,6 +1,6 @@
 # caret::train, whatever model it chose. Made from a formula, a row with a missing value gets NA, as predict() leaves it
-# out; a model that imputes them has a sidecar with arguments: {na.action: na.pass}. Made from x and y or a recipe, it is
-# for the chosen model to say what becomes of missing values.
+# out; a model that imputes them has a sidecar that sets the argument na.action to na.pass. Made from x and y or from a
+# recipe, it is for the chosen model to say what becomes of missing values.
 
 model_package.train <- function(model) "caret"
 
@@ -16,7 +16,8 @@ make_ready.train <- function(model, packages) {
 
 supplied <- function(f, packages) {
   home <- environment(f)
-  found <- lapply(stats::setNames(nm = lacking_functions(unique(called_functions(body(f))), home)), find_function, packages)
+  lacking <- lacking_functions(unique(called_functions(body(f))), home)
+  found <- lapply(stats::setNames(nm = lacking), find_function, packages)
   found <- Filter(Negate(is.null), found)
   if (length(found) > 0L) environment(f) <- list2env(found, parent = home)
   f
@@ -70,7 +71,8 @@ predict_rows.train <- function(model, newdata, output, arguments) {
     class = function(newdata) class_of_train(model, newdata, arguments),
     function(newdata) without_drawing(call_predict(model, newdata, arguments))
   )
-  if (leaves_out_missing(model, arguments)) predict_complete(newdata, answer, none = no_train_answer(model, output)) else answer(newdata)
+  if (!leaves_out_missing(model, arguments)) return(answer(newdata))
+  predict_complete(newdata, answer, none = no_train_answer(model, output))
 }
 
 # And with a missing value in one row caret answers NA to all if the model is a ksvm.

@@ -15,6 +15,18 @@ test_that("a whole-number column stays numeric, as the formula took it", {
   expect_identical(input_types(served), "numeric")
 })
 
+test_that("a number that becomes a factor tells which it may be, and any other is the caller's fault", {
+  served <- opened(lm(mpg ~ factor(cyl) + gear + as.factor(gear) + factor(carb > 1), mtcars))
+  inputs <- served$description$inputs
+  expect_identical(lapply(inputs, `[[`, "allowed"), list(c(4, 6, 8), c(3, 4, 5), NULL))
+  reply <- scorer_of(served)(list(5, 3, 1), "response")
+  expect_identical(reply[[5]], c("factor factor(cyl) has new level 5", "input"))
+  frame <- data.frame(y = sin(1:20), t = rep(c("a", "b"), 10), f = factor(rep(c("a", "b"), each = 10)))
+  served <- opened(lm(y ~ t + f, frame))
+  expect_identical(served$description$inputs[[1]]$levels, c("a", "b"))
+  expect_identical(scorer_of(served)(list(c("c", "d"), c(1L, 1L)), "response")[[5]][2], "input")
+})
+
 odd_frame <- function() {
   frame <- data.frame(y = sin(1:40), a = cos(1:40), b = rep(c("\u00e4", "\u4e2d", "z"), length.out = 40), c = 1:40 %% 7)
   names(frame) <- c("y", "Gr\u00f6\u00dfe in m\u00b2", "\u00e9t\u00e9", "if")

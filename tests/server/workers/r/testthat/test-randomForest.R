@@ -49,6 +49,24 @@ test_that("factors and a cutoff of the sidecar are heeded", {
   expect_scored(served, cars, "class", bare(expected), list(cutoff = as.list(cutoff)))
 })
 
+test_that("votes are shares of the trees, or their number if the request says so", {
+  set.seed(1)
+  served <- opened(randomForest::randomForest(iris[, -5], iris$Species, ntree = 25))
+  frame <- iris[c(1:5, 60:65, 120:130), ]
+  for (shares in c(TRUE, FALSE)) {
+    expected <- unclass(predict(served$model, frame, type = "vote", norm.votes = shares))
+    expect_scored(served, frame, "votes", bare(expected), list(norm.votes = shares))
+  }
+  expected <- unclass(predict(served$model, frame, type = "prob"))
+  expect_scored(served, frame, "prob", bare(expected), list(norm.votes = FALSE))
+})
+
+test_that("a forest without its trees is refused with the cure", {
+  set.seed(1)
+  model <- randomForest::randomForest(medv ~ ., MASS::Boston, ntree = 5, keep.forest = FALSE)
+  expect_refused("no_schema", "keep.forest = TRUE", opened(model))
+})
+
 test_that("an unsupervised forest is refused", {
   set.seed(1)
   model <- tandem$open_model(as_file(randomForest::randomForest(iris[, -5], ntree = 5)))

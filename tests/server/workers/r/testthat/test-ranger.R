@@ -52,3 +52,29 @@ test_that("levels that ranger forgot can be stated by a sidecar", {
   expect_scored(served, cars, "response", bare_ranger(model, cars))
   expect_true(proof_of(served)$rowwise)
 })
+
+test_that("a quantile forest answers quantiles, three or the one asked for, without touching R's random numbers", {
+  served <- opened(grown(mtcars, quantreg = TRUE))
+  expect_identical(names(served$description$outputs), c("response", "quantiles"))
+  expected <- function(...) bare(predict(served$model, mtcars, type = "quantiles", num.threads = 1, ...)$predictions)
+  three <- expected()
+  one <- expected(quantiles = 0.25)
+  set.seed(5)
+  before <- .Random.seed
+  expect_scored(served, mtcars, "quantiles", three)
+  expect_scored(served, mtcars, "quantiles", one, list(quantiles = 0.25))
+  expect_scored(served, mtcars, "response", bare_ranger(served$model, mtcars), list(quantiles = 0.25))
+  expect_identical(.Random.seed, before)
+  expect_true(proof_of(served)$rowwise)
+})
+
+test_that("a survival forest answers survival by time, of one row too", {
+  skip_if_not_installed("survival")
+  formula <- survival::Surv(time, status) ~ age + sex
+  served <- opened(ranger::ranger(formula, survival::lung, num.trees = 10, seed = 1, num.threads = 1))
+  answer <- predict(served$model, survival::lung, num.threads = 1)
+  expected <- answer$survival
+  colnames(expected) <- answer$unique.death.times
+  expect_scored(served, survival::lung[1:30, ], "survival", bare(expected[1:30, ]))
+  expect_true(proof_of(served)$rowwise)
+})

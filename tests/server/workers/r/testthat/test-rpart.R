@@ -21,3 +21,9 @@ test_that("a regression tree answers response, also with factors", {
   expect_scored(served, frame, "response", bare(predict(served$model, frame)))
   expect_true(proof_of(served)$rowwise)
 })
+
+test_that("a tree that is only its root has inputs and answers", {
+  served <- opened(rpart::rpart(Species ~ Sepal.Length, iris, cp = 1))
+  expect_identical(input_names(served), "Sepal.Length")
+  expect_scored(served, iris[1:3, ], "prob", bare(predict(served$model, iris[1:3, ])))
+})
