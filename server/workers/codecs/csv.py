@@ -107,7 +107,7 @@ def _options(body: bytes, block_bytes: int, ragged: list[Any] | None) -> tuple[A
     )
 
 
-_COMMA_IN_HEADER = re.compile(rb'(?:[^",\r\n]+|"[^"]*")*+,')
+_COMMA_IN_HEADER = re.compile(rb'[\r\n]*(?:[^",\r\n]+|"[^"]*")*+,')
 
 
 def _read(body: bytes, types: dict[str, pa.DataType], block_bytes: int, ragged: list[Any] | None = None) -> pa.Table:

@@ -126,7 +126,8 @@ def _cells_of_columns(columns: Any, schema: Schema) -> tuple[list[list[Any]], tu
     ]
     if faults:
         raise Invalid("the columns are not those of the model", faults)
-    rows = max((len(columns[name]) for name in schema.input_names if name in columns), default=0)
+    sent = [columns[name] for name in schema.input_names if name in columns]
+    rows = max(map(len, sent or [values for values in columns.values() if type(values) is list]), default=0)
     cells = [columns.get(name, [None] * rows) for name in schema.input_names]
     if len(set(map(len, cells))) > 1:
         raise Invalid("the columns have different lengths", _ragged(schema, cells))

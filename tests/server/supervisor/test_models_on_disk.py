@@ -238,7 +238,8 @@ def test_a_logical_input_reaches_the_model_as_one(server: Tandem) -> None:
     server.drop("yes", "d <- cars; d$fast <- d$speed > 15; lm(dist ~ fast, d)")
     eventually(lambda: server.score("yes", {"rows": [{"fast": True}]}).status_code == 200)
     expected = run_r(
-        "d <- cars; d$fast <- d$speed > 15; cat(sprintf('%a ', predict(lm(dist ~ fast, d), data.frame(fast = c(TRUE, FALSE)))))"
+        "d <- cars; d$fast <- d$speed > 15; new <- data.frame(fast = c(TRUE, FALSE)); "
+        "cat(sprintf('%a ', predict(lm(dist ~ fast, d), new)))"
     )
     given = server.score("yes", {"rows": [{"fast": True}, {"fast": False}, {"fast": None}]}).json()["predictions"]
     assert given == [*map(float.fromhex, expected.split()), None]

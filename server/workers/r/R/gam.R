@@ -3,8 +3,15 @@
 
 model_package.gam <- function(model) "mgcv"
 
+# Of several responses the terms count all but the first among the variables; the formula for predicting does not.
 describe_inputs.gam <- function(model) {
-  inputs_from_terms(model$terms, frame = model$model, xlevels = model$xlevels)
+  found <- inputs_from_terms(model$terms, frame = model$model, xlevels = model$xlevels)
+  if (is.null(model$pred.formula)) return(found)
+  needed <- all.vars(model$pred.formula)
+  list(
+    inputs = Filter(function(input) input$name %in% needed, found$inputs),
+    values = found$values[names(found$values) %in% needed]
+  )
 }
 
 # The response of a Cox model is the survival at a time that would have to come with the row.
@@ -14,8 +21,10 @@ output_names.gam <- function(model) {
 }
 
 predict_rows.gam <- function(model, newdata, output, arguments) {
+  # predict() counts the rows by a column.
+  if (length(newdata) == 0L) newdata[["(none)"]] <- rep(0, nrow(newdata))
   answer <- predict_gam(model, newdata, output, arguments)
-  if (length(newdata) == 0L || any(stats::complete.cases(newdata))) return(answer)
+  if (any(stats::complete.cases(newdata))) return(answer)
   # Where nothing can be predicted predict() forgets how many columns there are and what they are called.
   shape <- predict_gam(model, typical_row(model, newdata), output, arguments)
   if (is.matrix(shape)) shape[rep(NA_integer_, nrow(newdata)), , drop = FALSE] else answer

@@ -8,6 +8,7 @@ describe_inputs.mvr <- function(model) {
   terms <- stats::delete.response(model$terms)
   if (takes_matrix(terms)) return(matrix_inputs(model))
   classes <- attr(terms, "dataClasses")
+  refuse_changed_matrix(terms, classes)
   grouped <- names(classes)[classes %in% c("factor", "ordered", "character")]
   if (length(grouped) > 0L && is.null(model$model)) {
     stop(tandem_condition("no_schema", paste0(
@@ -21,12 +22,32 @@ describe_inputs.mvr <- function(model) {
   inputs_from_terms(terms, frame = model$model, xlevels = xlevels)
 }
 
+# log(NIR) or msc(NIR) of a matrix: poly() and the like make one of a column.
+refuse_changed_matrix <- function(terms, classes) {
+  for (variable in as.list(attr(terms, "variables"))[-1L]) {
+    label <- expression_label(variable)
+    if (is.symbol(variable) || !startsWith(classes[[label]], "nmatrix.")) next
+    if (utils::tail(as.character(variable[[1L]]), 1L) %in% c("poly", "ns", "bs", "scale")) next
+    stop(tandem_condition("no_schema", paste0(
+      "the formula changes a matrix in ", label, ", which rows cannot carry; put the changed matrix into the data and ",
+      "fit the model with its bare name"
+    )))
+  }
+}
+
 matrix_inputs <- function(model) {
   names <- rownames(model$coefficients)
   rows <- model$model[[2L]]
   if (is.null(rows)) return(inputs_from_names(names))
   points <- lapply(seq_along(names), function(j) as.double(utils::head(rows, 50L)[, j]))
   inputs_from_names(names, split_points = stats::setNames(points, names))
+}
+
+output_names.mvr <- function(model) {
+  if (is.null(dimnames(model$coefficients))) {
+    stop(tandem_condition("no_schema", "predict() cannot read a stripped model; fit it with stripped = FALSE"))
+  }
+  "response"
 }
 
 predict_options.mvr <- function(model) {

@@ -13,7 +13,8 @@ describe_inputs.survreg <- function(model) {
 }
 
 output_names.survreg <- function(model) {
-  c("response", "lp", if (tells_quantiles(model)) "quantiles", if (length(model$means) > 0L) "terms")
+  has_terms <- length(attr(model$terms, "term.labels")) > 0L
+  c("response", "lp", if (tells_quantiles(model)) "quantiles", if (has_terms) "terms")
 }
 
 predict_options.survreg <- function(model) {

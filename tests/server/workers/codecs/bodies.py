@@ -93,8 +93,9 @@ def csv_cell(value: Any, type: str = "string") -> str:
 
 def csv_body(rows: Sequence[Row], schema: Schema, end: str = "\n") -> bytes:
     types: dict[str, str] = {i.name: i.type for i in schema.inputs}
-    lines = [",".join(csv_cell(name) for name in rows[0])]
-    lines += [",".join(csv_cell(value, types.get(name, "string")) for name, value in row.items()) for row in rows]
+    names = list(rows[0])
+    lines = [",".join(csv_cell(name) for name in names)]
+    lines += [",".join(csv_cell(row[name], types.get(name, "string")) for name in names) for row in rows]
     return (end.join(lines) + end).encode()
 
 

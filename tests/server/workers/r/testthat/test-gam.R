@@ -44,6 +44,13 @@ test_that("several linear predictors have several standard errors", {
   expect_identical(served$description$outputs$se$columns, c("fit.1", "fit.2", "se.1", "se.2"))
 })
 
+test_that("a second response is no input, and a gam without inputs scores rows", {
+  served <- opened(mgcv::gam(list(y ~ s(x, k = 4), z ~ f), family = mgcv::mvn(d = 2), data = mixed()))
+  expect_identical(input_names(served), c("x", "f"))
+  served <- opened(mgcv::gam(y ~ 1, data = mixed()))
+  expect_identical(scorer_of(served)(list(), "response", 3L)[[1]], rep(unname(coef(served$model)), 3))
+})
+
 test_that("a Cox model of mgcv has no response", {
   served <- opened(mgcv::gam(exp(y) ~ s(x, k = 4), family = mgcv::cox.ph(), data = mixed(), weights = as.integer(yes)))
   expect_identical(names(served$description$outputs), c("link", "se", "terms"))

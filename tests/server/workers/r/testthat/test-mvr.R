@@ -37,3 +37,10 @@ test_that("a factor whose levels are not kept is refused", {
   model <- pls::plsr(mpg ~ wt + cyl, ncomp = 2, data = cars, model = FALSE)
   expect_refused("no_schema", "model = TRUE", opened(model))
 })
+
+test_that("what predict() or a row cannot carry is refused with the cure", {
+  fit <- function(...) pls::mvr(mpg ~ wt + hp, ncomp = 1, data = cars, ...)
+  expect_refused("no_schema", "stripped = FALSE", opened(fit(stripped = TRUE)))
+  data <- data.frame(y = 1:30 + 0, spectra = I(matrix(sin(1:300) + 5, 30)))
+  expect_refused("no_schema", "bare name", opened(pls::plsr(y ~ log(spectra), ncomp = 2, data = data)))
+})
