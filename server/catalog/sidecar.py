@@ -53,7 +53,7 @@ class MadeWith(_Strict):
     """The versions that an analyst had when the model was saved; told, not enforced."""
 
     r: str | None = None
-    packages: dict[str, str] = {}
+    packages: dict[str, str] | None = None
 
 
 class Sidecar(_Strict):

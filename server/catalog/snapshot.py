@@ -33,6 +33,7 @@ class Entry:
     rowwise: bool = False
     batch_reason: str = ""
     golden_rows: int = 0
+    made_with: Mapping[str, Any] | None = None
     timeout_s: float | None = None
     load_seconds: float | None = None
     current: bool = False

@@ -110,6 +110,7 @@ def _ready(proven: Proven, current: bool) -> Entry:
         proven.file,
         "ready",
         description=sidecar.description,
+        made_with=sidecar.made_with.model_dump(exclude_none=True) or None,
         timeout_s=sidecar.timeout_s,
         load_seconds=proven.load_seconds,
         current=current,

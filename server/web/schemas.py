@@ -63,7 +63,10 @@ def _option(spec: Mapping[str, Any]) -> dict[str, Any]:
 
 def reply_schema(entry: Entry) -> dict[str, Any]:
     """A reply: predictions in row order, each in the form of the output that was asked for."""
-    items = [_output(o) for o in _schema(entry)["outputs"]]
+    schema = _schema(entry)
+    items = [_output(o) for o in schema["outputs"]]
+    if any(o.get("default") is None for o in schema.get("options", ())):
+        items.append(_nullable(_NUMBER))  # such an option (glmnet's s) picks one of several columns
     predictions = {"type": "array", "items": items[0] if len(items) == 1 else {"anyOf": items}}
     return _object(
         {

@@ -6,6 +6,7 @@ here), one submit to the dispatcher, the worker's bytes back to the caller.
 
 from __future__ import annotations
 
+import json
 import logging
 import re
 import time
@@ -38,6 +39,9 @@ MEDIA_TYPES: dict[bytes, int] = {
 }
 NAMES = {number: name for name, number in MEDIA_TYPES.items()}
 ENCODINGS: dict[bytes, int] = {b"identity": Encoding.IDENTITY, b"gzip": Encoding.GZIP, b"zstd": Encoding.ZSTD}
+
+MAX_WARNINGS_BYTES = 4096
+MAX_WARNING_CHARS = 500
 
 REFUSED: dict[Refusal, Code] = {
     Refusal.QUEUE_FULL: "queue_full",
@@ -213,14 +217,26 @@ def _negotiated(headers: dict[bytes, bytes]) -> tuple[int, int, int]:
 
 
 def _accepted(accept: bytes, content: int) -> int:
-    """The first media type of an Accept header that we have; a wildcard means that of the request."""
+    """The media type that an Accept header likes best of those that we have; a wildcard means that of the request."""
+    best, best_weight = None, 0.0
     for item in accept.lower().split(b","):
-        name = _bare(item)
-        if name in MEDIA_TYPES:
-            return MEDIA_TYPES[name]
-        if name in (b"*/*", b"application/*", b""):
-            return content
-    raise _Stop(problem("not_acceptable"))
+        media_type = _meant(_bare(item), content)
+        weight = _WEIGHT.search(item)
+        if media_type is not None and (liked := float(weight[1]) if weight else 1.0) > best_weight:
+            best, best_weight = media_type, liked
+    if best is None:
+        raise _Stop(problem("not_acceptable"))
+    return best
+
+
+_WEIGHT = re.compile(rb";[ \t]*q=([01](?:\.\d{0,3})?)[ \t]*(?:;|$)")
+
+
+def _meant(name: bytes, content: int) -> int | None:
+    if name in (b"*/*", b"") or (name.endswith(b"/*") and NAMES[content].startswith(name[:-1])):
+        return content
+    wild = {b"application/*": MediaType.JSON, b"text/*": MediaType.CSV}
+    return MEDIA_TYPES.get(name) or wild.get(name)
 
 
 def _bare(value: bytes) -> bytes:
@@ -249,8 +265,21 @@ def _ok_headers(scored: Scored, accept: int, request_id: str) -> list[tuple[byte
         (b"server-timing", timing.encode()),
     ]
     if scored.result.notes:
-        headers.append((b"x-tandem-warnings", scored.result.notes.decode("utf-8").encode("ascii", "replace")[:4096]))
+        headers.append((b"x-tandem-warnings", _warnings(scored.result.notes)))
     return headers
+
+
+def _warnings(notes: bytes) -> bytes:
+    """As many of the warnings as a header may hold: a JSON array in ASCII."""
+    told: list[str] = []
+    size = 2
+    for warning in orjson.loads(notes):
+        text = json.dumps(warning[:MAX_WARNING_CHARS]).replace("\x7f", "\\u007f")
+        size += len(text) + 2
+        if size > MAX_WARNINGS_BYTES:
+            break
+        told.append(text)
+    return f"[{', '.join(told)}]".encode()
 
 
 async def _send_problem(send: Send, problem: Problem, request_id: str) -> None:

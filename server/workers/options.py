@@ -89,7 +89,7 @@ def _unfit(option: Option, value: Any) -> Fault | None:
     if option.type in ("numeric", "integer"):
         fits = type(value) in (int, float) and _fits_number(option, value)
     else:
-        fits = type(value) is _KINDS[option.type]
+        fits = type(value) is _KINDS[option.type] and "\0" not in str(value)
     if fits and option.values is not None:
         fits = value in option.values
     if fits:

@@ -130,6 +130,8 @@ def _fast_logical(spec: Input, values: list[Any]) -> Column | None:
 def _fast_string(spec: Input, values: list[Any]) -> Column | None:
     if not set(map(type, values)) <= {str} or (spec.codes and not spec.codes.keys() >= set(values)):
         return None
+    if "\0" in "".join(values):
+        return None
     return values
 
 
@@ -226,6 +228,8 @@ def _logical(spec: Input, value: Any) -> int:
 def _string(spec: Input, value: Any) -> str | None:
     if type(value) is not str:
         raise _Unfit("a string", "write it in quotes")
+    if "\0" in value:
+        raise _Unfit("a string without the character U+0000", "no text in R can hold it")
     if not spec.codes or value in spec.codes:
         return value
     if spec.new_level == "na":

@@ -127,28 +127,47 @@ def listed() -> list[Listed]:
     return found
 
 
-def answer(folder: Path, among: Sequence[Listed]) -> dict[str, Case]:
-    """Have plain R fit and answer the cases, a process for each file, two at a time."""
-    names: dict[str, list[str]] = {}
-    for one in among:
-        if one.case:
-            names.setdefault(one.file, [])
-            if one.case not in names[one.file]:
-                names[one.file].append(one.case)
+def serve(folder: Path, tandem: Tandem, among: Sequence[Listed]) -> tuple[dict[str, Case], dict[str, dict[str, Any]]]:
+    """Have plain R fit and answer the cases while a server loads them; the cases and the server's details of them.
+
+    Details are missing of what R could not save. Who calls this stops the server.
+    """
+    tandem.start(wait=False)
+    names = _names(among)
 
     def run(file: str) -> dict[str, Case]:
-        try:
-            done = _rscript(HERE / f"{file}.R", folder, *names[file], timeout_s=FIT_TIMEOUT_S)
-            reason = done.stderr[-2000:] if done.returncode else "run.R left no answer"
-        except subprocess.TimeoutExpired:
-            reason = f"not done in {FIT_TIMEOUT_S} s"
-        return dict(_read(folder, names[file], reason))
+        cases = _answered(folder, file, names[file])
+        for name, case in cases.items():
+            if case.error is None:
+                _drop(folder, tandem, name)
+        return cases
 
     cases: dict[str, Case] = {}
     with ThreadPoolExecutor(PROCESSES) as pool:
         for found in pool.map(run, names):
             cases |= found
-    return cases
+    saved = [name for name, case in cases.items() if case.error is None]
+    if saved:
+        with suppress(AssertionError):  # a model that hangs fails its own tests
+            eventually(lambda: _settled(tandem, saved), LOAD_TIMEOUT_S, every_s=0.5)
+    return cases, {name: tandem.model(name)["versions"][0] for name in saved}
+
+
+def _names(among: Sequence[Listed]) -> dict[str, list[str]]:
+    names: dict[str, list[str]] = {}
+    for one in among:
+        if one.case and one.case not in names.setdefault(one.file, []):
+            names[one.file].append(one.case)
+    return names
+
+
+def _answered(folder: Path, file: str, names: Sequence[str]) -> dict[str, Case]:
+    try:
+        done = _rscript(HERE / f"{file}.R", folder, *names, timeout_s=FIT_TIMEOUT_S)
+        reason = done.stderr[-2000:] if done.returncode else "run.R left no answer"
+    except subprocess.TimeoutExpired:
+        reason = f"not done in {FIT_TIMEOUT_S} s"
+    return dict(_read(folder, names, reason))
 
 
 def _read(folder: Path, names: Sequence[str], reason: str) -> Iterator[tuple[str, Case]]:
@@ -158,17 +177,12 @@ def _read(folder: Path, names: Sequence[str], reason: str) -> Iterator[tuple[str
         yield name, Case.of(name, data)
 
 
-def serve(folder: Path, tandem: Tandem, cases: Mapping[str, Case]) -> dict[str, dict[str, Any]]:
-    """Start a server with the cases' models; the details of each once none is loading any more."""
-    saved = [name for name, case in cases.items() if case.error is None]
-    for name in saved:
-        for path in (folder / f"{name}.yaml", folder / f"{name}.rds"):
-            if path.exists():
-                shutil.copy(path, tandem.r_models)
-    tandem.start(wait=False)
-    with suppress(AssertionError):  # a model that hangs fails its own tests
-        eventually(lambda: saved and _settled(tandem, saved), LOAD_TIMEOUT_S, every_s=0.5)
-    return {name: tandem.model(name)["versions"][0] for name in saved}
+def _drop(folder: Path, tandem: Tandem, name: str) -> None:
+    for path in (folder / f"{name}.yaml", folder / f"{name}.rds"):
+        if path.exists():
+            part = tandem.r_models / f"{path.name}.part"
+            shutil.copy(path, part)
+            part.rename(tandem.r_models / path.name)
 
 
 def _settled(tandem: Tandem, saved: Sequence[str]) -> bool:

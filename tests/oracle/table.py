@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.conftest import ROOT, Tandem
-from tests.oracle.cases import Case, answer, listed, serve
+from tests.oracle.cases import Case, listed, serve
 
 PAGE = ROOT / "docs" / "models.md"
 
@@ -83,15 +83,14 @@ def _answered(case: Case, output: str) -> Iterator[bool]:
 def main(arguments: Sequence[str]) -> int:
     """Write the page."""
     with tempfile.TemporaryDirectory(prefix="tandem-oracle-") as folder:
-        cases = answer(Path(folder), listed())
-        broken = {one.file: one.error for one in listed() if one.error}
-        broken |= {name: case.error for name, case in cases.items() if case.error}
         tandem = Tandem(Path(folder) / "tandem")
         try:
-            details = serve(Path(folder), tandem, cases)
+            cases, details = serve(Path(folder), tandem, listed())
         finally:
             if tandem.process is not None:
                 tandem.stop()
+    broken = {one.file: one.error for one in listed() if one.error}
+    broken |= {name: case.error for name, case in cases.items() if case.error}
     broken |= {name: said.get("reason") for name, said in details.items() if said["state"] != "ready"}
     for name, reason in broken.items():
         sys.stderr.write(f"{name}: {reason}\n")

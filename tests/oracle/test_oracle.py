@@ -17,7 +17,7 @@ import orjson
 import pytest
 
 from tests.conftest import ROOT, Tandem
-from tests.oracle.cases import FEWEST_ROWS, Answer, Case, Listed, answer, differences, listed, same, serve
+from tests.oracle.cases import FEWEST_ROWS, Answer, Case, Listed, differences, listed, same, serve
 from tests.oracle.conftest import Compared
 from tests.oracle.table import PAGE, page
 
@@ -56,10 +56,9 @@ class Oracle:
 def oracle(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Oracle]:
     """All cases, or only those that the selected tests ask for."""
     folder = tmp_path_factory.mktemp("oracle")
-    cases = answer(folder, _wanted(request.session.items))
     tandem = Tandem(tmp_path_factory.mktemp("oracle-tandem"))
     try:
-        details = serve(folder, tandem, cases)
+        cases, details = serve(folder, tandem, _wanted(request.session.items))
         headers = tandem.headers() | {"content-type": "application/json"}
         with httpx.Client(base_url=tandem.url, headers=headers, timeout=60) as client:
             yield Oracle(cases, details, tandem, client)

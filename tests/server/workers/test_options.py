@@ -135,6 +135,7 @@ def test_options_are_sorted_by_name_whatever_their_order() -> None:
         ("link", 1, "one of logit, probit"),
         ("link", ["logit"], "one of logit, probit"),
         ("free", 1, "a string"),
+        ("free", "a\0b", "a string"),
         ("free", None, "a string"),
         ("se", 1, "true or false"),
         ("se", "true", "true or false"),

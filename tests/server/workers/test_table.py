@@ -56,7 +56,7 @@ def bits(value: float) -> int:
         ("integer", [2**31 - 1, -(2**31) + 1], array("i", [2**31 - 1, -(2**31) + 1])),
         ("integer", [None, 1], array("i", [NA_INTEGER, 1])),
         ("logical", [True, False, None], array("i", [1, 0, NA_INTEGER])),
-        ("string", ["", "a\0b"], ["", "a\0b"]),
+        ("string", ["", "a\1b"], ["", "a\1b"]),
         ("string", ["a", None], ["a", None]),
         ("factor", ["south", "north"], array("i", [2, 1])),
         ("ordered", ["south", None], array("i", [2, NA_INTEGER])),
@@ -146,6 +146,33 @@ def test_a_zone_that_does_not_exist_refuses_what_needs_it_and_nothing_else(tz: s
 # Policies
 
 
+def test_a_string_may_have_levels_and_stays_a_string() -> None:
+    known = schema(Input("x", "string", LEVELS))
+    assert to_columns(known, [["south", None]]) == [["south", None]]
+    with pytest.raises(Invalid) as invalid:
+        to_columns(known, [["south", "west", 1]])
+    assert [(f.row, f.expected) for f in invalid.value.faults] == [(1, 'one of "north", "south"'), (2, "a string")]
+    lenient = schema(Input("x", "string", LEVELS, new_level="na"))
+    assert to_columns(lenient, [["west", "south"]]) == [[None, "south"]]
+
+
+@pytest.mark.parametrize("cells", [[1, 2.5], [1.0, 2.5], array("d", [1, 2.5])])
+def test_a_number_may_have_to_be_one_of_a_few(cells: Any) -> None:
+    few = schema(Input("x", "numeric", allowed=(1.0, 2.5)))
+    assert to_columns(few, [cells]) == [array("d", [1.0, 2.5])]
+    wrong = array("d", [1, 3]) if isinstance(cells, array) else [1.0, 3]
+    with pytest.raises(Invalid) as invalid:
+        to_columns(few, [wrong])
+    assert [(f.row, f.expected) for f in invalid.value.faults] == [(1, "one of 1, 2.5")]
+    [[known, new]] = to_columns(schema(Input("x", "numeric", allowed=(1.0,), new_level="na")), [wrong])
+    assert (known, bits(new)) == (1.0, bits(NA_REAL))  # type: ignore[arg-type]
+
+
+def test_a_missing_number_is_missing_where_only_a_few_are_allowed() -> None:
+    [column] = to_columns(schema(Input("x", "numeric", allowed=(1.0,))), [[None, 1.0]])
+    assert bits(column[0]) == bits(NA_REAL)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize("type", ["factor", "ordered"])
 def test_a_new_level_can_be_taken_as_a_missing_value(type: Any) -> None:
     lenient = schema(Input("x", type, LEVELS, new_level="na"))
@@ -187,6 +214,8 @@ FITS: dict[str, Any] = {
         ("logical", "true", "true or false", 'the string "true"'),
         ("string", 1, "a string", "the number 1"),
         ("string", False, "a string", "false"),
+        ("string", "a\0b", "a string without the character U+0000", 'the string "a\0b"'),
+        ("string", "\0", "a string without the character U+0000", 'the string "\0"'),
         ("factor", "west", 'one of "north", "south"', 'the string "west"'),
         ("factor", 1, 'one of "north", "south"', "the number 1"),
         ("factor", {}, 'one of "north", "south"', "an object"),
@@ -269,7 +298,7 @@ CELLS = st.one_of(
     st.integers(-(2**63), 2**64 - 1),
     st.sampled_from([2**53, 2**53 + 1, -(2**53) - 1, 2**31 - 1, -(2**31)]),
     st.floats(allow_nan=False, allow_infinity=False),
-    st.sampled_from([*LEVELS, "NaN", "Inf", "-Inf", "", "x", "2026-01-31", "2026-01-31T12:30:00+02:00"]),
+    st.sampled_from([*LEVELS, "NaN", "Inf", "-Inf", "", "x", "a\0", "2026-01-31", "2026-01-31T12:30:00+02:00"]),
     st.lists(st.none(), max_size=1),
     st.dictionaries(st.text(max_size=1), st.none(), max_size=1),
 )

@@ -50,7 +50,7 @@ UNFIT: dict[str, list[Any]] = {
     "numeric": ["many", 2**53 + 1, -(2**53) - 1, True],
     "integer": [1.5, 2.0**31, -(2.0**31), 1e300],
     "logical": ["yes", "1"],
-    "string": [],
+    "string": ["a\0b"],
     "factor": ["no level"],
     "ordered": ["no level"],
     "date": ["2023-02-29", "yesterday"],
