@@ -112,6 +112,7 @@ def _operation(entry: Entry) -> dict[str, Any]:
         "description": "\n\n".join(about),
         "operationId": f"score_{entry.name}",
         "security": [{"OAuth2PasswordBearer": []}],
+        "parameters": schemas.query_parameters(entry),
         "requestBody": {"required": True, "content": _content(schemas.request_schema(entry))},
         "responses": {"200": ok, **failures},
     }
@@ -132,8 +133,12 @@ def _told(status: int) -> str:
 
 def _problem_schema() -> dict[str, Any]:
     text = {"type": "string"}
-    fault = {"type": "object", "properties": {"column": text, "expected": text, "got": text, "hint": text}}
-    fault["properties"]["row"] = {"type": "integer", "description": "Counted from 0."}  # type: ignore[index]
+    row = {"type": ["integer", "null"], "description": "Counted from 0; null where no single row is at fault."}
+    column = {"type": ["string", "null"]}
+    fault = {
+        "type": "object",
+        "properties": {"row": row, "column": column, "expected": text, "got": text, "hint": text},
+    }
     return {
         "type": "object",
         "description": "RFC 9457.",

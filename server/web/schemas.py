@@ -33,7 +33,7 @@ def request_schema(entry: Entry) -> dict[str, Any]:
     if schema.get("options"):
         more["options"] = _options(schema)
     if schema.get("horizon"):
-        required = ("options",) if "required" in more["options"] else ()
+        required = ("options",) if more["options"]["required"] else ()
         return _object(more, *required) | {"example": {"options": {"h": 12}}}
     row = row_schema(entry)
     columns = row | {"properties": {n: {"type": "array", "items": c} for n, c in row["properties"].items()}}
@@ -59,6 +59,18 @@ def _option(spec: Mapping[str, Any]) -> dict[str, Any]:
     if spec.get("values"):
         cell["enum"] = list(spec["values"])
     return cell | {word: spec[word] for word in ("minimum", "maximum", "default") if spec.get(word) is not None}
+
+
+def query_parameters(entry: Entry) -> list[dict[str, Any]]:
+    """Output and options again, for bodies that have no place for them."""
+    schema = _schema(entry)
+    about: dict[str, dict[str, Any]] = {"output": {"type": "string", "enum": [o["name"] for o in schema["outputs"]]}}
+    about |= {o["name"]: _option({k: v for k, v in o.items() if k != "default"}) for o in schema.get("options") or ()}
+    told = "For bodies other than JSON; what the body names is not named here too."
+    return [
+        {"name": name, "in": "query", "required": False, "schema": one, "description": told}
+        for name, one in about.items()
+    ]
 
 
 def reply_schema(entry: Entry) -> dict[str, Any]:
@@ -104,7 +116,12 @@ def _input(spec: Mapping[str, Any]) -> dict[str, Any]:
         "date": {"type": "string", "format": "date"},
         "datetime": {"type": "string", "format": "date-time"},
     }
-    cell = kinds.get(spec["type"]) or _levels(spec["levels"] if spec.get("new_level") != "na" else [])
+    closed = spec.get("new_level") != "na"
+    cell = kinds.get(spec["type"]) or {"type": "string"}
+    if closed and spec.get("levels"):
+        cell = _levels(spec["levels"])
+    if closed and spec.get("allowed"):
+        cell = {"anyOf": [{"type": "number", "enum": spec["allowed"]}, {"type": "string", "enum": ["NaN"]}]}
     return _nullable(cell) if spec["na"] else cell
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import struct
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
@@ -59,7 +58,7 @@ class Case:
     """One model with the rows to send and plain R's answers by output, for all rows and for some rows each alone."""
 
     name: str
-    model_class: str
+    classes: Sequence[str]
     rows: Sequence[Mapping[str, Any]] | None
     options: Mapping[str, Any]
     expected: Mapping[str, Answer]
@@ -70,7 +69,7 @@ class Case:
     def of(name: str, data: Mapping[str, Any]) -> Case:
         """From run.R's JSON."""
         if "error" in data:
-            return Case(name, "", None, {}, {}, {}, data["error"])
+            return Case(name, (), None, {}, {}, {}, data["error"])
         rows = None if data["rows"] is None else [{} for _ in range(data["rows"])]
         for column, values in data["sent"].items():
             for row, value in zip(rows or (), values, strict=True):
@@ -84,7 +83,7 @@ class Case:
             for output, answer in expected.items()
             if rows is not None
         }
-        return Case(name, data["class"], rows, data["options"], expected, alone)
+        return Case(name, data["classes"], rows, data["options"], expected, alone)
 
     def request(self, output: str, rows: Sequence[Mapping[str, Any]] | None) -> dict[str, Any]:
         """The body of a scoring request."""
@@ -178,11 +177,10 @@ def _read(folder: Path, names: Sequence[str], reason: str) -> Iterator[tuple[str
 
 
 def _drop(folder: Path, tandem: Tandem, name: str) -> None:
-    for path in (folder / f"{name}.yaml", folder / f"{name}.rds"):
+    """By renaming, and the sidecar first: a model is never seen half."""
+    for path in (folder / f"{name}.yaml", folder / f"{name}.rds", folder / name):
         if path.exists():
-            part = tandem.r_models / f"{path.name}.part"
-            shutil.copy(path, part)
-            part.rename(tandem.r_models / path.name)
+            path.rename(tandem.r_models / path.name)
 
 
 def _settled(tandem: Tandem, saved: Sequence[str]) -> bool:

@@ -11,19 +11,20 @@
 #   expect   for each output a function of (model, rows): plain predict()'s vector, factor, matrix or data frame
 #   options  a named list, sent with every request of this case
 #   sidecar  lines of a sidecar, for a model that needs one
+#   script   lines of a score.R; beside it in its folder lies what fit() returned, as fit.rds
 #
 # Name packages inside of these functions (MASS::lda, or library() in fit), so that a package that is not installed
-# fails its own cases alone. For each case FOLDER gets <name>.rds, <name>.yaml if there is a sidecar, and <name>.json
-# with the rows and answers: of all rows together, and of some rows each alone, since a caller who sends one row is owed
+# fails its own cases alone. FOLDER gets <name>.rds and, if there is a sidecar, <name>.yaml, or for a script the folder
+# <name>; and <name>.json with the rows and answers: of all rows together, and of some rows each alone, since a caller who sends one row is owed
 # what predict() says of one row. The answers are those of the model as read again from its file.
 
 single_rows <- 20L
 
 cases <- list()
 
-case <- function(name, fit, rows, expect, options = list(), sidecar = character()) {
+case <- function(name, fit, rows, expect, options = list(), sidecar = character(), script = character()) {
   cases[[name]] <<- list(
-    name = name, fit = fit, rows = rows, expect = expect, options = options, sidecar = sidecar,
+    name = name, fit = fit, rows = rows, expect = expect, options = options, sidecar = sidecar, script = script,
     again = name %in% names(cases)
   )
 }
@@ -131,16 +132,25 @@ json_expected <- function(case, model, rows, chosen) {
   }))
 }
 
+# The paths of the model file and of its sidecar. A script gets a folder for all.
+paths_of <- function(case, folder) {
+  if (length(case$script) == 0L) return(file.path(folder, paste0(case$name, c(".rds", ".yaml"))))
+  home <- file.path(folder, case$name)
+  dir.create(home)
+  writeLines(case$script, file.path(home, "score.R"), useBytes = TRUE)
+  file.path(home, c("fit.rds", "model.yaml"))
+}
+
 answer_case <- function(case, folder) {
-  path <- function(extension) file.path(folder, paste0(case$name, ".", extension))
+  paths <- paths_of(case, folder)
   set.seed(1)
-  saveRDS(case$fit(), path("rds"))
-  if (length(case$sidecar) > 0L) writeLines(case$sidecar, path("yaml"), useBytes = TRUE)
-  model <- readRDS(path("rds"))
+  saveRDS(case$fit(), paths[1L])
+  if (length(case$sidecar) > 0L) writeLines(case$sidecar, paths[2L], useBytes = TRUE)
+  model <- readRDS(paths[1L])
   rows <- if (is.function(case$rows)) case$rows()
   chosen <- if (!is.null(rows)) chosen_rows(rows)
   json_object(list(
-    class = json_string(class(model)[1L]),
+    classes = json_array(json_string(if (isS4(model)) methods::is(model) else class(model))),
     rows = if (is.null(rows)) "null" else as.character(nrow(rows)),
     sent = json_object(lapply(rows, function(column) json_array(json_cells(column, json_number)))),
     alone = json_array(chosen - 1L),

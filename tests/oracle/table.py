@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,8 @@ rows: the doubles are the same to the last bit, the labels the same to the lette
 - **outputs**: what a request may ask for as `"output"`; the first is the default. With several values a row, the
   reply has an object a row.
 - **options**: what a request may say in `"options"`.
-- **missing values**: what becomes of a row with `null` in it. Refused: such a request is answered 422.
+- **missing values**: what becomes of rows with `null` in an input. Where it is refused, the request is answered 422.
+  Where a line has more than one answer, it depends on the model.
 
 Other classes with a `predict` method are tried as `predict(model, rows)`.
 
@@ -40,15 +41,19 @@ Other classes with a `predict` method are tried as `predict(model, rows)`.
 
 def page(cases: Mapping[str, Case], details: Mapping[str, Mapping[str, Any]]) -> str:
     """The page's text."""
-    lines: dict[tuple[str, ...], list[str]] = {}
+    lines: dict[tuple[str, ...], set[str]] = {}
     for name, case in cases.items():
         said = details[name]
         schema = said["schema"]
-        key = (f"`{case.model_class}`", said.get("package") or "", _outputs(schema), _options(schema))
-        found = lines.setdefault(key, [])
-        found += [one for one in _missing(case, schema) if one not in found]
-    told = (" | ".join((*key, ", ".join(missing) or "-")) for key, missing in lines.items())
+        key = (f"`{class_of(said)}`", said.get("package") or "-", _outputs(schema), _options(schema))
+        lines.setdefault(key, set()).update(_missing(case, schema))
+    told = (" | ".join((*key, ", ".join(sorted(missing)) or "-")) for key, missing in lines.items())
     return HEAD + "".join(f"| {line} |\n" for line in sorted(told, key=str.lower))
+
+
+def class_of(details: Mapping[str, Any]) -> str:
+    """The class that a model is known by, the first of all that it has."""
+    return str(details.get("model_class") or "?").partition(",")[0]
 
 
 def _outputs(schema: Mapping[str, Any]) -> str:
@@ -60,23 +65,24 @@ def _options(schema: Mapping[str, Any]) -> str:
 
 
 def _missing(case: Case, schema: Mapping[str, Any]) -> Iterator[str]:
-    inputs = schema["inputs"]
-    if any(i["na"] for i in inputs):
-        answered = list(_answered(case, schema["outputs"][0]["name"]))
-        if any(answered):
-            yield "give NA"
-        if not all(answered):
-            yield "are predicted"
-    if any(not i["na"] for i in inputs):
-        yield "are refused in some inputs" if any(i["na"] for i in inputs) else "are refused"
+    taking = {i["name"] for i in schema["inputs"] if i["na"]}
+    if len(taking) < len(schema["inputs"]):
+        yield "refused in some inputs" if taking else "refused"
+    answered = list(_answered(case, schema["outputs"][0]["name"], taking))
+    if taking and not answered:
+        yield "taken"
+    if any(answered):
+        yield "give NA"
+    if not all(answered):
+        yield "are predicted"
 
 
-def _answered(case: Case, output: str) -> Iterator[bool]:
-    """For each row in which something is missing, whether the answer is missing too."""
+def _answered(case: Case, output: str, taking: Set[str]) -> Iterator[bool]:
+    """For each row in which an input is missing, whether the answer is missing too."""
     if output not in case.expected:
         return
     for row, answers in zip(case.rows or (), case.expected[output].rows, strict=True):
-        if None in row.values():
+        if any(row.get(name) is None for name in taking):
             yield None in answers
 
 

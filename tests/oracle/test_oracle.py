@@ -19,7 +19,7 @@ import pytest
 from tests.conftest import ROOT, Tandem
 from tests.oracle.cases import FEWEST_ROWS, Answer, Case, Listed, differences, listed, same, serve
 from tests.oracle.conftest import Compared
-from tests.oracle.table import PAGE, page
+from tests.oracle.table import PAGE, class_of, page
 
 AT_ONCE = 10
 METHODS = re.compile(r"^predict_rows[.](\w[\w.]*) <- function", re.MULTILINE)
@@ -94,19 +94,21 @@ def _compare(one: Listed, oracle: Oracle) -> Compared:
         return Compared("", one.case, one.output, fault=f"plain R has no answer: {case.error}")
     expected = case.expected[one.output]
     rows = len(expected.rows)
-    fault = _unfit(case, oracle.details[one.case])
+    details = oracle.details[one.case]
+    known_as = class_of(details)
+    fault = _unfit(case, details)
     if fault:
-        return Compared(case.model_class, one.case, one.output, rows, fault=fault)
+        return Compared(known_as, one.case, one.output, rows, fault=fault)
     try:
         wrong = differences(expected, oracle.ask(case, one.output, case.rows))
         wrong_alone = _differences_alone(case, one.output, oracle)
     except AssertionError as error:
-        return Compared(case.model_class, one.case, one.output, rows, fault=str(error))
+        return Compared(known_as, one.case, one.output, rows, fault=str(error))
     fault = _told(case, wrong) if wrong else ""
     if not wrong and wrong_alone:
         fault = "each row in a request of its own: " + _told(case, wrong_alone)
     unequal = {at for at, _ in (*wrong, *wrong_alone)}
-    return Compared(case.model_class, one.case, one.output, rows, rows - len(unequal), fault)
+    return Compared(known_as, one.case, one.output, rows, rows - len(unequal), fault)
 
 
 def _unfit(case: Case, details: Mapping[str, Any]) -> str:
@@ -146,7 +148,8 @@ def test_the_page_of_classes_says_what_the_server_says(oracle: Oracle) -> None:
 
 
 def test_every_class_with_a_file_of_its_own_has_a_case(oracle: Oracle) -> None:
-    served = {name for details in oracle.details.values() for name in details.get("model_class", "").split(", ")}
+    served = {name for case in oracle.cases.values() for name in case.classes}
+    served |= {class_of(details) for details in oracle.details.values()}
     files = (ROOT / "server" / "workers" / "r" / "R").glob("*.R")
     known = {name for file in files for name in METHODS.findall(file.read_text())} - {"default"}
     assert known <= served

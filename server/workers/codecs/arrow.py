@@ -222,21 +222,25 @@ def _plain(value: Any) -> Any:
 
 
 class ArrowEncoder:
-    """A batch's predictions as one table, cut into streams."""
+    """A batch's predictions, of which each reply gets arrays of its own.
+
+    Not slices of one table: a slice is written with what follows it, up to the next multiple of 64 bytes, and that is
+    the answer to somebody else's request.
+    """
 
     def __init__(self, model: str, version: str, predictions: Predictions) -> None:
-        names = predictions.names or ("prediction",)
-        columns = [_array(column) for column in predictions.columns]
-        self._table = pa.table(columns, names=list(names))
+        self._columns = predictions.columns
+        self._names = list(predictions.names or ("prediction",))
         self._about = {"model": model, "version": version}
 
     def encode(self, start: int, stop: int, warnings: Sequence[str]) -> tuple[bytes, bytes]:
         """The reply for some rows."""
         about = self._about | ({"warnings": orjson.dumps(list(warnings)).decode()} if warnings else {})
-        table = self._table.slice(start, stop - start).replace_schema_metadata(about)
+        arrays = [_array(Predicted(c.kind, c.values[start:stop], c.levels)) for c in self._columns]
+        batch = pa.RecordBatch.from_arrays(arrays, names=self._names, metadata=about)
         sink = pa.BufferOutputStream()
-        with pa.ipc.new_stream(sink, table.schema) as writer:
-            writer.write_table(table)
+        with pa.ipc.new_stream(sink, batch.schema) as writer:
+            writer.write_batch(batch)
         return sink.getvalue().to_pybytes(), b""
 
 
@@ -257,6 +261,6 @@ def _array(column: Predicted) -> pa.Array:
 
 def _floats(values: Any) -> pa.Array:
     if math.isfinite(sum(values)):
-        return pa.Array.from_buffers(pa.float64(), len(values), [None, pa.py_buffer(array("d", values))])
+        return pa.Array.from_buffers(pa.float64(), len(values), [None, pa.py_buffer(values)])
     told = list(with_specials(values))
     return pa.array([None if t is None else v for t, v in zip(told, values, strict=True)], pa.float64())

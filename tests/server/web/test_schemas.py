@@ -10,11 +10,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.catalog.snapshot import Entry
-from server.web.schemas import MAX_LEVELS, reply_schema, request_schema, row_schema
+from server.web.schemas import MAX_LEVELS, query_parameters, reply_schema, request_schema, row_schema
 from server.workers.codecs import BadBody
 from server.workers.codecs.json import JSON
 from server.workers.options import asked
-from server.workers.schema import Input, Output, Schema
+from server.workers.schema import Input, Option, Output, Schema
 from server.workers.table import Invalid, to_columns
 
 LEVELS = ("north", "south")
@@ -26,13 +26,26 @@ INPUTS = [
     Input("text", "string"),
     Input("region", "factor", LEVELS, na=False),
     Input("size", "ordered", LEVELS),
+    Input("new", "factor", LEVELS, new_level="na"),
+    Input("known", "string", LEVELS, na=False),
+    Input("few", "numeric", allowed=(1.0, 2.0)),
+    Input("free", "numeric", allowed=(1.0, 2.0), new_level="na"),
+    Input("left", "string", missing="na"),
+    Input("day", "date"),
+    Input("time", "datetime", tz="Europe/Vienna"),
 ]
 OUTPUTS = (Output("response", "number"), Output("class", "label", LEVELS), Output("prob", "columns", columns=LEVELS))
 EXAMPLE = {"x": 1.5, "y": None, "n": 1, "flag": True, "text": "a", "region": "north", "size": "south"}
+EXAMPLE |= {"new": "west", "known": "north", "few": 1, "free": 3.5, "left": None}
+EXAMPLE |= {"day": "2026-01-31", "time": "2026-01-31T12:30:00"}
 
 
 def entry(*inputs: Input, outputs: tuple[Output, ...] = OUTPUTS, example: dict[str, Any] | None = None) -> Entry:
-    schema = Schema(inputs, outputs).to_data()
+    return entry_of(Schema(inputs, outputs), example)
+
+
+def entry_of(contract: Schema, example: dict[str, Any] | None = None) -> Entry:
+    schema = contract.to_data()
     return Entry("mpg", "v1", "r", "ready", "key", "mpg.rds", 1, 1e9, schema=schema, example=example)
 
 
@@ -48,8 +61,10 @@ TYPES: dict[str, Any] = {
 KNOWN = {"type", "properties", "required", "additionalProperties", "items", "minItems", "enum", "anyOf", "oneOf"} | {
     "minimum",
     "maximum",
+    "default",
     "example",
     "description",
+    "format",  # it is a remark: a time without an offset is taken too
 }
 
 
@@ -90,16 +105,17 @@ CELLS = st.one_of(
     st.booleans(),
     st.integers(-(2**33), 2**33),
     st.floats(allow_nan=False, allow_infinity=False),
-    st.sampled_from([*LEVELS, "NaN", "Inf", "-Inf", "west", "", 1.0, 2**53, 2**31, -(2**31), []]),
+    st.sampled_from([*LEVELS, "NaN", "Inf", "-Inf", "west", "", 1.0, 2.0, 2**53, 2**31, -(2**31), []]),
+    st.sampled_from(["2026-01-31", "2026-01-31T12:30:00Z", "2026-02-30"]),
 )
 
 
 @given(st.sampled_from(INPUTS), CELLS)
 def test_a_cell_that_workers_take_fits_the_schema_and_others_do_not(spec: Input, cell: Any) -> None:
-    """Both ways, except for what JSON Schema is not made to say: NaN is missing too, and 2^53 is a limit."""
+    """Both ways, except for what JSON Schema is not made to say: NaN is missing too, and text may be no date."""
     cell_schema = row_schema(entry(spec))["properties"][spec.name]
     takes = taken(Schema((spec,), OUTPUTS), {"rows": [{spec.name: cell}]})
-    if takes or cell != "NaN":
+    if takes or (cell != "NaN" and spec.type not in ("date", "datetime")):
         assert fits(cell_schema, cell) == takes
 
 
@@ -145,6 +161,84 @@ def test_the_example_is_a_request_that_workers_take() -> None:
     assert schema["example"] == {"rows": [EXAMPLE]}
     assert fits(schema, schema["example"])
     assert taken(Schema(tuple(INPUTS), OUTPUTS), schema["example"])
+
+
+def test_a_column_that_may_be_missing_is_not_required() -> None:
+    required = row_schema(entry(*INPUTS))["required"]
+    assert "left" not in required
+    assert set(required) == {i.name for i in INPUTS} - {"left"}
+
+
+def test_dates_are_told_by_their_format() -> None:
+    cells = row_schema(entry(Input("d", "date", na=False), Input("t", "datetime", na=False)))["properties"]
+    assert cells == {"d": {"type": "string", "format": "date"}, "t": {"type": "string", "format": "date-time"}}
+
+
+@pytest.mark.parametrize("extra", ["ignore", "refuse"])
+def test_an_extra_column_is_as_welcome_as_the_schema_says(extra: Any) -> None:
+    schema = Schema((INPUTS[0],), OUTPUTS, extra=extra)
+    body = {"rows": [{"x": 1.5, "z": 1}]}
+    assert fits(request_schema(entry_of(schema)), body) == taken(schema, body) == (extra == "ignore")
+
+
+# Options
+
+OPTIONS = (
+    Option("s", "numeric", default=0.5, minimum=0, maximum=2),
+    Option("n", "integer", minimum=1),
+    Option("link", "string", values=("logit", "probit")),
+    Option("se", "logical", default=False),
+)
+WITH_OPTIONS = Schema((INPUTS[0],), OUTPUTS, OPTIONS)
+FORECAST = Schema((), OUTPUTS, (Option("h", "integer", minimum=1), *OPTIONS), horizon=True)
+DEFAULTED = Schema((), OUTPUTS, (Option("h", "integer", default=10, minimum=1),), horizon=True)
+VALUES = st.one_of(
+    st.none(),
+    st.booleans(),
+    st.integers(-1, 3),
+    st.floats(-1, 3),
+    st.sampled_from(["logit", "probit", "", "1", 1.0, 2**31, 1e300, []]),
+)
+OPTION_BODIES = st.fixed_dictionaries(
+    {},
+    optional={
+        "options": VALUES
+        | st.dictionaries(st.sampled_from(["s", "n", "link", "se", "h", "other"]), VALUES, max_size=3),
+        "output": st.sampled_from(["response", "prob", "none", 1, None]),
+        "rows": st.just([{"x": 1.5}]),
+    },
+)
+
+
+@given(st.sampled_from([WITH_OPTIONS, FORECAST, DEFAULTED]), OPTION_BODIES)
+def test_options_that_workers_take_fit_the_schema_and_others_do_not(schema: Schema, body: dict[str, Any]) -> None:
+    """Except that any number which is too large for R fits, if the option has no maximum."""
+    takes = taken(schema, body)
+    if takes or not _too_large(body):
+        assert fits(request_schema(entry_of(schema)), body) == takes
+
+
+def _values(body: dict[str, Any]) -> list[Any]:
+    options = body.get("options")
+    return list(options.values()) if isinstance(options, dict) else []
+
+
+def _too_large(body: dict[str, Any]) -> bool:
+    return any(type(v) in (int, float) and v >= 2**31 for v in _values(body))
+
+
+def test_the_query_has_the_output_and_every_option() -> None:
+    parameters = {p["name"]: p["schema"] for p in query_parameters(entry_of(WITH_OPTIONS))}
+    assert list(parameters) == ["output", "s", "n", "link", "se"]
+    assert parameters["output"]["enum"] == ["response", "class", "prob"]
+    assert parameters["s"] == {"type": "number", "minimum": 0, "maximum": 2}
+    assert [p["name"] for p in query_parameters(entry(*INPUTS))] == ["output"]
+
+
+def test_a_horizons_example_is_a_request_that_workers_take() -> None:
+    schema = request_schema(entry_of(FORECAST))
+    assert fits(schema, schema["example"])
+    assert taken(FORECAST, schema["example"])
 
 
 def test_levels_are_listed_up_to_a_limit_and_counted_beyond() -> None:

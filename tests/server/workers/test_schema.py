@@ -17,8 +17,12 @@ plain_types = st.sampled_from([t for t in INPUT_TYPES if t not in ("factor", "or
 zones = st.sampled_from([None, "UTC", "Europe/Vienna"])
 policies = st.sampled_from(["refuse", "na"])
 inputs = st.one_of(
-    st.builds(Input, names, plain_types, st.none(), st.booleans(), zones),
-    st.builds(Input, names, st.sampled_from(["factor", "ordered"]), levels, st.just(True), zones, policies, policies),
+    st.builds(Input, names, plain_types, na=st.booleans(), tz=zones),
+    st.builds(Input, names, st.just("numeric"), allowed=st.lists(st.floats(-9, 9), min_size=1).map(tuple)),
+    st.builds(Input, names, st.just("string"), levels, new_level=policies),
+    st.builds(
+        Input, names, st.sampled_from(["factor", "ordered"]), levels, tz=zones, new_level=policies, missing=policies
+    ),
 )
 numbers = st.none() | st.integers(-5, 5) | st.floats(-5, 5)
 options = st.builds(
@@ -84,7 +88,7 @@ def test_missing_values_are_allowed_unless_said_otherwise() -> None:
 @pytest.mark.parametrize("type", ["factor", "ordered"])
 @pytest.mark.parametrize("levels", [None, ()])
 def test_a_factor_needs_levels(type: Any, levels: Any) -> None:
-    with pytest.raises(SchemaError, match="'x': levels are needed"):
+    with pytest.raises(SchemaError, match=r"'x' is a \w+ and needs levels"):
         Input("x", type, levels)
 
 

@@ -657,6 +657,25 @@ def test_named_columns_are_columns_and_levels_are_all_there() -> None:
     assert table.column(1).chunk(0).dictionary.to_pylist() == ["u", "v", "ü"]
 
 
+@pytest.mark.parametrize("start", range(10))
+def test_no_byte_of_a_reply_is_of_another_request(start: int) -> None:
+    """A slice of an array is written with what follows it, up to the next multiple of 64 bytes."""
+    secrets = [f"secret {i:02}" for i in range(20)]
+    columns = (
+        number(*(1e-100 + i for i in range(20))),
+        Predicted("string", secrets),
+        Predicted("integer", array("i", range(1000, 1020))),
+        Predicted("integer", array("i", [1, 2] * 10), ("u", "v")),
+        Predicted("logical", array("i", [1, 0] * 10)),
+    )
+    names = tuple("abcde")
+    share = Predictions(tuple(Predicted(c.kind, c.values[start : start + 3], c.levels) for c in columns), names)
+    together, _ = ARROW.encoder("m", "v", Predictions(columns, names)).encode(start, start + 3, ())
+    assert together == ARROW.encoder("m", "v", share).encode(0, 3, ())[0]
+    for i, secret in enumerate(secrets):
+        assert (secret.encode() in together) == (start <= i < start + 3)
+
+
 def test_each_request_gets_its_own_rows_and_no_more_bytes_than_they_take() -> None:
     encoder = ARROW.encoder("mpg", "v1", Predictions((number(*range(10_000)),), None))
     body, _ = encoder.encode(5000, 5002, ())

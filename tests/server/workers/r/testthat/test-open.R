@@ -45,16 +45,18 @@ test_that("a missing package is named with the command that installs it", {
   })
 })
 
+# In a process of its own: here other tests have loaded the package already.
 test_that("the package of a class without adapter is found among the installed ones, loaded and not attached", {
-  skip_if_not_installed("nnet")
-  path <- as_file(nnet::nnet(dist ~ speed, cars, size = 1, trace = FALSE, linout = TRUE))
-  unloadNamespace("nnet")
-  served <- list(model = tandem$open_model(path))
-  served$description <- tandem$describe_model(served$model)
-  expect_true(isNamespaceLoaded("nnet"))
-  expect_false("package:nnet" %in% search())
-  expect_identical(served$description$package, "nnet")
-  expect_scored(served, cars[1:5, ], "response", bare(predict(served$model, cars[1:5, ])))
+  path <- as_file(MASS::lqs(dist ~ speed, cars))
+  code <- paste0(
+    "tandem <- new.env(); for (f in list.files('", file.path(root, "server", "workers", "r", "R"), "', '[.]R$', ",
+    "full.names = TRUE)) sys.source(f, tandem); m <- tandem$open_model('", path, "'); ",
+    "d <- tandem$describe_model(m); p <- tandem$make_scorer(m, d$inputs)(list(c(4, 10)), 'response')[[1]]; ",
+    "cat(isNamespaceLoaded('MASS'), 'package:MASS' %in% search(), d$package, ",
+    "identical(p, unname(predict(m, data.frame(speed = c(4, 10))))))"
+  )
+  said <- system2("Rscript", c("--vanilla", "-e", shQuote(code)), stdout = TRUE)
+  expect_identical(said, "TRUE FALSE MASS TRUE")
 })
 
 test_that("no name is given to two things among the R files", {
