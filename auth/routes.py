@@ -123,7 +123,7 @@ async def token(
     return TokenReply(access_token=grant.access_token, expires_in=grant.expires_in_s, refresh_token=grant.refresh_token)
 
 
-@router.post("/revoke")
+@router.post("/revoke", response_class=Response)
 async def revoke(request: Request, token: Text = "") -> Response:
     """Sign out: end the session of a refresh token. A token that is not known is no error (RFC 7009)."""
     if not token:

@@ -74,11 +74,9 @@ tandem_named <- function(x) length(x) == 0L || (!is.null(names(x)) && all(nzchar
 # those without which predict() fails or answers something else.
 tandem_inputs <- function(model, example, how, arguments) {
   if (is.null(example)) return(character())
-  way <- if (length(how) > 0L) how[[1L]] else list()
+  if (length(how) == 0L) how <- list(list())
   rows <- utils::head(example, 3L)
-  answer <- function(names) {
-    tandem_try(suppressWarnings(tandem_answered(model, rows[names], way, arguments)), nrow(rows))
-  }
+  answer <- function(names) tandem_try(model, rows[names], how, arguments)
   named <- tandem_variables(model)
   lacking <- setdiff(named$alone, names(example))
   if (length(lacking) > 0L) {
@@ -107,16 +105,22 @@ tandem_variables <- function(model) {
   )
 }
 
-# list(the answer), or the reason why there is none.
-tandem_try <- function(answer, rows) {
-  tryCatch({
-    count <- if (is.null(dim(answer))) length(answer) else nrow(answer)
-    if (is.atomic(answer) && count != rows) {
-      stop(count, " answers for ", rows, " rows: columns are not found in 'example', but where the model was fitted; ",
-           "fit it with bare column names and data = your data frame")
-    }
-    list(answer)
-  }, error = conditionMessage)
+# A list of the answers, or the reason why there are none.
+tandem_try <- function(model, rows, how, arguments) {
+  tryCatch(suppressWarnings(lapply(how, function(way) {
+    answer <- tandem_answered(model, rows, way, arguments)
+    if (is.atomic(answer)) tandem_check_count(answer, nrow(rows))
+    answer
+  })), error = conditionMessage)
+}
+
+tandem_check_count <- function(answer, rows) {
+  count <- if (is.null(dim(answer))) length(answer) else nrow(answer)
+  if (count == rows || (rows == 1L && tandem_is_row(answer))) return(invisible())
+  stop(
+    count, " answers for ", rows, " rows: columns are not found in 'example', but where the model was fitted; fit it ",
+    "with bare column names and data = your data frame"
+  )
 }
 
 # What predict() says
@@ -143,23 +147,55 @@ tandem_answered <- function(model, rows, way, arguments) {
 tandem_known_outputs <- function(model) {
   if (is.function(model)) return(list(response = list()))
   # Only the first class counts: what inherits from lm or glm may well have other outputs.
-  known <- tandem_ways[[sub("[.]formula$", "", class(model)[1L])]]
+  known <- tandem_ways[[sub("[.](formula|recipe)$", "", class(model)[1L])]]
   if (is.null(known)) list() else known(model)
 }
 
-tandem_types <- function(...) {
-  types <- c(...)
-  stats::setNames(lapply(types, function(type) list(type = type)), names(types))
+tandem_types <- function(...) lapply(c(...), function(type) list(type = type))
+
+tandem_plain <- function(model) list(response = list())
+
+tandem_either <- function(class) if (class) list(class = list()) else list(response = list())
+
+tandem_on_link <- function(model) tandem_types(response = "response", link = "link")
+
+tandem_discriminant <- function(model) {
+  list(
+    class = function(model, rows, ...) stats::predict(model, rows, ...)$class,
+    prob = function(model, rows, ...) stats::predict(model, rows, ...)$posterior
+  )
+}
+
+tandem_party <- function(model) {
+  if (!is.factor(model$fitted[["(response)"]])) return(tandem_types(response = "response"))
+  tandem_types(class = "response", prob = "prob")
 }
 
 tandem_ways <- list(
-  lm = function(model) list(response = list()),
-  glm = function(model) tandem_types(response = "response", link = "link"),
+  lm = tandem_plain, aov = tandem_plain, mlm = tandem_plain, maov = tandem_plain, rlm = tandem_plain,
+  nls = tandem_plain, loess = tandem_plain, rq = tandem_plain, lmerMod = tandem_plain,
+  glm = tandem_on_link, negbin = tandem_on_link, bam = tandem_on_link, earth = tandem_on_link,
+  glmerMod = tandem_on_link,
+  gam = function(model) tandem_on_link(model)[c(if (model$family$family != "Cox PH") "response", "link")],
+  coxph = function(model) tandem_types(risk = "risk", lp = "lp"),
+  survreg = function(model) tandem_types(response = "response", lp = "lp"),
+  prcomp = function(model) list(scores = list()),
+  lda = tandem_discriminant, qda = tandem_discriminant,
+  polr = function(model) tandem_types(class = "class", prob = "probs"),
+  multinom = function(model) tandem_types(class = "class", prob = "probs"),
+  nnet = function(model) {
+    if (is.null(model$lev)) tandem_types(response = "raw") else tandem_types(class = "class", prob = "raw")
+  },
+  naiveBayes = function(model) tandem_types(class = "class", prob = "raw"),
+  svm = function(model) tandem_either(model$type <= 2),
+  ksvm = function(model) tandem_either(grepl("svc$", model@type)),
+  train = function(model) tandem_either(model$modelType == "Classification"),
+  cforest = tandem_party, constparty = tandem_party,
   rpart = function(model) {
     if (model$method == "class") tandem_types(class = "class", prob = "prob") else tandem_types(response = "vector")
   },
   randomForest = function(model) {
-    if (model$type == "regression") list(response = list()) else tandem_types(class = "response", prob = "prob")
+    if (model$type == "regression") tandem_plain(model) else tandem_types(class = "response", prob = "prob")
   },
   ranger = function(model) {
     forest <- function(model, rows, ...) {
@@ -319,13 +355,17 @@ tandem_golden_row <- function(golden) {
   )
 }
 
+# Some methods drop the matrix of one row to a vector.
+tandem_is_row <- function(answer) is.null(dim(answer)) && length(answer) > 1L && !is.null(names(answer))
+
 # One value, or an object where there are several.
 tandem_answer <- function(answer) {
+  if (tandem_is_row(answer)) answer <- as.list(answer)
+  if (is.list(answer)) return(tandem_map(lapply(answer, tandem_cell)))
   if (is.matrix(answer) && ncol(answer) > 1L) {
     names <- if (is.null(colnames(answer))) seq_len(ncol(answer)) else colnames(answer)
     return(tandem_map(stats::setNames(lapply(as.vector(answer), tandem_cell), names)))
   }
-  if (is.data.frame(answer)) return(tandem_map(lapply(answer, tandem_cell)))
   if (!is.atomic(answer) || length(answer) != 1L) {
     tandem_refuse(
       "for one row an output gives ", length(answer), " values of class ", class(answer)[1L], "; it must give one, ",

@@ -126,8 +126,8 @@ def assert_alike(given: Any, shown: Any, name: str = "") -> None:
 
 def test_the_shell_example_prints_what_the_readme_shows(reader: Reader) -> None:
     found = [b for b in blocks(README) if b.language == "bash"]
-    assert len(found) == 5, "token, models, mpg, boston, 422"
-    assert [b.shown_as for b in found] == [None, "text", "json", "json", "json"]
+    assert len(found) == 6, "token, models, mpg, boston, CSV, 422"
+    assert [b.shown_as for b in found] == [None, "text", "json", "json", "text", "json"]
     printed = reader.run("bash", *(b.code for b in found))
     assert len(printed) == len(found)
     for block, output in zip(found, printed, strict=True):

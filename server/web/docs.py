@@ -5,6 +5,7 @@ Swagger UI's files are packaged; the page loads nothing from another host.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -94,8 +95,40 @@ def _build(request: Request, serving: Serving) -> dict[str, Any]:
     for entry in serving.snapshot.entries:
         if entry.current and entry.state == "ready":
             scored[f"/v1/models/{entry.name}/score"] = {"post": _operation(entry)}
+    for path, operations in document["paths"].items():
+        for method, operation in operations.items():
+            operation["responses"] |= _failures(path, method, operation)
     document["paths"] = scored | document["paths"]
+    for unused in ("HTTPValidationError", "ValidationError"):  # FastAPI's own; ours are problems
+        document["components"]["schemas"].pop(unused, None)
     return document
+
+
+def _failures(path: str, method: str, operation: Mapping[str, Any]) -> dict[str, Any]:
+    """What else than its reply a route that is no scoring route may answer."""
+    statuses = [500]
+    if operation.get("security"):
+        statuses += [401, 403]
+    if "{" in path:
+        statuses += [404, 422]
+    if "requestBody" in operation:
+        statuses += [400, 413, 422]
+    if path.startswith("/auth/accounts") and method != "get":
+        statuses += [409]
+    told = {str(status): {"description": _told(status), **_PROBLEM} for status in sorted(statuses)}
+    if path in ("/auth/token", "/auth/revoke"):
+        oauth = {"application/json": {"schema": _OAUTH_ERROR}}
+        told["400"] = {"description": "RFC 6749, 5.2", "content": oauth | _PROBLEM["content"]}
+        told["429"] = {"description": _told(429), "content": oauth | _PROBLEM["content"]}
+    return told
+
+
+_PROBLEM = {"content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
+_OAUTH_ERROR = {
+    "type": "object",
+    "properties": {"error": {"type": "string"}, "error_description": {"type": "string"}},
+    "required": ["error", "error_description"],
+}
 
 
 def _operation(entry: Entry) -> dict[str, Any]:
@@ -104,8 +137,7 @@ def _operation(entry: Entry) -> dict[str, Any]:
     reply = {"model": entry.name, "version": entry.version, "predictions": [entry.example_prediction]}
     content = _content(schemas.reply_schema(entry) | {"example": reply})
     ok = {"description": "Predictions, in row order.", "content": content}
-    problem = {"content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
-    failures = {str(status): {"description": _told(status), **problem} for status in SCORE_CODES}
+    failures = {str(status): {"description": _told(status), **_PROBLEM} for status in SCORE_CODES}
     return {
         "tags": ["score"],
         "summary": f"Score {entry.name}",

@@ -26,5 +26,7 @@ def inflated(body: bytes | memoryview, encoding: int, max_bytes: int) -> bytes |
     except (OSError, ValueError, KeyError) as e:
         raise BadBody("the body is not compressed in the way that Content-Encoding says") from e
     if len(data) > max_bytes:
-        raise TooLarge(f"the body is larger than {max_bytes / 2**20:g} MiB when inflated; send fewer rows per request")
+        raise TooLarge(
+            f"the body is larger than {max_bytes / 2**20:.4g} MiB when inflated; send fewer rows per request"
+        )
     return data

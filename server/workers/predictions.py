@@ -35,5 +35,19 @@ class ModelFailed(Exception):
     """The model raised an error. The text is the model's own: for the log and for those who may see details."""
 
 
-class UnknownLevel(ModelFailed):
-    """The model said that it does not know a level: the caller is at fault, where the schema could not tell."""
+class BadRows(ModelFailed):
+    """The caller is at fault, where the schema could not tell; `detail` is for the caller."""
+
+    detail: str
+
+
+class UnknownLevel(BadRows):
+    """The model said that it does not know a level."""
+
+    detail = "the rows hold a level that the model was not trained with"
+
+
+class NotFinite(BadRows):
+    """The model's compiled code takes finite numbers only."""
+
+    detail = "the rows hold, or lead to, a number that is missing or infinite, which this model cannot predict"

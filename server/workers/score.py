@@ -19,7 +19,7 @@ from server.workers.codecs import BadBody, Question
 from server.workers.codecs.registry import codec
 from server.workers.inflate import TooLarge, inflated
 from server.workers.options import asked
-from server.workers.predictions import ModelFailed, Predictions, UnknownLevel
+from server.workers.predictions import BadRows, ModelFailed, Predictions
 from server.workers.schema import Options, Schema
 from server.workers.table import Column, Invalid, to_columns
 
@@ -113,9 +113,8 @@ class _Batch:
                     self._answer([ask])
             elif isinstance(e, Invalid):
                 self._results[asks[0].at] = _invalid(e)
-            elif isinstance(e, UnknownLevel):
-                detail = "the rows hold a level that the model was not trained with"
-                self._results[asks[0].at] = _error(ReplyCode.INVALID, detail, model_message=str(e))
+            elif isinstance(e, BadRows):
+                self._results[asks[0].at] = _error(ReplyCode.INVALID, e.detail, model_message=str(e))
             else:
                 log.warning("the model failed", extra={"model": self._model.name, "reason": str(e)})
                 self._results[asks[0].at] = _error(

@@ -127,29 +127,29 @@ def listed() -> list[Listed]:
 
 
 def serve(folder: Path, tandem: Tandem, among: Sequence[Listed]) -> tuple[dict[str, Case], dict[str, dict[str, Any]]]:
-    """Have plain R fit and answer the cases while a server loads them; the cases and the server's details of them.
+    """Have plain R fit and answer the cases, then a server load them; the cases and the server's details of them.
 
     Details are missing of what R could not save. Who calls this stops the server.
     """
-    tandem.start(wait=False)
-    names = _names(among)
-
-    def run(file: str) -> dict[str, Case]:
-        cases = _answered(folder, file, names[file])
-        for name, case in cases.items():
-            if case.error is None:
-                _drop(folder, tandem, name)
-        return cases
-
-    cases: dict[str, Case] = {}
-    with ThreadPoolExecutor(PROCESSES) as pool:
-        for found in pool.map(run, names):
-            cases |= found
+    cases = _answered(folder, among)
     saved = [name for name, case in cases.items() if case.error is None]
+    for name in saved:
+        _drop(folder, tandem, name)
+    tandem.start(wait=False)
     if saved:
         with suppress(AssertionError):  # a model that hangs fails its own tests
             eventually(lambda: _settled(tandem, saved), LOAD_TIMEOUT_S, every_s=0.5)
     return cases, {name: tandem.model(name)["versions"][0] for name in saved}
+
+
+def _answered(folder: Path, among: Sequence[Listed]) -> dict[str, Case]:
+    """A process for each file, two at a time."""
+    names = _names(among)
+    cases: dict[str, Case] = {}
+    with ThreadPoolExecutor(PROCESSES) as pool:
+        for found in pool.map(lambda file: _answered_of(folder, file, names[file]), names):
+            cases |= found
+    return cases
 
 
 def _names(among: Sequence[Listed]) -> dict[str, list[str]]:
@@ -160,7 +160,7 @@ def _names(among: Sequence[Listed]) -> dict[str, list[str]]:
     return names
 
 
-def _answered(folder: Path, file: str, names: Sequence[str]) -> dict[str, Case]:
+def _answered_of(folder: Path, file: str, names: Sequence[str]) -> dict[str, Case]:
     try:
         done = _rscript(HERE / f"{file}.R", folder, *names, timeout_s=FIT_TIMEOUT_S)
         reason = done.stderr[-2000:] if done.returncode else "run.R left no answer"
@@ -177,7 +177,6 @@ def _read(folder: Path, names: Sequence[str], reason: str) -> Iterator[tuple[str
 
 
 def _drop(folder: Path, tandem: Tandem, name: str) -> None:
-    """By renaming, and the sidecar first: a model is never seen half."""
     for path in (folder / f"{name}.yaml", folder / f"{name}.rds", folder / name):
         if path.exists():
             path.rename(tandem.r_models / path.name)

@@ -72,16 +72,16 @@ def _missing(case: Case, schema: Mapping[str, Any]) -> Iterator[str]:
     if taking and not answered:
         yield "taken"
     if any(answered):
-        yield "give NA"
+        yield "answered NA"
     if not all(answered):
-        yield "are predicted"
+        yield "predicted"
 
 
 def _answered(case: Case, output: str, taking: Set[str]) -> Iterator[bool]:
     """For each row in which an input is missing, whether the answer is missing too."""
-    if output not in case.expected:
+    if case.rows is None or output not in case.expected:
         return
-    for row, answers in zip(case.rows or (), case.expected[output].rows, strict=True):
+    for row, answers in zip(case.rows, case.expected[output].rows, strict=True):
         if any(row.get(name) is None for name in taking):
             yield None in answers
 

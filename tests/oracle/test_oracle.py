@@ -16,7 +16,7 @@ import httpx
 import orjson
 import pytest
 
-from tests.conftest import ROOT, Tandem
+from tests.conftest import ROOT, Tandem, run_r
 from tests.oracle.cases import FEWEST_ROWS, Answer, Case, Listed, differences, listed, same, serve
 from tests.oracle.conftest import Compared
 from tests.oracle.table import PAGE, class_of, page
@@ -153,6 +153,24 @@ def test_every_class_with_a_file_of_its_own_has_a_case(oracle: Oracle) -> None:
     files = (ROOT / "server" / "workers" / "r" / "R").glob("*.R")
     known = {name for file in files for name in METHODS.findall(file.read_text())} - {"default"}
     assert known <= served
+
+
+KNOWN = """
+folder <- commandArgs(TRUE)
+source(folder[2])
+for (file in list.files(folder[1], "[.]rds$", full.names = TRUE)) {
+  writeLines(paste(c(sub("[.]rds$", "", basename(file)), names(tandem_known_outputs(readRDS(file)))), collapse = " "))
+}
+"""
+
+
+def test_tandem_save_knows_the_outputs_as_the_server_does(oracle: Oracle) -> None:
+    told = run_r(KNOWN, str(oracle.tandem.r_models), str(ROOT / "r_models" / "tandem.R"))
+    known = {name: outputs for name, *outputs in (line.split() for line in told.splitlines())}
+    assert any(known.values())
+    for name, outputs in known.items():
+        served = [o["name"] for o in oracle.details[name].get("schema", {}).get("outputs", ())]
+        assert outputs == [] or (set(outputs) <= set(served) and outputs[0] == served[0]), name
 
 
 # The comparing itself

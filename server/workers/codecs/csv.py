@@ -82,6 +82,7 @@ def _texts(body: bytes) -> pa.Table:
     ragged: list[Any] = []
     block_bytes = min(len(body) + 1, (1 << 31) - 1)  # a line may be as long as the body
     try:
+        body.decode()  # what is not UTF-8 is told as such, and not as lines of too many cells
         names = pa.csv.open_csv(pa.py_buffer(body), *_options(body, block_bytes, ragged)).schema.names
         return _read(body, dict.fromkeys(names, pa.utf8()), block_bytes, ragged)
     except (pa.ArrowException, ValueError) as e:

@@ -11,7 +11,7 @@ from typing import Any
 
 from server.workers import golden
 from server.workers.codecs import BadBody
-from server.workers.predictions import ModelFailed, Predicted, Predictions, UnknownLevel
+from server.workers.predictions import ModelFailed, NotFinite, Predicted, Predictions, UnknownLevel
 from server.workers.r import embedded
 from server.workers.r.embedded import RError
 from server.workers.runtime import Description, LoadFailed, ModelSpec
@@ -53,11 +53,18 @@ class RModel:
         if perf_counter() - started > LONG_CALL_S:
             embedded.collect_young_garbage()
         if error is not None:
-            raise (UnknownLevel if "input" in error[1:] else ModelFailed)(error[0])
+            raise _failure(error)
         values = value if names is not None else [value]
         labels = tuple(levels) if levels is not None else None
         predicted = tuple(_predicted(v, labels) for v in values)
         return Predictions(predicted, tuple(names) if names is not None else None, tuple(warnings or ()))
+
+
+def _failure(error: Sequence[str]) -> ModelFailed:
+    if "input" in error[1:]:
+        return UnknownLevel(error[0])
+    # R says so of every vector that it hands to C or Fortran code which does not know infinity (dotcode.c).
+    return (NotFinite if error[0].startswith("NA/NaN/Inf in foreign function call") else ModelFailed)(error[0])
 
 
 def _predicted(value: Any, levels: tuple[str, ...] | None) -> Predicted:

@@ -24,9 +24,17 @@ describe_inputs.vetiver_model <- function(model) {
   found <- inputs_from_frame(prototype)
   if (nrow(prototype) == 0L) {
     inner <- tryCatch(describe_inputs(model$model), error = function(e) NULL)
+    found$inputs <- lapply(found$inputs, known_texts, inner = inner$inputs)
     found$values <- values_that_fit(found$inputs, inner)
   }
   found
+}
+
+# A prototype of no rows has no texts to show; the model may know those that it was trained with.
+known_texts <- function(input, inner) {
+  same <- Find(function(other) identical(other$name, input$name), inner)
+  if (input$type == "string" && identical(same$type, "string")) input$levels <- same$levels
+  input
 }
 
 output_names.vetiver_model <- function(model) output_names(model$model)
