@@ -15,8 +15,8 @@
 #
 # Name packages inside of these functions (MASS::lda, or library() in fit), so that a package that is not installed
 # fails its own cases alone. FOLDER gets <name>.rds and, if there is a sidecar, <name>.yaml, or for a script the folder
-# <name>; and <name>.json with the rows and answers: of all rows together, and of some rows each alone, since a caller who sends one row is owed
-# what predict() says of one row. The answers are those of the model as read again from its file.
+# <name>; and <name>.json with the rows and answers: of all rows together, and of some rows each alone, since a caller
+# who sends one row is owed what predict() says of one row. The answers are those of the model as read from its file.
 
 single_rows <- 20L
 

@@ -47,8 +47,14 @@ def page(cases: Mapping[str, Case], details: Mapping[str, Mapping[str, Any]]) ->
         schema = said["schema"]
         key = (f"`{class_of(said)}`", said.get("package") or "-", _outputs(schema), _options(schema))
         lines.setdefault(key, set()).update(_missing(case, schema))
-    told = (" | ".join((*key, ", ".join(sorted(missing)) or "-")) for key, missing in lines.items())
+    told = (" | ".join((*key, _joined(missing))) for key, missing in lines.items())
     return HEAD + "".join(f"| {line} |\n" for line in sorted(told, key=str.lower))
+
+
+def _joined(missing: Set[str]) -> str:
+    """Without "taken", which is all that is known where no case has such a row, if another case has one."""
+    known = missing - {"taken"} if missing & {"answered NA", "predicted"} else missing
+    return ", ".join(sorted(known)) or "-"
 
 
 def class_of(details: Mapping[str, Any]) -> str:
