@@ -197,7 +197,7 @@ class _Link(asyncio.Protocol):
 
     def send(self, parts: list[bytes | memoryview]) -> None:
         assert self._transport is not None
-        if max(map(len, parts)) > frames.LARGE_BYTES:
+        if sum(map(len, parts)) > frames.LARGE_BYTES:
             self._transport.writelines(parts)  # not joined: that would copy the body once more
         else:
             self._transport.write(b"".join(parts))

@@ -26,6 +26,7 @@ from server.catalog.snapshot import Entry, Snapshot
 from server.catalog.watch import Watch
 from server.config import RUN_DIR, Settings, granted_cores
 from server.metrics import SupervisorMetrics, proportional_bytes
+from server.supervisor.environment import MEMORY_KEPT
 from server.supervisor.hub import Hub
 from server.supervisor.pool import Pool
 
@@ -126,7 +127,7 @@ class Supervisor:
         log.info("metrics served", extra={"address": f"http://{self._settings.host}:{server.server_port}/metrics"})
 
     async def _start_gunicorn(self, listener: socket.socket) -> asyncio.subprocess.Process:
-        environment = os.environ | self._settings.to_environment()
+        environment = os.environ | MEMORY_KEPT | self._settings.to_environment()
         environment |= {
             "PROMETHEUS_MULTIPROC_DIR": str(self._metric_files),
             RUN_DIR: str(self._run_dir),

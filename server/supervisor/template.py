@@ -15,17 +15,12 @@ from typing import Any
 import orjson
 
 from server.config import Settings
+from server.supervisor.environment import MEMORY_KEPT, ONE_THREAD
 from server.supervisor.fork import Fork
 
 log = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 60.0
-
-ONE_THREAD = {
-    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"), "1"),
-    "JE_ARROW_MALLOC_CONF": "background_thread:false",
-}
-"""Set before libraries load: a template has one thread when it forks, and workers are the parallelism."""
 
 
 class TemplateLost(Exception):
@@ -57,7 +52,7 @@ class Template:
             pass_fds=[theirs.fileno()],
             stdin=asyncio.subprocess.DEVNULL,
             stdout=sys.stderr,
-            env=os.environ | ONE_THREAD,
+            env=os.environ | MEMORY_KEPT | ONE_THREAD,
             # A terminal's Ctrl-C goes to a whole group; who leaves when is the supervisor's to decide. Ignoring the
             # signal would not do: R catches it again whenever it waits (R_SelectEx).
             start_new_session=True,

@@ -26,7 +26,7 @@ from server.web.access_log import AccessLog
 from server.web.problems import Code, Problem, problem
 from server.web.request_id import RequestIds
 from server.web.serving import Serving, Target
-from server.wire.frames import Encoding, MediaType, Member, ReplyCode
+from server.wire.frames import Encoding, MediaType, Member, Pieces, ReplyCode
 
 log = logging.getLogger(__name__)
 
@@ -144,7 +144,7 @@ class ScoringRoute:
             raise _Stop(self._too_large())
         return target
 
-    async def _body(self, receive: Receive) -> bytes:
+    async def _body(self, receive: Receive) -> bytes | Pieces:
         parts: list[bytes] = []
         size = 0
         more = True
@@ -157,7 +157,7 @@ class ScoringRoute:
             if size > self._max_body_bytes:
                 raise _Stop(self._too_large())
             more = message.get("more_body", False)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+        return parts[0] if len(parts) == 1 else Pieces(parts, size)
 
     async def _score(self, target: Target, member: Member, started: float) -> Scored:
         entry = target.entry

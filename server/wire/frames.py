@@ -77,10 +77,21 @@ class Frame(NamedTuple):
     payload: bytes | memoryview
 
 
+@dataclass(frozen=True, slots=True)
+class Pieces:
+    """A body as it was received, piece by piece; to join them would cost a copy."""
+
+    pieces: list[bytes]
+    size: int
+
+    def __len__(self) -> int:
+        return self.size
+
+
 class Member(NamedTuple):
     """One request inside a batch: its body, how that is written and compressed, how the reply shall be, the query."""
 
-    body: bytes | memoryview
+    body: bytes | memoryview | Pieces
     content: int = MediaType.JSON
     accept: int = MediaType.JSON
     encoding: int = Encoding.IDENTITY
@@ -136,7 +147,11 @@ def score_parts(batch: int, model_key: str, time_left_ms: int, members: Sequence
     for body, content, accept, encoding, query in members:
         parts.append(pack(len(body), content, accept, encoding, len(query)))
     for member in members:
-        parts.append(member[0])
+        body = member[0]
+        if isinstance(body, Pieces):
+            parts += body.pieces
+        else:
+            parts.append(body)
         if member[4]:
             parts.append(member[4])
     return [HEADER.pack(MAGIC, VERSION, FrameType.SCORE, batch, sum(map(len, parts))), *parts]
@@ -194,37 +209,66 @@ def decode_reply(payload: bytes | memoryview) -> ReplyPayload:
 
 
 class FrameDecoder:
-    """Cuts a byte stream into frames. One per connection and direction."""
+    """Cuts a byte stream into frames. One per connection and direction.
+
+    Received bytes are either handed in (`feed`) or, where `room` has a place for them, put there and counted
+    (`filled`): so the rest of a large frame is received without being copied.
+    """
 
     def __init__(self, max_payload_bytes: int) -> None:
         self._max_payload_bytes = max_payload_bytes
         self._buffer = bytearray()
+        self._large: tuple[FrameType, int, memoryview] | None = None
+        self._missing = 0
+
+    def room(self) -> memoryview | None:
+        """Where the missing bytes of a large frame belong; None while there is no such frame."""
+        return self._large[2][-self._missing :] if self._large else None
+
+    def filled(self, size: int) -> list[Frame]:
+        """Count `size` bytes put into `room`; return the frame if it is now complete."""
+        assert self._large is not None
+        self._missing -= size
+        if self._missing:
+            return []
+        frame, self._large = Frame(*self._large), None
+        return [frame]
 
     def feed(self, data: bytes | memoryview) -> list[Frame]:
         """Take received bytes; return the frames that are now complete. Raises WireError on a bad header.
 
-        The payload of a large frame is a view of what was received, not a copy.
+        The payload of a large frame is a view of memory of its own.
         """
+        frames = []
+        room = self.room()
+        if room is not None:
+            size = min(len(data), len(room))
+            room[:size] = data[:size]
+            frames += self.filled(size)
+            data = data[size:]
         buffer = self._buffer
         buffer += data
-        frames = []
         at = 0
         while len(buffer) - at >= HEADER.size:
             magic, version, type, batch, size = HEADER.unpack_from(buffer, at)
             self._check(magic, version, type, size)
-            end = at + HEADER.size + size
+            start = at + HEADER.size
+            end = start + size
             if len(buffer) < end:
+                if size > LARGE_BYTES:
+                    self._begin(FrameType(type), batch, size, buffer[start:])
+                    at = len(buffer)
                 break
-            view = memoryview(buffer)[at + HEADER.size : end]
-            if size > LARGE_BYTES and end == len(buffer):
-                frames.append(Frame(FrameType(type), batch, view))
-                self._buffer = bytearray()
-                return frames
-            frames.append(Frame(FrameType(type), batch, bytes(view)))
-            view.release()
+            frames.append(Frame(FrameType(type), batch, bytes(memoryview(buffer)[start:end])))
             at = end
         del buffer[:at]
         return frames
+
+    def _begin(self, type: FrameType, batch: int, size: int, data: bytearray) -> None:
+        payload = memoryview(bytearray(size))
+        payload[: len(data)] = data
+        self._large = type, batch, payload
+        self._missing = size - len(data)
 
     def _check(self, magic: bytes, version: int, type: int, size: int) -> None:
         if magic != MAGIC:

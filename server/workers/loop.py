@@ -84,11 +84,13 @@ class WorkerLoop:
 
     def _receive(self, connection: _Connection) -> None:
         try:
-            size = connection.sock.recv_into(self._received)
+            room = connection.decoder.room()
+            size = connection.sock.recv_into(self._received if room is None else room)
             if not size:
                 self._drop(connection)
                 return
-            for frame in connection.decoder.feed(self._received[:size]):
+            decoder = connection.decoder
+            for frame in decoder.feed(self._received[:size]) if room is None else decoder.filled(size):
                 self._take(connection, frame)
         except WireError as e:
             log.error("a peer broke the wire format", extra={"reason": str(e)})

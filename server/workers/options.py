@@ -18,6 +18,8 @@ from server.workers.table import Fault, Invalid
 
 def asked(schema: Schema, output: Any, options: Any, query: bytes) -> tuple[str, Options]:
     """The output and the options in force. Raises Invalid. Absent are None for `output` and `options`."""
+    if options is None and not query and not schema.horizon:
+        return _output(schema, output), ()
     given = _given(options)
     if query:
         for name, text in parse_qsl(query.decode("latin-1"), keep_blank_values=True):

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 import orjson
 
-from server.wire.frames import Member, ReplyCode, ReplyPayload, Result
+from server.wire.frames import Member, Pieces, ReplyCode, ReplyPayload, Result
 from server.workers.codecs import BadBody, Question
 from server.workers.codecs.registry import codec
 from server.workers.inflate import TooLarge, inflated
@@ -97,7 +97,10 @@ class _Batch:
 
     def _ask(self, at: int, member: Member) -> _Ask:
         schema = self._model.schema
-        body = inflated(member.body, member.encoding, self._max_inflated_bytes) if member.encoding else member.body
+        body = member.body
+        assert not isinstance(body, Pieces)  # those are sent, never received
+        if member.encoding:
+            body = inflated(body, member.encoding, self._max_inflated_bytes)
         question = codec(member.content).decode(body, schema)
         output, options = asked(schema, question.output, question.options, member.query)
         rows = dict(options).get("h", question.rows) if schema.horizon else question.rows

@@ -31,7 +31,7 @@ DOUBLES = ("numeric", "date", "datetime")
 
 SPECIAL_NUMBERS = {"NaN": math.nan, "Inf": math.inf, "-Inf": -math.inf}
 
-Column: TypeAlias = "array[float] | array[int] | list[str | None]"
+Column: TypeAlias = "array[float] | array[int] | memoryview[float] | list[str | None]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,8 @@ def ignored(given: Iterable[str], schema: Schema) -> tuple[str, ...]:
 def to_columns(schema: Schema, cells: Sequence[list[Any]]) -> list[Column]:
     """Typed columns, one array or list per input, from lists of cells. Raises Invalid with all faults found.
 
-    numeric becomes array('d'); integer, logical and factor codes (from 1) array('i'); string a list of str or None.
+    numeric becomes array('d') or a view of doubles; integer, logical and factor codes (from 1) array('i'); string a
+    list of str or None.
     """
     columns: list[Column] = []
     faults: list[Fault] = []
@@ -107,7 +108,7 @@ def numbers(values: Sequence[Any]) -> array[float] | None:
 
 
 def _fast_numeric(spec: Input, values: list[Any]) -> Column | None:
-    column = values if isinstance(values, array) else numbers(values)
+    column = numbers(values) if type(values) is list else values
     if spec.allowed is not None and column is not None and not set(column) <= set(spec.allowed):
         return None
     return column

@@ -196,8 +196,11 @@ def _viewed_bytes(column: pa.ChunkedArray) -> int:
     return total
 
 
-def _doubles(column: pa.ChunkedArray, spec: Input) -> array[float] | None:
-    """The column as doubles, None where a cell needs a closer look: NA or NaN where not allowed, or rounding."""
+def _doubles(column: pa.ChunkedArray, spec: Input) -> memoryview[float] | array[float] | None:
+    """The column as doubles, in place where they are such; None where a cell needs a closer look.
+
+    That is NA or NaN where the model takes none, and whole numbers that would be rounded.
+    """
     if column.null_count and not spec.na:
         return None
     try:
@@ -208,11 +211,10 @@ def _doubles(column: pa.ChunkedArray, spec: Input) -> array[float] | None:
         return None
     if doubles.null_count:
         doubles = doubles.fill_null(pa.scalar(NA_REAL))
-    values = array("d")
-    for chunk in doubles.chunks:
-        start = chunk.offset * 8
-        values.frombytes(memoryview(chunk.buffers()[1])[start : start + len(chunk) * 8])
-    return values
+    parts = [
+        memoryview(chunk.buffers()[1])[chunk.offset * 8 : (chunk.offset + len(chunk)) * 8] for chunk in doubles.chunks
+    ]
+    return parts[0].cast("d") if len(parts) == 1 else array("d", b"".join(parts))
 
 
 def _plain(value: Any) -> Any:
@@ -260,7 +262,8 @@ def _array(column: Predicted) -> pa.Array:
 
 
 def _floats(values: Any) -> pa.Array:
-    if math.isfinite(sum(values)):
-        return pa.Array.from_buffers(pa.float64(), len(values), [None, pa.py_buffer(values)])
+    floats = pa.Array.from_buffers(pa.float64(), len(values), [None, pa.py_buffer(values)])
+    if math.isfinite(pc.sum(floats).as_py() or 0.0):
+        return floats
     told = list(with_specials(values))
     return pa.array([None if t is None else v for t, v in zip(told, values, strict=True)], pa.float64())

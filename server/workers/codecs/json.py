@@ -116,6 +116,12 @@ def _cells_of_rows(rows: Any, schema: Schema) -> tuple[list[list[Any]], tuple[st
 
 
 def _cells_of_columns(columns: Any, schema: Schema) -> tuple[list[list[Any]], tuple[str, ...]]:
+    try:
+        cells = [columns[name] for name in schema.input_names]
+        if set(map(type, cells)) == {list} and len(set(map(len, cells))) == 1 and len(columns) == len(cells):
+            return cells, ()
+    except (KeyError, TypeError):
+        pass  # named below
     if type(columns) is not dict:
         raise Invalid('"columns" must be an object of arrays')
     faults = missing(columns, schema, None)

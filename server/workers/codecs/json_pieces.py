@@ -9,10 +9,13 @@ name, a cut inside a string) gives None, and the body is read as a whole, by the
 from __future__ import annotations
 
 import re
+import struct
 from array import array
 from typing import Any
 
 import orjson
+import pyarrow as pa
+import pyarrow.compute as pc
 
 from server.workers.codecs import Question
 from server.workers.schema import Schema
@@ -64,7 +67,10 @@ def _columns(body: bytes, at: int, schema: Schema) -> tuple[list[Any], int]:
         if key in found or key not in types:
             raise _Irregular
         stop = body.find(b"]", name.end()) + 1
-        found[key] = _typed(types[key], orjson.loads(body[name.end() - 1 : stop]))
+        if types[key] == "numeric":
+            found[key] = _doubles(body[name.end() : stop - 1])
+        else:
+            found[key] = orjson.loads(body[name.end() - 1 : stop])
         comma = _COMMA.match(body, stop)
         at = comma.end() if comma else stop
         if comma is None:
@@ -88,14 +94,37 @@ def _rows(body: bytes, at: int, schema: Schema) -> tuple[list[Any], int]:
             raise _Irregular
         for spec, column in zip(schema.inputs, cells, strict=True):
             name = spec.name
-            column.extend(_typed(spec.type, [row[name] for row in rows]))
+            values = [row[name] for row in rows]
+            column.extend(_numbers(values) if spec.type == "numeric" else values)
         at = cut.end() - 1 if cut else last
     return cells, last
 
 
-def _typed(type: str, values: list[Any]) -> Any:
-    if type != "numeric":
-        return values
+def _doubles(text: bytes) -> array[float]:
+    """The numbers between an array's brackets, piece after piece."""
+    if any(mark in text for mark in _NO_NUMBERS):
+        raise _Irregular
+    column = array("d")
+    comma = 0
+    while comma >= 0:
+        start = comma and comma + 1
+        comma = text.find(b",", start + PIECE_BYTES)
+        piece = text[start:] if comma < 0 else text[start:comma]
+        values = orjson.loads(b"[%b]" % piece)
+        if not values:
+            raise _Irregular
+        column.frombytes(struct.pack(f"{len(values)}d", *values))  # three times as fast as array("d", values)
+    # Below 2^53 whole numbers are doubles too; so large a column is seldom anything but measurements.
+    if pc.max(pc.abs(pa.Array.from_buffers(pa.float64(), len(column), [None, pa.py_buffer(column)]))).as_py() < 2.0**53:
+        return column
+    return _numbers(orjson.loads(b"[%b]" % text))
+
+
+_NO_NUMBERS = (b'"', b"t", b"f", b"n", b"[", b"{")
+"""What every string, true, false, null, array or object holds."""
+
+
+def _numbers(values: list[Any]) -> array[float]:
     column = numbers(values)
     if column is None:
         raise _Irregular

@@ -216,8 +216,8 @@ class Closure:
 
 def _vector(column: Any, type: str) -> Any:
     """An R vector holding a copy of a column; the caller must store it in a protected object at once."""
-    if isinstance(column, array):
-        if column.typecode == "d":
+    if not isinstance(column, list):
+        if column.itemsize == 8:  # doubles
             vector = _lib.Rf_allocVector(_REALSXP, len(column))
             start = _lib.REAL(vector)
         elif type == "logical":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import struct
 from collections.abc import Callable
@@ -205,6 +206,29 @@ def test_a_stream_cut_anywhere_gives_the_same_frames(sent: list[tuple[FrameType,
         stream = stream[size:]
     received += decoder.feed(stream)
     assert received == [Frame(*frame) for frame in sent]
+
+
+@given(
+    st.lists(st.integers(0, 3 * frames.LARGE_BYTES), min_size=1, max_size=4),
+    st.lists(st.integers(1, 2 * frames.LARGE_BYTES), max_size=20),
+)
+def test_a_stream_received_in_place_gives_the_same_frames(sizes: list[int], cuts: list[int]) -> None:
+    sent = [encode_frame(FrameType.PONG, batch, os.urandom(size)) for batch, size in enumerate(sizes)]
+    stream = b"".join(sent)
+    decoder = FrameDecoder(4 * frames.LARGE_BYTES)
+    received = []
+    for size in [*cuts, *[frames.LARGE_BYTES] * len(stream)]:
+        room = decoder.room()
+        piece = stream[:size] if room is None else stream[: min(size, len(room))]
+        stream = stream[len(piece) :]
+        if not piece:
+            break
+        if room is None:
+            received += decoder.feed(piece)
+        else:
+            room[: len(piece)] = piece
+            received += decoder.filled(len(piece))
+    assert [encode_frame(f.type, f.batch, bytes(f.payload)) for f in received] == sent
 
 
 def test_an_incomplete_frame_waits_for_its_rest() -> None:

@@ -1,0 +1,13 @@
+"""What the processes of Tandem find in their environment before any library is loaded."""
+
+from __future__ import annotations
+
+MEMORY_KEPT = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
+"""glibc gives a block of 128 KiB back to the kernel when it is freed and takes it, page by page, anew for the next
+request: 100,000 rows took 58 ms so and 21 ms with this, R's vectors included (docs/adr/0007-large-bodies.md)."""
+
+ONE_THREAD = {
+    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"), "1"),
+    "JE_ARROW_MALLOC_CONF": "background_thread:false",
+}
+"""A template has one thread when it forks, and workers are the parallelism."""
