@@ -11,7 +11,7 @@ pip_install() { "$venv/bin/python" -m pip -qq --disable-pip-version-check --no-i
 stamp_is() { [[ $(cat "$venv/stamp-$1" 2>/dev/null) == "$2" ]]; }
 stamp() { echo "$2" >"$venv/stamp-$1"; }
 sum_of() { cat "$@" | sha256sum; }
-runtime() { sum_of requirements-build.lock requirements.lock && echo "$r_version" && pwd && "$venv/bin/python" --version; }
+runtime() { sum_of requirements-build.lock requirements.lock requirements-torch.txt && echo "$r_version" && pwd && "$venv/bin/python" --version; }
 
 exec 9>.venv.lock
 flock 9 # of two makes at once the second waits, and finds the work done
@@ -28,6 +28,7 @@ if ! stamp_is runtime "$(runtime 2>/dev/null)"; then
     echo "If rpy2 is what failed: it could not be compiled against $r_version." >&2
     exit 1
   }
+  pip_install -r requirements-torch.txt
   stamp runtime "$(runtime)"
 fi
 

@@ -9,13 +9,13 @@ name, a cut inside a string) gives None, and the body is read as a whole, by the
 from __future__ import annotations
 
 import re
-import struct
 from array import array
 from typing import Any
 
 import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
+import simdjson
 
 from server.workers.codecs import Question
 from server.workers.schema import Schema
@@ -68,7 +68,7 @@ def _columns(body: bytes, at: int, schema: Schema) -> tuple[list[Any], int]:
             raise _Irregular
         stop = body.find(b"]", name.end()) + 1
         if types[key] == "numeric":
-            found[key] = _doubles(body[name.end() : stop - 1])
+            found[key] = _doubles(body[name.end() - 1 : stop])
         else:
             found[key] = orjson.loads(body[name.end() - 1 : stop])
         comma = _COMMA.match(body, stop)
@@ -101,27 +101,17 @@ def _rows(body: bytes, at: int, schema: Schema) -> tuple[list[Any], int]:
 
 
 def _doubles(text: bytes) -> array[float]:
-    """The numbers between an array's brackets, piece after piece."""
-    if any(mark in text for mark in _NO_NUMBERS):
-        raise _Irregular
-    column = array("d")
-    comma = 0
-    while comma >= 0:
-        start = comma and comma + 1
-        comma = text.find(b",", start + PIECE_BYTES)
-        piece = text[start:] if comma < 0 else text[start:comma]
-        values = orjson.loads(b"[%b]" % piece)
-        if not values:
-            raise _Irregular
-        column.frombytes(struct.pack(f"{len(values)}d", *values))  # three times as fast as array("d", values)
+    """An array of numbers, in a third of the time that it would take by way of Python's floats."""
+    if text.find(b"[", 1) >= 0:
+        raise _Irregular  # simdjson would flatten an array inside
+    column = array("d", bytes(_parser.parse(text).as_buffer(of_type="d")))
     # Below 2^53 whole numbers are doubles too; so large a column is seldom anything but measurements.
     if pc.max(pc.abs(pa.Array.from_buffers(pa.float64(), len(column), [None, pa.py_buffer(column)]))).as_py() < 2.0**53:
         return column
-    return _numbers(orjson.loads(b"[%b]" % text))
+    return _numbers(orjson.loads(text))
 
 
-_NO_NUMBERS = (b'"', b"t", b"f", b"n", b"[", b"{")
-"""What every string, true, false, null, array or object holds."""
+_parser = simdjson.Parser()
 
 
 def _numbers(values: list[Any]) -> array[float]:

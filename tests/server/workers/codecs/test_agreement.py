@@ -105,7 +105,7 @@ def settled(columns: list[Any]) -> list[Any]:
 
 def typed(media_type: int, body: bytes, schema: Schema) -> Any:
     question = codec(media_type).decode(body, schema)
-    columns = to_columns(schema, question.cells)
+    columns = [array("d", c) if isinstance(c, memoryview) else c for c in to_columns(schema, question.cells)]
     return question.rows, question.warnings, settled(columns)
 
 
