@@ -36,7 +36,14 @@ class Settings(BaseSettings):
     metrics_port: int = Field(9464, ge=0, le=65535, description="port of /metrics, on the same address")
     data: Path = Field(Path(".tandem"), description="folder of the accounts and the signing key")
     r_models: Path = Field(Path("r_models"), description="folder of the R models")
+    python_models: Path = Field(Path("python_models"), description="folder of the Python models")
     r_workers: int = Field(5, ge=1, le=512, description="R processes; never more than the cores that are granted")
+    python_workers: int = Field(
+        2, ge=1, le=512, description="scikit-learn processes; never more than the cores that are granted"
+    )
+    torch_threads: int = Field(
+        0, ge=0, le=512, description="threads of a PyTorch worker on the CPU; 0 means one per granted core"
+    )
     web_workers: int = Field(1, ge=1, le=64, description="web processes")
     docs: Literal["open", "login", "off"] = Field("open", description="who sees /docs and /openapi.json")
     timeout_s: float = Field(30.0, gt=0, le=3600, description="seconds until a request is answered 504")

@@ -3,6 +3,7 @@
 `<folder>/<name>.rds` has the first 12 hex digits of its SHA-256 as its version; `<folder>/<name>/<version>/model.rds`
 has the folder's name. A script is a folder: `<name>/score.R` or `<name>/<version>/score.R` with whatever it reads
 beside it, and all of that counts. The key also covers the sidecar, so that a new sidecar is a new thing to load.
+The file's ending says which runtime it is for.
 """
 
 from __future__ import annotations
@@ -12,15 +13,27 @@ import math
 import os
 import re
 import stat
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 DIGEST_DIGITS = 12
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-SUFFIXES = {"r": (".rds",)}
-"""By runtime, how its model files' names end."""
-SCRIPTS = {"r": "score.R"}
-"""By runtime, the file that makes a folder a model."""
+Kinds = Mapping[str, str]
+"""How a model file's name ends, or a script's whole name: the runtime that it is for."""
+
+R_FILES: Kinds = {".rds": "r", "score.R": "r"}
+PYTHON_FILES: Kinds = {
+    ".joblib": "python",
+    ".pkl": "python",
+    ".skops": "python",
+    ".onnx": "python",
+    ".pt2": "torch",
+    ".pt": "torch",
+    "score.py": "script",
+}
+SCRIPTS = ("score.R", "score.py")
+"""The files that make a folder a model."""
 
 SURELY_WRITTEN_S = 10.0
 
@@ -31,6 +44,7 @@ Stamp = tuple[int, int, int, int, int]
 class Candidate:
     """A file that looks like a model, before anybody has read it."""
 
+    runtime: str
     name: str
     version: str | None
     path: Path
@@ -58,19 +72,20 @@ class ModelFile:
     in_version_folder: bool
 
 
-def candidates(folder: Path, runtime: str) -> list[Candidate]:
+def candidates(folder: Path, kinds: Kinds) -> list[Candidate]:
     """The model files of a folder, bare ones and those in version folders. A folder that is missing has none."""
-    suffixes = SUFFIXES[runtime]
+    scripts = {name: runtime for name, runtime in kinds.items() if name in SCRIPTS}
+    in_version = scripts | {f"model{suffix}": runtime for suffix, runtime in kinds.items() if suffix not in SCRIPTS}
     found: list[Candidate | None] = []
     for entry in _entries(folder):
-        if entry.suffix in suffixes:
-            found.append(_candidate(entry.stem, None, entry, entry.with_suffix(".yaml")))
-        else:
-            script = SCRIPTS[runtime]
-            found.append(_candidate(entry.name, None, entry / script, entry / "model.yaml"))
-            for version in _entries(entry):
-                for name in (*(f"model{suffix}" for suffix in suffixes), script):
-                    found.append(_candidate(entry.name, version.name, version / name, version / "model.yaml"))
+        if entry.suffix in kinds:
+            found.append(_candidate(kinds[entry.suffix], entry.stem, None, entry, entry.with_suffix(".yaml")))
+            continue
+        for name, runtime in scripts.items():
+            found.append(_candidate(runtime, entry.name, None, entry / name, entry / "model.yaml"))
+        for version in _entries(entry):
+            for name, runtime in in_version.items():
+                found.append(_candidate(runtime, entry.name, version.name, version / name, version / "model.yaml"))
     return [candidate for candidate in found if candidate is not None]
 
 
@@ -81,7 +96,7 @@ def _entries(folder: Path) -> list[Path]:
         return []
 
 
-def _candidate(name: str, version: str | None, path: Path, sidecar: Path) -> Candidate | None:
+def _candidate(runtime: str, name: str, version: str | None, path: Path, sidecar: Path) -> Candidate | None:
     """Regular files with fit names only: opening a pipe or a device that somebody left there would hang."""
     if not NAME.fullmatch(name) or not NAME.fullmatch(version or "0"):
         return None
@@ -91,8 +106,8 @@ def _candidate(name: str, version: str | None, path: Path, sidecar: Path) -> Can
         return None
     if not stat.S_ISREG(status.st_mode):
         return None
-    stamp = _folder_stamp(path.parent) if path.name in SCRIPTS.values() else _stamp(status)
-    return Candidate(name, version, path, sidecar, stamp + _sidecar_stamp(sidecar))
+    stamp = _folder_stamp(path.parent) if path.name in SCRIPTS else _stamp(status)
+    return Candidate(runtime, name, version, path, sidecar, stamp + _sidecar_stamp(sidecar))
 
 
 def _folder_stamp(folder: Path) -> tuple[int, int, int]:
@@ -119,7 +134,7 @@ def _sidecar_stamp(path: Path) -> tuple[int, int]:
 
 def _digest(path: Path) -> hashlib._Hash:
     """Of a file its bytes; of a script the names and bytes of all files in its folder."""
-    if path.name not in SCRIPTS.values():
+    if path.name not in SCRIPTS:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256")
     digest = hashlib.sha256()
@@ -131,7 +146,7 @@ def _digest(path: Path) -> hashlib._Hash:
     return digest
 
 
-def identify(candidate: Candidate, runtime: str) -> ModelFile:
+def identify(candidate: Candidate) -> ModelFile:
     """Read a candidate's bytes once and name it. Raises OSError where it has gone meanwhile."""
     digest = _digest(candidate.path)
     version = candidate.version or digest.hexdigest()[:DIGEST_DIGITS]
@@ -139,7 +154,7 @@ def identify(candidate: Candidate, runtime: str) -> ModelFile:
         digest.update(b"\0" + candidate.sidecar.read_bytes())
     key = f"{candidate.name}/{version}/{digest.hexdigest()[:DIGEST_DIGITS]}"
     return ModelFile(
-        runtime=runtime,
+        runtime=candidate.runtime,
         name=candidate.name,
         version=version,
         key=key,

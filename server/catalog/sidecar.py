@@ -20,23 +20,29 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+InputType = Literal[
+    "numeric", "integer", "logical", "string", "factor", "ordered", "date", "datetime", "image", "tensor"
+]
+
+
 class StatedInput(_Strict):
     """An input stated or corrected: what is left out stays as the model says."""
 
     name: str
-    type: Literal["numeric", "integer", "logical", "string", "factor", "ordered", "date", "datetime"] | None = None
+    type: InputType | None = None
     levels: list[str] | None = None
     na: bool | None = None
     tz: str | None = None
     new_level: Literal["refuse", "na"] | None = None
     missing: Literal["refuse", "na"] | None = None
+    shape: list[int | None] | None = None
 
 
 class StatedOutput(_Strict):
     """An output stated: `levels` for labels, `columns` where there are several values a row."""
 
     name: str
-    type: Literal["number", "integer", "logical", "string", "label", "columns"] = "number"
+    type: Literal["number", "integer", "logical", "string", "label", "columns", "ranking"] = "number"
     levels: list[str] | None = None
     columns: list[str] | None = None
 
@@ -49,6 +55,42 @@ class StatedSchema(_Strict):
     extra: Literal["ignore", "refuse"] = "ignore"
 
 
+class Image(_Strict):
+    """How an image becomes the model's input. Sizes are [height, width] in pixels."""
+
+    resize: int | tuple[int, int] | None = Field(None, description="shorter side, or height and width")
+    crop: int | tuple[int, int] | None = Field(None, description="what is cut out of the middle")
+    color: Literal["rgb", "gray"] = "rgb"
+    scale: float = Field(1 / 255, gt=0, description="by what pixel values from 0 to 255 are multiplied first")
+    mean: list[float] | None = Field(None, description="subtracted, by channel")
+    std: list[float] | None = Field(None, description="divided by, by channel")
+    max_pixels: int = Field(50_000_000, ge=1, description="images with more are refused before they are decoded")
+
+
+class Torch(_Strict):
+    """How a PyTorch model is run. Whatever is not exact is accepted only if the golden rows agree."""
+
+    activation: Literal["none", "softmax", "sigmoid"] = "none"
+    labels: list[str] | None = Field(None, description="the classes, in the order of the model's outputs")
+    top_k: int = Field(5, ge=1, description="how many labels a ranking has")
+    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
+    channels_last: bool = False
+    compile: bool = False
+    cuda_graphs: bool = False
+    max_batch: int = Field(64, ge=1, description="rows computed at once")
+    pad: float | None = Field(None, description="fills up tensors of different sizes; without it they go apart")
+    tolerance: float | None = Field(None, gt=0, description="largest difference to the golden rows, relative to 1")
+
+
+class RuntimeSettings(_Strict):
+    """What only one runtime understands."""
+
+    trusted: list[str] = Field([], description="types in a .skops file that may be loaded")
+    threads: int = Field(1, ge=1, le=512, description="threads that a model of scikit-learn or a script may use")
+    image: Image | None = Field(None, description="the model's input is an image")
+    torch: Torch = Torch()
+
+
 class MadeWith(_Strict):
     """The versions that an analyst had when the model was saved; told, not enforced."""
 
@@ -56,7 +98,7 @@ class MadeWith(_Strict):
     packages: dict[str, str] | None = None
 
 
-class Sidecar(_Strict):
+class Sidecar(RuntimeSettings):
     """Everything a sidecar may say."""
 
     description: str = Field("", description="shown in /docs")
@@ -68,6 +110,7 @@ class Sidecar(_Strict):
     golden: list[dict[str, Any]] = Field([], description="rows with their expected answers, checked at load")
     made_with: MadeWith = Field(MadeWith(), description="versions of R and packages with which the model was saved")
     max_rows: int | None = Field(None, ge=1, description="rows predicted in one call when requests are joined")
+    workers: int = Field(1, ge=1, le=64, description="processes of a scoring script")
     timeout_s: float | None = Field(None, gt=0, le=3600, description="seconds until a request is answered 504")
 
 

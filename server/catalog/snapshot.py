@@ -16,9 +16,12 @@ class Entry:
     name: str
     version: str
     runtime: str
+    pool: str
+    """Whose workers answer: that of the runtime, or a script's own."""
     state: State
     key: str
     file: str
+    in_version_folder: bool
     size_bytes: int
     modified: float
     reason: str | None = None

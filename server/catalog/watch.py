@@ -15,7 +15,7 @@ from pathlib import Path
 
 from watchfiles import awatch
 
-from server.catalog.files import Candidate, ModelFile, Settling, candidates, identify
+from server.catalog.files import Candidate, Kinds, ModelFile, Settling, candidates, identify
 
 log = logging.getLogger(__name__)
 
@@ -27,12 +27,12 @@ NETWORK_FILESYSTEMS = ("nfs", "cifs", "smb", "fuse", "9p", "ceph", "gluster", "a
 
 
 class Watch:
-    """Watches one folder per runtime."""
+    """Watches folders, each for the kinds of files given."""
 
-    def __init__(self, folders: Mapping[str, Path], settle_s: float) -> None:
+    def __init__(self, folders: Mapping[Path, Kinds], settle_s: float) -> None:
         self._folders = folders
         self._settle_s = settle_s
-        self._settling = {runtime: Settling(settle_s) for runtime in folders}
+        self._settling = {folder: Settling(settle_s) for folder in folders}
         self._identified: dict[Path, tuple[Candidate, ModelFile]] = {}
         self._stirred = asyncio.Event()
 
@@ -58,12 +58,12 @@ class Watch:
         """What is settled now, and whether something else is not yet."""
         files: list[ModelFile] = []
         unsettled = False
-        for runtime, folder in self._folders.items():
-            found = await asyncio.to_thread(candidates, folder, runtime)
-            ready, more = self._settling[runtime].settled(found, time.monotonic(), time.time())
+        for folder, kinds in self._folders.items():
+            found = await asyncio.to_thread(candidates, folder, kinds)
+            ready, more = self._settling[folder].settled(found, time.monotonic(), time.time())
             unsettled |= more
             self._forget_gone(folder, found)
-            files += await asyncio.to_thread(self._identify_all, ready, runtime)
+            files += await asyncio.to_thread(self._identify_all, ready)
             files += self._still_serving(found, ready)
         return files, unsettled
 
@@ -72,13 +72,13 @@ class Watch:
         for path in [p for p in self._identified if p.is_relative_to(folder) and p not in there]:
             del self._identified[path]
 
-    def _identify_all(self, ready: list[Candidate], runtime: str) -> list[ModelFile]:
+    def _identify_all(self, ready: list[Candidate]) -> list[ModelFile]:
         files = []
         for candidate in ready:
             known = self._identified.get(candidate.path)
             if known is None or known[0] != candidate:
                 try:
-                    known = (candidate, identify(candidate, runtime))
+                    known = (candidate, identify(candidate))
                 except OSError:
                     continue
                 self._identified[candidate.path] = known
@@ -91,7 +91,7 @@ class Watch:
         return [self._identified[c.path][1] for c in found if c.path not in settled and c.path in self._identified]
 
     async def _listen(self) -> None:
-        folders = [f for f in self._folders.values() if f.is_dir()]
+        folders = [f for f in self._folders if f.is_dir()]
         polled = any(_on_network(f) for f in folders)
         if not folders:
             return

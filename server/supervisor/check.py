@@ -10,10 +10,11 @@ from typing import Any
 
 import orjson
 
-from server.catalog.files import SUFFIXES, Candidate, identify
+from server.catalog.files import PYTHON_FILES, R_FILES, Candidate, identify
 from server.catalog.snapshot import Entry
 from server.config import Settings
 from server.supervisor.pool import Pool
+from server.supervisor.pools import plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,11 +27,10 @@ class Verdict:
 
 async def check(file: Path, settings: Settings) -> Verdict:
     """Probe one file as a pool would."""
-    runtime = next((name for name, suffixes in SUFFIXES.items() if file.suffix in suffixes), None)
+    kinds = R_FILES | PYTHON_FILES
+    runtime = kinds.get(file.name) or kinds.get(file.suffix)
     if runtime is None:
-        return Verdict(
-            False, f"{file}: not a model file; known are {', '.join(s for t in SUFFIXES.values() for s in t)}"
-        )
+        return Verdict(False, f"{file}: not a model file; known are {', '.join(kinds)}")
     if not file.is_file():
         return Verdict(False, f"{file}: no such file")
     with tempfile.TemporaryDirectory(prefix="tandem-") as run_dir:
@@ -43,15 +43,17 @@ async def _probe(file: Path, runtime: str, settings: Settings, run_dir: Path) ->
     stamp = (status.st_size, status.st_mtime_ns, status.st_ino, 0, 0)
     in_folder = file.name == f"model{file.suffix}"
     found = Candidate(
+        runtime=runtime,
         name=file.absolute().parent.parent.name if in_folder else file.stem,
         version=file.absolute().parent.name if in_folder else None,
         path=file.absolute(),
         sidecar=file.with_suffix(".yaml"),
         stamp=stamp,
     )
-    pool = Pool(runtime, run_dir, settings, publish=_nobody, on_worker_end=lambda pool, reason: None, cores=1)
+    only = plan(runtime, settings, cores=1)
+    pool = Pool(only, run_dir, settings, publish=_nobody, on_worker_end=lambda pool, reason: None)
     try:
-        await pool.examine_only(identify(found, runtime))
+        await pool.examine_only(identify(found))
     finally:
         await pool.stop()
     return pool.entries()[0]

@@ -6,8 +6,14 @@ MEMORY_KEPT = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_"
 """glibc gives a block of 128 KiB back to the kernel when it is freed and takes it, page by page, anew for the next
 request: 100,000 rows took 58 ms so and 21 ms with this, R's vectors included (docs/adr/0007-large-bodies.md)."""
 
-ONE_THREAD = {
-    **dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS"), "1"),
-    "JE_ARROW_MALLOC_CONF": "background_thread:false",
-}
-"""A template has one thread when it forks, and workers are the parallelism."""
+
+class EnvironmentFailed(Exception):
+    """A script's requirements cannot be installed; the text, for its author, says which."""
+
+
+def of_threads(threads: int) -> dict[str, str]:
+    """For a template whose libraries may use so many threads. One where it forks what it has loaded: the workers are
+    the parallelism.
+    """
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
+    return dict.fromkeys(names, str(threads)) | {"JE_ARROW_MALLOC_CONF": "background_thread:false"}

@@ -22,6 +22,7 @@ from prometheus_client import start_http_server
 
 from auth.setup import prepare
 from server import metrics
+from server.catalog.files import PYTHON_FILES, R_FILES
 from server.catalog.snapshot import Entry, Snapshot
 from server.catalog.watch import Watch
 from server.config import RUN_DIR, Settings, granted_cores
@@ -29,6 +30,7 @@ from server.metrics import SupervisorMetrics, proportional_bytes
 from server.supervisor.environment import MEMORY_KEPT
 from server.supervisor.hub import Hub
 from server.supervisor.pool import Pool
+from server.supervisor.pools import SHARED, Pools
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +62,7 @@ class Supervisor:
         self._complete = asyncio.Event()
         """Set once every file of the first look serves or is refused."""
         self._stop = asyncio.Event()
-        self._pools = {"r": self._pool("r")}
+        self._pools = Pools(self._run_dir, settings, self._publish, self._on_worker_end, self._cores)
 
     async def run(self) -> int:
         """Serve until told to stop; the process's exit code."""
@@ -80,7 +82,7 @@ class Supervisor:
         finally:
             if gunicorn is not None:
                 await self._end(gunicorn)
-            await asyncio.gather(*(pool.stop() for pool in self._pools.values()))
+            await self._pools.stop()
             await self._hub.stop()
             shutil.rmtree(self._run_dir, ignore_errors=True)
             log.info("stopped")
@@ -109,12 +111,9 @@ class Supervisor:
 
     # Parts
 
-    def _pool(self, runtime: str) -> Pool:
-        def on_worker_end(pool: str, reason: str) -> None:
-            self._metrics.restarts.labels(pool, reason).inc()
-            self._measure_workers()
-
-        return Pool(runtime, self._run_dir, self._settings, self._publish, on_worker_end, self._cores)
+    def _on_worker_end(self, runtime: str, reason: str) -> None:
+        self._metrics.restarts.labels(runtime, reason).inc()
+        self._measure_workers()
 
     def _serve_metrics(self) -> None:
         try:
@@ -154,11 +153,11 @@ class Supervisor:
     # Catalog
 
     async def _watch(self) -> None:
-        """Hand every change of the model folders to its pool."""
-        watch = Watch({"r": self._settings.r_models}, self._settings.settle_s)
+        """Hand every change of the model folders to the pools."""
+        folders = {self._settings.r_models: R_FILES, self._settings.python_models: PYTHON_FILES}
+        watch = Watch(folders, self._settings.settle_s)
         async for files in watch.changes():
-            for runtime, pool in self._pools.items():
-                await pool.update([f for f in files if f.runtime == runtime])
+            await self._pools.update(files)
             self._scanned = True
             await self._publish()
 
@@ -166,22 +165,21 @@ class Supervisor:
         """Send all web processes the state of everything; returns when they have switched to it."""
         async with self._publishing:
             self._serial += 1
-            entries = tuple(e for pool in self._pools.values() for e in pool.entries())
-            if self._scanned and all(pool.settled for pool in self._pools.values()):
+            entries = tuple(self._pools.entries())
+            if self._scanned and self._pools.settled:
                 self._complete.set()
-            pools = {name: pool.state() for name, pool in self._pools.items()}
             self._measure(entries)
-            await self._hub.push(Snapshot(self._serial, entries, pools, self._complete.is_set()))
+            await self._hub.push(Snapshot(self._serial, entries, self._pools.states(), self._complete.is_set()))
 
     async def _announce(self, address: str) -> None:
         await self._hub.confirmed(1, self._settings.web_workers)
         await self._complete.wait()
-        log.info("ready", extra={"address": address, "models": sum(len(p.shelf.serving) for p in self._pools.values())})
+        log.info("ready", extra={"address": address, "models": sum(len(p.shelf.serving) for p in self._pools)})
         if self._on_ready is not None:
             self._on_ready(address)
 
     def _kill(self, worker: str, reason: str) -> None:
-        for pool in self._pools.values():
+        for pool in self._pools:
             pool.kill(worker, reason)
 
     # Metrics
@@ -196,15 +194,21 @@ class Supervisor:
         self._measure_workers()
 
     def _measure_workers(self) -> None:
-        for name, pool in self._pools.items():
-            self._metrics.workers.labels(name, "ready").set(len(pool.pids()))
-            self._metrics.workers.labels(name, "missing").set(max(0, pool.wanted - len(pool.pids())))
+        for runtime, pools in self._by_runtime():
+            ready = sum(len(pool.pids()) for pool in pools)
+            self._metrics.workers.labels(runtime, "ready").set(ready)
+            self._metrics.workers.labels(runtime, "missing").set(max(0, sum(pool.wanted for pool in pools) - ready))
+
+    def _by_runtime(self) -> list[tuple[str, list[Pool]]]:
+        """Pools as the metrics tell them apart: scripts have one label together, or labels would have no end."""
+        return [(runtime, [p for p in self._pools if p.plan.runtime == runtime]) for runtime in (*SHARED, "script")]
 
     async def _keep_house(self) -> None:
         while True:
             await asyncio.to_thread(self._metrics.sweep)
-            for name, pool in self._pools.items():
-                self._metrics.memory.labels(name).set(await asyncio.to_thread(proportional_bytes, pool.pids()))
+            for runtime, pools in self._by_runtime():
+                pids = [pid for pool in pools for pid in pool.pids()]
+                self._metrics.memory.labels(runtime).set(await asyncio.to_thread(proportional_bytes, pids))
             await asyncio.sleep(SWEEP_EVERY_S)
 
 

@@ -11,8 +11,10 @@ import asyncio
 import contextlib
 import logging
 import secrets
+import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,28 +28,47 @@ from server.supervisor.worker import NeverAnswered, Worker
 
 log = logging.getLogger(__name__)
 
-ANSWER_TIMEOUT_S = 10.0
 TOGETHER_S = 2.0
 """Files proven within this time of each other make one generation."""
 DRAIN_MARGIN_S = 5.0
 BACKOFF_S = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
 
 
+ANSWER_TIMEOUT_S = 10.0
+
+
+async def own_python() -> Path:
+    """The interpreter that the supervisor itself runs on."""
+    return Path(sys.executable)
+
+
+@dataclass(frozen=True, slots=True)
+class PoolPlan:
+    """What a pool is of: `size` workers, whose libraries may use `threads` each, on an interpreter."""
+
+    name: str
+    runtime: str
+    size: int
+    threads: int = 1
+    answer_timeout_s: float = ANSWER_TIMEOUT_S
+    """How long a new worker may take to answer; one that loads the models itself needs longer."""
+    python: Callable[[], Awaitable[Path]] = own_python
+    """Raises EnvironmentFailed."""
+
+
 class Pool:
-    """All workers of one runtime."""
+    """All workers of one runtime, or of one scoring script."""
 
     def __init__(
         self,
-        runtime: str,
+        plan: PoolPlan,
         run_dir: Path,
         settings: Settings,
         publish: Callable[[], Awaitable[None]],
         on_worker_end: Callable[[str, str], None],
-        cores: int,
     ) -> None:
-        self.runtime = runtime
-        self.size = min(getattr(settings, f"{runtime}_workers"), cores)
-        self.shelf = Shelf()
+        self.plan = plan
+        self.shelf = Shelf(plan.name)
         self._proven: list[Proven] = []
         """A probe was content with them; they are not in the template yet."""
         self._loaded: dict[Path, Proven] = {}
@@ -64,7 +85,7 @@ class Pool:
         self._changing = asyncio.Lock()
         self._starting = asyncio.Lock()
         self._prober = Prober(
-            settings, run_dir / f"{runtime}-probe", self._living_template, self._on_proven, self._refuse
+            settings, run_dir / f"{plan.name}-probe", self._living_template, self._on_proven, self._refuse
         )
         self._tasks: set[asyncio.Task[None]] = set()
         self._names = 0
@@ -85,7 +106,7 @@ class Pool:
     @property
     def wanted(self) -> int:
         """How many workers there should be."""
-        return self.size if self.shelf.serving else 0
+        return self.plan.size if self.shelf.serving else 0
 
     def pids(self) -> list[int]:
         """The process ids of the workers."""
@@ -95,7 +116,7 @@ class Pool:
         """Kill a worker by its name, if it is one of ours."""
         for worker in (*self._workers.values(), *self._retiring.values()):
             if worker.name == name:
-                log.warning("worker killed", extra={"worker": name, "pool": self.runtime, "reason": reason})
+                log.warning("worker killed", extra={"worker": name, "pool": self.plan.name, "reason": reason})
                 worker.kill(reason)
 
     @property
@@ -175,9 +196,10 @@ class Pool:
         """A template that holds everything that serves or is about to; started if need be. Raises TemplateLost."""
         async with self._starting:
             if self._template is None or self._template.lost.is_set():
-                template = await Template.start(self.runtime, self._settings)
+                plan = self.plan
+                template = await Template.start(plan.runtime, self._settings, await plan.python(), plan.threads)
                 self._later(self._watch_template(template))
-                about = {"pool": self.runtime, "pid": template.pid, "facts": dict(template.facts)}
+                about = {"pool": self.plan.name, "pid": template.pid, "facts": dict(template.facts)}
                 log.info("template ready", extra=about)
                 for proven in (*self.shelf.serving.values(), *self._loaded.values()):
                     await self._load_into(template, proven)
@@ -190,8 +212,8 @@ class Pool:
         await template.stop()
         if self._stopping:
             return
-        self._on_worker_end(self.runtime, "template")
-        log.error("template lost", extra={"pool": self.runtime, "pid": template.pid})
+        self._on_worker_end(self.plan.runtime, "template")
+        log.error("template lost", extra={"pool": self.plan.name, "pid": template.pid})
         while self.shelf.serving:
             with contextlib.suppress(TemplateLost):
                 await self._living_template()
@@ -227,7 +249,7 @@ class Pool:
             await template.settle(keys)
             new = await self._fork_all(template, self.generation + 1) if keys else {}
         except (TemplateLost, NeverAnswered) as e:
-            log.error("no new generation: the old one goes on", extra={"pool": self.runtime, "reason": repr(e)})
+            log.error("no new generation: the old one goes on", extra={"pool": self.plan.name, "reason": repr(e)})
             self._later(self._retry_generation())
             return
         self._failures = 0
@@ -242,7 +264,7 @@ class Pool:
         await self._publish()
         for worker in old:
             self._later(self._retire(worker))
-        about = {"pool": self.runtime, "generation": self.generation, "models": len(keys), "workers": len(new)}
+        about = {"pool": self.plan.name, "generation": self.generation, "models": len(keys), "workers": len(new)}
         log.info("generation serves", extra=about | {"seconds": round(time.monotonic() - started, 3)})
 
     async def _retry_generation(self) -> None:
@@ -256,14 +278,14 @@ class Pool:
         self._failures += 1
 
     async def _fork_all(self, template: Template, generation: int) -> dict[int, Worker]:
-        workers = [await self._fork(template, slot, generation) for slot in range(1, self.size + 1)]
+        workers = [await self._fork(template, slot, generation) for slot in range(1, self.plan.size + 1)]
         await self._answered(workers)
         return {w.slot: w for w in workers}
 
     async def _answered(self, workers: Sequence[Worker]) -> None:
         """Wait until all of them have answered; if one does not, none is kept."""
         try:
-            await asyncio.gather(*(w.answer(ANSWER_TIMEOUT_S) for w in workers))
+            await asyncio.gather(*(w.answer(self.plan.answer_timeout_s) for w in workers))
         except NeverAnswered:
             for worker in workers:
                 worker.kill("never_answered")
@@ -272,9 +294,9 @@ class Pool:
 
     async def _fork(self, template: Template, slot: int, generation: int) -> Worker:
         self._names += 1
-        name = f"{self.runtime}-{slot}.{self._names}"
+        name = f"{self.plan.name}-{slot}.{self._names}"
         path = self._run_dir / f"{name}.sock"
-        fork = await template.fork(path, secrets.randbits(31), self._run_dir / name)
+        fork = await template.fork(slot, path, secrets.randbits(31), self._run_dir / name)
         return Worker(name, slot, generation, path, fork)
 
     async def _watch(self, worker: Worker) -> None:
@@ -285,8 +307,8 @@ class Pool:
             return
         del self._workers[worker.slot]
         reason = worker.killed_for or "crashed"
-        self._on_worker_end(self.runtime, reason)
-        log.warning("worker ended", extra={"worker": worker.name, "pool": self.runtime, "reason": reason})
+        self._on_worker_end(self.plan.runtime, reason)
+        log.warning("worker ended", extra={"worker": worker.name, "pool": self.plan.name, "reason": reason})
         await self._refill(worker.slot)
 
     async def _refill(self, slot: int) -> None:
@@ -296,7 +318,7 @@ class Pool:
                 if slot in self._workers or not self.shelf.serving:
                     return
                 if await self._filled(slot):
-                    about = {"pool": self.runtime, "worker": self._workers[slot].name}
+                    about = {"pool": self.plan.name, "worker": self._workers[slot].name}
                     log.info("worker refilled", extra=about | {"seconds": round(time.monotonic() - started, 4)})
                     return
             await self._backoff()
@@ -307,7 +329,7 @@ class Pool:
             await self._answered([worker])
         except (TemplateLost, NeverAnswered) as e:
             self.reason = "workers cannot be started"
-            log.error("worker cannot be refilled", extra={"pool": self.runtime, "reason": type(e).__name__})
+            log.error("worker cannot be refilled", extra={"pool": self.plan.name, "reason": type(e).__name__})
             return False
         self._failures = 0
         self.reason = None
@@ -329,4 +351,4 @@ class Pool:
     def _on_task_end(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         if not task.cancelled() and task.exception() is not None:
-            log.error("a change failed", extra={"pool": self.runtime}, exc_info=task.exception())
+            log.error("a change failed", extra={"pool": self.plan.name}, exc_info=task.exception())

@@ -10,8 +10,9 @@ from typing import Any
 
 from server.catalog import sidecar
 from server.catalog.files import ModelFile
-from server.catalog.sidecar import Sidecar, SidecarError
+from server.catalog.sidecar import RuntimeSettings, Sidecar, SidecarError
 from server.config import Settings
+from server.supervisor.environment import EnvironmentFailed
 from server.supervisor.shelf import Proven, Refused
 from server.supervisor.template import Template, TemplateLost
 
@@ -59,6 +60,10 @@ class Prober:
             while asked:
                 try:
                     asked = await self._probe(asked)
+                except EnvironmentFailed as e:
+                    for file, _ in asked:
+                        self._refuse(file, "bad_requirements", str(e))
+                    return
                 except TemplateLost as e:
                     losses += 1
                     if losses > 1:
@@ -116,6 +121,7 @@ def model_spec(
         "extra": stated.extra,
         "golden": side.golden,
         "max_rows": side.max_rows or settings.batch_max_rows,
+        "settings": side.model_dump(include=set(RuntimeSettings.model_fields)),
         "schema": found.get("schema"),
         "example": found.get("example"),
         "rowwise": found.get("rowwise", False),

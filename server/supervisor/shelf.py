@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -37,9 +37,10 @@ class Refused:
 
 
 class Shelf:
-    """The models of one pool."""
+    """The models of one pool, whose name its entries carry."""
 
-    def __init__(self) -> None:
+    def __init__(self, pool: str) -> None:
+        self._pool = pool
         self.loading: dict[Path, ModelFile] = {}
         self.serving: dict[Path, Proven] = {}
         self.refused: dict[Path, Refused] = {}
@@ -79,54 +80,57 @@ class Shelf:
 
     def entries(self) -> list[Entry]:
         """The catalog's entries, one per file that serves, is refused or is being looked at."""
-        current = self._current()
-        entries = [_ready(p, p.file.key in current) for p in self.serving.values()]
-        entries += [_entry(r.file, "failed", reason=r.reason, code=r.code) for r in self.refused.values()]
-        entries += [_entry(f, "loading") for f in self.loading.values()]
-        return sorted(entries, key=lambda e: (e.name, version_order(e.version), e.state))
+        entries = [self._ready(p) for p in self.serving.values()]
+        entries += [self._entry(r.file, "failed", reason=r.reason, code=r.code) for r in self.refused.values()]
+        return entries + [self._entry(f, "loading") for f in self.loading.values()]
 
-    def _current(self) -> set[str]:
-        """The keys of the versions that answer requests which name none: a bare file, else the highest version."""
-        best: dict[str, ModelFile] = {}
-        for proven in self.serving.values():
-            file = proven.file
-            if file.name not in best or _rank(file) > _rank(best[file.name]):
-                best[file.name] = file
-        return {file.key for file in best.values()}
+    def _ready(self, proven: Proven) -> Entry:
+        sidecar = proven.sidecar
+        return self._entry(
+            proven.file,
+            "ready",
+            description=sidecar.description,
+            made_with=sidecar.made_with.model_dump(exclude_none=True) or None,
+            timeout_s=sidecar.timeout_s,
+            load_seconds=proven.load_seconds,
+            **proven.description,
+        )
+
+    def _entry(self, file: ModelFile, state: Any, **more: Any) -> Entry:
+        return Entry(
+            name=file.name,
+            version=file.version,
+            runtime=file.runtime,
+            pool=self._pool,
+            state=state,
+            key=file.key,
+            file=file.path.name,
+            in_version_folder=file.in_version_folder,
+            size_bytes=file.size_bytes,
+            modified=file.modified,
+            **more,
+        )
 
 
-def _rank(file: ModelFile) -> tuple[bool, list[tuple[int, int, str]]]:
-    return not file.in_version_folder, version_order(file.version)
+def catalog(entries: Iterable[Entry]) -> list[Entry]:
+    """All pools' entries in order, with those marked that answer requests which name no version.
+
+    That is the newest bare file, else the highest version, of whatever runtime.
+    """
+    entries = sorted(entries, key=lambda e: (e.name, version_order(e.version), e.state))
+    best: dict[str, Entry] = {}
+    for entry in entries:
+        if entry.state == "ready" and (entry.name not in best or _rank(entry) > _rank(best[entry.name])):
+            best[entry.name] = entry
+    return [replace(e, current=True) if best.get(e.name) is e else e for e in entries]
+
+
+def _rank(entry: Entry) -> tuple[bool, float, list[tuple[int, int, str]]]:
+    bare = not entry.in_version_folder
+    return bare, entry.modified if bare else 0.0, version_order(entry.version)
 
 
 def version_order(version: str) -> list[tuple[int, int, str]]:
     """A sort key that puts "1.10" after "1.9": digits count as numbers, and numbers come after words."""
     return [(1, int(part), "") if part.isdigit() else (0, 0, part) for part in re.findall(r"\d+|\D+", version)]
 
-
-def _ready(proven: Proven, current: bool) -> Entry:
-    sidecar = proven.sidecar
-    return _entry(
-        proven.file,
-        "ready",
-        description=sidecar.description,
-        made_with=sidecar.made_with.model_dump(exclude_none=True) or None,
-        timeout_s=sidecar.timeout_s,
-        load_seconds=proven.load_seconds,
-        current=current,
-        **proven.description,
-    )
-
-
-def _entry(file: ModelFile, state: Any, **more: Any) -> Entry:
-    return Entry(
-        name=file.name,
-        version=file.version,
-        runtime=file.runtime,
-        state=state,
-        key=file.key,
-        file=file.path.name,
-        size_bytes=file.size_bytes,
-        modified=file.modified,
-        **more,
-    )

@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 
 from server.config import Settings
-from server.supervisor.environment import MEMORY_KEPT, ONE_THREAD
+from server.supervisor.environment import MEMORY_KEPT, of_threads
 from server.supervisor.fork import Fork
 
 log = logging.getLogger(__name__)
@@ -42,17 +42,20 @@ class Template:
         asyncio.get_running_loop().add_reader(control, self._on_readable)
 
     @staticmethod
-    async def start(runtime: str, settings: Settings) -> Template:
-        """Start a template and wait until its runtime is up. Raises TemplateLost."""
+    async def start(runtime: str, settings: Settings, python: Path, threads: int) -> Template:
+        """Start a template and wait until its runtime is up. Raises TemplateLost.
+
+        `python` is the interpreter, `threads` what the runtime's libraries may use.
+        """
         ours, theirs = socket.socketpair()
         process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "server.workers.template", "--runtime", runtime),
+            *(str(python), "-m", "server.workers.template", "--runtime", runtime),
             *("--control-fd", str(theirs.fileno()), "--max-payload-bytes", str(settings.max_payload_bytes)),
             *("--max-inflated-bytes", str(settings.max_body_bytes)),
             pass_fds=[theirs.fileno()],
             stdin=asyncio.subprocess.DEVNULL,
             stdout=sys.stderr,
-            env=os.environ | MEMORY_KEPT | ONE_THREAD,
+            env=os.environ | MEMORY_KEPT | of_threads(threads),
             # A terminal's Ctrl-C goes to a whole group; who leaves when is the supervisor's to decide. Ignoring the
             # signal would not do: R catches it again whenever it waits (R_SelectEx).
             start_new_session=True,
@@ -106,9 +109,9 @@ class Template:
         """Drop all models but `keep`, and make ready to fork."""
         await self._command({"do": "settle", "keep": list(keep)})
 
-    async def fork(self, socket_path: Path, seed: int, scratch: Path) -> Fork:
+    async def fork(self, slot: int, socket_path: Path, seed: int, scratch: Path) -> Fork:
         """Fork a worker that listens on `socket_path`; it does so when this returns."""
-        command = {"do": "fork", "socket": str(socket_path), "seed": seed, "scratch": str(scratch)}
+        command = {"do": "fork", "slot": slot, "socket": str(socket_path), "seed": seed, "scratch": str(scratch)}
         answer, (pidfd,) = await self._command(command, fds=1)
         return Fork(answer["pid"], pidfd)
 

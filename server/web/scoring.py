@@ -115,6 +115,7 @@ class ScoringRoute:
             target = self._checked(target, scope["method"], headers)
             content, accept, encoding = _negotiated(headers)
             body = await self._body(receive)
+            target = self._serving.targets.get(scope["path"], target)  # it may have moved while the body came in
             member = Member(body, content, accept, encoding, scope["query_string"])
             scored = await self._score(target, member, started)
             if scored.result.code != ReplyCode.OK:
@@ -162,7 +163,7 @@ class ScoringRoute:
     async def _score(self, target: Target, member: Member, started: float) -> Scored:
         entry = target.entry
         request = Request(
-            pool=entry.runtime,
+            pool=entry.pool,
             model=entry.name,
             model_key=entry.key,
             member=member,

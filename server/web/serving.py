@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import signal
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,6 +25,8 @@ log = logging.getLogger(__name__)
 
 SNAPSHOT_MAX_BYTES = 1 << 30
 MAX_BATCH_REQUESTS = 1024
+GONE = 1 << 31
+"""A generation that comes after all others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,15 +67,18 @@ class Serving:
             return {"catalog": "the models are being looked at"}
         reasons = {}
         for name, pool in self.snapshot.pools.items():
-            serves = any(e.runtime == name and e.state == "ready" for e in self.snapshot.entries)
+            serves = any(e.pool == name and e.state == "ready" for e in self.snapshot.entries)
             if serves and not self._dispatchers[name].state.workers:
                 reasons[name] = pool.reason or "no worker is ready"
         return reasons
 
     def measure(self) -> None:
         """Set the gauges."""
+        depths: Counter[str] = Counter()
         for name, dispatcher in self._dispatchers.items():
-            self._metrics.depth(name, dispatcher.state.queued_requests)
+            depths[label(name)] += dispatcher.state.queued_requests
+        for pool, requests in depths.items():
+            self._metrics.depth(pool, requests)
 
     def close(self) -> None:
         """Close all connections."""
@@ -88,11 +94,21 @@ class Serving:
             await self._dispatchers[name].connect(pool.generation, pool.workers)
         # From here on nothing waits: between two requests, everything changes.
         for name, pool in snapshot.pools.items():
-            ready = [e for e in snapshot.entries if e.runtime == name and e.state == "ready"]
+            ready = [e for e in snapshot.entries if e.pool == name and e.state == "ready"]
             models = {e.key: ModelPolicy(e.name, MAX_BATCH_REQUESTS if e.rowwise else 1, e.current) for e in ready}
             self._dispatchers[name].switch(Generation(name, pool.generation, models))
+        for name in self._dispatchers.keys() - snapshot.pools.keys():
+            self._leave(name)
         self.snapshot = snapshot
         self.targets = self._routes(snapshot)
+
+    def _leave(self, name: str) -> None:
+        """A script's pool has gone: let its workers finish what they hold."""
+        dispatcher = self._dispatchers[name]
+        dispatcher.switch(Generation(name, GONE, {}))
+        if dispatcher.state.idle:
+            dispatcher.close()
+            del self._dispatchers[name]
 
     def _routes(self, snapshot: Snapshot) -> dict[str, Target]:
         targets: dict[str, Target] = {}
@@ -100,7 +116,7 @@ class Serving:
             if entry.state != "ready":
                 continue
             timeout_s = min(entry.timeout_s or self._settings.timeout_s, self._settings.timeout_s)
-            dispatcher = self._dispatchers[entry.runtime]
+            dispatcher = self._dispatchers[entry.pool]
             path = f"/v1/models/{entry.name}"
             targets[f"{path}/versions/{entry.version}/score"] = Target(entry, dispatcher, timeout_s, pinned=True)
             if entry.current:
@@ -125,3 +141,8 @@ class Serving:
     def _tell(self, message: dict[str, object]) -> None:
         if self._writer is not None:
             self._writer.write(orjson.dumps(message) + b"\n")
+
+
+def label(pool: str) -> str:
+    """A pool's name in the metrics, where all scripts are one: labels come from a closed set."""
+    return pool.rstrip("0123456789")

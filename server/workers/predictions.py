@@ -5,9 +5,10 @@ from __future__ import annotations
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
-Kind = Literal["number", "integer", "logical", "string"]
+Kind = Literal["number", "integer", "logical", "string", "object"]
+"""An object is a value that JSON can hold, such as a ranking."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +16,7 @@ class Predicted:
     """One predicted column. `levels` is given where integer values are codes of labels, from 1."""
 
     kind: Kind
-    values: array[float] | array[int] | Sequence[str | None]
+    values: array[float] | array[int] | Sequence[str | None] | Sequence[Any]
     levels: tuple[str, ...] | None = None
 
 

@@ -33,6 +33,8 @@ class ModelSpec:
     extra: str = "ignore"
     golden: Sequence[Mapping[str, Any]] = ()
     max_rows: int = 1024
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """What the sidecar says that only one runtime understands (`server.catalog.sidecar.RuntimeSettings`)."""
     schema: Mapping[str, Any] | None = None
     example: Mapping[str, Any] | None = None
     rowwise: bool = False
@@ -58,6 +60,8 @@ class Runtime(Protocol):
     """One way to hold and call models, in one process, on its main thread."""
 
     name: str
+    loads_in_worker: bool
+    """Whether each worker loads the models itself, after the fork, because they cannot live through one."""
 
     def start(self) -> Mapping[str, str]:
         """Bring the runtime up; returns facts for the log and the catalog (version, BLAS)."""
@@ -71,5 +75,8 @@ class Runtime(Protocol):
     def settle(self) -> None:
         """Called in the template before it forks: free what can be freed, so that forks share the rest."""
 
-    def after_fork(self, seed: int, scratch: Path) -> None:
-        """Called first in each fork: own random numbers, own folder for temporary files."""
+    def after_fork(self, seed: int, scratch: Path, slot: int) -> None:
+        """Called first in each fork: own random numbers, own folder for temporary files.
+
+        `slot` counts a pool's workers from 1; a probe has 0.
+        """

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-InputType = Literal["numeric", "integer", "logical", "string", "factor", "ordered", "date", "datetime"]
+InputType = Literal["numeric", "integer", "logical", "string", "factor", "ordered", "date", "datetime", "image", "tensor"]
 INPUT_TYPES: tuple[str, ...] = get_args(InputType)
 OptionType = Literal["numeric", "integer", "string", "logical"]
 OPTION_TYPES: tuple[str, ...] = get_args(OptionType)
@@ -28,6 +28,8 @@ class Input:
 
     `tz` is the zone of a datetime; `allowed` are the only numbers that a numeric may have, where the model makes levels
     of them (`factor(cyl)`).
+    An `image` is the bytes of a JPEG or PNG file (in JSON as base64), a `tensor` nested lists of numbers of a `shape`,
+    where None is any size.
     `na` tells whether a value may be missing. `new_level` and `missing` are policies: whether a level that the model
     does not know, or a column that is not sent, is refused or taken as a missing value.
     """
@@ -40,6 +42,7 @@ class Input:
     allowed: tuple[float, ...] | None = None
     new_level: Literal["refuse", "na"] = "refuse"
     missing: Literal["refuse", "na"] = "refuse"
+    shape: tuple[int | None, ...] | None = None
     codes: Mapping[str, int] = field(init=False, repr=False, compare=False)
     """Level to code, from 1, as R numbers them."""
 
@@ -57,7 +60,10 @@ class Input:
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """One thing a model can answer: a number, a label or a logical per row, or several named columns per row."""
+    """One thing a model can answer: a number, a label or a logical per row, or several named columns per row.
+
+    A `ranking` is a list of labels with their probabilities, the most probable first.
+    """
 
     name: str
     type: str
@@ -86,7 +92,8 @@ class Schema:
     """A model's contract. The first output is the default.
 
     A model with a `horizon` takes no rows: its option `h` says how many predictions to make. `extra` is what becomes
-    of a column that is no input.
+    of a column that is no input. A `raw` schema has no inputs: the body goes to a script as it is, and what the script
+    returns is the reply.
     """
 
     inputs: tuple[Input, ...]
@@ -94,6 +101,7 @@ class Schema:
     options: tuple[Option, ...] = ()
     horizon: bool = False
     extra: Literal["ignore", "refuse"] = "ignore"
+    raw: bool = False
 
     @property
     def input_names(self) -> list[str]:
@@ -109,7 +117,7 @@ class Schema:
         """Plain JSON data, with absent members and defaults left out."""
         data: dict[str, Any] = {
             "inputs": [
-                _present(i, ("name", "type", "levels", "na", "tz", "allowed", "new_level", "missing"))
+                _present(i, ("name", "type", "levels", "na", "tz", "allowed", "new_level", "missing", "shape"))
                 for i in self.inputs
             ],
             "outputs": [_present(o, ("name", "type", "levels", "columns")) for o in self.outputs],
@@ -121,6 +129,8 @@ class Schema:
             data["horizon"] = True
         if self.extra != "ignore":
             data["extra"] = self.extra
+        if self.raw:
+            data["raw"] = True
         return data
 
     @staticmethod
@@ -133,9 +143,12 @@ class Schema:
                 tuple(Option(**_tupled(o)) for o in data.get("options") or ()),
                 bool(data.get("horizon")),
                 data.get("extra", "ignore"),
+                bool(data.get("raw")),
             )
         except (KeyError, TypeError, AttributeError) as e:
             raise SchemaError("a schema needs inputs and outputs, each with a name and a type") from e
+        if schema.raw:
+            return schema
         if not schema.outputs or schema.horizon == bool(schema.inputs):
             raise SchemaError("a schema needs at least one input and one output")
         if len({i.name for i in schema.inputs}) != len(schema.inputs):
@@ -170,4 +183,6 @@ def _tupled(data: Mapping[str, Any]) -> dict[str, Any]:
     named = {k: tuple(str(x) for x in v) if isinstance(v, list | tuple) else v for k, v in data.items()}
     if data.get("allowed") is not None:
         named["allowed"] = tuple(float(x) for x in data["allowed"])
+    if data.get("shape") is not None:
+        named["shape"] = tuple(data["shape"])
     return named

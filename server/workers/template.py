@@ -7,7 +7,10 @@ template has no thread but its own when it forks, and it never scores.
     {"do":"probe","models":[spec…],"scratch":path}  -> {"did":"probe","pid":…}          + pidfd, pipe of JSON lines
     {"do":"load","model":spec}                      -> {"did":"load","failed":reason or null}
     {"do":"settle","keep":[key…]}                   -> {"did":"settle"}
-    {"do":"fork","socket":path,"seed":n,"scratch":path} -> {"did":"fork","pid":…}       + pidfd
+    {"do":"fork","slot":n,"socket":path,"seed":n,"scratch":path} -> {"did":"fork","pid":…} + pidfd
+
+Models that cannot live through a fork (PyTorch on a GPU, a script's threads) are only noted by `load`; each worker
+loads them itself before it answers its first ping.
 """
 
 from __future__ import annotations
@@ -51,6 +54,7 @@ class Template:
         self._max_payload_bytes = max_payload_bytes
         self._max_inflated_bytes = max_inflated_bytes
         self._models: dict[str, Model] = {}
+        self._noted: dict[str, ModelSpec] = {}
 
     def run(self) -> None:
         """Serve commands until the supervisor closes the control socket."""
@@ -101,7 +105,7 @@ class Template:
         self._say({"did": "probe", "pid": pid}, [os.pidfd_open(pid), read_end])
 
     def _describe_all(self, specs: Iterable[ModelSpec], scratch: Path, write_end: int) -> None:
-        self._runtime.after_fork(PROBE_SEED, scratch)
+        self._runtime.after_fork(PROBE_SEED, scratch, 0)
         with open(write_end, "wb", buffering=0) as report:
             for spec in specs:
                 started = perf_counter()
@@ -116,15 +120,19 @@ class Template:
     def _load(self, command: Mapping[str, Any]) -> None:
         spec = ModelSpec(**command["model"])
         failed = None
-        try:
-            self._models[spec.key] = self._runtime.load(spec)
-        except LoadFailed as e:
-            failed = str(e)
+        if self._runtime.loads_in_worker:
+            self._noted[spec.key] = spec
+        else:
+            try:
+                self._models[spec.key] = self._runtime.load(spec)
+            except LoadFailed as e:
+                failed = str(e)
         self._say({"did": "load", "failed": failed})
 
     def _settle(self, command: Mapping[str, Any]) -> None:
         keep = set(command["keep"])
         self._models = {key: model for key, model in self._models.items() if key in keep}
+        self._noted = {key: spec for key, spec in self._noted.items() if key in keep}
         gc.unfreeze()
         gc.collect()
         self._runtime.settle()
@@ -135,13 +143,15 @@ class Template:
         listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         listener.bind(command["socket"])
         listener.listen(128)  # before the fork: a connection made at once waits in the backlog
-        pid = self._forked(lambda: self._work(listener, int(command["seed"]), Path(command["scratch"])))
+        seed, scratch, slot = int(command["seed"]), Path(command["scratch"]), int(command["slot"])
+        pid = self._forked(lambda: self._work(listener, seed, scratch, slot))
         listener.close()
         self._say({"did": "fork", "pid": pid}, [os.pidfd_open(pid)])
 
-    def _work(self, listener: socket.socket, seed: int, scratch: Path) -> None:
-        self._runtime.after_fork(seed, scratch)
-        WorkerLoop(listener, self._models, self._max_payload_bytes, self._max_inflated_bytes).run()
+    def _work(self, listener: socket.socket, seed: int, scratch: Path, slot: int) -> None:
+        self._runtime.after_fork(seed, scratch, slot)
+        models = self._models | {key: self._runtime.load(spec) for key, spec in self._noted.items()}
+        WorkerLoop(listener, models, self._max_payload_bytes, self._max_inflated_bytes).run()
 
     def _forked(self, work: Callable[[], None]) -> int:
         """Fork; the child works and leaves by `os._exit`, past every exit hook that it shares with the template."""
@@ -168,10 +178,24 @@ def _reap() -> None:
 
 
 def _runtime(name: str) -> Runtime:
-    if name == "r":
-        from server.workers.r.runtime import RRuntime
+    """Each in its own module, which alone imports the runtime's libraries."""
+    match name:
+        case "r":
+            from server.workers.r.runtime import RRuntime
 
-        return RRuntime()
+            return RRuntime()
+        case "python":
+            from server.workers.python.runtime import PythonRuntime
+
+            return PythonRuntime()
+        case "torch":
+            from server.workers.torch.runtime import TorchRuntime
+
+            return TorchRuntime()
+        case "script":
+            from server.workers.script.runtime import ScriptRuntime
+
+            return ScriptRuntime()
     raise SystemExit(f"no runtime is called {name}")
 
 

@@ -79,6 +79,7 @@ class RRuntime:
     """See `server.workers.runtime.Runtime`."""
 
     name = "r"
+    loads_in_worker = False
 
     def start(self) -> Mapping[str, str]:
         """Start R."""
@@ -112,7 +113,7 @@ class RRuntime:
         embedded.collect_garbage()
         embedded.call("drop_tempdir")
 
-    def after_fork(self, seed: int, scratch: Path) -> None:
+    def after_fork(self, seed: int, scratch: Path, slot: int) -> None:
         """Own random numbers, own temporary files."""
         scratch.mkdir(mode=0o700, exist_ok=True)
         embedded.call("seed_worker", seed)
