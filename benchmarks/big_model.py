@@ -77,10 +77,10 @@ def _alone(file: Path, package: str, predictions: int) -> float:
 
 def _key(tandem: Tandem) -> str:
     """What workers call the model: see server/catalog/files.py."""
-    from server.catalog.files import candidates, identify
+    from server.catalog.files import R_FILES, candidates, identify
 
-    (candidate,) = candidates(tandem.r_models, "r")
-    return identify(candidate, "r").key
+    (candidate,) = candidates(tandem.r_models, R_FILES)
+    return identify(candidate).key
 
 
 def _predict(worker: str, key: str, predictions: int) -> None:

@@ -27,7 +27,7 @@ class Verdict:
 
 async def check(file: Path, settings: Settings) -> Verdict:
     """Probe one file as a pool would."""
-    kinds = R_FILES | PYTHON_FILES
+    kinds = {**R_FILES, **PYTHON_FILES}
     runtime = kinds.get(file.name) or kinds.get(file.suffix)
     if runtime is None:
         return Verdict(False, f"{file}: not a model file; known are {', '.join(kinds)}")

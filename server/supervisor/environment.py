@@ -12,8 +12,9 @@ class EnvironmentFailed(Exception):
 
 
 def of_threads(threads: int) -> dict[str, str]:
-    """For a template whose libraries may use so many threads. One where it forks what it has loaded: the workers are
-    the parallelism.
+    """For a template whose libraries may use so many threads.
+
+    One, where it forks what it has loaded: the workers are the parallelism.
     """
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
     return dict.fromkeys(names, str(threads)) | {"JE_ARROW_MALLOC_CONF": "background_thread:false"}

@@ -133,4 +133,3 @@ def _rank(entry: Entry) -> tuple[bool, float, list[tuple[int, int, str]]]:
 def version_order(version: str) -> list[tuple[int, int, str]]:
     """A sort key that puts "1.10" after "1.9": digits count as numbers, and numbers come after words."""
     return [(1, int(part), "") if part.isdigit() else (0, 0, part) for part in re.findall(r"\d+|\D+", version)]
-

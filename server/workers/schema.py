@@ -9,7 +9,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
-InputType = Literal["numeric", "integer", "logical", "string", "factor", "ordered", "date", "datetime", "image", "tensor"]
+InputType = Literal[
+    "numeric", "integer", "logical", "string", "factor", "ordered", "date", "datetime", "image", "tensor"
+]
 INPUT_TYPES: tuple[str, ...] = get_args(InputType)
 OptionType = Literal["numeric", "integer", "string", "logical"]
 OPTION_TYPES: tuple[str, ...] = get_args(OptionType)

@@ -208,7 +208,7 @@ def json_values(column: Predicted) -> list[Any]:
             return [None if value == NA_INTEGER else value for value in column.values]
         case "logical":
             return [None if value == NA_INTEGER else bool(value) for value in column.values]
-        case "string":
+        case "string" | "object":
             return list(column.values)
 
 
