@@ -88,7 +88,7 @@ class RuntimeSettings(_Strict):
     trusted: list[str] = Field([], description="types in a .skops file that may be loaded")
     threads: int = Field(1, ge=1, le=512, description="threads that a model of scikit-learn or a script may use")
     image: Image | None = Field(None, description="the model's input is an image")
-    torch: Torch = Torch()
+    torch: Torch = Field(Torch(), description="how a PyTorch model is run")
 
 
 class MadeWith(_Strict):

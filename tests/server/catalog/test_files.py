@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.catalog.files import SURELY_WRITTEN_S, Candidate, ModelFile, Settling, candidates, identify
+from server.catalog.files import PYTHON_FILES, R_FILES, SURELY_WRITTEN_S, Candidate, ModelFile, Settling, candidates, identify
 
 LONG_AGO = 1_000_000_000.0
 SETTLE_S = 0.5
@@ -25,12 +25,12 @@ def write(path: Path, content: bytes = b"model", modified: float | None = None) 
 
 
 def found(folder: Path) -> list[tuple[str, str | None, str]]:
-    return [(c.name, c.version, c.path.relative_to(folder).as_posix()) for c in candidates(folder, "r")]
+    return [(c.name, c.version, c.path.relative_to(folder).as_posix()) for c in candidates(folder, R_FILES)]
 
 
 def identified(folder: Path, name: str = "mpg") -> ModelFile:
-    [one] = [c for c in candidates(folder, "r") if c.name == name]
-    return identify(one, "r")
+    [one] = [c for c in candidates(folder, R_FILES) if c.name == name]
+    return identify(one)
 
 
 # Looking
@@ -45,6 +45,33 @@ def test_version_folders_hold_one_version_each(tmp_path: Path) -> None:
     write(tmp_path / "mpg" / "1.9" / "model.rds")
     write(tmp_path / "mpg" / "1.10" / "model.rds")
     assert sorted(found(tmp_path)) == [("mpg", "1.10", "mpg/1.10/model.rds"), ("mpg", "1.9", "mpg/1.9/model.rds")]
+
+
+@pytest.mark.parametrize(
+    ("name", "runtime"),
+    [
+        ("a.joblib", "python"),
+        ("a.pkl", "python"),
+        ("a.skops", "python"),
+        ("a.onnx", "python"),
+        ("a.pt2", "torch"),
+        ("a.pt", "torch"),
+        ("a/1/model.pt2", "torch"),
+        ("a/score.py", "script"),
+        ("a/1/score.py", "script"),
+    ],
+)
+def test_a_files_ending_says_which_runtime_it_is_for(tmp_path: Path, name: str, runtime: str) -> None:
+    write(tmp_path / name)
+    [one] = candidates(tmp_path, PYTHON_FILES)
+    assert (one.name, one.runtime) == ("a", runtime)
+
+
+def test_the_r_folder_holds_no_python_models_and_the_other_way_round(tmp_path: Path) -> None:
+    write(tmp_path / "a.joblib")
+    write(tmp_path / "b.rds")
+    assert [c.name for c in candidates(tmp_path, R_FILES)] == ["b"]
+    assert [c.name for c in candidates(tmp_path, PYTHON_FILES)] == ["a"]
 
 
 def test_other_files_are_not_models(tmp_path: Path) -> None:
@@ -69,8 +96,8 @@ def test_a_name_that_is_unfit_for_a_path_is_left_alone(tmp_path: Path, name: str
 
 
 def test_a_folder_that_is_missing_or_is_a_file_has_no_models(tmp_path: Path) -> None:
-    assert candidates(tmp_path / "nowhere", "r") == []
-    assert candidates(write(tmp_path / "file"), "r") == []
+    assert candidates(tmp_path / "nowhere", R_FILES) == []
+    assert candidates(write(tmp_path / "file"), R_FILES) == []
 
 
 def test_pipes_folders_and_dangling_links_with_a_models_name_are_left_alone(tmp_path: Path) -> None:
@@ -131,10 +158,10 @@ def test_a_sidecar_that_is_a_pipe_is_not_opened(tmp_path: Path) -> None:
 
 def test_a_file_that_has_gone_meanwhile_is_an_os_error(tmp_path: Path) -> None:
     write(tmp_path / "mpg.rds")
-    [one] = candidates(tmp_path, "r")
+    [one] = candidates(tmp_path, R_FILES)
     one.path.unlink()
     with pytest.raises(OSError):
-        identify(one, "r")
+        identify(one)
 
 
 def test_what_was_written_last_tells_when_a_model_was_modified(tmp_path: Path) -> None:
@@ -148,7 +175,7 @@ def test_what_was_written_last_tells_when_a_model_was_modified(tmp_path: Path) -
 def test_every_change_shows_in_the_stamp(tmp_path: Path, change: str) -> None:
     model = write(tmp_path / "mpg.rds", b"12345", LONG_AGO)
     sidecar = write(tmp_path / "mpg.yaml", b"a: 1", LONG_AGO)
-    [before] = candidates(tmp_path, "r")
+    [before] = candidates(tmp_path, R_FILES)
     match change:
         case "content":
             write(model, b"123456", LONG_AGO)
@@ -160,7 +187,7 @@ def test_every_change_shows_in_the_stamp(tmp_path: Path, change: str) -> None:
             write(sidecar, b"a: 22", LONG_AGO)
         case "no sidecar":
             sidecar.unlink()
-    [after] = candidates(tmp_path, "r")
+    [after] = candidates(tmp_path, R_FILES)
     assert after.stamp != before.stamp
 
 
@@ -169,7 +196,7 @@ def test_every_change_shows_in_the_stamp(tmp_path: Path, change: str) -> None:
 
 def one(size: int = 1, modified: float = LONG_AGO, name: str = "mpg") -> Candidate:
     stamp = (size, int(modified * 1e9), 7, 0, 0)
-    return Candidate(name, None, Path(f"/models/{name}.rds"), Path(f"/models/{name}.yaml"), stamp)
+    return Candidate("r", name, None, Path(f"/models/{name}.rds"), Path(f"/models/{name}.yaml"), stamp)
 
 
 def settled(settling: Settling, at: float, *found: Candidate) -> list[Candidate]:

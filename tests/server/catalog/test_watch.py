@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from server.catalog import watch
-from server.catalog.files import ModelFile
+from server.catalog.files import R_FILES, ModelFile
 from server.catalog.watch import Watch
 from tests.conftest import eventually
 
@@ -23,7 +23,7 @@ class Watching:
     """A watch in a thread of its own, and the lists it has told so far."""
 
     def __init__(self, folder: Path, settle_s: float) -> None:
-        self._watch = Watch({"r": folder}, settle_s)
+        self._watch = Watch({folder: R_FILES}, settle_s)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run)
         self._task: asyncio.Task[None] | None = None

@@ -12,7 +12,7 @@ import pytest
 from server.catalog.files import ModelFile
 from server.config import Settings
 from server.supervisor import pool as pool_module
-from server.supervisor.pool import Pool
+from server.supervisor.pool import Pool, PoolPlan
 
 
 class Prober:
@@ -31,7 +31,7 @@ class SlowlyTurningPool(Pool):
     """A pool whose generations take until all files have been examined."""
 
     def __init__(self, folder: Path) -> None:
-        super().__init__("r", folder, Settings(), _nothing, lambda pool, reason: None, cores=1)
+        super().__init__(PoolPlan("r", "r", 1), folder, Settings(), _nothing, lambda pool, reason: None)
         self._prober: Any = Prober(self)
         self.turning = asyncio.Event()
         self.served: list[Any] = []

@@ -46,7 +46,7 @@ def entry(*inputs: Input, outputs: tuple[Output, ...] = OUTPUTS, example: dict[s
 
 def entry_of(contract: Schema, example: dict[str, Any] | None = None) -> Entry:
     schema = contract.to_data()
-    return Entry("mpg", "v1", "r", "ready", "key", "mpg.rds", 1, 1e9, schema=schema, example=example)
+    return Entry("mpg", "v1", "r", "r", "ready", "key", "mpg.rds", False, 1, 1e9, schema=schema, example=example)
 
 
 TYPES: dict[str, Any] = {
