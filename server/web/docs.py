@@ -93,8 +93,9 @@ def _build(request: Request, serving: Serving) -> dict[str, Any]:
     document["components"]["schemas"]["Problem"] = _problem_schema()
     scored = {}
     for entry in serving.snapshot.entries:
-        if entry.current and entry.state == "ready":
-            scored[f"/v1/models/{entry.name}/score"] = {"post": _operation(entry)}
+        if entry.state == "ready":
+            version = "" if entry.current else f"/versions/{entry.version}"
+            scored[f"/v1/models/{entry.name}{version}/score"] = {"post": _operation(entry)}
     for path, operations in document["paths"].items():
         for method, operation in operations.items():
             operation["responses"] |= _failures(path, method, operation)
@@ -134,26 +135,28 @@ _OAUTH_ERROR = {
 def _operation(entry: Entry) -> dict[str, Any]:
     about = [entry.description] if entry.description else []
     about += [f"Version {entry.version}, class {entry.model_class}."]
-    reply = {"model": entry.name, "version": entry.version, "predictions": [entry.example_prediction]}
-    content = _content(schemas.reply_schema(entry) | {"example": reply})
-    ok = {"description": "Predictions, in row order.", "content": content}
+    if entry.current:
+        about += [f"To stay with this version: `/v1/models/{entry.name}/versions/{entry.version}/score`."]
+    ok = {"description": "Predictions, in row order.", "content": _content(entry, schemas.reply_schema(entry))}
     failures = {str(status): {"description": _told(status), **_PROBLEM} for status in SCORE_CODES}
     return {
         "tags": ["score"],
-        "summary": f"Score {entry.name}",
+        "summary": f"Score {entry.name}" + ("" if entry.current else f", version {entry.version}"),
         "description": "\n\n".join(about),
-        "operationId": f"score_{entry.name}",
+        "operationId": f"score_{entry.name}" + ("" if entry.current else f"_{entry.version}"),
         "security": [{"OAuth2PasswordBearer": []}],
         "parameters": schemas.query_parameters(entry),
-        "requestBody": {"required": True, "content": _content(schemas.request_schema(entry))},
+        "requestBody": {"required": True, "content": _content(entry, schemas.request_schema(entry))},
         "responses": {"200": ok, **failures},
     }
 
 
-def _content(schema: dict[str, Any]) -> dict[str, Any]:
-    """JSON, described; Arrow and CSV carry the same columns by name."""
-    return {
-        "application/json": {"schema": schema},
+def _content(entry: Entry, schema: dict[str, Any]) -> dict[str, Any]:
+    """JSON, described; Arrow and CSV carry the same columns by name, where there are columns."""
+    described = {"application/json": {"schema": schema}}
+    if schemas.is_raw(entry):
+        return described
+    return described | {
         "text/csv": {"schema": {"type": "string"}},
         "application/vnd.apache.arrow.stream": {"schema": {"type": "string", "format": "binary"}},
     }

@@ -29,6 +29,9 @@ def row_schema(entry: Entry) -> dict[str, Any]:
 def request_schema(entry: Entry) -> dict[str, Any]:
     """A request body: rows or columns, and optionally an output and options; or, for a horizon, options alone."""
     schema = _schema(entry)
+    if is_raw(entry):
+        example = {} if entry.example is None else {"example": entry.example}
+        return {"description": "What the script's run() takes, as it is."} | example
     more: dict[str, Any] = {"output": {"type": "string", "enum": [o["name"] for o in schema["outputs"]]}}
     if schema.get("options"):
         more["options"] = _options(schema)
@@ -64,6 +67,8 @@ def _option(spec: Mapping[str, Any]) -> dict[str, Any]:
 def query_parameters(entry: Entry) -> list[dict[str, Any]]:
     """Output and options again, for bodies that have no place for them."""
     schema = _schema(entry)
+    if is_raw(entry):
+        return []
     about: dict[str, dict[str, Any]] = {"output": {"type": "string", "enum": [o["name"] for o in schema["outputs"]]}}
     about |= {o["name"]: _option({k: v for k, v in o.items() if k != "default"}) for o in schema.get("options") or ()}
     told = "For bodies other than JSON; what the body names is not named here too."
@@ -76,11 +81,14 @@ def query_parameters(entry: Entry) -> list[dict[str, Any]]:
 def reply_schema(entry: Entry) -> dict[str, Any]:
     """A reply: predictions in row order, each in the form of the output that was asked for."""
     schema = _schema(entry)
+    if is_raw(entry):
+        return {"description": "What the script's run() returned.", "example": entry.example_prediction}
     items = [_output(o) for o in schema["outputs"]]
     if any(o.get("default") is None for o in schema.get("options", ())):
         items.append(_nullable(_NUMBER))  # such an option (glmnet's s) picks one of several columns
     predictions = {"type": "array", "items": items[0] if len(items) == 1 else {"anyOf": items}}
-    return _object(
+    reply = {"model": entry.name, "version": entry.version, "predictions": [entry.example_prediction]}
+    return {"example": reply} | _object(
         {
             "model": {"type": "string", "enum": [entry.name]},
             "version": {"type": "string"},
@@ -91,6 +99,11 @@ def reply_schema(entry: Entry) -> dict[str, Any]:
         "version",
         "predictions",
     )
+
+
+def is_raw(entry: Entry) -> bool:
+    """Whether a script takes the body as it is."""
+    return bool(_schema(entry).get("raw"))
 
 
 def _schema(entry: Entry) -> Mapping[str, Any]:

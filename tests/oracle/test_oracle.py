@@ -81,6 +81,8 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 def test_predictions_are_those_of_plain_r(one: Listed, oracle: Oracle, compared: list[Compared]) -> None:
     result = _compare(one, oracle)
+    if re.search("no package called .gbm.", result.fault):
+        pytest.skip("Debian 13 has no r-cran-gbm")
     compared.append(result)
     if result.fault:
         pytest.fail(result.fault, pytrace=False)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import orjson
+import httpx
 import pytest
 
 from tests.conftest import Tandem, eventually, run_r
@@ -101,6 +102,11 @@ def test_version_folders_serve_side_by_side_and_the_highest_is_current(server: T
     eventually(lambda: server.score("versioned", SPEED).json().get("version") == "1.10")
     old = server.score("versioned", SPEED, path="/v1/models/versioned/versions/1.9/score")
     assert old.json()["version"] == "1.9"
+    documented = httpx.get(f"{server.url}/openapi.json").json()["paths"]
+    assert {path for path in documented if "/versioned/" in path} == {
+        "/v1/models/versioned/score",
+        "/v1/models/versioned/versions/1.9/score",
+    }
     shutil.rmtree(server.r_models / "versioned" / "1.10")
     eventually(lambda: server.score("versioned", SPEED).json().get("version") == "1.9")
 

@@ -282,3 +282,12 @@ def test_a_single_output_is_stated_by_its_type(output: Output, values: list[Any]
     stated = reply_schema(entry(INPUTS[0], outputs=(output,)))["properties"]["predictions"]
     assert fits(stated, values)
     assert not fits(stated, [[]])
+
+
+def test_a_script_takes_and_gives_what_it_likes() -> None:
+    script = entry_of(Schema((), (), raw=True), {"question": "what?"})
+    assert request_schema(script)["example"] == {"question": "what?"}
+    assert query_parameters(script) == []
+    for anything in (1, "text", [], {"a": None}):
+        assert fits(request_schema(script), anything)
+        assert fits(reply_schema(script), anything)
