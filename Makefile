@@ -2,9 +2,11 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-MODELS := $(patsubst %,r_models/%.rds,boston mpg am iris)
+PEERS := litserve azureml mosec
+MODELS := $(patsubst %,r_models/%.rds,boston mpg am iris) \
+  $(addprefix python_models/,iris_logistic.joblib digits.pt2 faq/model.joblib)
 
-.PHONY: run setup test lint bench clean help system system-dev system-bench venv venv-dev
+.PHONY: run setup test lint bench bench-peers clean help system system-dev system-bench venv venv-dev
 
 run: setup ## install what is missing, train the example models, serve on 127.0.0.1:8000
 	@exec .venv/bin/tandem serve
@@ -26,15 +28,23 @@ lint: venv-dev ## ruff, mypy, import-linter, lintr, shellcheck
 	Rscript scripts/lint.R server/workers/r/R r_models tests
 	.venv/bin/shellcheck scripts/*.sh .ci/run
 
-bench: system-bench venv-dev $(MODELS) ## measure against plain R and plumber; the result file is kept
+bench: system-bench venv-dev $(MODELS) bench-peers ## measure against plain R, plain Python and other servers
 	.venv/bin/python -m benchmarks.run
 
+bench-peers: $(PEERS:%=benchmarks/.peers/%/made) ## the other servers, each in an environment of its own
+
+benchmarks/.peers/%/made: benchmarks/peers/%.txt
+	rm -rf $(@D)
+	$${PYTHON:-python3} -m venv $(@D)
+	$(@D)/bin/python -m pip -qq --disable-pip-version-check --no-input install -r $<
+	touch $@
+
 clean: ## remove the environment and the caches; models and .tandem/ stay
-	rm -rf .venv .venv.lock *.egg-info build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv.lock benchmarks/.peers *.egg-info build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find auth server tests -name __pycache__ -prune -exec rm -rf {} +
 
 help: ## this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 system:
 	@scripts/install-system.sh run
@@ -54,3 +64,12 @@ venv-dev: system-dev
 # Only what is missing is trained: a model that an analyst saved under the same name stays.
 r_models/%.rds: | system
 	Rscript r_models/train/$*.R
+
+python_models/iris_logistic.joblib: | venv
+	.venv/bin/python python_models/train/iris.py
+
+python_models/digits.pt2: | venv
+	.venv/bin/python python_models/train/digits.py
+
+python_models/faq/model.joblib: | venv
+	.venv/bin/python python_models/train/faq.py train

@@ -1,1 +1,1 @@
-"""Measurements of Tandem against plain R and plumber; `python -m benchmarks.run --help`."""
+"""Measurements of Tandem against plain R, plain Python and other servers; `python -m benchmarks.run --help`."""

@@ -63,10 +63,14 @@ class Figure:
 
 @dataclass(slots=True)
 class Measured:
-    """What one measurement found: figures for the table, and raw data for the result file only."""
+    """What one measurement found: figures for the table, and raw data for the result file only.
+
+    `skipped` says why nothing can be measured on this machine, where that is no fault.
+    """
 
     figures: list[Figure] = field(default_factory=list)
     raw: dict[str, Any] = field(default_factory=dict)
+    skipped: str = ""
 
 
 @dataclass(frozen=True, slots=True)

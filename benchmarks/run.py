@@ -15,12 +15,15 @@ import orjson
 
 from benchmarks import machine
 from benchmarks.big_model import big_model, big_ranger
+from benchmarks.digits import digits_torch
 from benchmarks.harness import Bench, BenchmarkError, Figure, Measured
 from benchmarks.many_models import model_files
 from benchmarks.many_rows import rows_per_request
 from benchmarks.media_types import media_types
 from benchmarks.one_row import forest_throughput, lm_latency, lm_throughput
+from benchmarks.python_models import logistic_iris, python_forest
 from benchmarks.refill import refill
+from benchmarks.resnet152 import resnet152_gpu
 from benchmarks.table import markdown
 
 RESULTS = Path(__file__).with_name("results")
@@ -36,6 +39,10 @@ MEASUREMENTS: Mapping[str, Callable[[Bench], Measured]] = {
         big_model,
         big_ranger,
         refill,
+        logistic_iris,
+        python_forest,
+        digits_torch,
+        resnet152_gpu,
     )
 }
 
@@ -55,6 +62,7 @@ def main() -> int:
         "versions": machine.versions(),
         "seconds": {},
         "failed": {},
+        "skipped": {},
         "figures": [],
         "raw": {},
     }
@@ -82,6 +90,8 @@ def _measure(name: str, bench: Bench, result: dict[str, Any]) -> Sequence[Figure
     finally:
         result["seconds"][name] = round(time.monotonic() - started, 1)
     result["raw"] |= measured.raw
+    if measured.skipped:
+        result["skipped"][name] = measured.skipped
     return measured.figures
 
 

@@ -43,7 +43,9 @@ class Tandem:
     def __init__(self, folder: Path, models: Sequence[str] = (), workers: int | None = None) -> None:
         self.folder = folder
         self.r_models = folder / "r_models"
-        self.r_models.mkdir(parents=True, exist_ok=True)
+        self.python_models = folder / "python_models"
+        for models_folder in (self.r_models, self.python_models):
+            models_folder.mkdir(parents=True, exist_ok=True)
         self.port = free_port()
         self.log = folder / "log"
         self.temporary = folder / "tmp"
@@ -58,6 +60,7 @@ class Tandem:
             "TANDEM_METRICS_PORT": str(free_port()),
             "TANDEM_DATA": str(folder / "data"),
             "TANDEM_R_MODELS": str(self.r_models),
+            "TANDEM_PYTHON_MODELS": str(self.python_models),
             "PYTHONPATH": str(ROOT),
             "TMPDIR": str(self.temporary),
         }

@@ -1,7 +1,7 @@
 """Load by wrk. No run counts whose answers are not right: a part of the connections compares every answer.
 
 wrk is a good deal slower when it hands each response to a script, and it shares the machine with the server, so of 64
-connections 60 only count and have their status looked at, and 4 send other rows in turn and compare every byte.
+connections 60 only count and have their status looked at, and 4 send other rows in turn and compare every answer.
 """
 
 from __future__ import annotations
@@ -39,15 +39,27 @@ class Found:
 
 
 class Load:
-    """Requests to one URL: bodies, and the answer that each must get."""
+    """Requests to one URL: bodies, and the answer that each must get, byte for byte unless there is a tolerance.
+
+    `tolerance` is by how much a number in an answer may be off.
+    """
 
     def __init__(
-        self, folder: Path, url: str, bodies: Sequence[bytes], expected: Sequence[bytes], token: str | None = None
+        self,
+        folder: Path,
+        url: str,
+        bodies: Sequence[bytes],
+        expected: Sequence[bytes],
+        token: str | None = None,
+        content_type: str = "application/json",
+        tolerance: float = 0.0,
     ) -> None:
         self._url = url
         self._environment = os.environ | {
             "LOAD_BODIES": str(_lines(folder / "bodies", bodies)),
             "LOAD_EXPECTED": str(_lines(folder / "expected", expected)),
+            "LOAD_CONTENT_TYPE": content_type,
+            "LOAD_TOLERANCE": repr(tolerance),
         }
         if token is not None:
             self._environment["LOAD_TOKEN"] = token
@@ -57,6 +69,10 @@ class Load:
         plain = self._start(connections - CHECKING, 1, seconds, check=False)
         checking = self._start(CHECKING, CHECKING, seconds, check=True)
         return sum(found.per_s for found in (_found(plain), _found(checking)))
+
+    def alone_per_s(self, seconds: float) -> float:
+        """Answers a second over one connection, every one compared."""
+        return _found(self._start(1, 1, seconds, check=True)).per_s
 
     def median_latency_s(self, seconds: float) -> float:
         """Over one connection, every answer compared (after its time was taken)."""
@@ -74,7 +90,7 @@ class Load:
 
 
 def _lines(path: Path, lines: Sequence[bytes]) -> Path:
-    path.write_bytes(b"\n".join(lines) + b"\n")
+    path.write_text("".join(line.hex() + "\n" for line in lines))
     return path
 
 

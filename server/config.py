@@ -50,6 +50,9 @@ class Settings(BaseSettings):
     load_timeout_s: float = Field(
         60.0, gt=0, le=3600, description="seconds a model file may take to be read and proven"
     )
+    install_timeout_s: float = Field(
+        600.0, gt=0, le=86400, description="seconds that installing a script's requirements may take"
+    )
     queue_max: int = Field(1024, ge=1, description="requests that may wait for one pool in one web process")
     batch_max_rows: int = Field(1024, ge=1, description="rows predicted in one call when requests are joined")
     max_body_mb: float = Field(64.0, gt=0, le=2048, description="largest request body, in MiB")

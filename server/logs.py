@@ -31,6 +31,8 @@ FIELDS = (
     "generation",
     "models",
     "workers",
+    "threads",
+    "cores",
     "pid",
     "reason",
     "text",

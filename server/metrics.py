@@ -151,6 +151,15 @@ class SupervisorMetrics(Collector):
             ("pool",),
             registry=self.registry,
         )
+        self.gpu_memory = Gauge(
+            "tandem_gpu_memory_bytes", "Memory of a GPU that is in use.", ("gpu",), registry=self.registry
+        )
+        self.gpu_utilization = Gauge(
+            "tandem_gpu_utilization_ratio",
+            "Share of the last moment in which a GPU computed.",
+            ("gpu",),
+            registry=self.registry,
+        )
         self.model_state = Gauge(
             "tandem_model_state",
             "1 for the state that a model version is in.",

@@ -57,6 +57,8 @@ class Tandem:
         self.folder = folder
         self.r_models = folder / "r_models"
         self.r_models.mkdir(parents=True, exist_ok=True)
+        self.python_models = folder / "python_models"
+        self.python_models.mkdir(exist_ok=True)
         self.port = free_port()
         self.metrics_port = free_port()
         self.url = f"http://127.0.0.1:{self.port}"
@@ -66,6 +68,7 @@ class Tandem:
             "metrics_port": self.metrics_port,
             "data": folder / "data",
             "r_models": self.r_models,
+            "python_models": self.python_models,
             "r_workers": 2,
             "settle_s": 0.1,
         } | settings

@@ -116,8 +116,8 @@ def _folder_stamp(folder: Path) -> tuple[int, int, int]:
 
 
 def _files(folder: Path) -> list[Path]:
-    """The regular files of a script's folder, at any depth, in order."""
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+    """The regular files of a script's folder, at any depth, in order; not what Python compiles of them by itself."""
+    return sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
 
 
 def _stamp(status: os.stat_result) -> tuple[int, int, int]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
@@ -31,14 +31,17 @@ class Entry:
     package: str | None = None
     package_version: str | None = None
     schema: Mapping[str, Any] | None = None
-    example: Mapping[str, Any] | None = None
+    example: Any = None
     example_prediction: Any = None
     rowwise: bool = False
     batch_reason: str = ""
     golden_rows: int = 0
+    load_warnings: Sequence[str] = ()
     made_with: Mapping[str, Any] | None = None
     timeout_s: float | None = None
     load_seconds: float | None = None
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    """For the runtime that loads the model; shown to nobody."""
     current: bool = False
     """Whether requests that name no version go here."""
 

@@ -10,11 +10,11 @@ from typing import Any
 
 import orjson
 
-from server.catalog.files import PYTHON_FILES, R_FILES, Candidate, identify
+from server.catalog.files import PYTHON_FILES, R_FILES, SCRIPTS, Candidate, identify
 from server.catalog.snapshot import Entry
 from server.config import Settings
 from server.supervisor.pool import Pool
-from server.supervisor.pools import plan
+from server.supervisor.pools import plan, script_plan
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,18 +42,21 @@ async def _probe(file: Path, runtime: str, settings: Settings, run_dir: Path) ->
     status = file.stat()
     stamp = (status.st_size, status.st_mtime_ns, status.st_ino, 0, 0)
     in_folder = file.name == f"model{file.suffix}"
+    script = file.name in SCRIPTS
+    folder = file.absolute().parent
     found = Candidate(
         runtime=runtime,
-        name=file.absolute().parent.parent.name if in_folder else file.stem,
-        version=file.absolute().parent.name if in_folder else None,
+        name=folder.name if script else folder.parent.name if in_folder else file.stem,
+        version=folder.name if in_folder else None,
         path=file.absolute(),
-        sidecar=file.with_suffix(".yaml"),
+        sidecar=folder / "model.yaml" if script else file.with_suffix(".yaml"),
         stamp=stamp,
     )
-    only = plan(runtime, settings, cores=1)
+    settled = identify(found)
+    only = script_plan(runtime, settled, settings, 1) if runtime == "script" else plan(runtime, settings, 1)
     pool = Pool(only, run_dir, settings, publish=_nobody, on_worker_end=lambda pool, reason: None)
     try:
-        await pool.examine_only(identify(found))
+        await pool.examine_only(settled)
     finally:
         await pool.stop()
     return pool.entries()[0]
@@ -69,12 +72,14 @@ def _told(file: Path, entry: Entry) -> str:
     assert entry.schema is not None
     lines = [
         f"{file}: would be served as {entry.name}, version {entry.version}",
-        f"  class    {entry.model_class} (package {entry.package} {entry.package_version})",
+        f"  class    {entry.model_class}"
+        + (f" (package {entry.package} {entry.package_version})" if entry.package else ""),
         *(f"  input    {_input(i)}" for i in entry.schema["inputs"]),
         *(f"  output   {o['name']}: {o['type']}" for o in entry.schema["outputs"]),
         f"  example  {orjson.dumps(entry.example or {}).decode()}",
         f"  batched  {'yes' if entry.rowwise else 'no'}: {entry.batch_reason}",
         f"  golden   {entry.golden_rows} rows checked",
+        *(f"  warning  {text}" for text in entry.load_warnings),
     ]
     return "\n".join(lines)
 

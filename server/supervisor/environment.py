@@ -7,6 +7,11 @@ MEMORY_KEPT = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_"
 request: 100,000 rows took 58 ms so and 21 ms with this, R's vectors included (docs/adr/0007-large-bodies.md)."""
 
 
+SPIN_COUNT = "1000"
+"""How often an idle OpenMP thread looks for work before it sleeps. By default it looks for milliseconds, in which no
+other process has its core (docs/adr/0009-torch.md)."""
+
+
 class EnvironmentFailed(Exception):
     """A script's requirements cannot be installed; the text, for its author, says which."""
 
@@ -17,4 +22,5 @@ def of_threads(threads: int) -> dict[str, str]:
     One, where it forks what it has loaded: the workers are the parallelism.
     """
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
-    return dict.fromkeys(names, str(threads)) | {"JE_ARROW_MALLOC_CONF": "background_thread:false"}
+    more = {"JE_ARROW_MALLOC_CONF": "background_thread:false", "GOMP_SPINCOUNT": SPIN_COUNT}
+    return dict.fromkeys(names, str(threads)) | more

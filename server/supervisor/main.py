@@ -27,6 +27,7 @@ from server.catalog.snapshot import Entry, Snapshot
 from server.catalog.watch import Watch
 from server.config import RUN_DIR, Settings, granted_cores
 from server.metrics import SupervisorMetrics, proportional_bytes
+from server.supervisor import gpus
 from server.supervisor.environment import MEMORY_KEPT
 from server.supervisor.hub import Hub
 from server.supervisor.pool import Pool
@@ -55,8 +56,9 @@ class Supervisor:
         self._metric_files = self._run_dir / "metrics"
         self._metric_files.mkdir()
         self._metrics = SupervisorMetrics(self._metric_files)
-        self._hub = Hub(self._kill)
+        self._hub = Hub(lambda worker, reason: self._pools.kill(worker, reason))
         self._publishing = asyncio.Lock()
+        self._measured: tuple[Entry, ...] = ()
         self._serial = 0
         self._scanned = False
         self._complete = asyncio.Event()
@@ -178,19 +180,17 @@ class Supervisor:
         if self._on_ready is not None:
             self._on_ready(address)
 
-    def _kill(self, worker: str, reason: str) -> None:
-        for pool in self._pools:
-            pool.kill(worker, reason)
-
     # Metrics
 
     def _measure(self, entries: tuple[Entry, ...]) -> None:
-        self._metrics.model_state.clear()
-        for entry in entries:
-            for state in metrics.STATES:
-                self._metrics.model_state.labels(entry.name, entry.version, state).set(entry.state == state)
-            if entry.load_seconds is not None:
-                self._metrics.load_seconds.labels(entry.name).set(entry.load_seconds)
+        if entries != self._measured:  # a refilled worker changes none of them, and a thousand models take 20 ms
+            self._measured = entries
+            self._metrics.model_state.clear()
+            for entry in entries:
+                for state in metrics.STATES:
+                    self._metrics.model_state.labels(entry.name, entry.version, state).set(entry.state == state)
+                if entry.load_seconds is not None:
+                    self._metrics.load_seconds.labels(entry.name).set(entry.load_seconds)
         self._measure_workers()
 
     def _measure_workers(self) -> None:
@@ -209,6 +209,10 @@ class Supervisor:
             for runtime, pools in self._by_runtime():
                 pids = [pid for pool in pools for pid in pool.pids()]
                 self._metrics.memory.labels(runtime).set(await asyncio.to_thread(proportional_bytes, pids))
+            for gpu in await gpus.in_use() if gpus.count() else ():
+                self._metrics.gpu_memory.labels(gpu.number).set(gpu.memory_bytes)
+                if gpu.utilization is not None:
+                    self._metrics.gpu_utilization.labels(gpu.number).set(gpu.utilization)
             await asyncio.sleep(SWEEP_EVERY_S)
 
 

@@ -21,6 +21,7 @@ from typing import Any
 from server.catalog.files import ModelFile
 from server.catalog.snapshot import Entry, PoolState
 from server.config import Settings
+from server.supervisor.environment import EnvironmentFailed
 from server.supervisor.probing import Prober, model_spec
 from server.supervisor.shelf import Proven, Refused, Shelf
 from server.supervisor.template import Template, TemplateLost
@@ -32,6 +33,7 @@ TOGETHER_S = 2.0
 """Files proven within this time of each other make one generation."""
 DRAIN_MARGIN_S = 5.0
 BACKOFF_S = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
+CANNOT_START = (TemplateLost, NeverAnswered, EnvironmentFailed)
 
 
 ANSWER_TIMEOUT_S = 10.0
@@ -215,7 +217,7 @@ class Pool:
         self._on_worker_end(self.plan.runtime, "template")
         log.error("template lost", extra={"pool": self.plan.name, "pid": template.pid})
         while self.shelf.serving:
-            with contextlib.suppress(TemplateLost):
+            with contextlib.suppress(TemplateLost, EnvironmentFailed):
                 await self._living_template()
                 return
             await self._backoff()
@@ -226,7 +228,7 @@ class Pool:
             return
         try:
             failed = await self._load_into(await self._living_template(), proven)
-        except TemplateLost:
+        except (TemplateLost, EnvironmentFailed):
             failed = "loading the model ended the process that holds the models"
         if failed is None:
             self._loaded[proven.file.path] = proven
@@ -248,7 +250,7 @@ class Pool:
             template = await self._living_template()
             await template.settle(keys)
             new = await self._fork_all(template, self.generation + 1) if keys else {}
-        except (TemplateLost, NeverAnswered) as e:
+        except CANNOT_START as e:
             log.error("no new generation: the old one goes on", extra={"pool": self.plan.name, "reason": repr(e)})
             self._later(self._retry_generation())
             return
@@ -286,7 +288,7 @@ class Pool:
         """Wait until all of them have answered; if one does not, none is kept."""
         try:
             await asyncio.gather(*(w.answer(self.plan.answer_timeout_s) for w in workers))
-        except NeverAnswered:
+        except BaseException:  # also where the pool is stopped meanwhile
             for worker in workers:
                 worker.kill("never_answered")
                 worker.forget()
@@ -327,7 +329,7 @@ class Pool:
         try:
             worker = await self._fork(await self._living_template(), slot, self.generation)
             await self._answered([worker])
-        except (TemplateLost, NeverAnswered) as e:
+        except CANNOT_START as e:
             self.reason = "workers cannot be started"
             log.error("worker cannot be refilled", extra={"pool": self.plan.name, "reason": type(e).__name__})
             return False

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -17,6 +16,7 @@ from server.catalog.files import ModelFile
 from server.catalog.sidecar import Sidecar, SidecarError
 from server.catalog.snapshot import Entry, PoolState
 from server.config import Settings
+from server.supervisor import gpus
 from server.supervisor.pool import Pool, PoolPlan
 from server.supervisor.requirements import interpreter
 from server.supervisor.shelf import catalog
@@ -48,7 +48,8 @@ class Pools:
         """Each script with its pool, by the file's key."""
         self._latest: set[str] = set()
         """The keys of the scripts that there are now; others only serve until these do."""
-        self._leaving: set[asyncio.Task[None]] = set()
+        self._leaving: dict[asyncio.Task[None], Pool] = {}
+        """Pools that finish what their workers hold, by the task that sees to it."""
         self._numbers = iter(range(1, 1 << 62))
 
     def __iter__(self) -> Iterator[Pool]:
@@ -73,12 +74,19 @@ class Pools:
         for runtime, pool in self._shared.items():
             await pool.update([f for f in files if f.runtime == runtime])
         scripts = {f.key: f for f in files if f.runtime == "script"}
+        for key in scripts.keys() - self._scripts.keys():
+            name = f"script{next(self._numbers)}"
+            plan = script_plan(name, scripts[key], self._settings, self._cores)
+            self._scripts[key] = scripts[key], self._pool(plan)
         self._latest = set(scripts)
         for key, file in scripts.items():
-            if key not in self._scripts:
-                self._scripts[key] = file, self._pool(self._script_plan(file))
             await self._scripts[key][1].update([file])
         self._let_go()
+
+    def kill(self, worker: str, reason: str) -> None:
+        """Kill a worker by its name, whosever it is; of a pool that is leaving too, where it may hang."""
+        for pool in (*self, *self._leaving.values()):
+            pool.kill(worker, reason)
 
     async def stop(self) -> None:
         """Drain all workers and end the templates."""
@@ -96,48 +104,43 @@ class Pools:
             if key not in self._latest and not (pool.shelf.serving and file.path in awaited):
                 del self._scripts[key]
                 task = asyncio.get_running_loop().create_task(self._end(pool))
-                self._leaving.add(task)
-                task.add_done_callback(self._leaving.discard)
+                self._leaving[task] = pool
+                task.add_done_callback(self._leaving.pop)
 
     async def _end(self, pool: Pool) -> None:
         """First nothing is sent to its workers any more, then they leave."""
         await self._publish()
         await pool.stop()
 
-    def _script_plan(self, file: ModelFile) -> PoolPlan:
-        try:
-            side = sidecar.read(file.sidecar)
-        except SidecarError:
-            side = Sidecar()  # the probe will say what is wrong with it
-        _warn_of_threads(file.name, side.workers, side.threads, self._cores)
-        return PoolPlan(
-            name=f"script{next(self._numbers)}",
-            runtime="script",
-            size=side.workers,
-            threads=side.threads,
-            answer_timeout_s=self._settings.load_timeout_s,
-            python=partial(interpreter, file.path.with_name("requirements.txt"), self._settings),
-        )
-
 
 def plan(runtime: str, settings: Settings, cores: int) -> PoolPlan:
     """A runtime's pool, as the settings have it."""
     if runtime != "torch":
         return PoolPlan(runtime, runtime, min(getattr(settings, f"{runtime}_workers"), cores))
-    size = gpus() or 1
+    size = gpus.count() or 1
     threads = settings.torch_threads or cores
     _warn_of_threads(runtime, size, threads, cores)
     return PoolPlan(runtime, runtime, size, threads, answer_timeout_s=settings.load_timeout_s)
+
+
+def script_plan(name: str, file: ModelFile, settings: Settings, cores: int) -> PoolPlan:
+    """A script's own pool, as its sidecar has it."""
+    try:
+        side = sidecar.read(file.sidecar)
+    except SidecarError:
+        side = Sidecar()  # the probe will say what is wrong with it
+    _warn_of_threads(file.name, side.workers, side.threads, cores)
+    return PoolPlan(
+        name=name,
+        runtime="script",
+        size=side.workers,
+        threads=side.threads,
+        answer_timeout_s=settings.load_timeout_s,
+        python=partial(interpreter, file.path.with_name("requirements.txt"), settings),
+    )
 
 
 def _warn_of_threads(pool: str, workers: int, threads: int, cores: int) -> None:
     if workers * threads > max(workers, cores):
         about = {"pool": pool, "workers": workers, "threads": threads, "cores": cores}
         log.warning("workers times threads exceed the cores that are granted", extra=about)
-
-
-def gpus() -> int:
-    """NVIDIA GPUs that may be used, found without a library."""
-    there = len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
-    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
-    return there if visible is None else min(there, len([v for v in visible.split(",") if v.strip() not in ("", "-1")]))

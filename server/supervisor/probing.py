@@ -125,4 +125,5 @@ def model_spec(
         "schema": found.get("schema"),
         "example": found.get("example"),
         "rowwise": found.get("rowwise", False),
+        "notes": found.get("notes", {}),
     }

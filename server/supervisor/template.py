@@ -65,9 +65,12 @@ class Template:
         template = Template(process, ours)
         try:
             answer = await asyncio.wait_for(template._answer(), START_TIMEOUT_S)
-        except TimeoutError as e:
+        except BaseException as e:  # also where the pool is stopped meanwhile
             template.kill()
-            raise TemplateLost("the runtime did not start in time") from e
+            template._close()
+            if isinstance(e, TimeoutError):
+                raise TemplateLost("the runtime did not start in time") from e
+            raise
         template.facts = answer["facts"]
         return template
 

@@ -146,7 +146,7 @@ def _operation(entry: Entry) -> dict[str, Any]:
         "operationId": f"score_{entry.name}" + ("" if entry.current else f"_{entry.version}"),
         "security": [{"OAuth2PasswordBearer": []}],
         "parameters": schemas.query_parameters(entry),
-        "requestBody": {"required": True, "content": _content(entry, schemas.request_schema(entry))},
+        "requestBody": {"required": True, "content": _content(entry, schemas.request_schema(entry)) | _images(entry)},
         "responses": {"200": ok, **failures},
     }
 
@@ -160,6 +160,13 @@ def _content(entry: Entry, schema: dict[str, Any]) -> dict[str, Any]:
         "text/csv": {"schema": {"type": "string"}},
         "application/vnd.apache.arrow.stream": {"schema": {"type": "string", "format": "binary"}},
     }
+
+
+def _images(entry: Entry) -> dict[str, Any]:
+    """An image as the whole body, where the model takes nothing else."""
+    if not schemas.takes_image(entry):
+        return {}
+    return {name: {"schema": {"type": "string", "format": "binary"}} for name in ("image/jpeg", "image/png")}
 
 
 def _told(status: int) -> str:

@@ -37,6 +37,7 @@ class Version(BaseModel):
     batched: bool | None = Field(None, description="Whether requests are joined into one predict call.")
     batch_reason: str | None = None
     golden_rows: int | None = None
+    load_warnings: list[str] | None = Field(None, description="What the library warned of while it read the file.")
     made_with: dict[str, Any] | None = Field(None, description="Versions of R and packages, as the sidecar has them.")
     load_seconds: float | None = None
     model_schema: dict[str, Any] | None = Field(None, serialization_alias="schema")
@@ -116,6 +117,7 @@ def _version(entry: Entry, details: bool, whole: bool) -> Version:
             version.batched = entry.rowwise
             version.batch_reason = entry.batch_reason
             version.golden_rows = entry.golden_rows
+            version.load_warnings = list(entry.load_warnings) or None
             version.made_with = dict(entry.made_with) if entry.made_with else None
             version.load_seconds = entry.load_seconds
     return version

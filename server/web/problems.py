@@ -71,7 +71,8 @@ DETAIL: Mapping[Code, str] = {
     "method_not_allowed": "This method is not allowed here.",
     "body_too_large": "The body is larger than this server accepts. Send fewer rows per request.",
     "not_acceptable": "Replies are application/json, application/vnd.apache.arrow.stream or text/csv.",
-    "unsupported_media_type": "Send the body as application/json, application/vnd.apache.arrow.stream or text/csv.",
+    "unsupported_media_type": "Send the body as application/json, application/vnd.apache.arrow.stream or text/csv; "
+    "to a model of images also as image/jpeg or image/png.",
     "unsupported_encoding": "Send the body as it is, or with Content-Encoding gzip or zstd.",
     "invalid_input": "The body does not fit the model's schema.",
     "conflict": "This is in conflict with what exists.",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from server.catalog.snapshot import Entry
@@ -106,6 +106,11 @@ def is_raw(entry: Entry) -> bool:
     return bool(_schema(entry).get("raw"))
 
 
+def takes_image(entry: Entry) -> bool:
+    """Whether an image's bytes can be the whole body."""
+    return [i["type"] for i in _schema(entry)["inputs"]] == ["image"]
+
+
 def _schema(entry: Entry) -> Mapping[str, Any]:
     assert entry.schema is not None
     return entry.schema
@@ -129,6 +134,10 @@ def _input(spec: Mapping[str, Any]) -> dict[str, Any]:
         "date": {"type": "string", "format": "date"},
         "datetime": {"type": "string", "format": "date-time"},
     }
+    if spec["type"] == "image":
+        return {"type": "string", "contentEncoding": "base64", "description": "A JPEG or PNG file."}
+    if spec["type"] == "tensor":
+        return _nested(spec.get("shape") or [])
     closed = spec.get("new_level") != "na"
     cell = kinds.get(spec["type"]) or {"type": "string"}
     if closed and spec.get("levels"):
@@ -148,8 +157,30 @@ def _output(spec: Mapping[str, Any]) -> dict[str, Any]:
         "logical": {"type": "boolean"},
         "string": {"type": "string"},
         "label": _levels(spec.get("levels") or []),
+        "ranking": _RANKING,
+        "tensor": {"type": "array"},
     }
     return _nullable(kinds.get(spec["type"], {}))
+
+
+def _nested(shape: Sequence[int | None]) -> dict[str, Any]:
+    """Arrays in arrays of numbers, as deep as the shape has dimensions."""
+    cell: dict[str, Any] = {"type": "number"}
+    for size in reversed(shape):
+        bounds = {"minItems": 1} if size is None else {"minItems": size, "maxItems": size}
+        cell = {"type": "array", "items": cell} | bounds
+    return cell
+
+
+_RANKING = {
+    "type": "array",
+    "description": "The most probable first.",
+    "items": {
+        "type": "object",
+        "properties": {"label": {"type": "string"}, "probability": _NUMBER},
+        "required": ["probability"],
+    },
+}
 
 
 def _levels(levels: list[str]) -> dict[str, Any]:

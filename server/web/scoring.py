@@ -23,8 +23,9 @@ from server.dispatch.dispatcher import Refused, Scored
 from server.dispatch.messages import Refusal, Request
 from server.metrics import WebMetrics
 from server.web.access_log import AccessLog
-from server.web.problems import Code, Problem, problem
+from server.web.problems import DETAIL, Code, Problem, problem
 from server.web.request_id import RequestIds
+from server.web.schemas import takes_image
 from server.web.serving import Serving, Target
 from server.wire.frames import Encoding, MediaType, Member, Pieces, ReplyCode
 
@@ -37,6 +38,9 @@ MEDIA_TYPES: dict[bytes, int] = {
     b"application/vnd.apache.arrow.stream": MediaType.ARROW,
     b"text/csv": MediaType.CSV,
 }
+"""Of bodies and of replies."""
+IMAGE_TYPES: dict[bytes, int] = {b"image/jpeg": MediaType.JPEG, b"image/png": MediaType.PNG}
+"""Of bodies only, each a row of a model whose only input is an image; it is answered in JSON."""
 NAMES = {number: name for name, number in MEDIA_TYPES.items()}
 ENCODINGS: dict[bytes, int] = {b"identity": Encoding.IDENTITY, b"gzip": Encoding.GZIP, b"zstd": Encoding.ZSTD}
 
@@ -113,15 +117,17 @@ class ScoringRoute:
             if not principal.may("score"):
                 raise _Stop(problem("forbidden"))
             target = self._checked(target, scope["method"], headers)
-            content, accept, encoding = _negotiated(headers)
+            content, accept, encoding = _negotiated(headers, target)
             body = await self._body(receive)
             target = self._serving.targets.get(scope["path"], target)  # it may have moved while the body came in
             member = Member(body, content, accept, encoding, scope["query_string"])
+            if target.raw:
+                member = _for_script(member, request_id)
             scored = await self._score(target, member, started)
             if scored.result.code != ReplyCode.OK:
                 raise _Stop(_worker_problem(scored, principal))
             code = "ok"
-            await _send(send, 200, _ok_headers(scored, accept, request_id), scored.result.body)
+            await _send(send, 200, _ok_headers(scored, member.accept, request_id), scored.result.body)
         except Unauthenticated as refusal:
             code = "unauthenticated"
             log.info("refused", extra={"request_id": request_id, "reason": refusal.reason})
@@ -205,16 +211,35 @@ class ScoringRoute:
         )
 
 
-def _negotiated(headers: dict[bytes, bytes]) -> tuple[int, int, int]:
+def _negotiated(headers: dict[bytes, bytes], target: Target) -> tuple[int, int, int]:
     """The body's media type, the reply's, and the body's encoding; a reply is like its request if nothing is said."""
-    content = MEDIA_TYPES.get(_bare(headers.get(b"content-type", b"")))
-    if content is None:
-        raise _Stop(problem("unsupported_media_type"))
+    content, like = _content(_bare(headers.get(b"content-type", b"")), target)
     encoding = ENCODINGS.get(headers.get(b"content-encoding", b"identity").lower())
     if encoding is None:
         raise _Stop(problem("unsupported_encoding"))
     accept = headers.get(b"accept")
-    return content, content if accept is None else _accepted(accept, content), encoding
+    return content, like if accept is None else _accepted(accept, like), encoding
+
+
+def _content(name: bytes, target: Target) -> tuple[int, int]:
+    """The body's media type, and what a reply is if nothing else is said."""
+    content = MEDIA_TYPES.get(name)
+    if content is not None:
+        return content, content
+    image = IMAGE_TYPES.get(name)
+    if image is None:
+        raise _Stop(problem("unsupported_media_type"))
+    if not takes_image(target.entry):
+        told = "This model does not take an image. " + DETAIL["unsupported_media_type"]
+        raise _Stop(problem("unsupported_media_type", told))
+    return image, MediaType.JSON
+
+
+def _for_script(member: Member, request_id: str) -> Member:
+    """A script takes text and answers in JSON, whatever else is wanted; its log lines carry the request's id."""
+    if member.content not in (MediaType.JSON, MediaType.CSV):
+        raise _Stop(problem("unsupported_media_type"))
+    return member._replace(accept=MediaType.JSON, request_id=request_id.encode())
 
 
 def _accepted(accept: bytes, content: int) -> int:

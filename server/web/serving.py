@@ -37,6 +37,8 @@ class Target:
     dispatcher: Dispatcher
     timeout_s: float
     pinned: bool
+    raw: bool = False
+    """Whether a script takes the body as it is."""
 
 
 class Serving:
@@ -118,9 +120,10 @@ class Serving:
             timeout_s = min(entry.timeout_s or self._settings.timeout_s, self._settings.timeout_s)
             dispatcher = self._dispatchers[entry.pool]
             path = f"/v1/models/{entry.name}"
-            targets[f"{path}/versions/{entry.version}/score"] = Target(entry, dispatcher, timeout_s, pinned=True)
+            raw = bool(entry.schema and entry.schema.get("raw"))
+            targets[f"{path}/versions/{entry.version}/score"] = Target(entry, dispatcher, timeout_s, True, raw)
             if entry.current:
-                targets[f"{path}/score"] = Target(entry, dispatcher, timeout_s, pinned=False)
+                targets[f"{path}/score"] = Target(entry, dispatcher, timeout_s, False, raw)
         return targets
 
     def _dispatcher(self) -> Dispatcher:

@@ -18,7 +18,7 @@ MAGIC = b"TD"
 VERSION = 1
 HEADER = struct.Struct("<2sBBII")
 SCORE_HEAD = struct.Struct("<IIH")
-SCORE_MEMBER = struct.Struct("<IBBBH")
+SCORE_MEMBER = struct.Struct("<IBBBHB")
 REPLY_HEAD = struct.Struct("<Iddd")
 REPLY_MEMBER = struct.Struct("<HIII")
 
@@ -43,6 +43,8 @@ class MediaType(enum.IntEnum):
     JSON = 1
     ARROW = 2
     CSV = 3
+    JPEG = 4
+    PNG = 5
 
 
 class Encoding(enum.IntEnum):
@@ -89,13 +91,17 @@ class Pieces:
 
 
 class Member(NamedTuple):
-    """One request inside a batch: its body, how that is written and compressed, how the reply shall be, the query."""
+    """One request inside a batch: its body, how that is written and compressed, how the reply shall be, the query.
+
+    `request_id` (at most 255 bytes) is given where the worker has a use for it: it names the request in its log.
+    """
 
     body: bytes | memoryview | Pieces
     content: int = MediaType.JSON
     accept: int = MediaType.JSON
     encoding: int = Encoding.IDENTITY
     query: bytes = b""
+    request_id: bytes = b""
 
 
 class Result(NamedTuple):
@@ -144,8 +150,8 @@ def score_parts(batch: int, model_key: str, time_left_ms: int, members: Sequence
     key = model_key.encode()
     parts: list[bytes | memoryview] = [SCORE_HEAD.pack(len(members), time_left_ms, len(key)), key]
     pack = SCORE_MEMBER.pack
-    for body, content, accept, encoding, query in members:
-        parts.append(pack(len(body), content, accept, encoding, len(query)))
+    for body, content, accept, encoding, query, request_id in members:
+        parts.append(pack(len(body), content, accept, encoding, len(query), len(request_id)))
     for member in members:
         body = member[0]
         if isinstance(body, Pieces):
@@ -154,6 +160,8 @@ def score_parts(batch: int, model_key: str, time_left_ms: int, members: Sequence
             parts.append(body)
         if member[4]:
             parts.append(member[4])
+        if member[5]:
+            parts.append(member[5])
     return [HEADER.pack(MAGIC, VERSION, FrameType.SCORE, batch, sum(map(len, parts))), *parts]
 
 
@@ -169,11 +177,14 @@ def decode_score(payload: bytes | memoryview) -> ScorePayload:
         raise WireError("SCORE payload cannot be read") from e
     at += count * SCORE_MEMBER.size
     members = []
-    for size, content, accept, encoding, query_size in heads:
+    for size, content, accept, encoding, query_size, id_size in heads:
         end = at + size
         body = payload[at:end] if size > LARGE_BYTES else bytes(payload[at:end])
-        members.append(Member(body, content, accept, encoding, bytes(payload[end : end + query_size])))
         at = end + query_size
+        query = bytes(payload[end:at]) if query_size else b""
+        request_id = bytes(payload[at : at + id_size]) if id_size else b""
+        members.append(Member(body, content, accept, encoding, query, request_id))
+        at += id_size
     _expect_end(payload, at, len(heads) == count)
     return ScorePayload(key, time_left_ms, members)
 

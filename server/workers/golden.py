@@ -4,11 +4,13 @@
       - row: {speed: 10}
         response: 21.744992700729928
 
-They go the way that a request goes (decode, predict, encode), so they also prove the schema.
+They go the way that a request goes (decode, predict, encode), so they also prove the schema. Answers must be equal, or
+where a runtime allows a tolerance, each number within it and everything else, such as a ranking's order, equal.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -27,29 +29,55 @@ def example(golden: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
     return golden[0].get("row") if golden else None
 
 
-def check(model: Model, golden: Sequence[Mapping[str, Any]]) -> None:
-    """Predict each golden row and compare. Raises LoadFailed with the row, the expected and the given answer."""
+def check(model: Model, golden: Sequence[Mapping[str, Any]], tolerance: float = 0.0) -> None:
+    """Predict each golden row and compare. Raises LoadFailed with the row, the expected and the given answer.
+
+    Numbers may differ by `tolerance`, and by as much again for each unit of their size. Of several rows that differ,
+    the one that does most is told.
+    """
+    faults: list[tuple[float, str]] = []
     for number, one in enumerate(golden):
         expected = {name: value for name, value in one.items() if name != "row"}
         if not isinstance(one.get("row"), dict) or not expected:
             raise LoadFailed("bad_golden", f"golden row {number} needs 'row' and at least one expected output")
         for output, answer in expected.items():
-            _check_one(model, number, one["row"], output, answer)
+            given = _given(model, number, one["row"], output)
+            apart = 0.0 if given == answer else difference(given, answer)
+            if apart > tolerance:
+                by = f"; the largest difference is {apart:.3g}, the tolerance {tolerance:g}" if tolerance else ""
+                text = f"golden row {number}: expected {output} {answer!r}, the model answers {given!r}"
+                faults.append((apart, text + (by if math.isfinite(apart) else "")))
+    if faults:
+        raise LoadFailed("golden_mismatch", max(faults, key=lambda fault: fault[0])[1])
 
 
-def _check_one(model: Model, number: int, row: Mapping[str, Any], output: str, expected: Any) -> None:
+def difference(given: Any, expected: Any) -> float:
+    """The largest difference of two answers' numbers, relative to one plus the expected size.
+
+    Infinite where anything else differs: a label, an order, a form.
+    """
+    if _is_number(given) and _is_number(expected):
+        return float(abs(given - expected) / (1 + abs(expected)))
+    if isinstance(given, dict) and isinstance(expected, dict) and given.keys() == expected.keys():
+        return max((difference(given[name], expected[name]) for name in given), default=0.0)
+    if isinstance(given, list) and isinstance(expected, list) and len(given) == len(expected):
+        return max((difference(g, e) for g, e in zip(given, expected, strict=True)), default=0.0)
+    return 0.0 if given == expected else math.inf
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def _given(model: Model, number: int, row: Mapping[str, Any], output: str) -> Any:
     try:
-        given = predict_row(model, row, output)
+        return predict_row(model, row, output)
     except (BadBody, Invalid) as e:
         faults = getattr(e, "faults", ())
         where = f" ({faults[0].column}: expected {faults[0].expected}, got {faults[0].got})" if faults else ""
         raise LoadFailed("bad_golden", f"golden row {number} does not fit the schema: {e}{where}") from e
     except (ModelFailed, TypeError) as e:
         raise LoadFailed("golden_mismatch", f"golden row {number} cannot be predicted: {e}") from e
-    if given != expected:
-        raise LoadFailed(
-            "golden_mismatch", f"golden row {number}: expected {output} {expected!r}, the model answers {given!r}"
-        )
 
 
 def predict_row(model: Model, row: Mapping[str, Any], output: str) -> Any:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import pyarrow as pa
-
 from server.wire.frames import Encoding
 from server.workers.codecs import BadBody
 
@@ -19,6 +17,8 @@ def inflated(body: bytes | memoryview, encoding: int, max_bytes: int) -> bytes |
     """The body as it was before it was compressed. Raises BadBody where it cannot be read, TooLarge over the cap."""
     if encoding == Encoding.IDENTITY:
         return body
+    import pyarrow as pa  # a script is spared it, until somebody sends it a compressed body
+
     try:
         algorithm = _ALGORITHMS[Encoding(encoding)]
         with pa.CompressedInputStream(pa.py_buffer(body), algorithm) as stream:

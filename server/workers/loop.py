@@ -9,16 +9,20 @@ from __future__ import annotations
 import logging
 import selectors
 import socket
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
+from typing import Any
 
 from server.wire import frames
-from server.wire.frames import Frame, FrameType, ReplyCode, ReplyPayload, ScorePayload, WireError
-from server.workers.score import Model, refuse_all, score
+from server.wire.frames import Frame, FrameType, Member, ReplyCode, ReplyPayload, ScorePayload, WireError
+from server.workers.refusals import refuse_all
 
 log = logging.getLogger(__name__)
 
 RECEIVE_BYTES = 1 << 20
+
+Score = Callable[[Any, Sequence[Member], int], ReplyPayload]
+"""How a runtime's models answer a batch: the model, the requests, the cap of an inflated body in bytes."""
 
 
 class _Connection:
@@ -44,12 +48,18 @@ class WorkerLoop:
     """Serves the given models on a listening Unix socket until drained."""
 
     def __init__(
-        self, listener: socket.socket, models: Mapping[str, Model], max_payload_bytes: int, max_inflated_bytes: int
+        self,
+        listener: socket.socket,
+        models: Mapping[str, Any],
+        score: Score,
+        max_payload_bytes: int,
+        max_inflated_bytes: int,
     ) -> None:
         self._listener = listener
         self._max_inflated_bytes = max_inflated_bytes
         self._received = memoryview(bytearray(RECEIVE_BYTES))
         self._models = models
+        self._score = score
         self._max_payload_bytes = max_payload_bytes
         self._selector = selectors.DefaultSelector()
         self._connections: set[_Connection] = set()
@@ -143,7 +153,7 @@ class WorkerLoop:
         if model is None or not alive:
             return
         members = [member for one in alive for member in one.payload.members]
-        reply = score(model, members, self._max_inflated_bytes)
+        reply = self._score(model, members, self._max_inflated_bytes)
         start = 0
         for one in alive:
             stop = start + len(one.payload.members)

@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
-from server.workers.score import Model
+if TYPE_CHECKING:  # a script's process has no use for the codecs and their libraries
+    from server.workers.raw import RawModel
+    from server.workers.score import Model
 
 
 class LoadFailed(Exception):
@@ -38,6 +40,7 @@ class ModelSpec:
     schema: Mapping[str, Any] | None = None
     example: Mapping[str, Any] | None = None
     rowwise: bool = False
+    notes: Mapping[str, Any] = field(default_factory=dict)
     """As the probe found them; only given to `load`."""
 
 
@@ -49,11 +52,16 @@ class Description:
     model_class: str
     package: str | None
     package_version: str | None
-    example: Mapping[str, Any]
+    example: Any
+    """A row; of a script any body, or None."""
     example_prediction: Any
     rowwise: bool
     batch_reason: str
     golden_rows: int
+    load_warnings: Sequence[str] = ()
+    """What the library warned of while it read the file."""
+    notes: Mapping[str, Any] = field(default_factory=dict)
+    """What the runtime wants to be told again when it loads the model."""
 
 
 class Runtime(Protocol):
@@ -69,7 +77,7 @@ class Runtime(Protocol):
     def describe(self, spec: ModelSpec) -> Description:
         """Read the file, its schema, its golden rows; prove whether it may be batched. Raises LoadFailed."""
 
-    def load(self, spec: ModelSpec) -> Model:
+    def load(self, spec: ModelSpec) -> Model | RawModel:
         """Load a model that was described before. Raises LoadFailed."""
 
     def settle(self) -> None:

@@ -10,9 +10,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from time import perf_counter
-from typing import Any, Protocol
-
-import orjson
+from typing import Any, Protocol, cast
 
 from server.wire.frames import Member, Pieces, ReplyCode, ReplyPayload, Result
 from server.workers.codecs import BadBody, Question
@@ -20,6 +18,7 @@ from server.workers.codecs.registry import codec
 from server.workers.inflate import TooLarge, inflated
 from server.workers.options import asked
 from server.workers.predictions import BadRows, ModelFailed, Predictions
+from server.workers.refusals import refusal
 from server.workers.schema import Options, Schema
 from server.workers.table import Column, Invalid, to_columns
 
@@ -38,6 +37,13 @@ class Model(Protocol):
 
     def predict(self, columns: list[Column], rows: int, output: str, options: Options) -> Predictions:
         """Predict all rows in one call; without inputs, `rows` steps ahead. Raises ModelFailed."""
+
+
+class JoiningModel(Model, Protocol):
+    """A model whose answers may depend, in the last bit, on which rows are of one request."""
+
+    def predict_joined(self, columns: list[Column], sizes: Sequence[int], output: str, options: Options) -> Predictions:
+        """Predict the rows of several requests, `sizes` of them each, in one call. Raises ModelFailed."""
 
 
 class _Warned(Exception):
@@ -88,9 +94,9 @@ class _Batch:
             try:
                 asks.append(self._ask(at, member))
             except TooLarge as e:
-                self._results[at] = _error(ReplyCode.TOO_LARGE, str(e))
+                self._results[at] = refusal(ReplyCode.TOO_LARGE, str(e))
             except BadBody as e:
-                self._results[at] = _error(ReplyCode.BAD_BODY, str(e))
+                self._results[at] = refusal(ReplyCode.BAD_BODY, str(e))
             except Invalid as e:
                 self._results[at] = _invalid(e)
         return asks
@@ -117,10 +123,10 @@ class _Batch:
             elif isinstance(e, Invalid):
                 self._results[asks[0].at] = _invalid(e)
             elif isinstance(e, BadRows):
-                self._results[asks[0].at] = _error(ReplyCode.INVALID, e.detail, model_message=str(e))
+                self._results[asks[0].at] = refusal(ReplyCode.INVALID, e.detail, model_message=str(e))
             else:
                 log.warning("the model failed", extra={"model": self._model.name, "reason": str(e)})
-                self._results[asks[0].at] = _error(
+                self._results[asks[0].at] = refusal(
                     ReplyCode.MODEL_FAILED, "the model could not predict these rows", model_message=str(e)
                 )
 
@@ -136,7 +142,7 @@ class _Batch:
         decoded = perf_counter()
         self._decode_s += decoded - started
         try:
-            predictions = self._model.predict(columns, rows, asks[0].output, asks[0].options)
+            predictions = self._call(columns, [ask.rows for ask in asks], asks[0].output, asks[0].options)
         finally:
             self._predict_s += perf_counter() - decoded
         for column in predictions.columns:
@@ -145,6 +151,11 @@ class _Batch:
         if predictions.warnings and len(asks) > 1:
             raise _Warned
         return predictions
+
+    def _call(self, columns: list[Column], sizes: list[int], output: str, options: Options) -> Predictions:
+        if len(sizes) > 1 and hasattr(self._model, "predict_joined"):
+            return cast(JoiningModel, self._model).predict_joined(columns, sizes, output, options)
+        return self._model.predict(columns, sum(sizes), output, options)
 
     def _encode(self, asks: list[_Ask], predictions: Predictions) -> None:
         started = perf_counter()
@@ -175,14 +186,4 @@ def _chunks(asks: list[_Ask], max_rows: int) -> list[list[_Ask]]:
 
 
 def _invalid(e: Invalid) -> Result:
-    return _error(ReplyCode.INVALID, e.detail, errors=[asdict(fault) for fault in e.faults])
-
-
-def _error(code: ReplyCode, detail: str, **more: Any) -> Result:
-    present = {key: value for key, value in more.items() if value}
-    return Result(code, 0, orjson.dumps({"detail": detail, **present}))
-
-
-def refuse_all(members: Sequence[Member], code: ReplyCode, detail: str) -> ReplyPayload:
-    """One and the same refusal for every member."""
-    return ReplyPayload(0.0, 0.0, 0.0, [_error(code, detail)] * len(members))
+    return refusal(ReplyCode.INVALID, e.detail, errors=[asdict(fault) for fault in e.faults])

@@ -7,6 +7,7 @@ through alone, so that a fault is found, told and paid for by the request that h
 
 from __future__ import annotations
 
+import binascii
 import math
 import re
 import struct
@@ -14,7 +15,8 @@ from array import array
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any, TypeAlias
+from itertools import chain
+from typing import Any, NamedTuple, TypeAlias
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from server.workers.schema import Input, Schema
@@ -31,7 +33,15 @@ DOUBLES = ("numeric", "date", "datetime")
 
 SPECIAL_NUMBERS = {"NaN": math.nan, "Inf": math.inf, "-Inf": -math.inf}
 
-Column: TypeAlias = "array[float] | array[int] | memoryview[float] | list[str | None]"
+
+class Tensor(NamedTuple):
+    """One cell of type tensor: numbers, the last dimension fastest."""
+
+    shape: tuple[int, ...]
+    values: array[float]
+
+
+Column: TypeAlias = "array[float] | array[int] | memoryview[float] | list[str | None] | list[bytes] | list[Tensor]"
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +87,7 @@ def to_columns(schema: Schema, cells: Sequence[list[Any]]) -> list[Column]:
     """Typed columns, one array or list per input, from lists of cells. Raises Invalid with all faults found.
 
     numeric becomes array('d') or a view of doubles; integer, logical and factor codes (from 1) array('i'); string a
-    list of str or None.
+    list of str or None; image a list of bytes; tensor a list of Tensor.
     """
     columns: list[Column] = []
     faults: list[Fault] = []
@@ -144,6 +154,10 @@ def _fast_factor(spec: Input, values: list[Any]) -> Column | None:
         return None
 
 
+def _fast_image(spec: Input, values: list[Any]) -> Column | None:
+    return values if set(map(type, values)) <= {bytes} else None
+
+
 _FAST: dict[str, Callable[[Input, list[Any]], Column | None]] = {
     "numeric": _fast_numeric,
     "integer": _fast_integer,
@@ -153,6 +167,8 @@ _FAST: dict[str, Callable[[Input, list[Any]], Column | None]] = {
     "ordered": _fast_factor,
     "date": lambda spec, values: values if isinstance(values, array) else None,
     "datetime": lambda spec, values: values if isinstance(values, array) else None,
+    "image": _fast_image,
+    "tensor": lambda spec, values: None,
 }
 
 
@@ -169,22 +185,25 @@ def _slow(spec: Input, values: list[Any]) -> tuple[Column, list[Fault]]:
         except _Unfit as e:
             cells.append(_FILL.get(spec.type, 0))
             if len(faults) < MAX_FAULTS:
-                faults.append(Fault(row, spec.name, e.expected, _shown(value), e.hint))
-    if spec.type == "string":
+                faults.append(Fault(row, spec.name, e.expected, e.got or _shown(value), e.hint))
+    if spec.type in ("string", "image", "tensor"):
         return cells, faults
     return array("d" if spec.type in DOUBLES else "i", cells), faults
 
 
 class _Unfit(Exception):
-    def __init__(self, expected: str, hint: str) -> None:
+    def __init__(self, expected: str, hint: str, got: str | None = None) -> None:
         super().__init__(expected)
         self.expected = expected
         self.hint = hint
+        self.got = got
 
 
 def _na(spec: Input) -> Any:
     if not spec.na:
         raise _Unfit(f"a value of type {spec.type}", "this model cannot predict a row with a missing value here")
+    if spec.type in ("image", "tensor"):
+        raise _Unfit(f"a value of type {spec.type}", f"a {spec.type} cannot be missing")
     return None if spec.type == "string" else NA_REAL if spec.type in DOUBLES else NA_INTEGER
 
 
@@ -271,6 +290,46 @@ _LONG_FRACTION = re.compile(r"[T ]\d\d:?\d\d:?\d\d[.,](\d{7,})", re.ASCII)
 """Python's datetime would cut it to microseconds."""
 
 
+def _image(spec: Input, value: Any) -> bytes:
+    if type(value) is bytes:
+        return value
+    try:
+        return binascii.a2b_base64(value, strict_mode=True)
+    except (TypeError, ValueError):
+        hint = "encode the file's bytes as base64, without line breaks and without a prefix"
+        raise _Unfit("a JPEG or PNG file in base64", hint) from None
+
+
+def _tensor(spec: Input, value: Any) -> Tensor:
+    """Nested lists, flattened level by level."""
+    level, shape = [value], []
+    for size in spec.shape or ():
+        if set(map(type, level)) != {list}:
+            raise _Unfit(_tensor_told(spec), "nest the arrays as deep as the shape has dimensions")
+        sizes = set(map(len, level))
+        shape.append(max(sizes))
+        if len(sizes) > 1 or 0 in sizes or shape[-1] != (size or shape[-1]):
+            got = f"{min(sizes)} to {shape[-1]} values" if len(sizes) > 1 else f"{shape[-1]} values"
+            raise _Unfit(_tensor_told(spec), "the shape is that of one row", f"{got} in dimension {len(shape)}")
+        level = list(chain.from_iterable(level))
+    values = numbers(level)
+    if values is None:
+        found = next(v for v in level if numbers([v]) is None)
+        raise _Unfit(
+            _tensor_told(spec), "a tensor holds numbers that a double can hold, and nothing else", _shown(found)
+        )
+    return Tensor(tuple(shape), values)
+
+
+def _tensor_told(spec: Input) -> str:
+    return f"numbers of the shape {shape_told(spec.shape or ())}"
+
+
+def shape_told(shape: Sequence[int | None]) -> str:
+    """A shape in words: 3 x any x 224."""
+    return " x ".join("any" if size is None else str(size) for size in shape)
+
+
 _CELLS: dict[str, Callable[[Input, Any], Any]] = {
     "numeric": _numeric,
     "integer": _integer,
@@ -280,8 +339,10 @@ _CELLS: dict[str, Callable[[Input, Any], Any]] = {
     "ordered": _factor,
     "date": _date,
     "datetime": _datetime,
+    "image": _image,
+    "tensor": _tensor,
 }
-_FILL: dict[str, Any] = {"string": "", "factor": 1, "ordered": 1}
+_FILL: dict[str, Any] = {"string": "", "factor": 1, "ordered": 1, "image": b"", "tensor": Tensor((), array("d"))}
 
 
 def _levels_told(spec: Input) -> str:

@@ -31,9 +31,8 @@ from typing import Any
 import orjson
 
 from server import logs
-from server.workers.loop import WorkerLoop
+from server.workers.loop import Score, WorkerLoop
 from server.workers.runtime import LoadFailed, ModelSpec, Runtime
-from server.workers.score import Model
 
 log = logging.getLogger(__name__)
 
@@ -47,13 +46,19 @@ class Template:
     """One runtime's template, on its side of the control socket."""
 
     def __init__(
-        self, runtime: Runtime, control: socket.socket, max_payload_bytes: int, max_inflated_bytes: int
+        self,
+        runtime: Runtime,
+        score: Score,
+        control: socket.socket,
+        max_payload_bytes: int,
+        max_inflated_bytes: int,
     ) -> None:
         self._runtime = runtime
+        self._score = score
         self._control = control
         self._max_payload_bytes = max_payload_bytes
         self._max_inflated_bytes = max_inflated_bytes
-        self._models: dict[str, Model] = {}
+        self._models: dict[str, Any] = {}
         self._noted: dict[str, ModelSpec] = {}
 
     def run(self) -> None:
@@ -151,7 +156,7 @@ class Template:
     def _work(self, listener: socket.socket, seed: int, scratch: Path, slot: int) -> None:
         self._runtime.after_fork(seed, scratch, slot)
         models = self._models | {key: self._runtime.load(spec) for key, spec in self._noted.items()}
-        WorkerLoop(listener, models, self._max_payload_bytes, self._max_inflated_bytes).run()
+        WorkerLoop(listener, models, self._score, self._max_payload_bytes, self._max_inflated_bytes).run()
 
     def _forked(self, work: Callable[[], None]) -> int:
         """Fork; the child works and leaves by `os._exit`, past every exit hook that it shares with the template."""
@@ -199,6 +204,17 @@ def _runtime(name: str) -> Runtime:
     raise SystemExit(f"no runtime is called {name}")
 
 
+def _score(runtime: str) -> Score:
+    """A script's process is spared the codecs and their libraries, which the script may want in other versions."""
+    if runtime == "script":
+        from server.workers.raw import score as score_raw
+
+        return score_raw
+    from server.workers.score import score
+
+    return score
+
+
 def main() -> None:
     """`python -m server.workers.template`: started by the supervisor, with the control socket as a descriptor."""
     parser = argparse.ArgumentParser()
@@ -210,8 +226,8 @@ def main() -> None:
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a template without a supervisor serves nobody
     logs.configure()
     control = socket.socket(fileno=arguments.control_fd)
-    template = Template(_runtime(arguments.runtime), control, arguments.max_payload_bytes, arguments.max_inflated_bytes)
-    template.run()
+    runtime, score = _runtime(arguments.runtime), _score(arguments.runtime)
+    Template(runtime, score, control, arguments.max_payload_bytes, arguments.max_inflated_bytes).run()
     os._exit(0)
 
 

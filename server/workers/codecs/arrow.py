@@ -96,12 +96,31 @@ def _twice(names: Sequence[str]) -> str:
 
 def _unknown_type(spec: Input, kind: pa.DataType) -> Fault | None:
     """A fault for a column of a type that no input takes; its values are not even looked at."""
+    if spec.type in ("image", "tensor"):
+        return _unfit_for(spec, kind)
     if _is_moment(kind) or any(test(_value_type(kind)) for test in _VALUE_TYPES):
         return None
     hint = "cast it to float64" if pa.types.is_decimal(kind) else "send numbers, booleans, strings, dates or timestamps"
     return Fault(None, spec.name, f"a column of type {spec.type}", f"a column of type {str(kind)[:80]}", hint)
 
 
+def _unfit_for(spec: Input, kind: pa.DataType) -> Fault | None:
+    """Dictionaries and views are none of them: they could share one large value among any number of rows."""
+    if spec.type == "image":
+        fits = any(test(kind) for test in _IMAGE_TYPES)
+        hint = "send the files' bytes as binary, or base64 as strings"
+    else:
+        while any(test(kind) for test in _LIST_TYPES):
+            kind = kind.value_type
+        fits = pa.types.is_floating(kind) or pa.types.is_integer(kind)
+        hint = "send lists of numbers, nested as deep as the shape has dimensions"
+    return (
+        None if fits else Fault(None, spec.name, f"a column of type {spec.type}", f"a column of {str(kind)[:80]}", hint)
+    )
+
+
+_IMAGE_TYPES = (pa.types.is_binary, pa.types.is_large_binary, pa.types.is_string, pa.types.is_large_string)
+_LIST_TYPES = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
 _VALUE_TYPES: tuple[Callable[[pa.DataType], bool], ...] = (
     pa.types.is_null,
     pa.types.is_boolean,
@@ -259,6 +278,16 @@ def _array(column: Predicted) -> pa.Array:
             return pa.array([None if v == NA_INTEGER else bool(v) for v in column.values], pa.bool_())
         case "string":
             return pa.array(column.values, pa.utf8())
+        case "object":
+            return _objects(column.values)
+
+
+def _objects(values: Any) -> pa.Array:
+    """Lists and structs, where all values are alike; else their JSON."""
+    try:
+        return pa.array(values)
+    except (pa.ArrowException, TypeError, ValueError):
+        return pa.array([orjson.dumps(v).decode() for v in values], pa.utf8())
 
 
 def _floats(values: Any) -> pa.Array:

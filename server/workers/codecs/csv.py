@@ -57,6 +57,8 @@ _ARROW: dict[str, pa.DataType] = {
     "ordered": pa.utf8(),
     "date": pa.utf8(),
     "datetime": pa.utf8(),
+    "image": pa.utf8(),
+    "tensor": pa.utf8(),
 }
 
 
@@ -187,6 +189,8 @@ def _text(value: Any) -> str:
         return "NA"
     if type(value) is bool:
         return "TRUE" if value else "FALSE"
+    if type(value) in (dict, list):
+        return _quoted(orjson.dumps(value).decode())
     return _quoted(value) if type(value) is str else repr(value)
 
 

@@ -6,9 +6,16 @@ from server.wire.frames import MediaType
 from server.workers.codecs import BadBody, Codec
 from server.workers.codecs.arrow import ARROW
 from server.workers.codecs.csv import CSV
+from server.workers.codecs.image import IMAGE
 from server.workers.codecs.json import JSON
 
-_CODECS: dict[int, Codec] = {MediaType.JSON: JSON, MediaType.ARROW: ARROW, MediaType.CSV: CSV}
+_CODECS: dict[int, Codec] = {
+    MediaType.JSON: JSON,
+    MediaType.ARROW: ARROW,
+    MediaType.CSV: CSV,
+    MediaType.JPEG: IMAGE,
+    MediaType.PNG: IMAGE,
+}
 
 
 def codec(media_type: int) -> Codec:

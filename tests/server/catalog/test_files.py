@@ -10,7 +10,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.catalog.files import PYTHON_FILES, R_FILES, SURELY_WRITTEN_S, Candidate, ModelFile, Settling, candidates, identify
+from server.catalog.files import (
+    PYTHON_FILES,
+    R_FILES,
+    SURELY_WRITTEN_S,
+    Candidate,
+    ModelFile,
+    Settling,
+    candidates,
+    identify,
+)
 
 LONG_AGO = 1_000_000_000.0
 SETTLE_S = 0.5
@@ -270,3 +279,12 @@ def test_a_file_is_read_when_it_has_stayed_the_same_long_enough_and_not_before(
         if size != last:
             since, last = at, size
         assert bool(settled(settling, at, one(size))) == (at - since >= SETTLE_S)
+
+
+def test_what_python_compiles_of_a_script_is_no_new_version(tmp_path: Path) -> None:
+    write(tmp_path / "faq" / "score.py")
+    before = candidates(tmp_path, PYTHON_FILES)
+    write(tmp_path / "faq" / "__pycache__" / "helper.cpython-311.pyc")
+    assert candidates(tmp_path, PYTHON_FILES) == before
+    write(tmp_path / "faq" / "helper.py")
+    assert candidates(tmp_path, PYTHON_FILES) != before

@@ -7,8 +7,8 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
-import orjson
 import httpx
+import orjson
 import pytest
 
 from tests.conftest import Tandem, eventually, run_r

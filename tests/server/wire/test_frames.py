@@ -40,7 +40,7 @@ CAP = 1 << 20
 
 bodies = st.binary(max_size=60)
 byte = st.integers(0, 255)
-members = st.builds(Member, bodies, byte, byte, byte, bodies)
+members = st.builds(Member, bodies, byte, byte, byte, bodies, bodies)
 results = st.builds(Result, st.sampled_from(ReplyCode), st.integers(0, 0xFFFFFFFF), bodies, bodies)
 seconds = st.floats(allow_nan=False)
 scores = st.builds(ScorePayload, st.text(max_size=30), st.integers(0, 0xFFFFFFFF), st.lists(members, max_size=8))
@@ -125,7 +125,7 @@ def test_the_number_of_members_is_capped_as_written() -> None:
 
 def test_a_score_payload_is_laid_out_as_written() -> None:
     rows = tables("SCORE payload")[0]
-    assert [row[0] for row in rows] == ["4", "4", "2", "k", "n \u00d7 9", "rest"]
+    assert [row[0] for row in rows] == ["4", "4", "2", "k", "n \u00d7 10", "rest"]
     assert [row[1].partition(",")[0] for row in rows[:4]] == [
         "n",
         "time left until the earliest deadline",
@@ -138,20 +138,21 @@ def test_a_score_payload_is_laid_out_as_written() -> None:
         "media type wanted for the reply",
         "encoding of the body",
         "query length",
+        "request id length",
     ]
     member_sizes = in_parentheses(rows[4][1])
-    assert sum(member_sizes) == frames.SCORE_MEMBER.size == 9
+    assert sum(member_sizes) == frames.SCORE_MEMBER.size == 10
     assert frames.SCORE_HEAD.size == 4 + 4 + 2
-    payload = encode_score(7, "kéy", 0x0A0B, [Member(b"abc", 1, 2, 3, b"q"), Member(b"de", 3, 4)])[HEADER.size :]
+    payload = encode_score(7, "kéy", 0x0A0B, [Member(b"abc", 1, 2, 3, b"q", b"id"), Member(b"de", 3, 4)])[HEADER.size :]
     assert payload == b"".join(
         [
             (2).to_bytes(4, "little"),
             (0x0A0B).to_bytes(4, "little"),
             (4).to_bytes(2, "little"),
             "kéy".encode(),
-            *(n.to_bytes(size, "little") for n, size in zip((3, 1, 2, 3, 1), member_sizes, strict=True)),
-            *(n.to_bytes(size, "little") for n, size in zip((2, 3, 4, 0, 0), member_sizes, strict=True)),
-            b"abcqde",
+            *(n.to_bytes(size, "little") for n, size in zip((3, 1, 2, 3, 1, 2), member_sizes, strict=True)),
+            *(n.to_bytes(size, "little") for n, size in zip((2, 3, 4, 0, 0, 0), member_sizes, strict=True)),
+            b"abcqidde",
         ]
     )
 

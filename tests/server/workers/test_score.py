@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 
 from server.wire.frames import Encoding, MediaType, Member, ReplyCode, ReplyPayload, Result
 from server.workers.predictions import ModelFailed, Predicted, Predictions
+from server.workers.refusals import refuse_all
 from server.workers.schema import Input, Option, Options, Output, Schema
-from server.workers.score import refuse_all, score
+from server.workers.score import score
 from server.workers.table import Column
 
 SCHEMA = Schema(

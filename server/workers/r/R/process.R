@@ -41,3 +41,10 @@ use_utf8 <- function() {
   }
   invisible()
 }
+
+# A model to rehearse with, in the temporary folder; returns its path.
+save_small_model <- function() {
+  path <- tempfile(fileext = ".rds")
+  saveRDS(stats::lm(y ~ x, data.frame(x = c(1, 2, 3, 4), y = c(1, 3, 2, 4))), path)
+  path
+}

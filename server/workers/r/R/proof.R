@@ -1,41 +1,21 @@
 # Whether a model may be batched: only if scoring rows together gives, to the last bit, what each gives alone.
 
-# list(rowwise, rows, reason). `budget_s` bounds the time for a slow model; two sizes are always tried.
+# list(rowwise, rows, reason). `budget_s` bounds the time for a slow model; several sizes are always tried.
 prove_rowwise <- function(scorer, description, budget_s = 0.25) {
   if (isTRUE(description$horizon)) return(list(rowwise = FALSE, rows = 0L, reason = "its input is a horizon, not rows"))
   before <- random_state()
   on.exit(restore_random_state(before))
   started <- proc.time()[["elapsed"]]
-  outputs <- names(description$outputs)
   sample <- sample_with_missing(description)
-  alone <- score_alone(scorer, sample, outputs, started + budget_s)
-  good <- which(vapply(alone, function(replies) is.null(first_error(replies)), NA))
+  known <- score_sample(scorer, sample, description$outputs, started + budget_s)
   spent <- proc.time()[["elapsed"]] - started
-  reason <- if (length(good) < 2L) {
-    paste("predict() failed on the sample rows:", first_error(unlist(alone, recursive = FALSE)))
+  reason <- if (length(known$good) < 2L) {
+    paste("predict() failed on the sample rows:", known$error)
   } else {
-    compare_batches(scorer, sample, alone, batches(good, sample$missing, wide = spent < budget_s / 2))
+    compare_batches(scorer, sample, known, wide = spent < budget_s / 2)
   }
-  if (length(good) >= 2L && !identical(before, random_state())) reason <- "predict() draws random numbers"
-  list(rowwise = is.null(reason), rows = length(good), reason = reason)
-}
-
-first_error <- function(replies) {
-  for (reply in replies) {
-    if (!is.null(reply[[5L]])) return(reply[[5L]])
-  }
-}
-
-# The first difference between a batch and its rows alone, or NULL.
-compare_batches <- function(scorer, sample, alone, batches) {
-  for (index in batches) {
-    columns <- lapply(sample$columns, `[`, index)
-    for (output in names(alone[[1L]])) {
-      together <- scorer(columns, output, length(index))
-      reason <- difference(together, lapply(alone[index], `[[`, output), output)
-      if (!is.null(reason)) return(reason)
-    }
-  }
+  if (length(known$good) >= 2L && !identical(before, random_state())) reason <- "predict() draws random numbers"
+  list(rowwise = is.null(reason), rows = length(known$good), reason = reason)
 }
 
 # Sample rows, and between them rows in which an input, or every input that may be, is missing: row 2 and every
@@ -51,45 +31,100 @@ sample_with_missing <- function(description, n = 32L) {
   list(columns = columns, rows = n, missing = missing)
 }
 
-# For each row a list of replies by output; stops early, but not before 10 rows, when the time is up.
-score_alone <- function(scorer, sample, outputs, until) {
-  alone <- list()
-  for (k in seq_len(sample$rows)) {
-    if (k > 10L && proc.time()[["elapsed"]] > until) break
-    row <- lapply(sample$columns, `[`, k)
-    alone[[k]] <- lapply(stats::setNames(nm = outputs), function(output) scorer(row, output, 1L))
+# What the sample rows are answered, which every batch must then agree with: list(good = the rows for which no output
+# fails, error = the first failure, telling =, replies = by output, as joined() makes them).
+#
+# To ask for one row takes as long as to ask for a hundred. The most telling output is asked for every row alone, while
+# there is time. The others go most of the same way: they are asked for 6 rows alone (the example, some more, one with a
+# missing value and one of nothing else) and for the rest in one call, or alone as well if that fails.
+score_sample <- function(scorer, sample, outputs, until) {
+  telling <- telling_output(outputs)
+  scored <- list()
+  good <- seq_len(sample$rows)
+  error <- NULL
+  for (output in c(telling, setdiff(names(outputs), telling))) {
+    ask <- function(rows) list(rows = rows, reply = scorer(lapply(sample$columns, `[`, rows), output, length(rows)))
+    replies <- if (output == telling) ask_alone(ask, good, until) else ask_some_alone(ask, good, 6L)
+    failed <- vapply(replies, function(one) !is.null(one$reply[[5L]]), NA)
+    if (any(failed) && is.null(error)) error <- replies[[which(failed)[1L]]]$reply[[5L]]
+    scored[[output]] <- joined(replies[!failed])
+    good <- scored[[output]]$rows
   }
-  alone
+  list(good = good, error = error, telling = telling, replies = scored)
 }
 
-# Which rows to score together: with and without missing values, in more than one order. The wide one is there for
-# BLAS and compiled code that change their way with the size.
-batches <- function(good, missing, wide) {
+# Numbers show what a label hides.
+telling_output <- function(outputs) {
+  numbers <- vapply(outputs, function(output) output$type %in% c("number", "columns"), NA)
+  names(outputs)[c(which(numbers), 1L)[1L]]
+}
+
+# Stops early, but not before 10 rows, when the time is up.
+ask_alone <- function(ask, rows, until) {
+  replies <- list()
+  for (k in seq_along(rows)) {
+    if (k > 10L && proc.time()[["elapsed"]] > until) break
+    replies[[k]] <- ask(rows[k])
+  }
+  replies
+}
+
+ask_some_alone <- function(ask, rows, alone) {
+  rest <- rows[-seq_len(alone)]
+  together <- if (length(rest) > 0L) list(ask(rest))
+  if (length(rest) > 0L && !is.null(together[[1L]]$reply[[5L]])) together <- lapply(rest, ask)
+  c(lapply(utils::head(rows, alone), ask), together)
+}
+
+# Replies as one: list(rows =, values = a vector, or a list of them for several columns, shape = names and levels, each
+# the same in all replies or else a list).
+joined <- function(replies) {
+  values <- lapply(replies, function(one) one$reply[[1L]])
+  columns <- if (length(values) > 0L && is.list(values[[1L]])) seq_along(values[[1L]])
+  list(
+    rows = unlist(lapply(replies, `[[`, "rows")),
+    values = if (is.null(columns)) unlist(values) else lapply(columns, function(j) unlist(lapply(values, `[[`, j))),
+    shape = unique(lapply(replies, function(one) one$reply[2:3]))
+  )
+}
+
+# The first difference between a batch and what its rows were answered before, or NULL.
+compare_batches <- function(scorer, sample, known, wide) {
+  for (output in names(known$replies)) {
+    for (index in batches(known$good, sample$missing, wide, all = output == known$telling)) {
+      together <- scorer(lapply(sample$columns, `[`, index), output, length(index))
+      reason <- difference(together, known$replies[[output]], index, output)
+      if (!is.null(reason)) return(reason)
+    }
+  }
+}
+
+# Which rows to score together, each size once: with and without missing values, in more than one order. The wide ones
+# are there for BLAS and compiled code that change their way with the size, without missing values too, since R does not
+# ask BLAS where there are some.
+batches <- function(good, missing, wide, all) {
   whole <- setdiff(good, missing)
-  some <- lapply(c(2L, 3L, 8L), function(size) utils::head(good, size))
-  clean <- lapply(c(2L, 3L, 8L, 32L), function(size) utils::head(whole, size))
-  all <- unique(c(some, clean, list(good, rev(good))))
-  if (wide) all <- c(all, lapply(c(64L, 1024L), function(size) rep(good, length.out = size)))
-  Filter(function(index) length(index) > 1L, all)
+  repeated <- function(rows, size) if (wide) list(rep(rows, ceiling(size / max(1L, length(rows)))))
+  chosen <- c(list(utils::head(good, 3L)), repeated(whole, 1024L))
+  if (all) {
+    chosen <- c(chosen, list(rev(good), whole, utils::head(whole, 2L), utils::head(whole, 8L)), repeated(good, 64L))
+  }
+  Filter(function(index) length(index) > 1L, unique(chosen))
 }
 
-difference <- function(together, alone, output) {
-  rows <- length(alone)
+difference <- function(together, known, index, output) {
+  rows <- length(index)
   if (!is.null(together[[5L]])) {
     return(sprintf("%d rows together fail though each alone does not: %s", rows, together[[5L]]))
   }
-  for (part in 2:3) {
-    if (!all(vapply(alone, function(reply) identical(reply[[part]], together[[part]]), NA))) {
-      return(sprintf("output %s has other columns or levels for %d rows together than for one", output, rows))
-    }
+  if (!identical(known$shape, list(together[2:3]))) {
+    return(sprintf("output %s has other columns or levels for %d rows together than for one", output, rows))
   }
-  values <- lapply(alone, `[[`, 1L)
-  same <- if (is.list(together[[1L]])) {
-    all(unlist(Map(function(column, j) {
-      same_bits(column, unlist(lapply(values, `[[`, j)))
-    }, together[[1L]], seq_along(together[[1L]]))))
+  at <- match(index, known$rows)
+  same <- if (is.list(known$values)) {
+    all(mapply(function(column, expected) same_bits(column, expected[at]), together[[1L]], known$values))
   } else {
-    same_bits(together[[1L]], unlist(values))
+    same_bits(together[[1L]], known$values[at])
   }
   if (!same) sprintf("output %s of %d rows scored together differs from scoring each alone", output, rows)
 }

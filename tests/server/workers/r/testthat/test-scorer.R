@@ -166,6 +166,62 @@ test_that("a model that looks at its neighbours or draws numbers is not row-wise
   expect_match(describe(function(newdata) if (nrow(newdata) > 2) stop("many") else newdata$x)$reason, "together fail")
 })
 
+# A model that answers numbers and, in its own way, another output; with the calls that its proof took, by output.
+proof_of_two <- function(other, outputs = c("response", "other")) {
+  class <- "of_two_outputs"
+  method_of("output_names", class, function(model) model$outputs)
+  method_of("predict_rows", class, function(model, newdata, output, arguments) {
+    if (output == "response") newdata$x else model$other(newdata)
+  })
+  model <- structure(list(outputs = outputs, other = other), class = class)
+  description <- tandem$describe_model(model, inputs = one_input)
+  scorer <- tandem$make_scorer(model, one_input)
+  asked <- list()
+  proof <- tandem$prove_rowwise(function(columns, output, rows) {
+    asked[[output]] <<- c(asked[[output]], rows)
+    scorer(columns, output, rows)
+  }, description)
+  c(proof, list(asked = asked, sample = tandem$sample_with_missing(description)$columns[[1]]))
+}
+
+test_that("every output is proven, in few calls", {
+  found <- proof_of_two(function(newdata) newdata$x + 1)
+  expect_true(found$rowwise)
+  expect_identical(found$rows, 32L)
+  expect_identical(sum(found$asked$response == 1), 32L)
+  expect_identical(sum(found$asked$other == 1), 6L)
+  expect_gt(max(found$asked$other), 1000)
+  expect_lte(length(unlist(found$asked)), 60)
+  differs <- "output other of .* differs"
+  expect_match(proof_of_two(function(newdata) newdata$x - mean(newdata$x, na.rm = TRUE))$reason, differs)
+  alone_otherwise <- function(newdata) if (nrow(newdata) == 1L) newdata$x * (1 + .Machine$double.eps) else newdata$x
+  expect_match(proof_of_two(alone_otherwise)$reason, differs)
+  many_otherwise <- function(newdata) if (nrow(newdata) > 500L) newdata$x * (1 + .Machine$double.eps) else newdata$x
+  expect_match(proof_of_two(many_otherwise)$reason, differs)
+  dropping <- function(newdata) if (nrow(newdata) == 1L) newdata$x else cbind(a = newdata$x, b = 0)
+  expect_match(proof_of_two(dropping)$reason, "output other has other columns")
+  pair <- function(newdata) cbind(a = newdata$x, b = rank(newdata$x))
+  expect_match(proof_of_two(pair)$reason, differs)
+})
+
+test_that("the output that tells most is asked for every row alone", {
+  labels <- function(newdata) factor(ifelse(newdata$x > 1, "many", "few"), c("few", "many"))
+  found <- proof_of_two(labels, c("other", "response"))
+  expect_true(found$rowwise)
+  expect_identical(sum(found$asked$response == 1), 32L)
+  expect_identical(sum(found$asked$other == 1), 6L)
+})
+
+test_that("a row that one output cannot answer is left out of the sample, and chance in a late row is seen", {
+  sample <- proof_of_two(function(newdata) newdata$x)$sample
+  late <- setdiff(sample, sample[1:6])[1]
+  found <- proof_of_two(function(newdata) if (late %in% newdata$x) stop("not this one") else newdata$x)
+  expect_true(found$rowwise)
+  expect_identical(found$rows, sum(!sample %in% late))
+  drawing <- function(newdata) newdata$x + if (late %in% newdata$x) 0 * runif(1) else 0
+  expect_identical(proof_of_two(drawing)$reason, "predict() draws random numbers")
+})
+
 test_that("ties decided by chance are no row-wise answer where the sample has them", {
   described <- function(f) {
     model <- model_of(f)

@@ -1,0 +1,29 @@
+"""An image as the whole body: one row of a model whose only input is an image. Replies are JSON.
+
+What the bytes hold is not looked at here: the runtime that decodes images tells what is wrong with one.
+"""
+
+from __future__ import annotations
+
+from server.workers.codecs import Encoder, Question
+from server.workers.codecs.json import JSON
+from server.workers.predictions import Predictions
+from server.workers.schema import Schema
+from server.workers.table import Invalid
+
+
+class ImageCodec:
+    """See the module."""
+
+    def decode(self, body: bytes | memoryview, schema: Schema) -> Question:
+        """Take one body. Raises Invalid where the model takes anything but an image."""
+        if [i.type for i in schema.inputs] != ["image"]:
+            raise Invalid("this model does not take an image as its body")
+        return Question([[bytes(body)]], 1)
+
+    def encoder(self, model: str, version: str, predictions: Predictions) -> Encoder:
+        """Prepare a batch."""
+        return JSON.encoder(model, version, predictions)
+
+
+IMAGE = ImageCodec()

@@ -1,0 +1,1 @@
+"""Models of scikit-learn and what looks like it (.joblib, .pkl, .skops), and ONNX graphs."""

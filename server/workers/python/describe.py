@@ -1,0 +1,135 @@
+"""What a probe finds out about a model: inputs, outputs, an example, what may be missing, golden rows, the proof."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from server.workers import golden
+from server.workers.codecs import BadBody
+from server.workers.predictions import ModelFailed
+from server.workers.python import proof, samples
+from server.workers.python.answers import Method
+from server.workers.python.held import Held
+from server.workers.python.model import PythonModel
+from server.workers.runtime import Description, LoadFailed, ModelSpec
+from server.workers.schema import Schema
+from server.workers.table import Invalid
+
+SAMPLE_ROWS = 64
+_UNANSWERED = (BadBody, Invalid, ModelFailed, TypeError)
+
+
+def describe(spec: ModelSpec, held: Held) -> Description:
+    """Describe a model that was read. Raises LoadFailed and SchemaError."""
+    found = held.inputs(spec.inputs)
+    usual = held.usual([i["name"] for i in found])
+    schema = _schema(spec, found, [{"name": name, "type": "number"} for name in held.methods])
+    example = dict(golden.example(spec.golden) or samples.example(schema, usual))
+    shapes: dict[str, dict[str, Any]] = {}
+    methods = {name: _watched(held, name, method, shapes) for name, method in held.methods.items()}
+    trial = PythonModel(spec, schema, held.feed(schema), methods)
+    outputs = _outputs(spec, trial, example, shapes)
+    inputs = _with_na(trial, schema, found, example)
+    schema = _schema(spec, inputs, outputs)
+    feed = held.feed(schema)
+    model = PythonModel(spec, schema, feed, held.ready(feed))
+    golden.check(model, spec.golden)
+    rows = proof.bearable(model, samples.rows(schema, example, SAMPLE_ROWS))
+    differs = proof.differs(model, rows)
+    about = held.about()
+    return Description(
+        schema=schema.to_data(),
+        model_class=about.model_class,
+        package=about.package,
+        package_version=about.version,
+        example=example,
+        example_prediction=_answer(model, example),
+        rowwise=differs is None,
+        batch_reason=differs or f"{len(rows)} sample rows scored together and alone gave the same bits",
+        golden_rows=len(spec.golden),
+        load_warnings=held.warnings,
+    )
+
+
+def _schema(spec: ModelSpec, inputs: Sequence[Mapping[str, Any]], outputs: Sequence[Mapping[str, Any]]) -> Schema:
+    return Schema.from_data({"inputs": inputs, "outputs": outputs, "extra": spec.extra})
+
+
+def _watched(held: Held, name: str, method: Method, shapes: dict[str, dict[str, Any]]) -> Method:
+    """A method that notes what its answer looks like."""
+
+    def watched(rows: Any) -> Any:
+        value = method(rows)
+        shapes[name] = held.output(name, value)
+        return value
+
+    return watched
+
+
+def _outputs(
+    spec: ModelSpec, trial: PythonModel, example: Mapping[str, Any], shapes: Mapping[str, dict[str, Any]]
+) -> list[dict[str, Any]]:
+    """The outputs that answer for the example, the default first; of these, those that the sidecar states."""
+    default = trial.schema.default_output
+    for output in trial.schema.outputs:
+        try:
+            golden.predict_row(trial, example, output.name)
+        except _UNANSWERED as e:
+            if output.name == default and not spec.outputs:
+                raise LoadFailed("predict_fails", _failed(e)) from e
+    if not spec.outputs:
+        return [shapes[o.name] for o in trial.schema.outputs if o.name in shapes]
+    for stated in spec.outputs:
+        if stated["name"] not in shapes:
+            raise LoadFailed("bad_schema", f"the model has no output '{stated['name']}'; it has {', '.join(shapes)}")
+        width = len(shapes[stated["name"]].get("columns") or ())
+        if stated.get("columns") and len(stated["columns"]) != width:
+            raise LoadFailed(
+                "bad_schema", f"the output '{stated['name']}' has {width} columns; the sidecar names another number"
+            )
+    return [shapes[o["name"]] | {k: v for k, v in o.items() if v is not None} for o in spec.outputs]
+
+
+def _failed(error: Exception) -> str:
+    faults = getattr(error, "faults", ())
+    where = f" ({faults[0].column}: expected {faults[0].expected}, got {faults[0].got})" if faults else ""
+    return (
+        f"the model fails on the example row: {error}{where}; if that row is at fault, state a good one as a golden "
+        "row in the sidecar, and the type of a column under schema"
+    )
+
+
+def _with_na(
+    trial: PythonModel, schema: Schema, found: Sequence[Mapping[str, Any]], example: Mapping[str, Any]
+) -> list[dict[str, Any]]:
+    """The inputs with whether they may be missing, tried where nobody says."""
+    open_ = [i["name"] for i in found if "na" not in i]
+    if len(open_) > 1 and _bears(trial, schema, example, open_):
+        bearing = set(open_)
+    else:
+        bearing = {name for name in open_ if _bears(trial, schema, example, [name])}
+    return [{"na": i["name"] in bearing, **i} for i in found]
+
+
+def _bears(trial: PythonModel, schema: Schema, example: Mapping[str, Any], names: Sequence[str]) -> bool:
+    try:
+        golden.predict_row(trial, {**example, **dict.fromkeys(names)}, schema.default_output)
+    except _UNANSWERED:
+        return False
+    return True
+
+
+def _answer(model: PythonModel, row: Mapping[str, Any]) -> Any:
+    with suppress(*_UNANSWERED):
+        return golden.predict_row(model, row, model.schema.default_output)
+    return None
+
+
+def load(spec: ModelSpec, held: Held) -> PythonModel:
+    """A model that was described before, ready to be called."""
+    assert spec.schema is not None
+    schema = Schema.from_data(spec.schema)
+    feed = held.feed(schema)
+    return PythonModel(spec, schema, feed, held.ready(feed))

@@ -1,0 +1,70 @@
+"""Reading a model file: whatever it does, what comes out is an object or a LoadFailed whose text names no path."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import joblib
+import skops.io
+
+from server.workers.python.warned import MAX_WARNINGS, distinct
+from server.workers.runtime import LoadFailed, ModelSpec
+
+_NO_ATTRIBUTE = re.compile(
+    r"Can't get attribute '(?P<name>[^']+)' on <module '(?P<module>[^']+)'"
+    r"|module '(?P<module2>[^']+)' has no attribute '(?P<name2>[^']+)'"
+)
+
+
+def read(spec: ModelSpec) -> tuple[Any, tuple[str, ...]]:
+    """The object in a file and what was warned of while reading it. Raises LoadFailed.
+
+    What a pickle runs may raise or leave anything; a probe's process bears it.
+    """
+    path = Path(spec.path)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            read_one: Callable[[], Any] = {".skops": lambda: _skops(path, spec.settings.get("trusted") or ())}.get(
+                path.suffix, lambda: joblib.load(path)
+            )
+            found = read_one()
+        except LoadFailed:
+            raise
+        except ModuleNotFoundError as e:
+            raise LoadFailed(
+                "missing_package", f"the model needs the Python package '{e.name}', which is not installed here"
+            ) from e
+        except SystemExit as e:
+            raise LoadFailed("unreadable", "reading the file ended the process (it calls sys.exit)") from e
+        except Exception as e:
+            raise LoadFailed(*_reason(e, path)) from e
+    return found, distinct(caught, developers_too=True)[:MAX_WARNINGS]
+
+
+def _skops(path: Path, trusted: Sequence[str]) -> Any:
+    unknown = [t for t in skops.io.get_untrusted_types(file=path) if t not in trusted]
+    if unknown:
+        raise LoadFailed(
+            "untrusted_types",
+            f"the file holds types that skops does not trust: {', '.join(unknown)}; if you do, say so in the sidecar:\n"
+            f"trusted: [{', '.join(unknown)}]",
+        )
+    return skops.io.load(path, trusted=list(trusted))
+
+
+def _reason(error: Exception, path: Path) -> tuple[str, str]:
+    if missing := _NO_ATTRIBUTE.search(str(error)):
+        name, module = missing["name"] or missing["name2"], missing["module"] or missing["module2"]
+        return "missing_code", (
+            f"the file refers to '{name}' of the module '{module}', which does not exist here; define it in a package "
+            "that is installed on the server, or serve the model by a scoring script"
+        )
+    if isinstance(error, EOFError):
+        return "unreadable", "the file is cut short or is no model file"
+    words = str(error).replace(str(path), "the file").replace(path.name, "the file")
+    return "unreadable", f"the file cannot be read: {words or 'it raised an error without a text'}"

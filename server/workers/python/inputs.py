@@ -1,0 +1,138 @@
+"""The inputs of an estimator: its columns' names, and which are numbers, texts or categories."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from sklearn.compose import ColumnTransformer
+from sklearn.pipeline import FeatureUnion, Pipeline
+
+from server.workers.python.tree import attribute, first, is_text
+from server.workers.runtime import LoadFailed
+from server.workers.schema import corrected
+
+CURE = """the model does not say what columns it needs; say it in the sidecar:
+schema:
+  inputs:
+    - {name: age, type: numeric}
+    - {name: region, type: string, levels: [north, south]}"""
+
+TEXT = "text"
+Facts = Mapping[str, Any]
+"""What is known of a column: type, levels, allowed."""
+DROPPED: Facts = {"dropped": True}
+"""Of a column that no transformer takes."""
+
+
+def named(model: Any) -> list[str] | None:
+    """The columns of the data frame that the model was fitted on; None if it was none."""
+    for one in (model, first(model)):
+        names = attribute(one, "feature_names_in_")
+        if names is not None:
+            return [str(name) for name in names]
+    return None
+
+
+def of(model: Any, stated: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The inputs as found, added to or corrected by what the sidecar states. Raises LoadFailed."""
+    if is_text(first(model)):
+        return corrected([] if stated else [{"name": TEXT, "type": "string"}], stated)
+    names = named(model)
+    width = attribute(model, "n_features_in_") or attribute(first(model), "n_features_in_")
+    if names is None and width is None:
+        if not stated:
+            raise LoadFailed("no_schema", CURE)
+        return corrected([], stated)
+    known = names or [f"x{i}" for i in range(int(width))]
+    about = columns(model, known)
+    if names is None and len(stated) == len(known) and not {i["name"] for i in stated} & set(known):
+        known = [str(i["name"]) for i in stated]  # the sidecar knows the names, in the model's order
+    found = [
+        {"name": name, "type": "numeric"} | dict(facts)
+        for name, facts in zip(known, about, strict=True)
+        if facts != DROPPED
+    ]
+    return corrected(found, stated)
+
+
+def columns(model: Any, names: Sequence[str]) -> list[Facts]:
+    """What a model's parts tell about each column; nothing where they do not tell."""
+    nothing: list[Facts] = [{} for _ in names]
+    if isinstance(model, Pipeline):
+        return _chained([step for _, step in model.steps], names)
+    if isinstance(model, ColumnTransformer):
+        return _by_column(model, names)
+    if isinstance(model, FeatureUnion):
+        return _merged([columns(part, names) for _, part in model.transformer_list if not isinstance(part, str)], names)
+    if is_text(model):
+        return [{"type": "string"} for _ in names]
+    categories = getattr(model, "categories_", None)
+    if isinstance(categories, list) and len(categories) == len(names):
+        return [_category(levels, getattr(model, "handle_unknown", None)) for levels in categories]
+    statistics = getattr(model, "statistics_", None)
+    if isinstance(statistics, np.ndarray) and statistics.dtype == object and len(statistics) == len(names):
+        return [{"type": "string"} for _ in names]  # SimpleImputer
+    inner = getattr(model, "_preprocessor", None) or first(model)  # of histogram gradient boosting
+    if inner is model or isinstance(inner, str):
+        return nothing
+    return columns(inner, names) if len(names) == getattr(inner, "n_features_in_", len(names)) else nothing
+
+
+def _chained(steps: Sequence[Any], names: Sequence[str]) -> list[Facts]:
+    """The first step that tells something, as long as those before it keep the columns apart and in order."""
+    merged: list[Facts] = [{} for _ in names]
+    for step in steps:
+        if step is None or step == "passthrough":
+            continue
+        if getattr(step, "n_features_in_", len(names)) != len(names):
+            break
+        told = columns(step, names)
+        merged = [t if t == DROPPED else {**t, **m} for t, m in zip(told, merged, strict=True)]
+        if isinstance(step, ColumnTransformer | FeatureUnion) or not hasattr(step, "transform"):
+            break
+    return merged
+
+
+def _by_column(model: ColumnTransformer, names: Sequence[str]) -> list[Facts]:
+    """Each transformer tells of its own columns; one that no transformer takes is not needed."""
+    told: list[Facts] = [DROPPED for _ in names]
+    for name, part, where in model.transformers_:
+        if isinstance(part, str) and part == "drop":
+            continue
+        positions = [int(i) for i in np.atleast_1d(model._transformer_to_input_indices[name])]
+        own = [names[i] for i in positions]
+        if isinstance(part, str):
+            facts: list[Facts] = [{} for _ in own]
+        elif isinstance(where, str | int) and is_text(first(part)):
+            facts = [{"type": "string"}]
+        else:
+            facts = columns(part, own)
+        for i, one in zip(positions, facts, strict=True):
+            told[i] = {**one, **({} if told[i] == DROPPED else told[i])}
+    return told
+
+
+def _merged(several: Sequence[Sequence[Facts]], names: Sequence[str]) -> list[Facts]:
+    """All that several parts tell of each column; it is dropped only if none of them takes it."""
+    told: list[Facts] = []
+    for column in zip(*several, strict=True):
+        kept = [facts for facts in column if facts != DROPPED]
+        told.append({k: v for facts in kept for k, v in facts.items()} if kept else DROPPED)
+    return told or [{} for _ in names]
+
+
+def _category(levels: Any, handle_unknown: str | None) -> Facts:
+    """An encoder's column: closed unless it bears what it does not know."""
+    known = [v for v in np.asarray(levels).tolist() if v is not None and v == v]
+    closed = handle_unknown == "error"
+    if known and all(isinstance(v, bool) for v in known):
+        return {"type": "logical"}
+    if known and all(isinstance(v, int | float) for v in known):
+        finite = [float(v) for v in known if math.isfinite(v)]
+        return {"type": "numeric", **({"allowed": finite} if closed else {})}
+    if all(isinstance(v, str) for v in known):
+        return {"type": "string", **({"levels": known} if closed and known else {})}
+    return {"type": "string"}

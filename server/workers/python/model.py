@@ -1,0 +1,79 @@
+"""One loaded model: a feed that makes the library's input, and the methods that answer."""
+
+from __future__ import annotations
+
+import re
+import warnings
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+from threadpoolctl import ThreadpoolController
+
+from server.workers.predictions import ModelFailed, NotFinite, Predictions, UnknownLevel
+from server.workers.python import answers, joined
+from server.workers.python.answers import Method
+from server.workers.python.feed import Feed
+from server.workers.python.warned import distinct
+from server.workers.runtime import ModelSpec
+from server.workers.schema import Options, Schema
+from server.workers.table import Column
+
+_NOT_FINITE = re.compile(r"contains NaN|contains infinity|NaN or infinity")
+_UNKNOWN = re.compile(r"[Ff]ound unknown categor|Unknown Category|previously unseen label")
+
+
+class PythonModel:
+    """A model in this process."""
+
+    def __init__(self, spec: ModelSpec, schema: Schema, feed: Feed, methods: Mapping[str, Method]) -> None:
+        self.name = spec.name
+        self.version = spec.version
+        self.schema = schema
+        self.max_rows = spec.max_rows
+        self.rowwise = spec.rowwise
+        self._feed = feed
+        self._methods = methods
+        self._columns = {o.name: o.columns for o in schema.outputs}
+        self._pools: ThreadpoolController | None = None
+        self._threads = int(spec.settings.get("threads") or 1)
+
+    def predict(self, columns: list[Column], rows: int, output: str, options: Options) -> Predictions:
+        """The rows of one request. Raises ModelFailed with the library's own words."""
+        return self._predict(columns, rows, output, single=False)
+
+    def predict_joined(self, columns: list[Column], sizes: Sequence[int], output: str, options: Options) -> Predictions:
+        """The rows of several requests, of which each gets the bits that `predict` would have given it alone."""
+        with joined.requests(sizes):
+            return self._predict(columns, sum(sizes), output, single=max(sizes) == 1)
+
+    def _predict(self, columns: list[Column], rows: int, output: str, single: bool) -> Predictions:
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            try:
+                with self._limits():
+                    value = self._methods[output](self._feed(columns, rows, single))
+                return answers.predictions(value, self._columns[output], distinct(caught) if caught else ())
+            except SystemExit as e:
+                raise ModelFailed("the model ended the process (it calls sys.exit)") from e
+            except Exception as e:
+                raise failure(e) from e
+
+    def _limits(self) -> AbstractContextManager[Any]:
+        """One thread, as the environment has it, or those that the sidecar grants."""
+        if self._threads == 1:
+            return nullcontext()
+        if self._pools is None:
+            self._pools = ThreadpoolController()  # not before a fork: it looks at what is loaded
+        limits: AbstractContextManager[Any] = self._pools.limit(limits=self._threads)
+        return limits
+
+
+def failure(error: Exception) -> ModelFailed:
+    """Who is at fault: the caller where the library says that the rows are."""
+    words = str(error) or type(error).__name__
+    if _NOT_FINITE.search(words):
+        return NotFinite(words)
+    if _UNKNOWN.search(words):
+        return UnknownLevel(words)
+    return ModelFailed(words)

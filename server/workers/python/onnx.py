@@ -1,0 +1,210 @@
+"""ONNX graphs, run by onnxruntime.
+
+onnxruntime starts a thread when it is imported, and a template must have one thread when it forks. So a template only
+keeps the file's bytes; the library comes and the graph is compiled in each fork.
+"""
+
+from __future__ import annotations
+
+import weakref
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from server.workers.python import answers, feed
+from server.workers.python.answers import Method
+from server.workers.python.feed import Feed
+from server.workers.python.held import About
+from server.workers.runtime import LoadFailed, ModelSpec
+from server.workers.schema import Schema, corrected
+from server.workers.table import Column
+
+_TYPES: dict[str, tuple[str, Any]] = {
+    "tensor(float)": ("numeric", np.float32),
+    "tensor(double)": ("numeric", np.float64),
+    "tensor(float16)": ("numeric", np.float16),
+    "tensor(int64)": ("integer", np.int64),
+    "tensor(int32)": ("integer", np.int32),
+    "tensor(bool)": ("logical", np.bool_),
+    "tensor(string)": ("string", object),
+}
+"""A tensor's type: that of its columns as inputs, and as numpy has it."""
+
+_unopened: weakref.WeakSet[Graph] = weakref.WeakSet()
+
+
+class Graph:
+    """One graph; its session is made on first use, or by `open_all` after a fork."""
+
+    def __init__(self, path: Path) -> None:
+        self._bytes = path.read_bytes()
+        self._session: Any = None
+        _unopened.add(self)
+
+    @property
+    def session(self) -> Any:
+        """The compiled graph, on one thread. Raises LoadFailed."""
+        if self._session is None:
+            import onnxruntime
+
+            options = onnxruntime.SessionOptions()
+            options.intra_op_num_threads = options.inter_op_num_threads = 1
+            options.log_severity_level = 3
+            try:
+                self._session = onnxruntime.InferenceSession(self._bytes, options, ["CPUExecutionProvider"])
+            except Exception as e:  # its errors share no class but this
+                raise LoadFailed("unreadable", f"onnxruntime cannot read the file: {str(e)[:300]}") from e
+            _unopened.discard(self)
+        return self._session
+
+    def run(self, name: str, given: Mapping[str, Any]) -> Any:
+        """One output for some rows."""
+        return self.session.run([name], given)[0]
+
+
+def open_all() -> None:
+    """Compile the graphs that a fork has inherited."""
+    for graph in list(_unopened):
+        _ = graph.session
+
+
+class OnnxModel:
+    """See `server.workers.python.held.Held`."""
+
+    warnings: tuple[str, ...] = ()
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self._graph = Graph(Path(spec.path))
+        self._outputs = [o["name"] for o in spec.schema["outputs"]] if spec.schema else None
+
+    @property
+    def methods(self) -> Mapping[str, Method]:
+        """Outputs by the names that other models give them; only asking one opens the graph."""
+        if self._outputs is None:
+            self._outputs = list(_names(self._graph.session))
+        return {name: partial(self._answer, name) for name in self._outputs}
+
+    def about(self) -> About:
+        """What made the graph, and what runs it."""
+        producer = self._graph.session.get_modelmeta().producer_name
+        return About(
+            f"ONNX graph{f' by {producer}' if producer else ''}", "onnxruntime", metadata.version("onnxruntime")
+        )
+
+    def inputs(self, stated: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """A column of a tensor is an input; what is stated in full replaces names that were made up."""
+        found = [
+            {"name": name, "type": _TYPES[i.type][0], **({} if _TYPES[i.type][0] == "numeric" else {"na": False})}
+            for i in self._tensors()
+            for name in _columns(i, alone=len(self._tensors()) == 1)
+        ]
+        if len(stated) == len(found) and not {i["name"] for i in stated} & {i["name"] for i in found}:
+            found = [f | {"name": s["name"]} for f, s in zip(found, stated, strict=True)]
+        return corrected(found, stated)
+
+    def usual(self, names: Sequence[str]) -> Mapping[str, float]:
+        """A graph tells of none."""
+        return {}
+
+    def feed(self, schema: Schema) -> Feed:
+        """Cut the columns into the graph's tensors, which are looked at when the first rows come."""
+        return _Feed(self._tensors, schema)
+
+    def ready(self, feed: Feed) -> Mapping[str, Method]:
+        """Nothing is to be done."""
+        return self.methods
+
+    def output(self, name: str, value: Any) -> dict[str, Any]:
+        """An output's part in the schema."""
+        if isinstance(value, _Maps):
+            return {"name": name, "type": "columns", "columns": value.names}
+        return answers.output(self._graph, name, value)
+
+    def _tensors(self) -> list[Any]:
+        tensors: list[Any] = self._graph.session.get_inputs()
+        for one in tensors:
+            if one.type not in _TYPES or len(one.shape) > 2:
+                raise LoadFailed(
+                    "unsupported_input",
+                    f"the graph's input '{one.name}' is a {one.type} of {len(one.shape)} dimensions; Tandem serves "
+                    "graphs that take rows of numbers or texts. Export the model for PyTorch (.pt2), or use a script",
+                )
+        return tensors
+
+    def _answer(self, name: str, given: Mapping[str, Any]) -> Any:
+        run = partial(self._graph.run, _names(self._graph.session)[name])
+        rows = len(next(iter(given.values())))
+        if rows > 1 and _takes_one(self._graph.session):
+            return _joined([run({k: v[i : i + 1] for k, v in given.items()}) for i in range(rows)])
+        return _joined([run(given)])
+
+
+class _Maps(np.ndarray[Any, Any]):
+    """Probabilities that came as maps from label to number, with the labels."""
+
+    names: list[str]
+
+
+def _joined(parts: list[Any]) -> Any:
+    if isinstance(parts[0], list):  # skl2onnx's ZipMap
+        maps = [one for part in parts for one in part]
+        values = np.array([list(one.values()) for one in maps]).view(_Maps)
+        values.names = [str(label) for label in maps[0]]
+        return values
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
+
+
+def _takes_one(session: Any) -> bool:
+    """Whether the graph was exported for exactly one row."""
+    return any(i.shape[:1] == [1] for i in session.get_inputs())
+
+
+def _names(session: Any) -> dict[str, str]:
+    """Our names of outputs to the graph's: `class` and `prob` of a classifier, `response` of one lone number."""
+    found: dict[str, str] = {}
+    outputs = session.get_outputs()
+    labels = [o.name for o in outputs if o.type in ("tensor(int64)", "tensor(string)") and len(o.shape) < 2]
+    for one in outputs:
+        if one.name in labels[:1]:
+            found["class"] = one.name
+        elif one.type.startswith("seq(map") or (labels and len(outputs) == 2):
+            found["prob"] = one.name
+        else:
+            found["response" if len(outputs) == 1 else one.name] = one.name
+    return found
+
+
+def _columns(tensor: Any, alone: bool) -> list[str]:
+    width = tensor.shape[1] if len(tensor.shape) == 2 else 1
+    if not isinstance(width, int):
+        raise LoadFailed("no_schema", f"the graph's input '{tensor.name}' has no fixed number of columns")
+    if alone and width > 1:
+        return [f"x{i}" for i in range(width)]
+    return [tensor.name] if width == 1 else [f"{tensor.name}{i}" for i in range(width)]
+
+
+class _Feed:
+    """Columns as the graph's tensors."""
+
+    def __init__(self, tensors: Callable[[], list[Any]], schema: Schema) -> None:
+        self._find = tensors
+        self._types = [i.type for i in schema.inputs]
+        self._tensors: list[Any] | None = None
+
+    def __call__(self, columns: Sequence[Column], rows: int, single: bool) -> dict[str, Any]:
+        if self._tensors is None:
+            self._tensors = self._find()
+        given: dict[str, Any] = {}
+        at = 0
+        for one in self._tensors:
+            width = one.shape[1] if len(one.shape) == 2 else 1
+            table = np.empty((rows, width), dtype=_TYPES[one.type][1])
+            for i in range(width):
+                table[:, i] = feed.with_nan(columns[at + i])
+            given[one.name] = table if len(one.shape) == 2 else table[:, 0]
+            at += width
+        return given

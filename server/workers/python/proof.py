@@ -1,0 +1,115 @@
+"""The proof that joining requests changes no answer: sample rows scored as requests together and alone."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
+from itertools import cycle, islice
+from time import perf_counter
+from typing import Any
+
+import orjson
+
+from server.workers.codecs.json import JSON
+from server.workers.predictions import ModelFailed, Predictions
+from server.workers.python.model import PythonModel
+from server.workers.table import Column, Invalid, to_columns
+
+SPLITS: tuple[tuple[int, ...], ...] = ((1,), (2, 1, 3), (8, 1, 1, 16, 1), (1, 1, 5, 33))
+"""How many rows the joined requests have, over and over until the rows are used up."""
+MANY_ROWS = 1024
+ENOUGH_S = 4.0
+"""Seconds to spend on one model, about."""
+LEAST_ROWS = 4
+
+
+def bearable(model: PythonModel, rows: Iterable[Mapping[str, Any]]) -> list[list[Any]]:
+    """The cells of those rows that the model can predict alone, by input; fewer of a slow model."""
+    started = perf_counter()
+    kept: list[list[Any]] = []
+    for row in rows:
+        with suppress(ModelFailed, Invalid, TypeError):
+            cells = _cells(model, row)
+            model.predict(to_columns(model.schema, [[c] for c in cells]), 1, model.schema.default_output, ())
+            kept.append(cells)
+        if len(kept) >= LEAST_ROWS and perf_counter() - started > ENOUGH_S / 4:
+            break
+    return kept
+
+
+def differs(model: PythonModel, rows: Sequence[Sequence[Any]]) -> str | None:
+    """Why requests must not be joined; None where every answer has the same bits, joined or alone."""
+    if len(rows) < LEAST_ROWS:
+        return "too few of the sample rows could be predicted; state golden rows in the sidecar"
+    for output in model.schema.outputs:
+        if reason := _differs(model, rows, output.name):
+            return reason
+    return None
+
+
+def _differs(model: PythonModel, rows: Sequence[Sequence[Any]], output: str) -> str | None:
+    for split in SPLITS:
+        sizes, taken = _sizes(split, len(rows)), rows
+        if split == (1,):
+            taken = [*islice(cycle(rows), _many(model, rows, output))]
+            sizes = [1] * len(taken)
+        try:
+            together = _bits(model.predict_joined(_columns(model, taken), sizes, output, ()))
+            alone = _alone(model, rows, sizes, output)
+        except ModelFailed as e:
+            return f"the output {output} of sample rows cannot be predicted: {e}"
+        wrong = sum(a != b for a, b in zip(together, alone, strict=True))
+        if wrong:
+            return (
+                f"{wrong} of {len(together)} sample rows get other bits together than alone (output {output}), so "
+                "each request is predicted by a call of its own"
+            )
+    return None
+
+
+def _many(model: PythonModel, rows: Sequence[Sequence[Any]], output: str) -> int:
+    """So many single rows as may be joined, or as a slow model can predict in the time there is."""
+    started = perf_counter()
+    with suppress(ModelFailed):
+        model.predict(_columns(model, rows[:1]), 1, output, ())
+    in_time = int(ENOUGH_S / (perf_counter() - started))
+    return max(len(rows), min(MANY_ROWS, model.max_rows, in_time))
+
+
+def _alone(model: PythonModel, rows: Sequence[Sequence[Any]], sizes: Sequence[int], output: str) -> list[Any]:
+    """Each request by itself; repeated rows are not asked twice."""
+    found: list[Any] = []
+    start = 0
+    for size in sizes:
+        if start >= len(rows):
+            break
+        found += _bits(model.predict(_columns(model, rows[start : start + size]), size, output, ()))
+        start += size
+    return found if start >= sum(sizes) else [*islice(cycle(found), sum(sizes))]
+
+
+def _sizes(split: Sequence[int], total: int) -> list[int]:
+    sizes: list[int] = []
+    for size in cycle(split):
+        left = total - sum(sizes)
+        if left <= 0:
+            return sizes
+        sizes.append(min(size, left))
+    return sizes
+
+
+def _cells(model: PythonModel, row: Mapping[str, Any]) -> list[Any]:
+    return [cells[0] for cells in JSON.decode(orjson.dumps({"rows": [row]}), model.schema).cells]
+
+
+def _columns(model: PythonModel, rows: Sequence[Sequence[Any]]) -> list[Column]:
+    return to_columns(model.schema, [list(column) for column in zip(*rows, strict=True)])
+
+
+def _bits(predictions: Predictions) -> list[Any]:
+    """One value per row, in which doubles differ if any bit does (a negative zero, another NaN)."""
+    columns = [
+        memoryview(c.values).cast("B").cast("q").tolist() if c.kind == "number" else list(c.values)  # type: ignore[arg-type]
+        for c in predictions.columns
+    ]
+    return list(zip(*columns, strict=True))

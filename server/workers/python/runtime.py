@@ -1,0 +1,87 @@
+"""The Python runtime: scikit-learn's estimators, what looks like them, and ONNX graphs, one call at a time."""
+
+from __future__ import annotations
+
+import os
+import platform
+import random
+import tempfile
+from collections.abc import Mapping
+from contextlib import suppress
+from pathlib import Path
+
+import joblib
+import numpy as np
+import pandas as pd
+import sklearn
+import sklearn.compose
+import sklearn.ensemble
+import sklearn.feature_extraction.text
+import sklearn.linear_model
+import sklearn.pipeline  # with those above: what most models need is read once, before any fork
+
+from server.workers import golden
+from server.workers.codecs import BadBody
+from server.workers.predictions import ModelFailed
+from server.workers.python import describe, onnx
+from server.workers.python.held import Estimator, Held
+from server.workers.python.model import PythonModel
+from server.workers.runtime import Description, LoadFailed, ModelSpec
+from server.workers.schema import SchemaError
+from server.workers.table import Invalid
+
+
+class PythonRuntime:
+    """See `server.workers.runtime.Runtime`."""
+
+    name = "python"
+    loads_in_worker = False
+
+    def start(self) -> Mapping[str, str]:
+        """The libraries came with this module; say which."""
+        return {
+            "python": platform.python_version(),
+            "scikit-learn": sklearn.__version__,
+            "numpy": np.__version__,
+            "pandas": pd.__version__,
+            "joblib": joblib.__version__,
+        }
+
+    def describe(self, spec: ModelSpec) -> Description:
+        """Read the file, find its schema, check its golden rows, prove whether it may be batched."""
+        try:
+            return describe.describe(spec, _held(spec))
+        except SchemaError as e:
+            raise LoadFailed("bad_schema", str(e)) from e
+
+    def load(self, spec: ModelSpec) -> PythonModel:
+        """Load a described model."""
+        try:
+            model = describe.load(spec, _held(spec))
+        except SchemaError as e:
+            raise LoadFailed("bad_schema", str(e)) from e
+        if not spec.path.endswith(".onnx") and (spec.settings.get("threads") or 1) == 1:
+            _warm(model, spec.example or {})
+        return model
+
+    def settle(self) -> None:
+        """The template collects Python's garbage itself."""
+
+    def after_fork(self, seed: int, scratch: Path, slot: int) -> None:
+        """Own random numbers, own temporary files; graphs are compiled here because the template must not."""
+        scratch.mkdir(mode=0o700, exist_ok=True)
+        os.environ["TMPDIR"] = os.environ["JOBLIB_TEMP_FOLDER"] = tempfile.tempdir = str(scratch)
+        random.seed(seed)
+        np.random.seed(seed % 2**32)
+        if slot:
+            onnx.open_all()
+
+
+def _held(spec: ModelSpec) -> Held:
+    return onnx.OnnxModel(spec) if spec.path.endswith(".onnx") else Estimator(spec)
+
+
+def _warm(model: PythonModel, example: Mapping[str, object]) -> None:
+    """Predict once before any fork, so that workers share what is made on first use."""
+    with suppress(BadBody, Invalid, ModelFailed, TypeError):
+        golden.predict_row(model, example, model.schema.default_output)

@@ -1,0 +1,17 @@
+"""What a library warned of, as texts for callers and for a model's details."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterable
+
+MAX_WARNINGS = 20
+
+FOR_DEVELOPERS = (DeprecationWarning, PendingDeprecationWarning, FutureWarning)
+"""Who calls a model can do nothing about these."""
+
+
+def distinct(caught: Iterable[warnings.WarningMessage], developers_too: bool = False) -> tuple[str, ...]:
+    """Each text once, in order, the first twenty."""
+    texts = [str(w.message) for w in caught if developers_too or not issubclass(w.category, FOR_DEVELOPERS)]
+    return tuple(dict.fromkeys(texts))[:MAX_WARNINGS]

@@ -1,0 +1,98 @@
+"""Answering requests to a scoring script: each alone, its body as text, and what the script returns is the reply.
+
+Nothing is imported here that a script might want in another version than Tandem's: no codec, and so no Arrow or numpy.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from time import perf_counter
+from typing import Any, Protocol
+
+from server.wire.frames import Member, Pieces, ReplyCode, ReplyPayload, Result
+from server.workers.codecs import BadBody
+from server.workers.inflate import TooLarge, inflated
+from server.workers.predictions import ModelFailed
+from server.workers.refusals import refusal
+from server.workers.schema import Schema
+
+log = logging.getLogger(__name__)
+
+
+class RawModel(Protocol):
+    """A loaded script."""
+
+    name: str
+    version: str
+    schema: Schema
+
+    def run(self, text: str, request_id: str) -> Any:
+        """What the script returns for one body. Raises ModelFailed with the script's own words."""
+
+    def reply(self, value: Any) -> bytes:
+        """What the script returned, as JSON. Raises NotJson."""
+
+
+class NotJson(Exception):
+    """A script returned what JSON cannot hold; the text says so to the caller."""
+
+
+def score(model: RawModel, members: Sequence[Member], max_inflated_bytes: int = 1 << 30) -> ReplyPayload:
+    """Answer every member, one after the other, with the seconds spent decoding, running and encoding."""
+    return _Batch(model, max_inflated_bytes).run(members)
+
+
+class _Batch:
+    def __init__(self, model: RawModel, max_inflated_bytes: int) -> None:
+        self._model = model
+        self._max_inflated_bytes = max_inflated_bytes
+        self._decode_s = self._predict_s = self._encode_s = 0.0
+
+    def run(self, members: Sequence[Member]) -> ReplyPayload:
+        results = [self._answer(member) for member in members]
+        return ReplyPayload(self._decode_s, self._predict_s, self._encode_s, results)
+
+    def _answer(self, member: Member) -> Result:
+        request_id = member.request_id.decode("latin-1")
+        try:
+            return Result(ReplyCode.OK, 1, self._reply(self._returned(self._text(member), request_id)))
+        except TooLarge as e:
+            return refusal(ReplyCode.TOO_LARGE, str(e))
+        except BadBody as e:
+            return refusal(ReplyCode.BAD_BODY, str(e))
+        except NotJson as e:
+            self._warn(request_id, e)
+            return refusal(ReplyCode.MODEL_FAILED, str(e))
+        except ModelFailed as e:
+            self._warn(request_id, e)
+            return refusal(ReplyCode.MODEL_FAILED, "the script failed", model_message=str(e))
+
+    def _text(self, member: Member) -> str:
+        started = perf_counter()
+        body = member.body
+        assert not isinstance(body, Pieces)  # those are sent, never received
+        try:
+            return str(inflated(body, member.encoding, self._max_inflated_bytes), "utf-8")
+        except UnicodeDecodeError as e:
+            raise BadBody(f"the body is not text in UTF-8 (byte {e.start})") from e
+        finally:
+            self._decode_s += perf_counter() - started
+
+    def _returned(self, text: str, request_id: str) -> Any:
+        started = perf_counter()
+        try:
+            return self._model.run(text, request_id)
+        finally:
+            self._predict_s += perf_counter() - started
+
+    def _reply(self, value: Any) -> bytes:
+        started = perf_counter()
+        try:
+            return self._model.reply(value)
+        finally:
+            self._encode_s += perf_counter() - started
+
+    def _warn(self, request_id: str, error: Exception) -> None:
+        about = {"model": self._model.name, "request_id": request_id, "reason": str(error)}
+        log.warning("the script failed", extra=about, exc_info=error.__cause__)

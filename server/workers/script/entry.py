@@ -1,0 +1,95 @@
+"""A folder's score.py: imported, its init() called, its run() ready to be called; and what it says when it fails."""
+
+from __future__ import annotations
+
+import importlib.util
+import inspect
+import os
+import sys
+import traceback
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from server.paths import without_folders
+from server.workers.runtime import LoadFailed
+
+Run = Callable[[str], Any]
+
+MAX_WORDS_CHARS = 1000
+
+
+def load(path: Path) -> Run:
+    """Import the script as it would be run in its own folder, and call init(). Raises LoadFailed."""
+    folder = path.parent
+    os.environ["AZUREML_MODEL_DIR"] = str(folder)
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # for its children; what is written into the folder is a new version
+    sys.dont_write_bytecode = True
+    os.chdir(folder)
+    sys.path.insert(0, str(folder))
+    sys.argv = [str(path)]
+    script = _imported(path)
+    init, run = (_function(script, name) for name in ("init", "run"))
+    _check_arguments("init", init)
+    _check_arguments("run", run, "")
+    try:
+        init()
+    except BaseException as e:  # sys.exit() too
+        raise LoadFailed("script_fails", f"init() fails: {words(e, folder)}") from e
+    return run
+
+
+def _imported(path: Path) -> ModuleType:
+    spec = importlib.util.spec_from_file_location("score", path)
+    assert spec is not None and spec.loader is not None
+    script = importlib.util.module_from_spec(spec)
+    sys.modules["score"] = script  # a class of the script's can be unpickled only by this name
+    try:
+        spec.loader.exec_module(script)
+    except ModuleNotFoundError as e:
+        cure = "; what the script needs is named in a requirements.txt beside it"
+        raise LoadFailed("script_fails", f"the import fails: {words(e, path.parent)}{cure}") from e
+    except BaseException as e:
+        raise LoadFailed("script_fails", f"the import fails: {words(e, path.parent)}") from e
+    return script
+
+
+def _function(script: ModuleType, name: str) -> Callable[..., Any]:
+    function = getattr(script, name, None)
+    if not callable(function):
+        raise LoadFailed("bad_script", f"score.py needs a function {name}; it has none")
+    found: Callable[..., Any] = function
+    return found
+
+
+def _check_arguments(name: str, function: Callable[..., Any], *arguments: str) -> None:
+    try:
+        inspect.signature(function).bind(*arguments)
+    except TypeError as e:
+        takes = "one argument, the request's body as text" if arguments else "no argument"
+        raise LoadFailed("bad_script", f"{name}() is called with {takes}; score.py's does not take that") from e
+    except ValueError:
+        return  # written in C, it does not tell
+
+
+def words(error: BaseException, folder: Path) -> str:
+    """What a script said when it failed, and where: `ValueError: no such district (line 12 of score.py)`."""
+    if isinstance(error, SystemExit):
+        said = f"the script calls sys.exit({'' if error.code is None else repr(error.code)[:MAX_WORDS_CHARS]})"
+    else:
+        lines = traceback.format_exception_only(error)
+        said = (lines[-1] if isinstance(error, SyntaxError) else lines[0]).strip()[:MAX_WORDS_CHARS]
+    where = _where(error, folder)
+    return without_folders(said) + (f" ({where})" if where else "")
+
+
+def _where(error: BaseException, folder: Path) -> str | None:
+    """The innermost line of the script's own code."""
+    places = [(frame.filename, frame.lineno) for frame in traceback.extract_tb(error.__traceback__)]
+    if isinstance(error, SyntaxError) and error.filename is not None:
+        places.append((error.filename, error.lineno))
+    for filename, line in reversed(places):
+        if line is not None and Path(filename).is_relative_to(folder):
+            return f"line {line} of {Path(filename).relative_to(folder)}"
+    return None

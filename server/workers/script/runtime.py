@@ -1,0 +1,141 @@
+"""The script runtime: one scoring script a pool, loaded by each worker for itself, on whatever interpreter it has."""
+
+from __future__ import annotations
+
+import os
+import platform
+import random
+import tempfile
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from server.workers.predictions import ModelFailed
+from server.workers.raw import NotJson
+from server.workers.runtime import Description, LoadFailed, ModelSpec
+from server.workers.schema import Schema
+from server.workers.script import entry
+from server.workers.script.output import Output
+from server.workers.script.reply import encoded
+
+RAW = Schema((), (), raw=True)
+
+
+class ScriptModel:
+    """One loaded script."""
+
+    schema = RAW
+
+    def __init__(self, spec: ModelSpec, run: Callable[[str], Any], output: Output) -> None:
+        self.name = spec.name
+        self.version = spec.version
+        self._folder = Path(spec.path).parent
+        self._run = run
+        self._output = output
+
+    def run(self, text: str, request_id: str) -> Any:
+        """Call the script for one body. Raises ModelFailed, whatever it is that the script raises."""
+        with self._output.of(request_id):
+            try:
+                return self._run(text)
+            except BaseException as e:  # sys.exit() ends a request, not the worker
+                raise ModelFailed(entry.words(e, self._folder)) from e
+
+    def reply(self, value: Any) -> bytes:
+        """A returned value as JSON. Raises NotJson."""
+        return encoded(value)
+
+
+class ScriptRuntime:
+    """See `server.workers.runtime.Runtime`."""
+
+    name = "script"
+    loads_in_worker = True
+
+    def start(self) -> Mapping[str, str]:
+        """Nothing is imported here that the script might need in a version of its own, or that starts threads."""
+        return {"python": platform.python_version()}
+
+    def describe(self, spec: ModelSpec) -> Description:
+        """Import the script, call init() and check its golden rows."""
+        _check_sidecar(spec)
+        folder = Path(spec.path).parent
+        before = _files(folder)
+        model = self.load(spec)
+        for number, golden in enumerate(spec.golden):
+            _check_golden(model, number, golden)
+        for name, stamp in _files(folder).items():
+            if before.get(name) != stamp:
+                raise LoadFailed(
+                    "writes_to_its_folder",
+                    f"the script writes the file {name} into its own folder, where every change is a new version; "
+                    "write to tempfile.gettempdir()",
+                )
+        first = spec.golden[0] if spec.golden else {}
+        return Description(
+            schema=RAW.to_data(),
+            model_class=Path(spec.path).name,
+            package=None,
+            package_version=None,
+            example=first.get("row"),
+            example_prediction=first.get("response"),
+            rowwise=False,
+            batch_reason="a script takes one request at a time",
+            golden_rows=len(spec.golden),
+        )
+
+    def load(self, spec: ModelSpec) -> ScriptModel:
+        """Import the script and call init()."""
+        output = Output(spec.name)
+        output.take_over()
+        with output.of(""):
+            run = entry.load(Path(spec.path))
+        return ScriptModel(spec, run, output)
+
+    def settle(self) -> None:
+        """Nothing is held."""
+
+    def after_fork(self, seed: int, scratch: Path, slot: int) -> None:
+        """Own random numbers, own temporary files."""
+        random.seed(seed)
+        scratch.mkdir(mode=0o700, exist_ok=True)
+        os.environ["TMPDIR"] = str(scratch)
+        tempfile.tempdir = None
+
+
+def _check_sidecar(spec: ModelSpec) -> None:
+    for said, key in (
+        (spec.inputs or spec.outputs, "schema"),
+        (spec.arguments, "arguments"),
+        (spec.packages, "packages"),
+    ):
+        if said:
+            raise LoadFailed("bad_sidecar", f"the sidecar's '{key}' means nothing to a script; leave it out")
+
+
+def _check_golden(model: ScriptModel, number: int, golden: Mapping[str, Any]) -> None:
+    if set(golden) != {"row", "response"}:
+        raise LoadFailed(
+            "bad_golden", f"golden row {number} of a script needs 'row', the body, and 'response', the reply"
+        )
+    try:
+        given = orjson.loads(model.reply(model.run(orjson.dumps(golden["row"]).decode(), "")))
+    except (ModelFailed, NotJson) as e:
+        raise LoadFailed("golden_mismatch", f"golden row {number} cannot be answered: {e}") from e
+    if given != golden["response"]:
+        raise LoadFailed(
+            "golden_mismatch", f"golden row {number}: expected {golden['response']!r}, run() returns {given!r}"
+        )
+
+
+def _files(folder: Path) -> dict[str, tuple[int, int]]:
+    """Size and time of each file, at any depth."""
+    found = {}
+    for path in folder.rglob("*"):
+        with suppress(OSError):  # it may have gone meanwhile
+            if path.is_file():
+                found[str(path.relative_to(folder))] = path.stat().st_size, path.stat().st_mtime_ns
+    return found
