@@ -12,9 +12,10 @@ from __future__ import annotations
 import json
 import math
 import re
+import shutil
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,6 +92,16 @@ def reader(tandem: Tandem, tmp_path: Path) -> Reader:
     return Reader(tandem, tmp_path)
 
 
+@pytest.fixture
+def reader_with_all_examples(tandem_factory: Callable[..., Tandem], tmp_path: Path) -> Reader:
+    """Has what `make run` has: the examples of every runtime."""
+    tandem = tandem_factory()
+    for folder in (tandem.r_models, tandem.python_models):
+        shutil.copytree(ROOT / folder.name, folder, dirs_exist_ok=True)
+    tandem.start()
+    return Reader(tandem, tmp_path)
+
+
 def assert_prints(block: Block, printed: str) -> None:
     match block.shown_as:
         case "text":
@@ -124,11 +135,11 @@ def assert_alike(given: Any, shown: Any, name: str = "") -> None:
 # Command blocks
 
 
-def test_the_shell_example_prints_what_the_readme_shows(reader: Reader) -> None:
+def test_the_shell_example_prints_what_the_readme_shows(reader_with_all_examples: Reader) -> None:
     found = [b for b in blocks(README) if b.language == "bash"]
-    assert len(found) == 6, "token, models, mpg, boston, CSV, 422"
-    assert [b.shown_as for b in found] == [None, "text", "json", "json", "text", "json"]
-    printed = reader.run("bash", *(b.code for b in found))
+    assert len(found) == 8, "token, models, mpg, boston, CSV, 422, digits, faq"
+    assert [b.shown_as for b in found] == [None, "text", "json", "json", "text", "json", "json", "text"]
+    printed = reader_with_all_examples.run("bash", *(b.code for b in found))
     assert len(printed) == len(found)
     for block, output in zip(found, printed, strict=True):
         assert_prints(block, output)

@@ -15,11 +15,11 @@ from array import array
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from itertools import chain
-from typing import Any, NamedTuple, TypeAlias
+from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from server.workers.schema import Input, Schema
+from server.workers.tensors import Misshapen, Tensor, flattened, shape_told
 
 NA_REAL: float = struct.unpack("<d", struct.pack("<Q", 0x7FF00000000007A2))[0]
 NA_INTEGER = -(2**31)
@@ -32,14 +32,6 @@ DOUBLES = ("numeric", "date", "datetime")
 """Types that travel as doubles; R keeps dates as days and times as seconds since 1970."""
 
 SPECIAL_NUMBERS = {"NaN": math.nan, "Inf": math.inf, "-Inf": -math.inf}
-
-
-class Tensor(NamedTuple):
-    """One cell of type tensor: numbers, the last dimension fastest."""
-
-    shape: tuple[int, ...]
-    values: array[float]
-
 
 Column: TypeAlias = "array[float] | array[int] | memoryview[float] | list[str | None] | list[bytes] | list[Tensor]"
 
@@ -301,33 +293,16 @@ def _image(spec: Input, value: Any) -> bytes:
 
 
 def _tensor(spec: Input, value: Any) -> Tensor:
-    """Nested lists, flattened level by level."""
-    level, shape = [value], []
-    for size in spec.shape or ():
-        if set(map(type, level)) != {list}:
-            raise _Unfit(_tensor_told(spec), "nest the arrays as deep as the shape has dimensions")
-        sizes = set(map(len, level))
-        shape.append(max(sizes))
-        if len(sizes) > 1 or 0 in sizes or shape[-1] != (size or shape[-1]):
-            got = f"{min(sizes)} to {shape[-1]} values" if len(sizes) > 1 else f"{shape[-1]} values"
-            raise _Unfit(_tensor_told(spec), "the shape is that of one row", f"{got} in dimension {len(shape)}")
-        level = list(chain.from_iterable(level))
-    values = numbers(level)
+    expected = f"numbers of the shape {shape_told(spec.shape or ())}"
+    try:
+        shape, cells = flattened(value, spec.shape or ())
+    except Misshapen as e:
+        raise _Unfit(expected, e.hint, e.got) from None
+    values = numbers(cells)
     if values is None:
-        found = next(v for v in level if numbers([v]) is None)
-        raise _Unfit(
-            _tensor_told(spec), "a tensor holds numbers that a double can hold, and nothing else", _shown(found)
-        )
-    return Tensor(tuple(shape), values)
-
-
-def _tensor_told(spec: Input) -> str:
-    return f"numbers of the shape {shape_told(spec.shape or ())}"
-
-
-def shape_told(shape: Sequence[int | None]) -> str:
-    """A shape in words: 3 x any x 224."""
-    return " x ".join("any" if size is None else str(size) for size in shape)
+        found = next(v for v in cells if numbers([v]) is None)
+        raise _Unfit(expected, "write numbers without quotes; NaN and null have no place here", _shown(found))
+    return Tensor(shape, values)
 
 
 _CELLS: dict[str, Callable[[Input, Any], Any]] = {

@@ -37,7 +37,7 @@ def read(spec: ModelSpec) -> tuple[Any, tuple[str, ...]]:
             raise
         except ModuleNotFoundError as e:
             raise LoadFailed(
-                "missing_package", f"the model needs the Python package '{e.name}', which is not installed here"
+                "package_missing", f"the model needs the Python package '{e.name}', which is not installed here"
             ) from e
         except SystemExit as e:
             raise LoadFailed("unreadable", "reading the file ended the process (it calls sys.exit)") from e

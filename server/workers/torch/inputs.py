@@ -17,7 +17,8 @@ import torch
 
 from server.workers.runtime import LoadFailed
 from server.workers.schema import Input
-from server.workers.table import NA_INTEGER, Column, Fault, Invalid, Tensor, shape_told
+from server.workers.table import NA_INTEGER, Column, Fault, Invalid
+from server.workers.tensors import Tensor, shape_told
 from server.workers.torch import images
 from server.workers.torch.engine import Engine
 from server.workers.torch.program import Argument

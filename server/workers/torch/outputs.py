@@ -14,7 +14,7 @@ from server.workers.codecs.json import with_specials
 from server.workers.predictions import ModelFailed, Predicted, Predictions
 from server.workers.runtime import LoadFailed
 from server.workers.schema import Output
-from server.workers.table import shape_told
+from server.workers.tensors import shape_told
 from server.workers.torch.settings import TorchSettings
 
 MAX_COLUMNS = 64

@@ -7,7 +7,7 @@ from typing import Any
 
 from server.workers.runtime import LoadFailed
 from server.workers.schema import Input
-from server.workers.table import shape_told
+from server.workers.tensors import shape_told
 from server.workers.torch.program import Argument, Program
 from server.workers.torch.settings import ImageSettings
 

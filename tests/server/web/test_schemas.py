@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.catalog.snapshot import Entry
-from server.web.schemas import MAX_LEVELS, query_parameters, reply_schema, request_schema, row_schema
+from server.web.schemas import MAX_LEVELS, query_parameters, reply_schema, request_schema, row_schema, takes_image
 from server.workers.codecs import BadBody
 from server.workers.codecs.json import JSON
 from server.workers.options import asked
@@ -59,6 +59,8 @@ TYPES: dict[str, Any] = {
     "null": lambda v: v is None,
 }
 KNOWN = {"type", "properties", "required", "additionalProperties", "items", "minItems", "enum", "anyOf", "oneOf"} | {
+    "maxItems",
+    "contentEncoding",
     "minimum",
     "maximum",
     "default",
@@ -80,7 +82,8 @@ def fits(schema: dict[str, Any], value: Any) -> bool:
         not numeric or schema.get("minimum", value) <= value <= schema.get("maximum", value),
     ]
     if type(value) is list:
-        checks += [len(value) >= schema.get("minItems", 0), *(fits(schema.get("items", {}), one) for one in value)]
+        checks += [schema.get("minItems", 0) <= len(value) <= schema.get("maxItems", len(value))]
+        checks += [fits(schema.get("items", {}), one) for one in value]
     if type(value) is dict:
         properties = schema.get("properties", {})
         checks += [name in value for name in schema.get("required", ())]
@@ -291,3 +294,34 @@ def test_a_script_takes_and_gives_what_it_likes() -> None:
     for anything in (1, "text", [], {"a": None}):
         assert fits(request_schema(script), anything)
         assert fits(reply_schema(script), anything)
+
+
+@given(st.recursive(st.integers(0, 9), lambda inner: st.lists(inner, max_size=3), max_leaves=12))
+def test_a_tensor_is_taken_where_it_fits_its_schema(value: Any) -> None:
+    one = entry(Input("x", "tensor", na=False, shape=(2, None)))
+    assert fits(row_schema(one), {"x": value}) == taken(one_schema(one), {"rows": [{"x": value}]}) or ragged(value)
+
+
+def ragged(value: Any) -> bool:
+    """What JSON Schema cannot say: that all arrays of a dimension have one length."""
+    return type(value) is list and len({len(one) for one in value if type(one) is list}) > 1
+
+
+def one_schema(one: Entry) -> Schema:
+    assert one.schema is not None
+    return Schema.from_data(one.schema)
+
+
+def test_only_a_model_of_one_image_takes_an_image_as_its_body() -> None:
+    image = Input("image", "image", na=False)
+    assert takes_image(entry(image))
+    assert not takes_image(entry(image, Input("x", "numeric")))
+    assert not takes_image(entry(Input("x", "tensor", shape=(1,))))
+    assert fits(row_schema(entry(image)), {"image": "aA=="})
+
+
+def test_a_ranking_fits_what_is_said_of_it() -> None:
+    reply = reply_schema(entry(Input("x", "numeric"), outputs=(Output("top", "ranking"), Output("class", "label"))))
+    body = {"model": "mpg", "version": "v1", "predictions": [[{"label": "a", "probability": 0.5}], "a"]}
+    assert fits(reply, body)
+    assert not fits(reply, body | {"predictions": [[{"label": "a"}]]})

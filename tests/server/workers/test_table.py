@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import struct
 from array import array
+from base64 import b64encode
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from server.workers.schema import Input, Output, Schema
 from server.workers.table import MAX_FAULTS, NA_INTEGER, NA_REAL, Fault, Invalid, to_columns
+from server.workers.tensors import Tensor
 
 LEVELS = ("north", "south")
 
@@ -322,3 +324,63 @@ def test_a_column_is_what_its_cells_are_alone(type: Any, na: bool, values: list[
         assert [f.row for f in faults(type, values, na)] == [i for i, one in enumerate(alone) if one is None]
     else:
         assert together == [cell for one in alone if one is not None for cell in one]
+
+
+# Images and tensors
+
+
+def cells_of(type: Any, values: list[Any], shape: tuple[int | None, ...] | None = None) -> Any:
+    [found] = to_columns(schema(Input("x", type, shape=shape)), [values])
+    return found
+
+
+@given(st.lists(st.binary(max_size=30), min_size=1))
+def test_an_image_is_bytes_or_their_base64(files: list[bytes]) -> None:
+    assert cells_of("image", files) == files
+    assert cells_of("image", [b64encode(data).decode() for data in files]) == files
+
+
+@pytest.mark.parametrize(
+    "value", ["a", "aGVsbG8", "aGVs bG8=", "aGVsbG8=\n", "data:image/png;base64,aGVsbG8=", 3, None, ["aA=="]]
+)
+def test_what_is_no_base64_is_no_image(value: Any) -> None:
+    with pytest.raises(Invalid) as refused:
+        cells_of("image", ["aA==", value])
+    [fault] = refused.value.faults
+    assert (fault.row, fault.column) == (1, "x")
+
+
+def nested(shape: list[int], values: Any) -> Any:
+    return next(values) if not shape else [nested(shape[1:], values) for _ in range(shape[0])]
+
+
+@given(st.lists(st.integers(1, 4), min_size=1, max_size=4), st.data())
+def test_a_tensor_is_flattened_in_order_and_its_shape_found(shape: list[int], data: st.DataObject) -> None:
+    count = math.prod(shape)
+    values = data.draw(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=count, max_size=count))
+    known = data.draw(st.tuples(*(st.sampled_from([None, n]) for n in shape)))
+    [found] = cells_of("tensor", [nested(shape, iter(values))], known)
+    assert found == Tensor(tuple(shape), array("d", values))
+
+
+@pytest.mark.parametrize(
+    ("value", "got"),
+    [
+        ([[1, 2], [3]], "1 to 2 values in dimension 2"),
+        ([[1, 2, 3]], "3 values in dimension 2"),
+        ([], "0 values in dimension 1"),
+        ([[], []], "0 values in dimension 2"),
+        ([1, 2], "an array"),
+        ([[[1], [2]]], "an array"),
+        ([[1, "NaN"]], 'the string "NaN"'),
+        ([[1, True]], "true"),
+        ([[1, 2**60]], f"the number {2**60}"),
+        (None, "null"),
+        (7, "the number 7"),
+    ],
+)
+def test_a_tensor_of_another_shape_or_content_is_refused(value: Any, got: str) -> None:
+    with pytest.raises(Invalid) as refused:
+        cells_of("tensor", [[[0, 0]], value], (None, 2))
+    [fault] = refused.value.faults
+    assert (fault.row, fault.got) == (1, got)

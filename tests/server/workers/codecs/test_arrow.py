@@ -688,3 +688,49 @@ def test_model_version_and_warnings_are_metadata() -> None:
     assert (about[b"model"], about[b"version"]) == (b"mpg", b"v1")
     assert orjson.loads(about[b"warnings"]) == ["wärning"]
     assert b"warnings" not in encoded(Predictions((number(1.0),), None)).schema.metadata
+
+
+# Images, tensors, and what JSON alone would hold
+
+NUMBERS = [[[1.5, 2.0], [3.0, 4.0]], [[5.0, 6.0], [7.0, 8.0]]]
+
+
+@pytest.mark.parametrize("type", [pa.binary(), pa.large_binary()])
+def test_an_image_is_a_binary(type: pa.DataType) -> None:
+    assert column(pa.array([b"a", b"bc"], type), "image") == [b"a", b"bc"]
+    assert column(pa.array(["aA==", "Yg=="]), "image") == [b"h", b"b"]
+
+
+@pytest.mark.parametrize(
+    "type",
+    [pa.list_(pa.list_(pa.float32())), pa.large_list(pa.list_(pa.int8(), 2)), pa.list_(pa.list_(pa.float64()), 2)],
+)
+def test_a_tensor_is_lists_of_numbers(type: pa.DataType) -> None:
+    numbers = NUMBERS if pa.types.is_floating(type.value_type.value_type) else [[[1, 2]], [[3, 4]]]
+    found = column(pa.array(numbers, type), "tensor", shape=(None, 2))
+    assert [list(t.values) for t in found] == [[n for row in one for n in row] for one in numbers]
+
+
+@pytest.mark.parametrize(
+    ("values", "type"),
+    [
+        (pa.array([b"a"]).dictionary_encode(), "image"),
+        (pa.array([b"a"], pa.binary_view()), "image"),
+        (pa.array([1.5]), "image"),
+        (pa.array([["a"]]), "tensor"),
+        (pa.array([[None]]), "tensor"),
+        (pa.array(["a"]).dictionary_encode(), "tensor"),
+        (pa.array([[1.5]], pa.list_view(pa.float64())), "tensor"),
+    ],
+)
+def test_a_type_that_could_share_or_is_no_number_is_refused(values: pa.Array, type: InputType) -> None:
+    [fault] = faults(values, type, shape=(None,) if type == "tensor" else None)
+    assert (fault.row, fault.expected) == (None, f"a column of type {type}")
+
+
+def test_a_ranking_is_a_list_of_structs_and_what_is_unlike_is_json() -> None:
+    ranking = [{"label": "a", "probability": 0.75}]
+    for values, expected in (([ranking, ranking], [ranking] * 2), ([[1.5], ["NaN"]], ["[1.5]", '["NaN"]'])):
+        predictions = Predictions((Predicted("object", values),), None)
+        body, _ = ARROW.encoder("m", "v", predictions).encode(0, 2, ())
+        assert pa.ipc.open_stream(body).read_all()["prediction"].to_pylist() == expected

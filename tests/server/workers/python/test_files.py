@@ -131,7 +131,7 @@ def test_half_a_file_is_refused(model: Any, serve: Serve, tmp_path: Path) -> Non
 def test_a_package_that_is_missing_is_named(serve: Serve, tmp_path: Path) -> None:
     (tmp_path / "m.pkl").write_bytes(b"cxgboost_of_old\nBooster\n.")
     refused = _refused(serve, tmp_path / "m.pkl")
-    assert (refused.code, "'xgboost_of_old'" in str(refused)) == ("missing_package", True)
+    assert (refused.code, "'xgboost_of_old'" in str(refused)) == ("package_missing", True)
 
 
 def test_code_of_a_notebook_is_named(serve: Serve, tmp_path: Path) -> None:
