@@ -5,6 +5,7 @@ Schemathesis reads the document and makes requests that fit it and requests that
 
 from __future__ import annotations
 
+import shutil
 import warnings
 from collections import Counter
 from collections.abc import Iterator
@@ -24,7 +25,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.conftest import Tandem, run_r
+from tests.conftest import ROOT, Tandem, run_r
 
 SEED = 20261120
 EXAMPLES = 20
@@ -40,8 +41,10 @@ MODELS = {
     "texts": "lm(y ~ s, data.frame(y = 1:4, s = c('a', 'b', 'a', '\\u00fc')))",
     "length": "function(d) as.numeric(nchar(d$s))",
 }
+PYTHON_MODELS = ("iris_logistic", "digits")
+"""Examples that `make` trains."""
 SIDECARS = {"length": "schema: {inputs: [{name: s, type: string}], extra: refuse}\n"}
-OPERATIONS = [("POST", f"/v1/models/{name}/score") for name in MODELS] + [
+OPERATIONS = [("POST", f"/v1/models/{name}/score") for name in (*MODELS, *PYTHON_MODELS)] + [
     ("GET", "/v1/models"),
     ("GET", "/v1/models/{model}"),
     ("GET", "/v1/models/{model}/schema"),
@@ -71,8 +74,12 @@ def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tandem]:
     run_r("\n".join(saved), str(tandem.r_models))
     for name, text in SIDECARS.items():
         (tandem.r_models / f"{name}.yaml").write_text(text)
+    for name in PYTHON_MODELS:
+        for path in (ROOT / "python_models").glob(f"{name}.*"):
+            shutil.copy(path, tandem.python_models)
     tandem.start()
-    assert {m["model"]: m["state"] for m in tandem.get("/v1/models").json()} == dict.fromkeys(MODELS, "ready")
+    served = {m["model"]: m["state"] for m in tandem.get("/v1/models").json()}
+    assert served == dict.fromkeys([*MODELS, *PYTHON_MODELS], "ready")
     yield tandem
     assert tandem.stop() == 0
 
