@@ -42,7 +42,7 @@ def read(spec: ModelSpec) -> tuple[Any, tuple[str, ...]]:
         except SystemExit as e:
             raise LoadFailed("unreadable", "reading the file ended the process (it calls sys.exit)") from e
         except Exception as e:
-            raise LoadFailed(*_reason(e, path)) from e
+            raise _unreadable(e, path) from e
     return found, distinct(caught, developers_too=True)[:MAX_WARNINGS]
 
 
@@ -57,14 +57,15 @@ def _skops(path: Path, trusted: Sequence[str]) -> Any:
     return skops.io.load(path, trusted=list(trusted))
 
 
-def _reason(error: Exception, path: Path) -> tuple[str, str]:
+def _unreadable(error: Exception, path: Path) -> LoadFailed:
     if missing := _NO_ATTRIBUTE.search(str(error)):
         name, module = missing["name"] or missing["name2"], missing["module"] or missing["module2"]
-        return "missing_code", (
+        return LoadFailed(
+            "missing_code",
             f"the file refers to '{name}' of the module '{module}', which does not exist here; define it in a package "
-            "that is installed on the server, or serve the model by a scoring script"
+            "that is installed on the server, or serve the model by a scoring script",
         )
     if isinstance(error, EOFError):
-        return "unreadable", "the file is cut short or is no model file"
+        return LoadFailed("unreadable", "the file is cut short or is no model file")
     words = str(error).replace(str(path), "the file").replace(path.name, "the file")
-    return "unreadable", f"the file cannot be read: {words or 'it raised an error without a text'}"
+    return LoadFailed("unreadable", f"the file cannot be read: {words or 'it raised an error without a text'}")

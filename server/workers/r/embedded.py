@@ -72,13 +72,28 @@ def api_mode() -> bool:
     return openrlib.cffi_mode is rpy2.situation.CFFI_MODE.API
 
 
+MAX_COLLECTIONS = 130
+
+
 def collect_garbage() -> None:
     """Have R free what nothing refers to, and hold the rest to be old.
 
     The second collection moves what survived the first to R's oldest generation, which a worker's young collections
-    leave alone: its pages stay shared between forks.
+    leave alone: its pages stay shared between forks. But of about 126 collections R makes one of all generations
+    (memory.c: every 20th looks at the next one, of these every 5th at the oldest), which writes to every object. The
+    count goes on in a fork; so here collections are made until that one is over, and forks have all others before it.
     """
     rinterface.evalr("{ gc(full = TRUE); gc(full = TRUE); NULL }")
+    said: list[str] = []
+    told = rinterface.evalr("function() { gc(verbose = TRUE, full = FALSE); NULL }")
+    callbacks.consolewrite_warnerror = said.append
+    try:
+        for _ in range(MAX_COLLECTIONS):
+            told()
+            if any("(level 2)" in text for text in said):
+                break
+    finally:
+        callbacks.consolewrite_warnerror = _log_print
 
 
 def collect_young_garbage() -> None:
