@@ -65,7 +65,7 @@ class ClientLoad:
 
 def drive(target: Target, connections: int, start: float, seconds: float) -> list[float]:
     """One client process: the seconds that each answer took that came in time."""
-    time.sleep(max(0.0, start - time.monotonic()))
+    time.sleep(max(0.0, start - time.monotonic()))  # all client processes begin at one moment
     with ThreadPoolExecutor(connections) as threads:
         runs = [threads.submit(_one_connection, target, number, start + seconds) for number in range(connections)]
         return [took for run in runs for took in run.result()]

@@ -46,9 +46,8 @@ ROOT = Path(__file__).resolve().parents[2]
 PAGE = ROOT / "docs" / "faq.md"
 MODEL = ROOT / "python_models" / "faq" / "model.joblib"
 
-# The model must name its module as the scoring script does, and every file in a script's folder is part of the model:
-# no bytecode there.
-sys.dont_write_bytecode = True
+# A pickle names the modules of its classes, and the scoring script finds them by the name `featurize`: hence the path,
+# before the import.
 sys.path.insert(0, str(MODEL.parent))
 
 from faq_data import DataError, Faq, Question, folds, read_files, read_page  # noqa: E402

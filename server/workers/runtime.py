@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 if TYPE_CHECKING:  # a script's process has no use for the codecs and their libraries
     from server.workers.raw import RawModel
@@ -32,7 +32,7 @@ class ModelSpec:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     inputs: Sequence[Mapping[str, Any]] = ()
     outputs: Sequence[Mapping[str, Any]] = ()
-    extra: str = "ignore"
+    extra: Literal["ignore", "refuse"] = "ignore"
     golden: Sequence[Mapping[str, Any]] = ()
     max_rows: int = 1024
     settings: Mapping[str, Any] = field(default_factory=dict)

@@ -8,7 +8,7 @@ layout, and their last bits differ.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pandas as pd
@@ -99,7 +99,7 @@ def _texts(spec: Input, column: Column) -> list[Any]:
     if spec.type == "string":
         return [np.nan if text is None else text for text in column] if None in column else list(column)
     labels = (np.nan, *(spec.levels or ()))
-    return [labels[code if code > 0 else 0] for code in column]  # type: ignore[index,operator]
+    return [labels[code if code > 0 else 0] for code in cast("Sequence[int]", column)]
 
 
 def _cells(spec: Input, column: Column) -> Any:

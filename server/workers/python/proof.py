@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
 from itertools import cycle, islice
 from time import perf_counter
-from typing import Any
+from typing import Any, cast
 
 import orjson
 
@@ -109,7 +110,9 @@ def _columns(model: PythonModel, rows: Sequence[Sequence[Any]]) -> list[Column]:
 def _bits(predictions: Predictions) -> list[Any]:
     """One value per row, in which doubles differ if any bit does (a negative zero, another NaN)."""
     columns = [
-        memoryview(c.values).cast("B").cast("q").tolist() if c.kind == "number" else list(c.values)  # type: ignore[arg-type]
+        memoryview(cast("array[float]", c.values)).cast("B").cast("q").tolist()
+        if c.kind == "number"
+        else list(c.values)
         for c in predictions.columns
     ]
     return list(zip(*columns, strict=True))

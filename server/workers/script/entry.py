@@ -24,7 +24,7 @@ def load(path: Path) -> Run:
     """Import the script as it would be run in its own folder, and call init(). Raises LoadFailed."""
     folder = path.parent
     os.environ["AZUREML_MODEL_DIR"] = str(folder)
-    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # for its children; what is written into the folder is a new version
+    os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # for its children; the folder may be read-only
     sys.dont_write_bytecode = True
     os.chdir(folder)
     sys.path.insert(0, str(folder))

@@ -29,13 +29,14 @@ class Output:
         self._formatter = _Formatter(model)
         self._handler.setFormatter(self._formatter)
         self._lines = {"stdout": logging.INFO, "stderr": logging.WARNING}
-        self._streams: list[io.TextIOWrapper] = []
+        self._streams: list[tuple[io.TextIOWrapper, _Lines]] = []
 
     def take_over(self) -> None:
         """From now on everything is caught."""
         for name, level in self._lines.items():
-            stream = _stream(self._writer(f"script.{name}", level))
-            self._streams.append(stream)
+            lines = _Lines(self._writer(f"script.{name}", level))
+            stream = _stream(lines)
+            self._streams.append((stream, lines))
             setattr(sys, name, stream)
         logging.getLogger().handlers[:] = [self._handler]
         ours = logging.getLogger("server")
@@ -49,10 +50,10 @@ class Output:
         try:
             yield
         finally:
-            for stream in self._streams:
+            for stream, lines in self._streams:
                 if not stream.closed:
                     stream.flush()
-                    stream.buffer.raw.end_line()  # type: ignore[attr-defined]
+                    lines.end_line()
             self._formatter.request_id = ""
 
     def _writer(self, logger: str, level: int) -> Callable[[str], None]:
@@ -82,8 +83,8 @@ class _Formatter(JsonFormatter):
         return _capped(super().formatException(ei))
 
 
-def _stream(write: Callable[[str], None]) -> io.TextIOWrapper:
-    buffer = io.BufferedWriter(_Lines(write))
+def _stream(lines: _Lines) -> io.TextIOWrapper:
+    buffer = io.BufferedWriter(lines)
     return io.TextIOWrapper(
         buffer, encoding="utf-8", errors="backslashreplace", line_buffering=True, write_through=True
     )

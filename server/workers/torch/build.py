@@ -52,7 +52,7 @@ def build(spec: ModelSpec, device: torch.device, pool: ThreadPoolExecutor) -> Bu
     engine.step_by(spec.notes.get("step", 1))
     sample = partial(rows_to_try, inputs, stated, spec.golden, engine)
     answers = Answers(settings, _tried(engine, program, sample), spec.outputs)
-    found = Schema(stated, answers.outputs, extra=spec.extra).to_data()  # type: ignore[arg-type]
+    found = Schema(stated, answers.outputs, extra=spec.extra).to_data()
     model = TorchModel(spec, Schema.from_data(found), inputs, engine, answers)
     return Built(model, engine, settings, program.kind, sample, inputs.example())
 

@@ -97,7 +97,7 @@ class Engine:
 
     def _prepared(self, module: torch.nn.Module, settings: TorchSettings) -> Forward:
         if settings.channels_last:
-            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            module.to(memory_format=torch.channels_last)  # type: ignore[call-overload]  # PyTorch types it for tensors only
         if self._precision is not None:
             for parameter in module.parameters():
                 if parameter.dim() > 1 and parameter.is_floating_point():  # autocast would do it at every call

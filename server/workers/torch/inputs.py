@@ -10,7 +10,7 @@ import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 import numpy as np
 import torch
@@ -81,7 +81,7 @@ class ImageInput:
             self._expected = argument.shape[1], argument.shape[2]
 
     def begin(self, columns: list[Column], start: int, stop: int) -> list[Callable[[], Any]]:
-        work = [partial(images.pixels, data, self._settings) for data in columns[0][start:stop]]  # type: ignore[arg-type]
+        work = [partial(images.pixels, data, self._settings) for data in cast("list[bytes]", columns[0])[start:stop]]
         return [self._pool.submit(w).result if len(w.args[0]) > SMALL_BYTES else w for w in work]
 
     def batches(self, begun: list[Callable[[], Any]], start: int, engine: Engine) -> Iterator[Batch]:
@@ -138,7 +138,7 @@ class TensorInputs:
         self._pad = pad
 
     def begin(self, columns: list[Column], start: int, stop: int) -> list[list[Tensor]]:
-        return [list(column[start:stop]) for column in columns]  # type: ignore[arg-type]
+        return [column[start:stop] for column in cast("list[list[Tensor]]", columns)]
 
     def batches(self, begun: list[list[Tensor]], start: int, engine: Engine) -> Iterator[Batch]:
         rows = list(zip(*begun, strict=True))

@@ -142,7 +142,7 @@ def _script(path: str, device: torch.device) -> Program:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # TorchScript itself
-            module = torch.jit.load(path, map_location=device)  # type: ignore[no-untyped-call]
+            module = torch.jit.load(path, map_location=device)  # type: ignore[no-untyped-call]  # PyTorch has no types for it
     except Exception as e:  # as above
         if device.type == "cpu" and wants_cuda(e):
             raise LoadFailed("needs_cuda", NEEDS_CUDA) from e

@@ -221,7 +221,7 @@ def test_a_broken_new_version_keeps_the_old_one_serving(server: Tandem) -> None:
     assert reply.json()["version"] == 1
     (folder / "score.py").write_text(ECHO)
     eventually(lambda: server.version("mended", "failed") is None)
-    assert server.version("mended", "ready")["version"] == version  # type: ignore[index]
+    assert eventually(lambda: server.version("mended", "ready"))["version"] == version
     assert server.score("mended", {}).status_code == 200
     remove(server, "mended")
 

@@ -73,7 +73,7 @@ def test_every_kind_of_file_is_served(python_tandem: Tandem) -> None:
     for name in ("logistic", "forest", "graph", "old"):
         found = eventually(lambda name=name: python_tandem.version(name, "ready"))
         assert found["runtime"] == "python"
-    assert python_tandem.version("logistic", "ready")["batched"] is True  # type: ignore[index]
+    assert eventually(lambda: python_tandem.version("logistic", "ready"))["batched"] is True
     old = python_tandem.version("old", "ready")
     assert old is not None
     assert "Trying to unpickle" in old["load_warnings"][0]
