@@ -6,7 +6,7 @@ PEERS := litserve azureml mosec
 MODELS := $(patsubst %,r_models/%.rds,boston mpg am iris) \
   $(addprefix python_models/,iris_logistic.joblib digits.pt2 faq/model.joblib)
 
-.PHONY: run setup test lint bench bench-peers clean help system system-dev system-bench venv venv-dev
+.PHONY: run setup test lint bench bench-peers chaos soak clean help system system-dev system-bench venv venv-dev
 
 run: setup ## install what is missing, train the example models, serve on 127.0.0.1:8000
 	@exec .venv/bin/tandem serve
@@ -30,6 +30,12 @@ lint: venv-dev ## ruff, mypy, import-linter, lintr, shellcheck
 
 bench: system-bench venv-dev $(MODELS) bench-peers ## measure against plain R, plain Python and other servers
 	.venv/bin/python -m benchmarks.run
+
+chaos: system-bench venv-dev $(MODELS) ## break Tandem on purpose under load, and measure what callers see
+	.venv/bin/python -m benchmarks.chaos
+
+soak: system-bench venv-dev $(MODELS) ## ten minutes of load: does memory grow?
+	.venv/bin/python -m benchmarks.chaos soak
 
 bench-peers: $(PEERS:%=benchmarks/.peers/%/made) ## the other servers, each in an environment of its own
 

@@ -46,7 +46,7 @@ def placed(folder: Path, name: str, device: str, more: Mapping[str, Any] | None 
     said = yaml.safe_load(source.with_suffix(".yaml").read_bytes())
     said |= {"torch": said["torch"] | {"top_k": 1} | how, **(more or {})}
     file.with_suffix(".yaml").write_text(yaml.safe_dump(said))
-    settings = sidecar.read(file.with_suffix(".yaml")).model_dump(mode="json", include={"image", "torch"})
+    settings = sidecar.read(file.with_suffix(".yaml"), "torch").model_dump(mode="json", include={"image", "torch"})
     return Network(file, settings | {"device": device, "threads": 1})
 
 

@@ -21,7 +21,7 @@ def seconds_until(check: Callable[[], bool], timeout_s: float, every_s: float = 
     started = time.monotonic()
     while not check():
         if time.monotonic() - started > timeout_s:
-            raise BenchmarkError(f"not within {timeout_s:g} s: {check.__qualname__}")
+            raise BenchmarkError(f"not within {timeout_s:g} s: {getattr(check, '__qualname__', check)}")
         time.sleep(every_s)
     return time.monotonic() - started
 

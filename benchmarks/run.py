@@ -27,9 +27,9 @@ from benchmarks.resnet152 import resnet152_gpu
 from benchmarks.table import markdown
 
 RESULTS = Path(__file__).with_name("results")
-MEASUREMENTS: Mapping[str, Callable[[Bench], Measured]] = {
-    measure.__name__: measure
-    for measure in (
+Measure = Callable[[Bench], Measured]
+SUITES: Mapping[str, Sequence[Measure]] = {
+    "bench": (
         lm_throughput,
         lm_latency,
         forest_throughput,
@@ -45,15 +45,18 @@ MEASUREMENTS: Mapping[str, Callable[[Bench], Measured]] = {
         resnet152_gpu,
     )
 }
+"""What is measured together and kept in one result file. The first one is what runs when no name is given."""
 
 
-def main() -> int:
+def main(program: str, about: str, suites: Mapping[str, Sequence[Measure]]) -> int:
     """Exit code 0: all done, whether or not a bar was missed; 1: something could not be measured."""
-    parser = _parser()
+    measurements = {measure.__name__: measure for suite in suites.values() for measure in suite}
+    parser = _parser(program, about, (*suites, *measurements))
     asked = parser.parse_args()
-    names = asked.names or list(MEASUREMENTS)
-    if unknown := set(names) - set(MEASUREMENTS):
-        parser.error(f"no measurement is called {', '.join(sorted(unknown))}; there are {', '.join(MEASUREMENTS)}")
+    given = asked.names or [next(iter(suites))]
+    names = [name for one in given for name in ([m.__name__ for m in suites[one]] if one in suites else [one])]
+    if unknown := set(names) - set(measurements):
+        parser.error(f"nothing is called {', '.join(sorted(unknown))}; there are {', '.join((*suites, *measurements))}")
     result: dict[str, Any] = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         **machine.commit(),
@@ -70,19 +73,20 @@ def main() -> int:
     with tempfile.TemporaryDirectory(prefix="tandem-bench-") as scratch:
         bench = Bench(Path(scratch), asked.quick)
         for name in names:
-            figures += _measure(name, bench, result)
+            figures += _measure(measurements[name], bench, result)
     result["figures"] = [figure.to_data() for figure in figures]
     text = markdown(result, figures)
     print(text)
-    _keep(result, text, whole=not asked.names and not asked.quick)
+    _keep(result, text, suite=given[0] if len(given) == 1 and given[0] in suites and not asked.quick else None)
     return 1 if result["failed"] else 0
 
 
-def _measure(name: str, bench: Bench, result: dict[str, Any]) -> Sequence[Figure]:
+def _measure(measure: Measure, bench: Bench, result: dict[str, Any]) -> Sequence[Figure]:
+    name = measure.__name__
     print(f"{name} …", file=sys.stderr, flush=True)
     started = time.monotonic()
     try:
-        measured = MEASUREMENTS[name](bench)
+        measured = measure(bench)
     except (BenchmarkError, OSError) as e:
         result["failed"][name] = str(e)
         print(f"{name} failed: {e}", file=sys.stderr, flush=True)
@@ -95,9 +99,10 @@ def _measure(name: str, bench: Bench, result: dict[str, Any]) -> Sequence[Figure
     return measured.figures
 
 
-def _keep(result: Mapping[str, Any], text: str, whole: bool) -> None:
-    """A whole run under its date and commit; a quick or partial one under a name that git ignores."""
-    name = f"{result['date'][:10]}-{result['commit']}" if whole else "last-partial"
+def _keep(result: Mapping[str, Any], text: str, suite: str | None) -> None:
+    """A whole suite under its date and commit; a quick or partial run under a name that git ignores."""
+    name = f"{result['date'][:10]}-{result['commit']}" if suite is not None else "last-partial"
+    name += "" if suite in (None, "bench") else f".{suite}"
     RESULTS.mkdir(exist_ok=True)
     data = orjson.dumps(result, option=orjson.OPT_INDENT_2 | orjson.OPT_NON_STR_KEYS | orjson.OPT_APPEND_NEWLINE)
     (RESULTS / f"{name}.json").write_bytes(data)
@@ -105,12 +110,12 @@ def _keep(result: Mapping[str, Any], text: str, whole: bool) -> None:
     print(f"kept: {RESULTS / name}.json", file=sys.stderr)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser("benchmarks.run", description=__doc__)
-    parser.add_argument("names", nargs="*", metavar="name", help=", ".join(MEASUREMENTS))
-    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds; no 1,000 models")
+def _parser(program: str, about: str, names: Sequence[str]) -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(program, description=about)
+    parser.add_argument("names", nargs="*", metavar="name", help=", ".join(names))
+    parser.add_argument("--quick", "--short", action="store_true", help="fewer and shorter rounds")
     return parser
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(main("benchmarks.run", __doc__ or "", SUITES))

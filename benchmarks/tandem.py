@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -40,13 +40,19 @@ sys.exit(asyncio.run(serve()))
 class Tandem:
     """One server, with JWT, validation, metrics and access log on; the log goes to a file."""
 
-    def __init__(self, folder: Path, models: Sequence[str] = (), workers: int | None = None) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        models: Sequence[str] = (),
+        workers: int | None = None,
+        settings: Mapping[str, object] | None = None,
+    ) -> None:
         self.folder = folder
         self.r_models = folder / "r_models"
         self.python_models = folder / "python_models"
         for models_folder in (self.r_models, self.python_models):
             models_folder.mkdir(parents=True, exist_ok=True)
-        self.port = free_port()
+        self.port, self.metrics_port = free_port(), free_port()
         self.log = folder / "log"
         self.temporary = folder / "tmp"
         self.temporary.mkdir(exist_ok=True)
@@ -57,13 +63,14 @@ class Tandem:
         self._command = ["-m", "server.cli", "serve"]
         self._environment = {k: v for k, v in os.environ.items() if not k.startswith("TANDEM_")} | {
             "TANDEM_PORT": str(self.port),
-            "TANDEM_METRICS_PORT": str(free_port()),
+            "TANDEM_METRICS_PORT": str(self.metrics_port),
             "TANDEM_DATA": str(folder / "data"),
             "TANDEM_R_MODELS": str(self.r_models),
             "TANDEM_PYTHON_MODELS": str(self.python_models),
             "PYTHONPATH": str(ROOT),
             "TMPDIR": str(self.temporary),
         }
+        self._environment |= {f"TANDEM_{name.upper()}": str(value) for name, value in (settings or {}).items()}
         if workers is not None:
             self._command = ["-c", WORKERS_BEYOND_CORES.format(cores=workers)]
             self._environment["TANDEM_R_WORKERS"] = str(workers)
@@ -91,6 +98,14 @@ class Tandem:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         end(self._process)
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    def wait(self, timeout_s: float) -> int:
+        """Until it has ended; its exit code."""
+        return self._process.wait(timeout_s)
 
     def path(self, model: str) -> str:
         return f"/v1/models/{model}/score"

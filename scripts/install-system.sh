@@ -8,7 +8,8 @@ packages_of() {
     run)
       # r-base-dev: rpy2 is compiled against the installed R. libblas3, liblapack3: the reference BLAS, with which a
       # row predicted in a batch equals the same row predicted alone to the last bit; OpenBLAS breaks that.
-      echo r-base-core r-base-dev r-recommended r-cran-randomforest r-cran-ranger libblas3 liblapack3
+      # libseccomp2: the sandbox of what runs models.
+      echo r-base-core r-base-dev r-recommended r-cran-randomforest r-cran-ranger libblas3 liblapack3 libseccomp2
       # A Python that is not Debian's (pyenv, an image) brings its own venv and headers.
       case "$(readlink -f "$(command -v "${PYTHON:-python3}" || echo /usr/bin/python3)")" in
         /usr/bin/*) echo python3 python3-venv python3-dev ;;

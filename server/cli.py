@@ -35,6 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code: int = parsed.run(settings, parsed)
         return code
+    except ConfigError as e:
+        return _failed(str(e), EXIT_BAD_SETTING)
     except AuthError as e:
         return _failed(getattr(e, "explanation", None) or str(e))
 
@@ -46,6 +48,10 @@ def _parser() -> argparse.ArgumentParser:
     check = commands.add_parser("check", help="what would happen if this model file were dropped into its folder")
     check.add_argument("file", type=Path)
     check.set_defaults(run=_check)
+    sign = commands.add_parser("sign", help="sign a model, for servers that have the public key to verify it by")
+    sign.add_argument("path", type=Path, help="a model file, or the folder of a version or a script")
+    sign.add_argument("--key", type=Path, required=True, help="the private key (PEM); its password is asked for")
+    sign.set_defaults(run=_sign)
     token = commands.add_parser("token", help="print an access token, for scripts on this machine")
     token.add_argument("--user", required=True)
     token.set_defaults(run=_token)
@@ -88,13 +94,24 @@ def _check(settings: Settings, parsed: argparse.Namespace) -> int:
     return 0 if verdict.accepted else EXIT_FAILED
 
 
+def _sign(_: Settings, parsed: argparse.Namespace) -> int:
+    from server.supervisor.signatures import SignError, sign
+
+    try:
+        signature, covered = sign(parsed.path, parsed.key, _password)
+    except SignError as e:
+        return _failed(str(e))
+    _say(f"{signature}: signs {', '.join(covered)}")
+    return 0
+
+
 def _token(settings: Settings, parsed: argparse.Namespace) -> int:
     _say(issue_for(settings.data, parsed.user, time.time()))
     return 0
 
 
 def _users_add(settings: Settings, parsed: argparse.Namespace) -> int:
-    password = getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
+    password = _password()
     prepare(settings.data, time.time())
     with closing(open_auth(settings.data)) as auth:
         auth.accounts.add(parsed.name, parsed.role, password, time.time())
@@ -112,6 +129,10 @@ def _users_remove(settings: Settings, parsed: argparse.Namespace) -> int:
     with closing(open_auth(settings.data)) as auth:
         auth.accounts.remove(parsed.name)
     return 0
+
+
+def _password() -> str:
+    return getpass.getpass("Password: ") if sys.stdin.isatty() else sys.stdin.readline().rstrip("\n")
 
 
 def _say(text: str, to: TextIO | None = None) -> None:

@@ -1,11 +1,13 @@
 """Settings: `TANDEM_*` environment variables over an optional `tandem.toml`, in one frozen object.
 
-Built once, by the command line, and handed down; nothing else reads the environment. A bad or unknown value refuses to
-start: `load` raises ConfigError, which the command line turns into exit code 3.
+Built by the command line, again by the supervisor when it is told to read them anew, and handed down; nothing else
+reads the environment. A bad or unknown value refuses to start: `load` raises ConfigError, which the command line turns
+into exit code 3.
 """
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -18,6 +20,8 @@ PREFIX = "TANDEM_"
 TOML_FILE = "tandem.toml"
 RUN_DIR = "TANDEM_RUN_DIR"
 """Not a setting: where the supervisor tells its web processes that its sockets are."""
+SETTINGS_FILE = "settings.json"
+"""In that folder: the settings that a web process has which starts now."""
 
 
 class ConfigError(Exception):
@@ -54,8 +58,36 @@ class Settings(BaseSettings):
         600.0, gt=0, le=86400, description="seconds that installing a script's requirements may take"
     )
     queue_max: int = Field(1024, ge=1, description="requests that may wait for one pool in one web process")
+    queue_wait_s: float = Field(
+        10.0, gt=0, le=3600, description="seconds a request may wait for a worker; who would wait longer is refused"
+    )
     batch_max_rows: int = Field(1024, ge=1, description="rows predicted in one call when requests are joined")
     max_body_mb: float = Field(64.0, gt=0, le=2048, description="largest request body, in MiB")
+    max_connections: int = Field(2048, ge=1, description="connections that one web process holds open")
+    header_timeout_s: float = Field(
+        10.0, gt=0, le=300, description="seconds until the head of a request must be complete"
+    )
+    keepalive_s: float = Field(
+        75.0, gt=0, le=7200, description="seconds an idle connection stays open; more than the proxy in front keeps it"
+    )
+    drain_s: float = Field(
+        0.0, ge=0, le=300, description="seconds between readiness saying no and the last connection taken, at the stop"
+    )
+    worker_memory_mb: float = Field(
+        0.0, ge=0, description="MiB that a worker may use beyond its models; 0 means an even share of what is granted"
+    )
+    worker_max_calls: int = Field(
+        100_000, ge=0, description="calls after which a worker is replaced, a tenth more or less; 0 means never"
+    )
+    sandbox: Literal["off", "on", "require"] = Field(
+        "on", description="lock up what runs models; require: refuse to start where the kernel cannot"
+    )
+    model_signatures: Literal["off", "warn", "require"] = Field(
+        "off", description="serve only signed models, or warn of others"
+    )
+    signature_key: Path | None = Field(
+        None, description="file of the public key (PEM), or folder of such files, that model signatures are checked by"
+    )
     settle_s: float = Field(0.4, ge=0, le=60, description="seconds a model file must be unchanged before it is read")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severe log line")
 
@@ -81,9 +113,23 @@ class Settings(BaseSettings):
         """Cap of one frame: a batch of the largest body, or a reply that is wordier than its request."""
         return 4 * self.max_body_bytes + (64 << 20)
 
-    def to_environment(self) -> dict[str, str]:
-        """The same settings as environment variables, for a child process."""
-        return {PREFIX + name.upper(): str(value) for name, value in self.model_dump().items()}
+
+class _Handed(Settings):
+    """Settings that another process has put together: nothing is read from the environment or a file."""
+
+    model_config = SettingsConfigDict(toml_file=None)
+
+    @classmethod
+    def settings_customise_sources(
+        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **__: Any
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """What was handed over, as it is."""
+        return (init_settings,)
+
+
+def handed(text: str) -> Settings:
+    """Back from `model_dump_json`."""
+    return _Handed(**json.loads(text))
 
 
 def load(environment: Mapping[str, str] = os.environ) -> Settings:
@@ -135,4 +181,18 @@ def _quota_v1() -> float | None:
         quota = int((folder / "cpu.cfs_quota_us").read_text())
         return quota / int((folder / "cpu.cfs_period_us").read_text()) if quota > 0 else None
     except (OSError, ValueError):
+        return None
+
+
+def granted_memory_bytes() -> int:
+    """Memory this process may use: the cgroup's limit where there is one (v2 or v1), else what the machine has."""
+    machine = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    limits = (_number(Path("/sys/fs/cgroup", name)) for name in ("memory.max", "memory/memory.limit_in_bytes"))
+    return min([machine, *(limit for limit in limits if limit)])
+
+
+def _number(path: Path) -> int | None:
+    try:
+        return int(path.read_text())
+    except (OSError, ValueError):  # a group without a limit says "max"
         return None

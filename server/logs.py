@@ -35,6 +35,7 @@ FIELDS = (
     "cores",
     "pid",
     "reason",
+    "settings",
     "text",
     "file",
     "address",

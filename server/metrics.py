@@ -151,6 +151,12 @@ class SupervisorMetrics(Collector):
             ("pool",),
             registry=self.registry,
         )
+        self._signatures = Counter(
+            "tandem_model_signatures_total",
+            "Model files whose signature was looked at, by what it was found to be.",
+            ("outcome",),
+            registry=self.registry,
+        )
         self.gpu_memory = Gauge(
             "tandem_gpu_memory_bytes", "Memory of a GPU that is in use.", ("gpu",), registry=self.registry
         )
@@ -158,6 +164,17 @@ class SupervisorMetrics(Collector):
             "tandem_gpu_utilization_ratio",
             "Share of the last moment in which a GPU computed.",
             ("gpu",),
+            registry=self.registry,
+        )
+        self.sandbox_level = Gauge(
+            "tandem_sandbox_level",
+            "How far a pool's processes are locked up: 0 not at all, 1 partly, 2 fully.",
+            ("pool",),
+            registry=self.registry,
+        )
+        self.r_vulnerable = Gauge(
+            "tandem_r_vulnerable",
+            "1 where R is older than 4.4 and runs code as it reads a file that was made for it (CVE-2024-27322).",
             registry=self.registry,
         )
         self.model_state = Gauge(
@@ -169,6 +186,10 @@ class SupervisorMetrics(Collector):
         self.load_seconds = Gauge(
             "tandem_model_load_seconds", "Time to read and prove a model file.", ("model",), registry=self.registry
         )
+
+    def on_signature(self, outcome: str) -> None:
+        """A model's signature was looked at."""
+        self._signatures.labels(outcome).inc()
 
     def collect(self) -> list[Metric]:
         """The web processes' metrics, merged; for the registry."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -110,12 +111,37 @@ class Sidecar(RuntimeSettings):
     golden: list[dict[str, Any]] = Field([], description="rows with their expected answers, checked at load")
     made_with: MadeWith = Field(MadeWith(), description="versions of R and packages with which the model was saved")
     max_rows: int | None = Field(None, ge=1, description="rows predicted in one call when requests are joined")
-    workers: int = Field(1, ge=1, le=64, description="processes of a scoring script")
+    workers: int | None = Field(None, ge=1, le=64, description="gives the model a pool of its own, of so many workers")
     timeout_s: float | None = Field(None, gt=0, le=3600, description="seconds until a request is answered 504")
 
 
-def read(path: Path) -> Sidecar:
-    """Read a sidecar; an absent file is an empty one. Raises SidecarError."""
+_ALL = frozenset({"description", "golden", "made_with", "timeout_s"})
+KEYS: Mapping[str, frozenset[str]] = {
+    "r": _ALL | {"packages", "arguments", "schema", "max_rows", "workers"},
+    "python": _ALL | {"schema", "max_rows", "trusted", "threads", "workers"},
+    "torch": _ALL | {"schema", "max_rows", "image", "torch"},
+    "script": _ALL | {"threads", "workers"},
+}
+"""What a sidecar may say to each runtime. Anything else would be ignored, which its author would not notice."""
+
+_WHAT = {"r": "an R model", "python": "a scikit-learn or ONNX model", "torch": "a PyTorch model", "script": "a script"}
+_WHY = {
+    ("torch", "workers"): "there is one worker for each GPU",
+    ("torch", "threads"): "TANDEM_TORCH_THREADS says how many there are",
+}
+
+
+def read(path: Path, runtime: str) -> Sidecar:
+    """Read the sidecar of a model of this runtime; an absent file is an empty one. Raises SidecarError."""
+    sidecar = _read(path)
+    said = {Sidecar.model_fields[name].alias or name for name in sidecar.model_fields_set}
+    for key in sorted(said - KEYS[runtime]):
+        why = f" ({_WHY[runtime, key]})" if (runtime, key) in _WHY else ""
+        raise SidecarError(f"the sidecar's '{key}' means nothing to {_WHAT[runtime]}{why}; leave it out")
+    return sidecar
+
+
+def _read(path: Path) -> Sidecar:
     try:
         if path.exists() and not path.is_file():
             raise SidecarError("the sidecar is not a file")  # to open a pipe would hang

@@ -54,6 +54,10 @@ class PoolState:
     workers: Mapping[str, str] = field(default_factory=dict)
     reason: str | None = None
     """Why the pool cannot serve, where it cannot."""
+    model_share: int = 0
+    """How many workers one model may hold at once; 0 means all."""
+    sandbox: str = ""
+    """How far the pool's processes are locked up, in words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,8 @@ class Snapshot:
     pools: Mapping[str, PoolState]
     complete: bool
     """False until the first look at the folders has been answered."""
+    draining: bool = False
+    """Whether the server is about to stop."""
 
     def to_data(self) -> dict[str, Any]:
         """As plain JSON data."""
@@ -78,4 +84,5 @@ class Snapshot:
             tuple(Entry(**e) for e in data["entries"]),
             {name: PoolState(**p) for name, p in data["pools"].items()},
             data["complete"],
+            data["draining"],
         )

@@ -10,7 +10,7 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from pathlib import Path
 
 from watchfiles import awatch
@@ -29,12 +29,24 @@ NETWORK_FILESYSTEMS = ("nfs", "cifs", "smb", "fuse", "9p", "ceph", "gluster", "a
 class Watch:
     """Watches folders, each for the kinds of files given."""
 
-    def __init__(self, folders: Mapping[Path, Kinds], settle_s: float) -> None:
+    def __init__(
+        self,
+        folders: Mapping[Path, Kinds],
+        settle_s: float,
+        identify: Callable[[Candidate], ModelFile] = identify,
+    ) -> None:
         self._folders = folders
         self._settle_s = settle_s
+        self._identify = identify
         self._settling = {folder: Settling(settle_s) for folder in folders}
         self._identified: dict[Path, tuple[Candidate, ModelFile]] = {}
         self._stirred = asyncio.Event()
+
+    def settle_in(self, settle_s: float) -> None:
+        """From now on a file is read when it has been unchanged for so long."""
+        self._settle_s = settle_s
+        for settling in self._settling.values():
+            settling.settle_s = settle_s
 
     async def changes(self) -> AsyncIterator[list[ModelFile]]:
         """The settled model files: once at the start, then after each change."""
@@ -78,7 +90,7 @@ class Watch:
             known = self._identified.get(candidate.path)
             if known is None or known[0] != candidate:
                 try:
-                    known = (candidate, identify(candidate))
+                    known = (candidate, self._identify(candidate))
                 except OSError:
                     continue
                 self._identified[candidate.path] = known

@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import cast
 
 from server.dispatch.messages import Close, Generation, Instruction, Kill, Limits, Refusal, Refuse, Request, Send
+from server.dispatch.quarantine import Quarantine
 from server.dispatch.state import DispatchState
 from server.wire import frames
 from server.wire.frames import Frame, FrameType, ReplyPayload, Result, WireError
@@ -20,14 +21,17 @@ from server.wire.frames import Frame, FrameType, ReplyPayload, Result, WireError
 log = logging.getLogger(__name__)
 
 LATENESS_S = 0.02
+LOST_GRACE_S = 1.0
+"""A worker whose connection ends has most likely died; if it lives this much longer, it has closed it itself."""
 
 
 class Refused(Exception):
-    """The dispatcher answered without a worker; `refusal` says why."""
+    """The dispatcher answered without a worker; `refusal` says why, `wait_s` about how long the next would wait."""
 
-    def __init__(self, refusal: Refusal) -> None:
+    def __init__(self, refusal: Refusal, wait_s: float = 0.0) -> None:
         super().__init__(refusal.value)
         self.refusal = refusal
+        self.wait_s = wait_s
 
 
 class Scored:
@@ -58,20 +62,30 @@ class Dispatcher:
         self._on_batch = on_batch
         self._loop = asyncio.get_running_loop()
         self._links: dict[str, _Link] = {}
+        self._quarantine = Quarantine()
         self._assigning = False
         self._watch: asyncio.TimerHandle | None = None
 
     def submit(self, request: Request) -> Awaitable[Scored]:
         """Queue one request; the awaitable gives its result. Raises Refused, at once or from the awaitable."""
-        refusal = self.state.on_submit(request)
+        now = time.monotonic()
+        if self._quarantine.holds(request, now):
+            raise Refused(Refusal.WORKER_CRASHED)
+        refusal = self.state.on_submit(request, now)
         if refusal is not None:
-            raise Refused(refusal)
+            raise Refused(refusal, self.state.wait_s(request.model_key))
         future: asyncio.Future[Scored] = self._loop.create_future()
         request.reply_to = future
         self._assign_soon()
         if self._watch is None:
             self._watch = self._loop.call_later(LATENESS_S, self._on_time)
         return future
+
+    def abandon(self, request: Request) -> None:
+        """Whoever sent this request has gone: its awaitable raises Refused, and it leaves the queue."""
+        self.state.on_abandoned(request)
+        if not request.reply_to.done():
+            request.reply_to.set_exception(Refused(Refusal.ABANDONED))
 
     async def connect(self, generation: int, workers: Mapping[str, str]) -> None:
         """Connect a generation's workers, name to socket path; they get nothing before `switch`.
@@ -88,7 +102,8 @@ class Dispatcher:
 
     def close(self) -> None:
         """Close every connection."""
-        for link in list(self._links.values()):
+        links, self._links = self._links, {}
+        for link in links.values():
             link.close()
         if self._watch is not None:
             self._watch.cancel()
@@ -109,7 +124,8 @@ class Dispatcher:
     def on_reply(self, worker: str, frame: Frame) -> None:
         """A worker's REPLY arrived. Raises WireError if it is not the answer to what the worker was sent."""
         reply = frames.decode_reply(frame.payload)
-        requests = self.state.on_reply(worker, frame.batch, len(reply.results), reply.predict_s)
+        now = time.monotonic()
+        requests = self.state.on_reply(worker, frame.batch, len(reply.results), reply.predict_s, now)
         if requests is None:
             raise WireError("a reply to a batch that was not sent")
         for request, result in zip(requests, reply.results, strict=True):
@@ -123,6 +139,7 @@ class Dispatcher:
     def on_lost(self, worker: str) -> None:
         """A worker's connection has ended."""
         if self._links.pop(worker, None) is not None:
+            self._loop.call_later(LOST_GRACE_S, self._kill_worker, worker, "connection")
             self._carry_out(self.state.on_worker_lost(worker))
             self._assign_soon()
 
@@ -157,10 +174,12 @@ class Dispatcher:
                     parts = frames.score_parts(batch, key, max(0, int(left_s * 1000)), members)
                     self._links[worker].send(parts)
                 case Refuse(request, refusal):
+                    if refusal is Refusal.WORKER_CRASHED:
+                        self._quarantine.add(request, time.monotonic())
                     if not request.reply_to.done():
-                        request.reply_to.set_exception(Refused(refusal))
-                case Kill(worker):
-                    self._kill_worker(worker, "deadline")
+                        request.reply_to.set_exception(Refused(refusal, self.state.wait_s(request.model_key)))
+                case Kill(worker, reason):
+                    self._kill_worker(worker, reason)
                 case Close(worker):
                     link = self._links.pop(worker, None)
                     if link is not None:

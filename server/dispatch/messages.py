@@ -12,10 +12,12 @@ class Refusal(enum.Enum):
     """Why the dispatcher answers a request itself, without a worker's reply."""
 
     QUEUE_FULL = "queue_full"
+    OVERLOADED = "overloaded"
     DEADLINE = "deadline_exceeded"
     NO_WORKER = "no_worker"
     WORKER_CRASHED = "worker_crashed"
     MODEL_GONE = "unknown_model"
+    ABANDONED = "abandoned"
 
 
 @dataclass(slots=True, eq=False)
@@ -23,7 +25,8 @@ class Request:
     """One call on its way. `reply_to` is the shell's business; the machine only carries it.
 
     `deadline` is a point on the shell's monotonic clock, in seconds. A `pinned` request names its version; one that
-    is not may go to the model's new version when the old one has left before the request was sent.
+    is not may go to the model's new version when the old one has left before the request was sent. `gives_up` is when
+    it has waited long enough for a worker; the machine sets it.
     """
 
     pool: str
@@ -36,6 +39,7 @@ class Request:
     reply_to: Any = None
     pinned: bool = False
     sent: float = 0.0
+    gives_up: float = 0.0
     attempts: int = 0
     answered: bool = False
 
@@ -51,23 +55,35 @@ class ModelPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Generation:
-    """One set of loaded models of a pool; every worker of the generation serves all of them."""
+    """One set of loaded models of a pool; every worker of the generation serves all of them.
+
+    `workers` names those that take requests (None: all that are connected); one that is no longer among them answers
+    what it holds and leaves. `model_share` is how many of them one model may hold at once; 0 means all.
+    """
 
     pool: str
     number: int
     models: Mapping[str, ModelPolicy] = field(default_factory=dict)
+    workers: frozenset[str] | None = None
+    model_share: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """Bounds of one pool. Queue bounds count what waits, not what a worker holds."""
+    """Bounds of one pool. Queue bounds are for each model and count what waits, not what a worker holds.
+
+    `kill_after_s` is how long a call must have lasted before its worker is killed for a deadline, `abandon_after_s`
+    how long a worker may be busy for callers who have all gone.
+    """
 
     queue_max_requests: int = 1024
-    queue_max_bytes: int = 256 << 20
+    queue_max_bytes: int = 128 << 20
+    queue_wait_s: float = 10.0
     batch_max_requests: int = 1024
     batch_max_bytes: int = 1 << 20
     spread_above_s: float = 0.002
     kill_after_s: float = 1.0
+    abandon_after_s: float = 1.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,9 +106,10 @@ class Refuse:
 
 @dataclass(frozen=True, slots=True)
 class Kill:
-    """Have this worker killed: it is still busy with a call whose deadline has passed."""
+    """Have this worker killed: it is still busy with a call whose deadline has passed, or whose callers have gone."""
 
     worker: str
+    reason: str
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,12 +5,13 @@ them out. It never performs I/O, reads no clock and knows no asyncio, so that ea
 a model swapped while requests wait) is a few lines of test.
 
 Work-conserving batching: an idle worker takes, at once, everything queued for one model up to the limits. Nobody waits
-for a timer; under load batches grow by themselves, because requests pile up while the workers are busy.
+for a timer; under load batches grow by themselves, because requests pile up while the workers are busy. What waits,
+and whose turn it is, is `Queues`'.
 """
 
 from __future__ import annotations
 
-from collections import deque
+from collections import Counter
 from collections.abc import Iterable
 
 from server.dispatch.messages import (
@@ -25,12 +26,13 @@ from server.dispatch.messages import (
     Request,
     Send,
 )
+from server.dispatch.queues import NEWEST, Queues
 
 MAX_ATTEMPTS = 2
 
 
 class _Worker:
-    __slots__ = ("batch", "generation", "killed", "name", "requests", "sent")
+    __slots__ = ("batch", "charged_s", "generation", "killed", "leaving", "name", "requests", "sent")
 
     def __init__(self, name: str, generation: int) -> None:
         self.name = name
@@ -38,7 +40,9 @@ class _Worker:
         self.batch = 0
         self.requests: list[Request] | None = None
         self.sent = 0.0
+        self.charged_s = 0.0
         self.killed = False
+        self.leaving = False
 
 
 class DispatchState:
@@ -49,39 +53,56 @@ class DispatchState:
         self._generations: dict[int, dict[str, ModelPolicy]] = {}
         self._current: dict[str, str] = {}
         self._newest = 0
+        self._model_share = 0
         self._workers: dict[str, _Worker] = {}
-        self._queues: dict[str, deque[Request]] = {}
-        self._request_s: dict[str, float] = {}
+        self._queues = Queues(limits)
+        self._predict_s: dict[str, float] = {}
+        """What predicting a request of a model takes, as a moving average."""
         self._batch = 0
-        self.queued_requests = 0
-        self.queued_bytes = 0
+        self._anyone_leaves = False
 
     # What an observer may ask
 
     @property
     def workers(self) -> int:
         """Workers that can take requests for the newest generation."""
-        return sum(w.generation == self._newest and not w.killed for w in self._workers.values())
+        return self._present()
+
+    def _present(self) -> int:
+        return sum(w.generation == self._newest and not w.killed and not w.leaving for w in self._workers.values())
+
+    @property
+    def queued_requests(self) -> int:
+        """Requests that wait."""
+        return self._queues.requests
+
+    @property
+    def queued_bytes(self) -> int:
+        """The size of their bodies."""
+        return self._queues.size_bytes
 
     @property
     def idle(self) -> bool:
         """True when nothing waits and nothing is in flight."""
         return not self.queued_requests and all(w.requests is None for w in self._workers.values())
 
+    def wait_s(self, model_key: str) -> float:
+        """About how long a new request for this model would wait."""
+        return self._queues.wait_s(model_key, self.workers)
+
     # Events
 
-    def on_submit(self, request: Request) -> Refusal | None:
+    def on_submit(self, request: Request, now: float) -> Refusal | None:
         """A request arrived. A refusal means that it was not taken; else it waits until `assign`."""
-        limits = self._limits
-        if self.queued_requests >= limits.queue_max_requests:
-            return Refusal.QUEUE_FULL
-        if self.queued_bytes + request.body_bytes > limits.queue_max_bytes and self.queued_requests:
-            return Refusal.QUEUE_FULL
         # Its version may have left while its body came in.
         if not self._held(request.model_key) and not self._moved(request):
             return Refusal.MODEL_GONE
-        self._enqueue(request)
-        return None
+        return self._queues.offer(request, self._present, now)
+
+    def on_abandoned(self, request: Request) -> None:
+        """Whoever sent this request has gone."""
+        request.answered = True
+        self._queues.remove(request)
 
     def on_worker(self, worker: str, generation: int) -> None:
         """A worker has been connected and has answered."""
@@ -90,18 +111,25 @@ class DispatchState:
     def on_generation(self, generation: Generation) -> list[Instruction]:
         """From now on this generation's workers serve; older ones finish what only they can do, then leave."""
         self._newest = generation.number
-        self._generations[generation.number] = dict(generation.models)
+        # A model that has left is in this generation's workers until the next: they answer what waits for it.
+        self._generations[generation.number] = self._generations.get(generation.number, {}) | dict(generation.models)
         self._current = {p.model: key for key, p in generation.models.items() if p.current}
+        self._model_share = generation.model_share
+        for worker in self._workers.values():
+            if worker.generation == self._newest and generation.workers is not None:
+                worker.leaving = worker.name not in generation.workers
+        self._anyone_leaves = True
         return self._retire() + self._rehome()
 
-    def on_reply(self, worker: str, batch: int, results: int, predict_s: float) -> list[Request] | None:
+    def on_reply(self, worker: str, batch: int, results: int, predict_s: float, now: float) -> list[Request] | None:
         """A worker answered a batch with so many results: its requests in order, or None if it was given another."""
         state = self._workers.get(worker)
         if state is None or state.requests is None or state.batch != batch or len(state.requests) != results:
             return None
         requests, state.requests = state.requests, None
         key = requests[0].model_key
-        self._request_s[key] = 0.8 * self._request_s.get(key, 0.0) + 0.2 * predict_s / len(requests)
+        self._predict_s[key] = (1 - NEWEST) * self._predict_s.get(key, 0.0) + NEWEST * predict_s / len(requests)
+        self._queues.settle(key, len(requests), now - state.sent, state.charged_s)
         return requests
 
     def on_worker_lost(self, worker: str) -> list[Instruction]:
@@ -114,47 +142,52 @@ class DispatchState:
             if request.attempts >= MAX_ATTEMPTS:
                 instructions.append(self._refuse(request, Refusal.WORKER_CRASHED))
             else:
-                self._enqueue(request, first=True)
+                request.gives_up = request.deadline
+                self._queues.add(request, first=True)
         return instructions + self._retire() + self._rehome()
 
     def on_time(self, now: float) -> list[Instruction]:
         """Time has passed: answer what is late, and kill workers that are still busy with it."""
-        instructions: list[Instruction] = []
-        refusal = Refusal.DEADLINE if self._workers else Refusal.NO_WORKER
-        for key, queue in list(self._queues.items()):
-            late = [r for r in queue if r.deadline <= now]
-            for request in late:
-                queue.remove(request)
-                self._count(request, -1)
-                instructions.append(self._refuse(request, refusal))
-            if late and not queue:
-                del self._queues[key]
+        instructions: list[Instruction] = [self._refuse(r, self._why_late(r, now)) for r in self._queues.late(now)]
         for worker in self._workers.values():
             instructions += self._late(worker, now)
         return instructions
 
     def assign(self, now: float) -> list[Instruction]:
         """Give every idle worker what it can take. The shell calls this once after a burst of events."""
-        instructions = self._retire() if len(self._generations) > 1 else []
-        idle = [w for w in self._workers.values() if w.requests is None and not w.killed]
+        instructions = self._retire() if self._anyone_leaves else []
+        idle = [w for w in self._workers.values() if w.requests is None and not w.killed and not w.leaving]
         while idle and self.queued_requests:
-            sent = self._take(idle, now)
-            if sent is None:
+            taken = self._take(idle, now)
+            if not taken:
                 break
-            instructions.append(sent)
+            instructions += taken
         return instructions
 
     # How
 
-    def _take(self, idle: list[_Worker], now: float) -> Send | None:
-        for key in self._queues:
+    def _take(self, idle: list[_Worker], now: float) -> list[Instruction]:
+        """The next batch for one of the idle workers, or what was too late to be part of it; empty if there is none."""
+        held = self._held_by_model() if self._model_share else None
+        for key in self._queues.turns():
             for worker in idle:
                 policy = self._policy(worker, key)
-                if policy is not None:
-                    requests = self._cut(key, policy, len(idle))
-                    idle.remove(worker)
-                    return self._send(worker, key, requests, now)
-        return None
+                if policy is None:
+                    continue
+                if held is not None and held[policy.model] >= self._model_share:
+                    break
+                late = self._queues.late_first(key, now)
+                if late:  # whether anything is left in this queue shows in the next round
+                    return [self._refuse(r, self._why_late(r, now)) for r in late]
+                requests = self._queues.take(key, self._most(key, policy, len(idle)), now)
+                idle.remove(worker)
+                return [self._send(worker, key, requests, now)]
+        return []
+
+    def _held_by_model(self) -> Counter[str]:
+        """How many workers of the newest generation each model holds."""
+        workers = (w for w in self._workers.values() if w.generation == self._newest)
+        return Counter(w.requests[0].model for w in workers if w.requests)
 
     def _policy(self, worker: _Worker, key: str) -> ModelPolicy | None:
         """How this worker may call that model; a worker of an old generation only takes what no newer one holds."""
@@ -162,26 +195,18 @@ class DispatchState:
             return None
         return self._generations.get(worker.generation, {}).get(key)
 
-    def _cut(self, key: str, policy: ModelPolicy, idle_workers: int) -> list[Request]:
-        """The head of a model's queue that one call may hold; a queue of slow calls is spread over idle workers."""
-        queue = self._queues.pop(key)
+    def _most(self, key: str, policy: ModelPolicy, idle_workers: int) -> int:
+        """How many requests one call may hold; a queue of slow calls is spread over idle workers."""
         most = min(policy.max_requests, self._limits.batch_max_requests)
-        if idle_workers > 1 and len(queue) * self._request_s.get(key, 0.0) > self._limits.spread_above_s:
-            most = min(most, -(-len(queue) // idle_workers))
-        requests = [self._dequeue(queue)]
-        size = requests[0].body_bytes
-        while queue and len(requests) < most and not requests[0].attempts and not queue[0].attempts:
-            size += queue[0].body_bytes
-            if size > self._limits.batch_max_bytes:
-                break
-            requests.append(self._dequeue(queue))
-        if queue:
-            self._queues[key] = queue  # at the end: the next turn is another model's
-        return requests
+        waiting = self._queues.length(key)
+        if idle_workers > 1 and waiting * self._predict_s.get(key, 0.0) > self._limits.spread_above_s:
+            most = min(most, -(-waiting // idle_workers))
+        return most
 
     def _send(self, worker: _Worker, key: str, requests: list[Request], now: float) -> Send:
         self._batch = self._batch % 0xFFFFFFFF + 1
         worker.batch, worker.requests, worker.sent = self._batch, requests, now
+        worker.charged_s = self._queues.charge(key, len(requests))
         for request in requests:
             request.attempts += 1
             request.sent = now
@@ -194,37 +219,46 @@ class DispatchState:
         for request in late:
             if not request.answered:
                 yield self._refuse(request, Refusal.DEADLINE)
+        if worker.killed:
+            return
         # A request that had waited long may reach a worker just before its deadline: that is not the worker's fault,
         # so it is killed only if the call itself has lasted too.
-        if late and not worker.killed and now >= worker.sent + self._limits.kill_after_s:
+        if late and now >= worker.sent + self._limits.kill_after_s:
             worker.killed = True
-            yield Kill(worker.name)
+            yield Kill(worker.name, "deadline")
+        elif all(r.answered for r in worker.requests) and now >= worker.sent + self._limits.abandon_after_s:
+            worker.killed = True
+            yield Kill(worker.name, "abandoned")
+
+    def _why_late(self, request: Request, now: float) -> Refusal:
+        if not self._workers:
+            return Refusal.NO_WORKER
+        return Refusal.DEADLINE if request.deadline <= now else Refusal.OVERLOADED
 
     def _retire(self) -> list[Instruction]:
-        """Close idle workers of old generations for which nothing is queued that only they can serve."""
+        """Close idle workers that are to leave, and those of old generations that nothing which waits still needs."""
         instructions: list[Instruction] = []
         newest = self._generations.get(self._newest, {})
-        for worker in list(self._workers.values()):
-            if worker.generation >= self._newest or worker.requests is not None:
-                continue
-            own = self._generations.get(worker.generation, {})
-            if any(key in own and key not in newest for key in self._queues):
-                continue
-            del self._workers[worker.name]
-            instructions.append(Close(worker.name))
-        held = {w.generation for w in self._workers.values()} | {self._newest}
+        leaving = [w for w in self._workers.values() if w.leaving or w.generation < self._newest]
+        for worker in leaving:
+            own = self._generations.get(worker.generation, {}) if not worker.leaving else {}
+            if worker.requests is None and not any(key in own and key not in newest for key in self._queues.turns()):
+                del self._workers[worker.name]
+                instructions.append(Close(worker.name))
+        self._anyone_leaves = len(instructions) < len(leaving)
+        held = {w.generation for w in self._workers.values() if not w.leaving} | {self._newest}
         self._generations = {n: keys for n, keys in self._generations.items() if n in held}
-        self._request_s = {key: s for key, s in self._request_s.items() if key in newest}
+        self._predict_s = {key: s for key, s in self._predict_s.items() if key in newest}
+        self._queues.forget_all_but(newest)
         return instructions
 
     def _rehome(self) -> list[Instruction]:
         """Requests whose model version no living generation holds go to the current one, or are answered."""
         instructions: list[Instruction] = []
-        for key in [k for k in self._queues if not self._held(k)]:
-            for request in self._queues.pop(key):
-                self._count(request, -1)
+        for key in [k for k in self._queues.turns() if not self._held(k)]:
+            for request in self._queues.remove_all(key):
                 if self._moved(request):
-                    self._enqueue(request)
+                    self._queues.add(request)
                 else:
                     instructions.append(self._refuse(request, Refusal.MODEL_GONE))
         return instructions
@@ -239,20 +273,6 @@ class DispatchState:
             return False
         request.model_key = current
         return True
-
-    def _enqueue(self, request: Request, first: bool = False) -> None:
-        queue = self._queues.setdefault(request.model_key, deque())
-        (queue.appendleft if first else queue.append)(request)
-        self._count(request, 1)
-
-    def _dequeue(self, queue: deque[Request]) -> Request:
-        request = queue.popleft()
-        self._count(request, -1)
-        return request
-
-    def _count(self, request: Request, sign: int) -> None:
-        self.queued_requests += sign
-        self.queued_bytes += sign * request.body_bytes
 
     @staticmethod
     def _refuse(request: Request, refusal: Refusal) -> Refuse:

@@ -10,11 +10,12 @@ from typing import Any
 
 import orjson
 
-from server.catalog.files import PYTHON_FILES, R_FILES, SCRIPTS, Candidate, identify
+from server.catalog.files import PYTHON_FILES, R_FILES, ModelFile, candidate_at
 from server.catalog.snapshot import Entry
 from server.config import Settings
+from server.supervisor import signatures
 from server.supervisor.pool import Pool
-from server.supervisor.pools import plan, script_plan
+from server.supervisor.pools import Wish, own_plan, plan, wish_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,33 +28,25 @@ class Verdict:
 
 async def check(file: Path, settings: Settings) -> Verdict:
     """Probe one file as a pool would."""
-    kinds = {**R_FILES, **PYTHON_FILES}
-    runtime = kinds.get(file.name) or kinds.get(file.suffix)
-    if runtime is None:
-        return Verdict(False, f"{file}: not a model file; known are {', '.join(kinds)}")
-    if not file.is_file():
+    if not file.exists():
         return Verdict(False, f"{file}: no such file")
-    with tempfile.TemporaryDirectory(prefix="tandem-") as run_dir:
-        entry = await _probe(file, runtime, settings, Path(run_dir))
-    return Verdict(entry.state == "ready", _told(file, entry))
+    candidate = candidate_at(file)
+    if candidate is None:
+        known = ", ".join({**R_FILES, **PYTHON_FILES})
+        return Verdict(False, f"{file}: not a model file; known are {known}")
+    with tempfile.TemporaryDirectory(prefix="tandem-") as folder:
+        run_dir = Path(folder)
+        keys = signatures.trusted_keys(settings)
+        settled = signatures.identifier(settings, keys, run_dir, on_signature=lambda outcome: None)(candidate)
+        entry = await _probe(settled, settings, run_dir)
+    return Verdict(entry.state == "ready", _told(file, settled, entry))
 
 
-async def _probe(file: Path, runtime: str, settings: Settings, run_dir: Path) -> Entry:
-    status = file.stat()
-    stamp = (status.st_size, status.st_mtime_ns, status.st_ino, 0, 0)
-    in_folder = file.name == f"model{file.suffix}"
-    script = file.name in SCRIPTS
-    folder = file.absolute().parent
-    found = Candidate(
-        runtime=runtime,
-        name=folder.name if script else folder.parent.name if in_folder else file.stem,
-        version=folder.name if in_folder else None,
-        path=file.absolute(),
-        sidecar=folder / "model.yaml" if script else file.with_suffix(".yaml"),
-        stamp=stamp,
-    )
-    settled = identify(found)
-    only = script_plan(runtime, settled, settings, 1) if runtime == "script" else plan(runtime, settings, 1)
+async def _probe(settled: ModelFile, settings: Settings, run_dir: Path) -> Entry:
+    wish, runtime = wish_of(settled) or Wish(), settled.runtime
+    only = own_plan(runtime, settled, wish, settings) if runtime == "script" else plan(runtime, settings, 1)
+    folder = settled.path.parent  # it need not be one of the model folders
+    settings = settings.model_copy(update={"r_models": folder, "python_models": folder})
     pool = Pool(only, run_dir, settings, publish=_nobody, on_worker_end=lambda pool, reason: None)
     try:
         await pool.examine_only(settled)
@@ -66,7 +59,7 @@ async def _nobody() -> None:
     """There is nobody to publish to."""
 
 
-def _told(file: Path, entry: Entry) -> str:
+def _told(file: Path, settled: ModelFile, entry: Entry) -> str:
     if entry.state != "ready":
         return f"{file}: would be refused ({entry.code})\n  {entry.reason}".replace("\n", "\n  ")
     assert entry.schema is not None
@@ -79,9 +72,15 @@ def _told(file: Path, entry: Entry) -> str:
         f"  example  {orjson.dumps(entry.example or {}).decode()}",
         f"  batched  {'yes' if entry.rowwise else 'no'}: {entry.batch_reason}",
         f"  golden   {entry.golden_rows} rows checked",
+        *(f"  signed   by the key {key}" for key in _signed_by(settled)),
         *(f"  warning  {text}" for text in entry.load_warnings),
     ]
     return "\n".join(lines)
+
+
+def _signed_by(settled: ModelFile) -> list[str]:
+    """The key, where it was looked at; a model without a good signature has a warning instead."""
+    return [settled.signed.text] if settled.signed is not None and settled.signed.outcome == "verified" else []
 
 
 def _input(spec: Mapping[str, Any]) -> str:

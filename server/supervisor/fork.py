@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 import os
 import signal
+from collections.abc import Callable
 
 
 class Fork:
-    """A template's child, from our side."""
+    """A template's child, from our side. It leads a process group of its own."""
 
     def __init__(self, pid: int, pidfd: int) -> None:
         self.pid = pid
@@ -26,6 +27,10 @@ class Fork:
         """Wait until the process has ended."""
         await asyncio.shield(self._ended)
 
+    def when_ended(self, tell: Callable[[], None]) -> None:
+        """Call `tell` once the process has ended."""
+        self._ended.add_done_callback(lambda _: tell())
+
     def kill(self) -> None:
         """SIGKILL, if it still runs."""
         if self.alive:
@@ -33,6 +38,11 @@ class Fork:
 
     def _on_end(self) -> None:
         asyncio.get_running_loop().remove_reader(self._pidfd)
+        # What the model forked holds the worker's sockets open. The number of a group is not given anew while the
+        # group, or its leader's remains, are there.
+        if self.pid > 1 and self.pid != os.getpgrp():  # a wrong number would be the end of others
+            with contextlib.suppress(OSError):
+                os.killpg(self.pid, signal.SIGKILL)
         with contextlib.suppress(ChildProcessError):  # it is ours only if we inherited it from a template that ended
             os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG)
         os.close(self._pidfd)

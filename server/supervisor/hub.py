@@ -2,13 +2,18 @@
 
 One line of JSON a message. To a web process: a snapshot. From it: `{"confirmed": serial}` once it has switched, and
 `{"kill": worker, "reason": …}` for a worker that is still busy with a call whose deadline has passed.
+
+No web process can hold up or fill up the supervisor: one that reads slowly is sent only the newest snapshot when it has
+taken the one before, and one that does not follow in time, or talks nonsense, is let go. It ends, and gunicorn starts
+another.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
+import socket
+import struct
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,12 +24,19 @@ from server.catalog.snapshot import Snapshot
 log = logging.getLogger(__name__)
 
 CONFIRM_TIMEOUT_S = 10.0
+MAX_MESSAGE_BYTES = 1 << 16
+UCRED = struct.Struct("3i")
 
 
 class _Peer:
+    """One web process. `due` is set while it has not been sent the newest snapshot."""
+
     def __init__(self, writer: asyncio.StreamWriter) -> None:
+        credentials = writer.get_extra_info("socket").getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, UCRED.size)
+        self.pid: int = UCRED.unpack(credentials)[0]
         self.writer = writer
         self.confirmed = 0
+        self.due = asyncio.Event()
 
 
 class Hub:
@@ -38,53 +50,84 @@ class Hub:
         self._changed = asyncio.Event()
         self._server: asyncio.Server | None = None
 
+    @property
+    def pids(self) -> set[int]:
+        """The web processes that serve: connected, and switched to a snapshot."""
+        return {p.pid for p in self._peers if p.confirmed}
+
     async def start(self, path: Path) -> None:
         """Listen."""
-        self._server = await asyncio.start_unix_server(self._serve, str(path))
+        self._server = await asyncio.start_unix_server(self._serve, str(path), limit=MAX_MESSAGE_BYTES)
 
     async def stop(self) -> None:
         """Close every connection."""
         if self._server is not None:
             self._server.close()
         for peer in self._peers:
-            peer.writer.close()
+            peer.writer.transport.abort()  # not close: what one does not read would keep it open
         while self._peers:  # a handler that is still there when the loop ends would end in a traceback
-            self._changed.clear()
-            await self._changed.wait()
+            await self.change()
 
     async def push(self, snapshot: Snapshot) -> None:
-        """Send a snapshot to everybody and wait until all who are connected have switched to it."""
+        """Send a snapshot to everybody and wait until all who are connected have switched to it, or are let go."""
         self._line, self._serial = orjson.dumps(snapshot) + b"\n", snapshot.serial
         for peer in self._peers:
-            peer.writer.write(self._line)
-        with contextlib.suppress(TimeoutError):
+            peer.due.set()
+        try:
             async with asyncio.timeout(CONFIRM_TIMEOUT_S):
                 await self.confirmed(snapshot.serial)
+        except TimeoutError:
+            self._let_go_of_those_behind(snapshot.serial)
 
     async def confirmed(self, serial: int, peers: int = 0) -> None:
         """Wait until at least `peers` web processes are connected and all of them have confirmed `serial`."""
         while len(self._peers) < peers or any(p.confirmed < serial for p in self._peers):
-            self._changed.clear()
-            await self._changed.wait()
+            await self.change()
+
+    async def change(self) -> None:
+        """Wait until a web process has come, switched or gone."""
+        self._changed.clear()
+        await self._changed.wait()
+
+    def _let_go_of_those_behind(self, serial: int) -> None:
+        for peer in self._peers:
+            if peer.confirmed < serial:
+                log.error("a web process does not follow and is let go", extra={"pid": peer.pid})
+                peer.writer.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         peer = _Peer(writer)
         self._peers.add(peer)
         if self._line:
-            writer.write(self._line)
+            peer.due.set()
+        sending = asyncio.create_task(self._send(peer))
         try:
             while line := await reader.readline():
                 self._hear(peer, orjson.loads(line))
         except (OSError, ValueError):
-            log.warning("a web process broke its control connection")
+            log.warning("a web process broke its control connection", extra={"pid": peer.pid})
         finally:
+            sending.cancel()
             self._peers.discard(peer)
             self._changed.set()
-            writer.close()
+            writer.transport.abort()
 
-    def _hear(self, peer: _Peer, message: dict[str, object]) -> None:
-        if "confirmed" in message:
-            peer.confirmed = int(str(message["confirmed"]))
-            self._changed.set()
-        elif "kill" in message:
-            self._on_kill(str(message["kill"]), str(message["reason"]))
+    async def _send(self, peer: _Peer) -> None:
+        """Write the newest snapshot, whenever there is one and what was written before has been taken."""
+        while await peer.due.wait():
+            peer.due.clear()
+            peer.writer.write(self._line)
+            try:
+                await peer.writer.drain()
+            except OSError:
+                return  # the reader sees it too
+
+    def _hear(self, peer: _Peer, message: object) -> None:
+        match message:
+            case {"confirmed": int(serial)}:
+                peer.confirmed = min(serial, self._serial)
+                self._changed.set()
+            case {"kill": str(worker), "reason": str(reason)}:
+                self._on_kill(worker, reason)
+            case _:
+                raise ValueError("not a message")

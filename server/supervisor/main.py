@@ -1,7 +1,9 @@
 """The supervisor: starts everything in order, publishes what changes, stops everything in order.
 
-Start: listening sockets, data folder, hub, gunicorn, metrics, pools, the watch over the model folders. Stop (SIGTERM or
-SIGINT): gunicorn first, which finishes what it accepted while the workers are still there; then the workers.
+Start: listening sockets, metrics, data folder, hub, web processes, the watch over the model folders. Stop (SIGTERM or
+SIGINT): first readiness says no, for a time in which everything is still answered; then nothing is accepted any more,
+and the web processes answer what they hold; then the workers leave. A second signal cuts that time short. SIGHUP: the
+settings are read anew, and put into force without losing a request.
 """
 
 from __future__ import annotations
@@ -9,34 +11,34 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import shutil
 import signal
 import socket
 import sys
-import tempfile
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from prometheus_client import start_http_server
 
 from auth.setup import prepare
-from server import metrics
+from server import config, logs, metrics
 from server.catalog.files import PYTHON_FILES, R_FILES
 from server.catalog.snapshot import Entry, Snapshot
 from server.catalog.watch import Watch
-from server.config import RUN_DIR, Settings, granted_cores
+from server.config import ConfigError, Settings, granted_cores
 from server.metrics import SupervisorMetrics, proportional_bytes
-from server.supervisor import gpus
-from server.supervisor.environment import MEMORY_KEPT
+from server.supervisor import gpus, reread, signatures
 from server.supervisor.hub import Hub
 from server.supervisor.pool import Pool
 from server.supervisor.pools import SHARED, Pools
+from server.supervisor.run_folder import RunFolder
+from server.supervisor.web_processes import WebProcesses
+from server.workers import sandbox
 
 log = logging.getLogger(__name__)
 
 SWEEP_EVERY_S = 10.0
-STOP_MARGIN_S = 5.0
+TOLD_S = 1.0
+"""How long the web processes are given, at the stop, to take in that they are not ready any more."""
 
 
 class StartError(Exception):
@@ -49,67 +51,128 @@ class Supervisor:
     def __init__(
         self, settings: Settings, on_ready: Callable[[str], None] | None = None, cores: int | None = None
     ) -> None:
+        keys = signatures.trusted_keys(settings)
         self._settings = settings
         self._cores = cores or granted_cores()
         self._on_ready = on_ready
-        self._run_dir = Path(tempfile.mkdtemp(prefix="tandem-"))
+        self._run_folder = RunFolder()
+        self._run_dir = self._run_folder.path
         self._metric_files = self._run_dir / "metrics"
         self._metric_files.mkdir()
         self._metrics = SupervisorMetrics(self._metric_files)
         self._hub = Hub(lambda worker, reason: self._pools.kill(worker, reason))
-        self._publishing = asyncio.Lock()
         self._measured: tuple[Entry, ...] = ()
         self._serial = 0
         self._scanned = False
         self._complete = asyncio.Event()
         """Set once every file of the first look serves or is refused."""
         self._stop = asyncio.Event()
+        self._draining = False
+        self._hurry = asyncio.Event()
+        """Set by a second signal to stop."""
+        self._told_to_reread = asyncio.Event()
+        self._has_terminal = os.isatty(sys.stderr.fileno())
+        folders = {settings.r_models: R_FILES, settings.python_models: PYTHON_FILES}
+        identify = signatures.identifier(settings, keys, self._run_dir, self._metrics.on_signature)
+        self._watch = Watch(folders, settings.settle_s, identify)
+        self._web = WebProcesses(settings, self._run_dir, self._hub)
         self._pools = Pools(self._run_dir, settings, self._publish, self._on_worker_end, self._cores)
 
     async def run(self) -> int:
         """Serve until told to stop; the process's exit code."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, self._stop.set)
-        gunicorn: asyncio.subprocess.Process | None = None
+            loop.add_signal_handler(number, self._on_stop)
+        loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         try:
+            _check_sandbox(self._settings)
             listener = _listen(self._settings.host, self._settings.port)
             self._serve_metrics()
             password_file = prepare(self._settings.data, time.time())
             if password_file is not None:
                 log.info("first start: the password of admin was written", extra={"file": str(password_file)})
+            await self._publish()  # a web process takes no connection before it has a snapshot
             await self._hub.start(self._run_dir / "hub.sock")
-            gunicorn = await self._start_gunicorn(listener)
-            return await self._serve(gunicorn, listener)
+            await self._web.start(listener, self._metric_files)
+            address = f"http://{self._settings.host}:{listener.getsockname()[1]}"
+            listener.close()
+            return await self._serve(address)
         finally:
-            if gunicorn is not None:
-                await self._end(gunicorn)
+            await self._web.stop()
             await self._pools.stop()
             await self._hub.stop()
-            shutil.rmtree(self._run_dir, ignore_errors=True)
+            self._run_folder.remove()
             log.info("stopped")
 
-    async def _serve(self, gunicorn: asyncio.subprocess.Process, listener: socket.socket) -> int:
-        address = f"http://{self._settings.host}:{listener.getsockname()[1]}"
-        listener.close()
-        watching = asyncio.create_task(self._watch())
-        keeping = asyncio.create_task(self._keep_house())
-        announcing = asyncio.create_task(self._announce(address))
+    async def _serve(self, address: str) -> int:
+        watching = asyncio.create_task(self._follow_folders())
+        more = [self._keep_house(), self._announce(address), self._reread_settings()]
+        beside = [asyncio.create_task(task) for task in more]
         stopping = asyncio.create_task(self._stop.wait())
-        ending = asyncio.create_task(gunicorn.wait())
+        ending = asyncio.create_task(self._web.ended())
         try:
             await asyncio.wait({stopping, ending, watching}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for task in (watching, keeping, announcing, stopping):
+            for task in (watching, *beside, stopping):
                 task.cancel()
         if self._stop.is_set():
             log.info("stopping")
+            await self._drain(ending)
             return 0
         if watching.done() and not watching.cancelled() and watching.exception() is not None:
             log.error("the watch over the model folders ended", exc_info=watching.exception())
         else:
-            log.error("the web processes ended by themselves", extra={"code": str(gunicorn.returncode)})
+            log.error("the web processes ended by themselves", extra={"code": str(self._web.exit_code)})
         return 1
+
+    async def _drain(self, ending: asyncio.Task[None]) -> None:
+        """Say that we are not ready, and go on answering until those who send us requests have seen it."""
+        self._draining = True
+        telling = asyncio.create_task(self._publish())
+        hurrying = asyncio.create_task(self._hurry.wait())
+        await asyncio.wait({telling, ending}, timeout=TOLD_S, return_when=asyncio.FIRST_COMPLETED)
+        await asyncio.wait({hurrying, ending}, timeout=self._settings.drain_s, return_when=asyncio.FIRST_COMPLETED)
+        telling.cancel()
+        hurrying.cancel()
+
+    # Signals
+
+    def _on_stop(self) -> None:
+        (self._hurry if self._stop.is_set() else self._stop).set()
+
+    def _on_hangup(self) -> None:
+        if self._has_terminal and not os.isatty(sys.stderr.fileno()):  # it was closed: nobody reads us any more
+            self._on_stop()
+        else:
+            self._told_to_reread.set()
+
+    async def _reread_settings(self) -> None:
+        """Whenever told to: read the settings anew and put into force what can change."""
+        await self._web.started()  # before, gunicorn could not yet be told anything
+        while await self._told_to_reread.wait():
+            self._told_to_reread.clear()
+            try:
+                await self._change(config.load())
+            except ConfigError as e:
+                log.error("the settings cannot be used and stay as they were", extra={"reason": str(e)})
+            except Exception:
+                log.exception("not all settings could be put into force")
+
+    async def _change(self, read: Settings) -> None:
+        before = self._settings
+        settings, changed, need_restart = reread.merged(before, read)
+        for name in sorted(need_restart):
+            log.warning(f"needs a restart: {config.PREFIX}{name.upper()}")
+        self._settings = settings
+        logs.configure(settings.log_level)
+        self._watch.settle_in(settings.settle_s)
+        if settings.max_body_mb > before.max_body_mb:  # workers first: they must not be sent more than they take
+            await self._pools.change(settings)
+        if changed & reread.OF_WEB:
+            await self._web.replace(settings)
+        if settings.max_body_mb <= before.max_body_mb:
+            await self._pools.change(settings)
+        log.info("settings changed", extra={"settings": sorted(changed)})
 
     # Parts
 
@@ -127,54 +190,27 @@ class Supervisor:
             raise StartError(f"the metrics cannot listen on {where}: {e.strerror}; set TANDEM_METRICS_PORT") from e
         log.info("metrics served", extra={"address": f"http://{self._settings.host}:{server.server_port}/metrics"})
 
-    async def _start_gunicorn(self, listener: socket.socket) -> asyncio.subprocess.Process:
-        environment = os.environ | MEMORY_KEPT | self._settings.to_environment()
-        environment |= {
-            "PROMETHEUS_MULTIPROC_DIR": str(self._metric_files),
-            RUN_DIR: str(self._run_dir),
-        }
-        return await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "gunicorn", "--config", "python:server.web.gunicorn_settings"),
-            *("--bind", f"fd://{listener.fileno()}", "--workers", str(self._settings.web_workers)),
-            *("--graceful-timeout", str(int(self._settings.timeout_s + STOP_MARGIN_S))),
-            "server.web.app:create_app()",
-            pass_fds=[listener.fileno()],
-            stdin=asyncio.subprocess.DEVNULL,
-            env=environment,
-        )
-
-    async def _end(self, gunicorn: asyncio.subprocess.Process) -> None:
-        if gunicorn.returncode is None:
-            gunicorn.terminate()
-            try:
-                await asyncio.wait_for(gunicorn.wait(), self._settings.timeout_s + 2 * STOP_MARGIN_S)
-            except TimeoutError:
-                gunicorn.kill()
-                await gunicorn.wait()
-
     # Catalog
 
-    async def _watch(self) -> None:
+    async def _follow_folders(self) -> None:
         """Hand every change of the model folders to the pools."""
-        folders = {self._settings.r_models: R_FILES, self._settings.python_models: PYTHON_FILES}
-        watch = Watch(folders, self._settings.settle_s)
-        async for files in watch.changes():
+        async for files in self._watch.changes():
             await self._pools.update(files)
             self._scanned = True
             await self._publish()
 
     async def _publish(self) -> None:
         """Send all web processes the state of everything; returns when they have switched to it."""
-        async with self._publishing:
-            self._serial += 1
-            entries = tuple(self._pools.entries())
-            if self._scanned and self._pools.settled:
-                self._complete.set()
-            self._measure(entries)
-            await self._hub.push(Snapshot(self._serial, entries, self._pools.states(), self._complete.is_set()))
+        self._serial += 1
+        entries = tuple(self._pools.entries())
+        if self._scanned and self._pools.settled:
+            self._complete.set()
+        self._measure(entries)
+        complete = self._complete.is_set()
+        await self._hub.push(Snapshot(self._serial, entries, self._pools.states(), complete, self._draining))
 
     async def _announce(self, address: str) -> None:
-        await self._hub.confirmed(1, self._settings.web_workers)
+        await self._web.started()
         await self._complete.wait()
         log.info("ready", extra={"address": address, "models": sum(len(p.shelf.serving) for p in self._pools)})
         if self._on_ready is not None:
@@ -195,12 +231,16 @@ class Supervisor:
 
     def _measure_workers(self) -> None:
         for runtime, pools in self._by_runtime():
-            ready = sum(len(pool.pids()) for pool in pools)
-            self._metrics.workers.labels(runtime, "ready").set(ready)
-            self._metrics.workers.labels(runtime, "missing").set(max(0, sum(pool.wanted for pool in pools) - ready))
+            missing = sum(max(0, pool.wanted - len(pool.pids())) for pool in pools)
+            self._metrics.workers.labels(runtime, "ready").set(sum(len(pool.pids()) for pool in pools))
+            self._metrics.workers.labels(runtime, "missing").set(missing)
+            locked = [sandbox.degree(pool.facts["sandbox"]) for pool in pools if pool.facts]
+            if locked:
+                self._metrics.sandbox_level.labels(runtime).set(min(locked))
+        self._metrics.r_vulnerable.set(any(pool.r_is_vulnerable for pool in self._pools))
 
     def _by_runtime(self) -> list[tuple[str, list[Pool]]]:
-        """Pools as the metrics tell them apart: scripts have one label together, or labels would have no end."""
+        """Pools as the metrics tell them apart: those of one model go with their runtime, or labels had no end."""
         return [(runtime, [p for p in self._pools if p.plan.runtime == runtime]) for runtime in (*SHARED, "script")]
 
     async def _keep_house(self) -> None:
@@ -214,6 +254,25 @@ class Supervisor:
                 if gpu.utilization is not None:
                     self._metrics.gpu_utilization.labels(gpu.number).set(gpu.utilization)
             await asyncio.sleep(SWEEP_EVERY_S)
+
+
+def _check_sandbox(settings: Settings) -> None:
+    """Raises StartError where models could do what the settings promise that they cannot."""
+    if settings.sandbox == "off":
+        return
+    level = sandbox.available()
+    if settings.sandbox == "require" and not level.full:
+        raise StartError(
+            f"the sandbox that TANDEM_SANDBOX=require asks for cannot be had here: {level}; it takes Linux 6.2 "
+            "or newer with Landlock, seccomp, and libseccomp2 installed"
+        )
+    data = settings.data.resolve()
+    for folder in (settings.r_models, settings.python_models, *sandbox.SYSTEM):
+        if data.is_relative_to(folder.resolve()):
+            raise StartError(
+                f"the data folder {settings.data} lies in {folder}, where every model can read it, signing key and "
+                "all; set TANDEM_DATA to a folder elsewhere"
+            )
 
 
 def _listen(host: str, port: int) -> socket.socket:

@@ -13,18 +13,21 @@ import logging
 import secrets
 import sys
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from server.catalog.files import ModelFile
+from server.catalog.files import ModelFile, identified_again, unchanged
 from server.catalog.snapshot import Entry, PoolState
 from server.config import Settings
+from server.supervisor.ceiling import ceiling_bytes
 from server.supervisor.environment import EnvironmentFailed
 from server.supervisor.probing import Prober, model_spec
 from server.supervisor.shelf import Proven, Refused, Shelf
+from server.supervisor.signatures import VERIFIED
 from server.supervisor.template import Template, TemplateLost
+from server.supervisor.watchdog import LOOK_EVERY_S, Watchdog
 from server.supervisor.worker import NeverAnswered, Worker
 
 log = logging.getLogger(__name__)
@@ -32,7 +35,10 @@ log = logging.getLogger(__name__)
 TOGETHER_S = 2.0
 """Files proven within this time of each other make one generation."""
 DRAIN_MARGIN_S = 5.0
+CANCEL_TIMEOUT_S = 1.0
 BACKOFF_S = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
+WORKERS_KNOW = ("batch_max_rows", "max_body_mb", "worker_max_calls")
+"""Settings that templates and workers of all pools are started with."""
 CANNOT_START = (TemplateLost, NeverAnswered, EnvironmentFailed)
 
 
@@ -52,6 +58,8 @@ class PoolPlan:
     runtime: str
     size: int
     threads: int = 1
+    spare: bool = False
+    """Whether there is one worker more while there are several models, of which one may hold `size` at most."""
     answer_timeout_s: float = ANSWER_TIMEOUT_S
     """How long a new worker may take to answer; one that loads the models itself needs longer."""
     python: Callable[[], Awaitable[Path]] = own_python
@@ -59,7 +67,7 @@ class PoolPlan:
 
 
 class Pool:
-    """All workers of one runtime, or of one scoring script."""
+    """All workers of one runtime, or of one model."""
 
     def __init__(
         self,
@@ -77,29 +85,39 @@ class Pool:
         """In the template, but not yet in a generation that serves."""
         self.generation = 0
         self.reason: str | None = None
+        self.facts: Mapping[str, str] = {}
+        """What the latest template told of itself."""
+        self.r_is_vulnerable = False
         self._run_dir = run_dir
+        self._scratch = run_dir / "scratch" / plan.name
+        """The folder of the folders that the pool's processes may write to."""
         self._settings = settings
         self._publish = publish
         self._on_worker_end = on_worker_end
         self._template: Template | None = None
+        self._outdated: Template | None = None
+        """Ends because the settings or the model folders have changed, not by itself."""
+        self._size = plan.size
+        """How many workers the generation that serves has, and how many of them one model may hold (0: all)."""
+        self._model_share = 0
         self._workers: dict[int, Worker] = {}
         self._retiring: dict[str, Worker] = {}
         self._changing = asyncio.Lock()
         self._starting = asyncio.Lock()
-        self._prober = Prober(
-            settings, run_dir / f"{plan.name}-probe", self._living_template, self._on_proven, self._refuse
-        )
+        self._prober = Prober(settings, self._scratch, self._living_template, self._on_proven, self._refuse)
         self._tasks: set[asyncio.Task[None]] = set()
         self._names = 0
         self._failures = 0
         self._stopping = False
+        self._guarded = False
 
     # What the supervisor asks
 
     def state(self) -> PoolState:
         """The pool as the web processes need it."""
         workers = {w.name: str(w.socket_path) for w in self._workers.values()}
-        return PoolState(self.generation, workers, self.reason)
+        sandbox = self.facts.get("sandbox", "")
+        return PoolState(self.generation, workers, self.reason, model_share=self._model_share, sandbox=sandbox)
 
     def entries(self) -> list[Entry]:
         """The pool's part of the catalog."""
@@ -108,7 +126,7 @@ class Pool:
     @property
     def wanted(self) -> int:
         """How many workers there should be."""
-        return self.plan.size if self.shelf.serving else 0
+        return self._size if self.shelf.serving else 0
 
     def pids(self) -> list[int]:
         """The process ids of the workers."""
@@ -128,7 +146,7 @@ class Pool:
 
     # Change
 
-    async def update(self, files: Sequence[ModelFile]) -> None:
+    def update(self, files: Sequence[ModelFile]) -> None:
         """These are all the model files there are now; serve what can be served of them, in the background."""
         gone = self.shelf.keep_only({f.path for f in files})
         self.shelf.restored(files)
@@ -138,7 +156,11 @@ class Pool:
             self._later(self._take_in(new))
         if gone:
             self._later(self._leave_out())
-        await self._publish()
+
+    def let_go(self, paths: set[Path]) -> None:
+        """Another pool serves these files now: nothing new comes for them, and the next generation is without them."""
+        if self.shelf.forget(paths):
+            self._later(self._leave_out())
 
     async def examine_only(self, file: ModelFile) -> None:
         """Look at a file as `update` would, and leave it at that."""
@@ -183,12 +205,31 @@ class Pool:
             await self._turn_generation()
         await self._publish()
 
-    async def stop(self) -> None:
-        """Drain all workers and end the template."""
+    async def change(self, plan: PoolPlan, settings: Settings) -> None:
+        """Serve under other settings: where workers have to know of them, with a new template and generation."""
+        turn = (plan.size, plan.threads) != (self.plan.size, self.plan.threads)
+        turn |= any(getattr(settings, name) != getattr(self._settings, name) for name in WORKERS_KNOW)
+        turn |= ceiling_bytes(settings) != ceiling_bytes(self._settings)
+        self.plan, self._settings, self._prober.settings = plan, settings, settings
+        if not turn:
+            return
+        async with self._changing:
+            async with self._starting:
+                self._outdated, self._template = self._template, None
+            if self.shelf.serving:
+                await self._turn_generation()
+            if self._outdated is not None:
+                await self._outdated.stop()
+
+    async def stop(self, timeout_s: float = DRAIN_MARGIN_S) -> None:
+        """Drain all workers and end the template. By itself it is quick: when all stops, nobody waits for an answer."""
         self._stopping = True
         for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*(w.drain(self._settings.timeout_s + DRAIN_MARGIN_S) for w in self._workers.values()))
+        if self._tasks:  # who was about to fork sees to it that no fork is left
+            await asyncio.wait(self._tasks, timeout=CANCEL_TIMEOUT_S)
+        workers = (*self._workers.values(), *self._retiring.values())
+        await asyncio.gather(*(w.drain(timeout_s) for w in workers))
         if self._template is not None:
             await self._template.stop()
 
@@ -197,9 +238,17 @@ class Pool:
     async def _living_template(self) -> Template:
         """A template that holds everything that serves or is about to; started if need be. Raises TemplateLost."""
         async with self._starting:
+            if self._template is not None and self._template.blind:
+                self._outdated, self._template = self._template, None
+                await self._outdated.stop()
             if self._template is None or self._template.lost.is_set():
                 plan = self.plan
-                template = await Template.start(plan.runtime, self._settings, await plan.python(), plan.threads)
+                python = await plan.python()
+                template = await Template.start(
+                    plan.runtime, self._settings, python, plan.threads, self._model_folders(), self._scratch
+                )
+                self.facts = template.facts
+                self.r_is_vulnerable = template.r_is_vulnerable
                 self._later(self._watch_template(template))
                 about = {"pool": self.plan.name, "pid": template.pid, "facts": dict(template.facts)}
                 log.info("template ready", extra=about)
@@ -208,11 +257,18 @@ class Pool:
                 self._template = template
             return self._template
 
+    def _model_folders(self) -> list[Path]:
+        """Where models are read from: their folders, or where copies are whose signatures were verified."""
+        settings = self._settings
+        if settings.model_signatures != "off":
+            return [self._run_dir / VERIFIED]
+        return [settings.r_models, settings.python_models]
+
     async def _watch_template(self, template: Template) -> None:
         """When a template ends, build another; its workers go on meanwhile."""
         await template.lost.wait()
         await template.stop()
-        if self._stopping:
+        if self._stopping or template is self._outdated:
             return
         self._on_worker_end(self.plan.runtime, "template")
         log.error("template lost", extra={"pool": self.plan.name, "pid": template.pid})
@@ -230,10 +286,21 @@ class Pool:
             failed = await self._load_into(await self._living_template(), proven)
         except (TemplateLost, EnvironmentFailed):
             failed = "loading the model ended the process that holds the models"
-        if failed is None:
+        if not await asyncio.to_thread(unchanged, proven.file):
+            self._later(self._examine_again(proven.file))
+        elif failed is None:
             self._loaded[proven.file.path] = proven
         else:
             self._refuse(Refused(proven.file, "load_failed", failed))
+
+    async def _examine_again(self, file: ModelFile) -> None:
+        """Newer bytes may have been read under this file's key. They come under their own, unless the old are back."""
+        while self.shelf.loading.get(file.path) is file:
+            await asyncio.sleep(TOGETHER_S)
+            again = await asyncio.to_thread(identified_again, file)
+            if again is not None and self.shelf.loading.get(file.path) is file:
+                self.shelf.loading[file.path] = again
+                await self._take_in([again])
 
     async def _load_into(self, template: Template, proven: Proven) -> str | None:
         spec = model_spec(proven.file, proven.sidecar, self._settings, proven.description)
@@ -245,24 +312,35 @@ class Pool:
         """Fork workers that hold what serves and what was loaded, and put them in the place of the old ones."""
         started = time.monotonic()
         self._loaded = {path: p for path, p in self._loaded.items() if self.shelf.loading.get(path) is p.file}
-        keys = [p.file.key for p in (self.shelf.serving | self._loaded).values()]
+        files = [p.file for p in (self.shelf.serving | self._loaded).values()]
+        keys = [file.key for file in files]
+        share = self.plan.size if self.plan.spare and len({file.name for file in files}) > 1 else 0
+        size = share + 1 if share else self.plan.size
         try:
             template = await self._living_template()
             await template.settle(keys)
-            new = await self._fork_all(template, self.generation + 1) if keys else {}
+            new = await self._fork_all(template, range(1, size + 1), self.generation + 1) if keys else {}
         except CANNOT_START as e:
             log.error("no new generation: the old one goes on", extra={"pool": self.plan.name, "reason": repr(e)})
             self._later(self._retry_generation())
             return
         self._failures = 0
+        self.reason = None
         old = list(self._workers.values())
         self.generation += 1
+        self._size, self._model_share = size, share
         self._workers = new
-        for proven in self._loaded.values():
+        still = [p for p in self._loaded.values() if self.shelf.knows(p.file.path)]
+        for proven in still:
             self.shelf.serve(proven)
+        if len(still) < len(self._loaded):  # the others have gone while the workers were forked
+            self._later(self._leave_out())
         self._loaded = {}
         for worker in new.values():
             self._later(self._watch(worker))
+        if not self._guarded:
+            self._guarded = True
+            self._later(self._guard())
         await self._publish()
         for worker in old:
             self._later(self._retire(worker))
@@ -279,30 +357,32 @@ class Pool:
         await asyncio.sleep(BACKOFF_S[min(self._failures, len(BACKOFF_S) - 1)])
         self._failures += 1
 
-    async def _fork_all(self, template: Template, generation: int) -> dict[int, Worker]:
-        workers = [await self._fork(template, slot, generation) for slot in range(1, self.plan.size + 1)]
-        await self._answered(workers)
-        return {w.slot: w for w in workers}
-
-    async def _answered(self, workers: Sequence[Worker]) -> None:
-        """Wait until all of them have answered; if one does not, none is kept."""
+    async def _fork_all(self, template: Template, slots: Iterable[int], generation: int) -> dict[int, Worker]:
+        """New workers in these places, when all have answered; if one does not, none is kept."""
+        workers: list[Worker] = []
         try:
+            for slot in slots:
+                workers.append(await self._fork(template, slot, generation))
             await asyncio.gather(*(w.answer(self.plan.answer_timeout_s) for w in workers))
         except BaseException:  # also where the pool is stopped meanwhile
             for worker in workers:
                 worker.kill("never_answered")
                 worker.forget()
             raise
+        return {w.slot: w for w in workers}
 
     async def _fork(self, template: Template, slot: int, generation: int) -> Worker:
         self._names += 1
         name = f"{self.plan.name}-{slot}.{self._names}"
         path = self._run_dir / f"{name}.sock"
-        fork = await template.fork(slot, path, secrets.randbits(31), self._run_dir / name)
-        return Worker(name, slot, generation, path, fork)
+        scratch = self._scratch / name
+        fork = await template.fork(slot, path, secrets.randbits(31), scratch)
+        return Worker(name, slot, generation, path, scratch, fork)
 
     async def _watch(self, worker: Worker) -> None:
-        """Wait for a worker's end; refill its place if it still has one."""
+        """Wait for a worker's end; refill its place if it still has one. Replace it before if it asks for that."""
+        if await worker.worn():
+            await self._replace(worker)
         await worker.fork.ended()
         worker.forget()
         if self._workers.get(worker.slot) is not worker or self._stopping:
@@ -313,11 +393,33 @@ class Pool:
         log.warning("worker ended", extra={"worker": worker.name, "pool": self.plan.name, "reason": reason})
         await self._refill(worker.slot)
 
+    async def _replace(self, worker: Worker) -> None:
+        """Put a new worker into a worn one's place, which serves until then. Never two of a pool at a time."""
+        while worker.fork.alive and not self._stopping:
+            async with self._changing:
+                if self._workers.get(worker.slot) is not worker:
+                    return
+                if await self._filled(worker.slot):
+                    self._later(self._retire(worker))
+                    self._on_worker_end(self.plan.runtime, "recycled")
+                    log.info("worker recycled", extra={"pool": self.plan.name, "worker": worker.name})
+                    return
+            await self._backoff()
+
+    async def _guard(self) -> None:
+        """Kill workers that use more memory than any limit could catch, or that somebody has stopped."""
+        watchdog = Watchdog()
+        while True:
+            await asyncio.sleep(LOOK_EVERY_S)
+            workers = [*self._workers.values(), *self._retiring.values()]
+            for worker, reason in watchdog.look(workers, ceiling_bytes(self._settings)):
+                self.kill(worker.name, reason)
+
     async def _refill(self, slot: int) -> None:
         started = time.monotonic()
         while not self._stopping:
             async with self._changing:
-                if slot in self._workers or not self.shelf.serving:
+                if slot in self._workers or slot > self._size or not self.shelf.serving:
                     return
                 if await self._filled(slot):
                     about = {"pool": self.plan.name, "worker": self._workers[slot].name}
@@ -327,16 +429,17 @@ class Pool:
 
     async def _filled(self, slot: int) -> bool:
         try:
-            worker = await self._fork(await self._living_template(), slot, self.generation)
-            await self._answered([worker])
+            new = await self._fork_all(await self._living_template(), [slot], self.generation)
         except CANNOT_START as e:
-            self.reason = "workers cannot be started"
             log.error("worker cannot be refilled", extra={"pool": self.plan.name, "reason": type(e).__name__})
+            if self.reason is None:
+                self.reason = "workers cannot be started"
+                await self._publish()
             return False
         self._failures = 0
         self.reason = None
-        self._workers[slot] = worker
-        self._later(self._watch(worker))
+        self._workers |= new
+        self._later(self._watch(new[slot]))
         await self._publish()
         return True
 

@@ -1,29 +1,41 @@
-"""All pools: one for each runtime, and one of its own for each scoring script.
+"""All pools: one for each runtime, and one of its own for each scoring script and each model whose sidecar wants one.
 
-A script changes by getting a new pool: the old one serves until the new one has proven itself, and is then let go.
+A model with a pool of its own changes by getting a new pool, and one whose sidecar begins or ceases to want one moves
+to another pool. In each case the old pool serves until the new one has proven itself, and then lets the model go.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from server.catalog import sidecar
 from server.catalog.files import ModelFile
-from server.catalog.sidecar import Sidecar, SidecarError
+from server.catalog.sidecar import SidecarError
 from server.catalog.snapshot import Entry, PoolState
 from server.config import Settings
-from server.supervisor import gpus
-from server.supervisor.pool import Pool, PoolPlan
+from server.supervisor import ceiling, gpus
+from server.supervisor.pool import DRAIN_MARGIN_S, Pool, PoolPlan
 from server.supervisor.requirements import interpreter
 from server.supervisor.shelf import catalog
 
 log = logging.getLogger(__name__)
 
 SHARED = ("r", "python", "torch")
+Known = tuple[Path, str]
+"""What tells a model file from all others: its path and its key."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """What a model's sidecar says of its workers; None for one that is content with its runtime's pool."""
+
+    workers: int | None = None
+    threads: int = 1
 
 
 class Pools:
@@ -44,17 +56,20 @@ class Pools:
             Pool, run_dir=run_dir, settings=settings, publish=self._published, on_worker_end=on_worker_end
         )
         self._shared = {runtime: self._pool(plan(runtime, settings, cores)) for runtime in SHARED}
-        self._scripts: dict[str, tuple[ModelFile, Pool]] = {}
-        """Each script with its pool, by the file's key."""
-        self._latest: set[str] = set()
-        """The keys of the scripts that there are now; others only serve until these do."""
+        self._own: dict[Known, tuple[ModelFile, Pool]] = {}
+        """The pools of one model, each with its file."""
+        self._homes: dict[Path, tuple[ModelFile, Pool]] = {}
+        """Each file that there is now, with the pool that it is for; others only serve it until this one does."""
+        self._wishes: dict[Known, Wish] = {}
         self._leaving: dict[asyncio.Task[None], Pool] = {}
         """Pools that finish what their workers hold, by the task that sees to it."""
         self._numbers = iter(range(1, 1 << 62))
+        self._warned_of = 0
+        ceiling.check(settings)
 
     def __iter__(self) -> Iterator[Pool]:
         yield from self._shared.values()
-        yield from (pool for _, pool in self._scripts.values())
+        yield from (pool for _, pool in self._own.values())
 
     @property
     def settled(self) -> bool:
@@ -70,77 +85,142 @@ class Pools:
         return {pool.plan.name: pool.state() for pool in self}
 
     async def update(self, files: Sequence[ModelFile]) -> None:
-        """These are all the model files there are now."""
-        for runtime, pool in self._shared.items():
-            await pool.update([f for f in files if f.runtime == runtime])
-        scripts = {f.key: f for f in files if f.runtime == "script"}
-        for key in scripts.keys() - self._scripts.keys():
-            name = f"script{next(self._numbers)}"
-            plan = script_plan(name, scripts[key], self._settings, self._cores)
-            self._scripts[key] = scripts[key], self._pool(plan)
-        self._latest = set(scripts)
-        for key, file in scripts.items():
-            await self._scripts[key][1].update([file])
+        """These are all the model files there are now. To publish it is the caller's."""
+        new = [file for file in files if _known(file) not in self._wishes]
+        wishes = self._wishes | await asyncio.to_thread(_wishes, new)
+        kept = {_known(file) for file in files} | self._own.keys()
+        self._wishes = {known: wish for known, wish in wishes.items() if known in kept}
+        self._homes = {file.path: (file, self._home(file)) for file in files}
         self._let_go()
+        self._warn_of_threads()
+        for pool in list(self):
+            pool.update([*self._at_home(pool), *self._guests(pool)])
 
     def kill(self, worker: str, reason: str) -> None:
         """Kill a worker by its name, whosever it is; of a pool that is leaving too, where it may hang."""
         for pool in (*self, *self._leaving.values()):
             pool.kill(worker, reason)
 
+    async def change(self, settings: Settings) -> None:
+        """Serve under other settings; one pool after the other, so that not all hold their models twice at once."""
+        self._settings = settings
+        ceiling.check(settings)
+        self._pool = partial(self._pool, settings=settings)
+        for runtime, pool in self._shared.items():
+            await pool.change(plan(runtime, settings, self._cores), settings)
+        for known, (file, pool) in list(self._own.items()):
+            if known in self._own:  # else it has left meanwhile
+                wish = self._wishes.get(known, Wish())
+                await pool.change(own_plan(pool.plan.name, file, wish, settings), settings)
+        self._warn_of_threads()
+
     async def stop(self) -> None:
         """Drain all workers and end the templates."""
-        await asyncio.gather(*(pool.stop() for pool in self), *self._leaving)
+        await asyncio.gather(*(pool.stop() for pool in (*self, *self._leaving.values())), *self._leaving)
+
+    # Which model is where
+
+    def _home(self, file: ModelFile) -> Pool:
+        """The pool that a file is for; made if it is to have one of its own."""
+        wish = self._wishes.get(_known(file), Wish())
+        if file.runtime in SHARED and wish.workers is None:
+            return self._shared[file.runtime]
+        if _known(file) not in self._own:
+            name = f"{file.runtime}{next(self._numbers)}"
+            self._own[_known(file)] = file, self._pool(own_plan(name, file, wish, self._settings))
+        return self._own[_known(file)][1]
+
+    def _at_home(self, pool: Pool) -> list[ModelFile]:
+        return [file for file, home in self._homes.values() if home is pool]
+
+    def _guests(self, pool: Pool) -> list[ModelFile]:
+        """What a pool serves of files that are there but are for another pool, which does not serve them yet."""
+        serving = [proven.file for proven in pool.shelf.serving.values()]
+        return [file for file in serving if file.path in self._homes and self._homes[file.path][1] is not pool]
+
+    def _let_go(self) -> None:
+        """Have models leave the pools that only stood in for others, and pools leave whose model has left."""
+        served = {path for path, (file, home) in self._homes.items() if home.shelf.serves(file)}
+        for pool in self._shared.values():
+            pool.let_go({file.path for file in self._guests(pool)} & served)
+        for known, (file, pool) in list(self._own.items()):
+            at_home = file.path in self._homes and self._homes[file.path][1] is pool
+            stands_in = bool(self._guests(pool)) and file.path not in served
+            if not at_home and not stands_in:
+                del self._own[known]
+                task = asyncio.get_running_loop().create_task(self._end(pool))
+                self._leaving[task] = pool
+                task.add_done_callback(self._leaving.pop)
 
     async def _published(self) -> None:
         """A pool has changed."""
         self._let_go()
         await self._publish()
 
-    def _let_go(self) -> None:
-        """Let go of the scripts that have left or been replaced; one that is not yet replaced goes on serving."""
-        awaited = {f.path for key, (f, pool) in self._scripts.items() if key in self._latest and not pool.shelf.serving}
-        for key, (file, pool) in list(self._scripts.items()):
-            if key not in self._latest and not (pool.shelf.serving and file.path in awaited):
-                del self._scripts[key]
-                task = asyncio.get_running_loop().create_task(self._end(pool))
-                self._leaving[task] = pool
-                task.add_done_callback(self._leaving.pop)
-
     async def _end(self, pool: Pool) -> None:
         """First nothing is sent to its workers any more, then they leave."""
         await self._publish()
-        await pool.stop()
+        await pool.stop(self._settings.timeout_s + DRAIN_MARGIN_S)
+
+    def _warn_of_threads(self) -> None:
+        """Models that compute with several threads at once slow each other down where the cores are too few."""
+        threads = {pool.plan.name: pool.plan.size * self._threads(pool) for pool in self if self._threads(pool) > 1}
+        asked = sum(threads.values())
+        if asked > max(self._cores, self._warned_of):
+            about = {"pool": ", ".join(sorted(threads)), "threads": asked, "cores": self._cores}
+            log.warning("workers times threads of all pools exceed the cores that are granted", extra=about)
+        self._warned_of = asked
+
+    def _threads(self, pool: Pool) -> int:
+        """How many threads a call to one of the pool's models may use."""
+        wishes = [self._wishes.get(_known(file), Wish()) for file in self._at_home(pool)]
+        return max((max(pool.plan.threads, wish.threads) for wish in wishes), default=0)
+
+
+def _known(file: ModelFile) -> Known:
+    return file.path, file.key
+
+
+def _wishes(files: Iterable[ModelFile]) -> dict[Known, Wish]:
+    """What the sidecars wish. One that is bad is left out, to be read again: the probe will say what is wrong."""
+    wishes = {}
+    for file in files:
+        wish = wish_of(file)
+        if wish is not None:
+            wishes[_known(file)] = wish
+    return wishes
+
+
+def wish_of(file: ModelFile) -> Wish | None:
+    """What a model's sidecar wishes; None where it is bad, or not to be read."""
+    if file.signed is not None and file.signed.refused:
+        return None
+    try:
+        side = sidecar.read(file.sidecar, file.runtime)
+    except SidecarError:
+        return None
+    return Wish(side.workers, side.threads)
 
 
 def plan(runtime: str, settings: Settings, cores: int) -> PoolPlan:
     """A runtime's pool, as the settings have it."""
     if runtime != "torch":
-        return PoolPlan(runtime, runtime, min(getattr(settings, f"{runtime}_workers"), cores))
-    size = gpus.count() or 1
+        return PoolPlan(runtime, runtime, min(getattr(settings, f"{runtime}_workers"), cores), spare=True)
     threads = settings.torch_threads or cores
-    _warn_of_threads(runtime, size, threads, cores)
-    return PoolPlan(runtime, runtime, size, threads, answer_timeout_s=settings.load_timeout_s)
+    return PoolPlan(runtime, runtime, gpus.count() or 1, threads, answer_timeout_s=settings.load_timeout_s)
 
 
-def script_plan(name: str, file: ModelFile, settings: Settings, cores: int) -> PoolPlan:
-    """A script's own pool, as its sidecar has it."""
-    try:
-        side = sidecar.read(file.sidecar)
-    except SidecarError:
-        side = Sidecar()  # the probe will say what is wrong with it
-    _warn_of_threads(file.name, side.workers, side.threads, cores)
+def own_plan(name: str, file: ModelFile, wish: Wish, settings: Settings) -> PoolPlan:
+    """A model's own pool, as its sidecar has it."""
+    size = wish.workers or 1
+    if file.runtime != "script":
+        # One thread in its template, which loads the models and forks: scikit-learn is granted more call by call.
+        return PoolPlan(name, file.runtime, size)
     return PoolPlan(
         name=name,
-        runtime="script",
-        size=side.workers,
-        threads=side.threads,
+        runtime=file.runtime,
+        size=size,
+        threads=wish.threads,
         answer_timeout_s=settings.load_timeout_s,
-        python=partial(interpreter, file.path.with_name("requirements.txt"), settings),
+        python=partial(interpreter, file.content.with_name("requirements.txt"), settings),
     )
-
-
-def _warn_of_threads(pool: str, workers: int, threads: int, cores: int) -> None:
-    if workers * threads > max(workers, cores):
-        about = {"pool": pool, "workers": workers, "threads": threads, "cores": cores}
-        log.warning("workers times threads exceed the cores that are granted", extra=about)

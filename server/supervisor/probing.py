@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -35,8 +36,8 @@ class Prober:
         on_proven: Callable[[Proven], None],
         on_refused: Callable[[Refused], None],
     ) -> None:
-        self._settings = settings
-        self._scratch = scratch
+        self.settings = settings
+        self._scratches = (scratch / f"probe-{number}" for number in count(1))
         self._template = template
         self._on_proven = on_proven
         self._on_refused = on_refused
@@ -46,8 +47,11 @@ class Prober:
         """Examine all of `files`."""
         asked: list[Asked] = []
         for file in files:
+            if file.signed is not None and file.signed.refused:
+                self._refuse(file, file.signed.outcome, file.signed.text)
+                continue
             try:
-                asked.append((file, sidecar.read(file.sidecar)))
+                asked.append((file, sidecar.read(file.sidecar, file.runtime)))
             except SidecarError as e:
                 self._refuse(file, "bad_sidecar", str(e))
         chunks = [asked[i : i + MODELS_PER_PROBE] for i in range(0, len(asked), MODELS_PER_PROBE)]
@@ -76,8 +80,8 @@ class Prober:
         done = 0
         timed_out = False
         template = await self._template()
-        specs = [model_spec(file, side, self._settings) for file, side in asked]
-        async for answer in template.probe(specs, self._scratch, self._settings.load_timeout_s):
+        specs = [model_spec(file, side, self.settings) for file, side in asked]
+        async for answer in template.probe(specs, next(self._scratches), self.settings.load_timeout_s):
             timed_out = "timed_out" in answer
             if not timed_out:
                 self._take(answer, *asked[done])
@@ -90,11 +94,14 @@ class Prober:
         if "reason" in answer:
             self._refuse(file, answer["code"], answer["reason"])
         else:
-            self._on_proven(Proven(file, side, answer["description"], answer["seconds"]))
+            description = answer["description"]
+            if file.signed is not None and file.signed.outcome != "verified":
+                description["load_warnings"] = [*description["load_warnings"], file.signed.text]
+            self._on_proven(Proven(file, side, description, answer["seconds"]))
 
     def _broken(self, file: ModelFile, timed_out: bool) -> None:
         if timed_out:
-            limit = f"{self._settings.load_timeout_s:g} s"
+            limit = f"{self.settings.load_timeout_s:g} s"
             self._refuse(file, "hangs", f"reading and trying the model took longer than {limit}")
         else:
             self._refuse(file, "crashes", "the process that read and tried the model crashed")
@@ -113,7 +120,7 @@ def model_spec(
         "key": file.key,
         "name": file.name,
         "version": file.version,
-        "path": str(file.path),
+        "path": str(file.content),
         "packages": side.packages,
         "arguments": side.arguments,
         "inputs": [i.model_dump(exclude_none=True) for i in stated.inputs],

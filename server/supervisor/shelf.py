@@ -45,33 +45,46 @@ class Shelf:
         self.serving: dict[Path, Proven] = {}
         self.refused: dict[Path, Refused] = {}
 
+    def knows(self, path: Path) -> bool:
+        """Whether there is a file at this path."""
+        return path in self.loading or path in self.serving or path in self.refused
+
+    def serves(self, file: ModelFile) -> bool:
+        """Whether this file, as it is now, is what serves from its path."""
+        serving = self.serving.get(file.path)
+        return serving is not None and serving.file.key == file.key
+
     def unknown(self, files: Iterable[ModelFile]) -> list[ModelFile]:
         """Those of `files` about which nothing has been found out yet; a refused one counts again when touched."""
-        serving = {(p.file.path, p.file.key) for p in self.serving.values()}
         tried = [r.file for r in self.refused.values()] + list(self.loading.values())
-        return [f for f in files if (f.path, f.key) not in serving and f not in tried]
+        return [f for f in files if not self.serves(f) and f not in tried]
 
     def keep_only(self, paths: set[Path]) -> bool:
         """Forget models whose files have gone. True if one that served was among them."""
-        gone = set(self.serving) - paths
+        return self.forget({*self.loading, *self.serving, *self.refused} - paths)
+
+    def forget(self, paths: set[Path]) -> bool:
+        """Forget what is known of these files. True if one that served was among them."""
+        served = bool(paths & self.serving.keys())
         for shelf in (self.loading, self.serving, self.refused):
-            for path in set(shelf) - paths:
+            for path in paths & shelf.keys():
                 del shelf[path]
-        return bool(gone)
+        return served
 
     def restored(self, files: Iterable[ModelFile]) -> None:
         """Drop what is known of a newer file where the file is again the one that serves."""
         for file in files:
-            serving = self.serving.get(file.path)
-            if serving is not None and serving.file.key == file.key:
+            if self.serves(file):
                 self.refused.pop(file.path, None)
                 self.loading.pop(file.path, None)
 
     def serve(self, proven: Proven) -> None:
-        """This model serves from now on, in place of what its path had before."""
-        self.refused.pop(proven.file.path, None)
-        self.loading.pop(proven.file.path, None)
-        self.serving[proven.file.path] = proven
+        """This model serves from now on, in place of what its path had before; of a newer file it changes nothing."""
+        path = proven.file.path
+        if self.loading.get(path) == proven.file:
+            del self.loading[path]
+            self.refused.pop(path, None)
+        self.serving[path] = proven
 
     def refuse(self, refused: Refused) -> None:
         """This file will not be served."""

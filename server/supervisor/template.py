@@ -3,24 +3,37 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import os
+import shutil
 import socket
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from server.config import Settings
+from server.config import PREFIX, Settings
+from server.supervisor.ceiling import ceiling_bytes
 from server.supervisor.environment import MEMORY_KEPT, of_threads
 from server.supervisor.fork import Fork
 
 log = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 60.0
+BACKLOG = 128
+MAX_DESCRIPTION_BYTES = 1 << 28
+MAX_ANSWER_BYTES = 1 << 24
+MAX_FDS = 2
+PRIVATE = ("NOTIFY_SOCKET", "SSH_AUTH_SOCK", "PROMETHEUS_MULTIPROC_DIR")
+SAFE_R = (4, 4)
+"""From this version on R no longer runs code as it reads a file that was made for it (CVE-2024-27322)."""
+
+Identities = Mapping[Path, tuple[int, int] | None]
+"""Device and number of each folder that is there."""
 
 
 class TemplateLost(Exception):
@@ -30,9 +43,10 @@ class TemplateLost(Exception):
 class Template:
     """One running template."""
 
-    def __init__(self, process: asyncio.subprocess.Process, control: socket.socket) -> None:
+    def __init__(self, process: asyncio.subprocess.Process, control: socket.socket, folders: Identities) -> None:
         self._process = process
         self._control = control
+        self._folders = folders
         self._buffer = b""
         self._fds: deque[int] = deque()
         self._answers: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
@@ -42,29 +56,39 @@ class Template:
         asyncio.get_running_loop().add_reader(control, self._on_readable)
 
     @staticmethod
-    async def start(runtime: str, settings: Settings, python: Path, threads: int) -> Template:
-        """Start a template and wait until its runtime is up. Raises TemplateLost.
+    async def start(
+        runtime: str, settings: Settings, python: Path, threads: int, models: Iterable[Path], scratch: Path
+    ) -> Template:
+        """Start a template and wait until its runtime is up and locked up. Raises TemplateLost.
 
-        `python` is the interpreter, `threads` what the runtime's libraries may use.
+        `python` is the interpreter, `threads` what the runtime's libraries may use; `models` are the folders that
+        models are read from, `scratch` is where the template and its forks may write.
         """
+        own_scratch = scratch / "template"
+        own_scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+        identities = _identities(folder.absolute() for folder in models)
         ours, theirs = socket.socketpair()
         process = await asyncio.create_subprocess_exec(
             *(str(python), "-m", "server.workers.template", "--runtime", runtime),
             *("--control-fd", str(theirs.fileno()), "--max-payload-bytes", str(settings.max_payload_bytes)),
             *("--max-inflated-bytes", str(settings.max_body_bytes)),
+            *("--sandbox", settings.sandbox, "--scratch", str(scratch), "--models", *map(str, identities)),
+            *("--memory-bytes", str(ceiling_bytes(settings)), "--max-calls", str(settings.worker_max_calls)),
             pass_fds=[theirs.fileno()],
             stdin=asyncio.subprocess.DEVNULL,
             stdout=sys.stderr,
-            env=os.environ | MEMORY_KEPT | of_threads(threads),
+            env=for_models(os.environ) | MEMORY_KEPT | of_threads(threads) | {"TMPDIR": str(own_scratch)},
             # A terminal's Ctrl-C goes to a whole group; who leaves when is the supervisor's to decide. Ignoring the
             # signal would not do: R catches it again whenever it waits (R_SelectEx).
             start_new_session=True,
         )
         theirs.close()
         ours.setblocking(False)
-        template = Template(process, ours)
+        template = Template(process, ours, identities)
         try:
             answer = await asyncio.wait_for(template._answer(), START_TIMEOUT_S)
+            if answer["failed"] is not None:
+                raise TemplateLost(answer["failed"])
         except BaseException as e:  # also where the pool is stopped meanwhile
             template.kill()
             template._close()
@@ -72,7 +96,26 @@ class Template:
                 raise TemplateLost("the runtime did not start in time") from e
             raise
         template.facts = answer["facts"]
+        if template.r_is_vulnerable:
+            log.warning(
+                "this R runs code as it reads a .rds file that was made for it (CVE-2024-27322); use R 4.4 or newer",
+                extra={"r": template.facts["r"]},
+            )
         return template
+
+    @property
+    def r_is_vulnerable(self) -> bool:
+        """Whether this is an R older than 4.4."""
+        version = self.facts.get("r")
+        return version is not None and tuple(int(part) for part in version.split(".")[:2]) < SAFE_R
+
+    @property
+    def blind(self) -> bool:
+        """Whether a model folder has become another one by the same name, which a sandbox keeps the template from.
+
+        It is let into the folders that there are when it starts, whatever is mounted on them or renamed to them later.
+        """
+        return _identities(self._folders) != self._folders
 
     @property
     def pid(self) -> int:
@@ -82,25 +125,33 @@ class Template:
     async def probe(
         self, specs: Sequence[Mapping[str, Any]], scratch: Path, timeout_s: float
     ) -> AsyncIterator[dict[str, Any]]:
-        """Describe models in one forked process; an answer for each, in order.
+        """Describe models in one forked process; an answer for each, in order. `scratch` is gone when it ends.
 
         The process is killed when one model takes longer than `timeout_s`. Fewer answers than models mean that the
         first one without an answer crashed or hung: `timed_out` of the last answer tells which.
         """
-        _, (pidfd, read_end) = await self._command({"do": "probe", "models": specs, "scratch": str(scratch)}, fds=2)
-        fork = Fork(0, pidfd)
-        reader = await _pipe_reader(read_end)
+        command = {"do": "probe", "models": specs, "scratch": str(scratch)}
+        _, (pidfd, read_end) = await self._command(command, fds=2)
+        pipe = os.fdopen(read_end, "rb", buffering=0)  # the transport owns and closes it
+        fork = self._forked(pidfd)
         try:
+            reader = asyncio.StreamReader(limit=MAX_DESCRIPTION_BYTES)
+            protocol = asyncio.StreamReaderProtocol(reader)
+            await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, pipe)
             for _ in specs:
                 line = await asyncio.wait_for(reader.readline(), timeout_s)
-                if not line.endswith(b"\n"):
+                told = orjson.loads(line) if line.endswith(b"\n") else None
+                if not isinstance(told, dict):
                     return
-                yield orjson.loads(line)
+                yield told
         except TimeoutError:
             yield {"timed_out": True}
+        except ValueError:  # it does not speak JSON, or a line has no end: as good as crashed
+            return
         finally:
             fork.kill()
             await fork.ended()
+            await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
 
     async def load(self, spec: Mapping[str, Any], timeout_s: float) -> str | None:
         """Load one model into the template. Returns why it could not, or None."""
@@ -113,10 +164,30 @@ class Template:
         await self._command({"do": "settle", "keep": list(keep)})
 
     async def fork(self, slot: int, socket_path: Path, seed: int, scratch: Path) -> Fork:
-        """Fork a worker that listens on `socket_path`; it does so when this returns."""
-        command = {"do": "fork", "slot": slot, "socket": str(socket_path), "seed": seed, "scratch": str(scratch)}
-        answer, (pidfd,) = await self._command(command, fds=1)
-        return Fork(answer["pid"], pidfd)
+        """Fork a worker that listens on `socket_path`; connections made from now on wait in the backlog."""
+        command = {"do": "fork", "slot": slot, "seed": seed, "scratch": str(scratch)}
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+                listener.bind(str(socket_path))
+                listener.listen(BACKLOG)
+                _, (pidfd,) = await self._command(command, fds=1, sent=[listener.fileno()])
+            return self._forked(pidfd)
+        except BaseException:
+            socket_path.unlink(missing_ok=True)
+            raise
+
+    def _forked(self, pidfd: int) -> Fork:
+        """A fork that the template told of. Raises TemplateLost if it is none of the template's.
+
+        A model that was loaded into the template may speak for it, and have us kill whom it cannot kill itself.
+        """
+        with contextlib.suppress(OSError, ValueError):
+            pid = _pid_of(pidfd)
+            if os.getsid(pid) == self.pid:
+                return Fork(pid, pidfd)
+        os.close(pidfd)
+        self._give_up()
+        raise TemplateLost("the template told of a process that is not its own")
 
     async def stop(self) -> None:
         """Let the template end; kill it if it does not."""
@@ -133,20 +204,40 @@ class Template:
             self._process.kill()
 
     async def _command(
-        self, command: Mapping[str, Any], fds: int = 0, timeout_s: float = START_TIMEOUT_S
+        self, command: Mapping[str, Any], fds: int = 0, timeout_s: float = START_TIMEOUT_S, sent: Sequence[int] = ()
+    ) -> tuple[dict[str, Any], list[int]]:
+        """Heard to the end even if who asked has gone meanwhile: a fork that nobody knows of would stay for ever."""
+        asking = asyncio.create_task(self._ask(command, fds, timeout_s, sent))
+        try:
+            return await asyncio.shield(asking)
+        except asyncio.CancelledError:
+            with contextlib.suppress(TemplateLost):
+                _, received = await asking
+                if received:
+                    self._forked(received.pop(0)).kill()
+                for fd in received:
+                    os.close(fd)
+            raise
+
+    async def _ask(
+        self, command: Mapping[str, Any], fds: int, timeout_s: float, sent: Sequence[int]
     ) -> tuple[dict[str, Any], list[int]]:
         async with self._turn:
             if self.lost.is_set():
                 raise TemplateLost("the template has ended")
             try:
-                await asyncio.get_running_loop().sock_sendall(self._control, orjson.dumps(command) + b"\n")
+                line = orjson.dumps(command) + b"\n"
+                done = socket.send_fds(self._control, [line], sent) if sent else 0
+                await asyncio.get_running_loop().sock_sendall(self._control, line[done:])
                 answer = await asyncio.wait_for(self._answer(), timeout_s)
             except TimeoutError as e:
-                self.kill()
-                self._close()
+                self._give_up()
                 raise TemplateLost("the template did not answer in time") from e
             except OSError as e:
                 raise TemplateLost("the template has ended") from e
+            if answer.get("did") != command["do"] or len(self._fds) != fds:
+                self._give_up()
+                raise TemplateLost("the template answered what it was not asked")
             return answer, [self._fds.popleft() for _ in range(fds)]
 
     async def _answer(self) -> dict[str, Any]:
@@ -168,18 +259,51 @@ class Template:
             self._answers.put_nowait(None)
             return
         *lines, self._buffer = (self._buffer + data).split(b"\n")
-        for line in lines:
-            self._answers.put_nowait(orjson.loads(line))
+        try:
+            for line in lines:
+                self._answers.put_nowait(dict(orjson.loads(line)))
+        except (ValueError, TypeError):
+            self._lose()
+        if len(self._buffer) > MAX_ANSWER_BYTES or len(self._fds) > MAX_FDS or self._answers.qsize() > 1:
+            self._lose()
 
     def _close(self) -> None:
         self.lost.set()
         if self._control.fileno() >= 0:
             asyncio.get_running_loop().remove_reader(self._control)
             self._control.close()
+            while self._fds:
+                os.close(self._fds.popleft())
+
+    def _give_up(self) -> None:
+        self.kill()
+        self._close()
+
+    def _lose(self) -> None:
+        """It says what it was not asked, or no end of it."""
+        log.error("the template does not keep to what was agreed", extra={"pid": self.pid})
+        self._give_up()
+        self._answers.put_nowait(None)
 
 
-async def _pipe_reader(fd: int) -> asyncio.StreamReader:
-    reader = asyncio.StreamReader(limit=1 << 28)
-    pipe = open(fd, "rb", buffering=0)  # noqa: SIM115 - the transport owns and closes it
-    await asyncio.get_running_loop().connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), pipe)
-    return reader
+def for_models(environment: Mapping[str, str]) -> dict[str, str]:
+    """What a process that runs models sees of the environment: neither our settings nor the ways to other services."""
+    return {name: value for name, value in environment.items() if not name.startswith(PREFIX) and name not in PRIVATE}
+
+
+def _identities(folders: Iterable[Path]) -> Identities:
+    """Which folder there is by each name, if any."""
+    identities: dict[Path, tuple[int, int] | None] = dict.fromkeys(folders)
+    for folder in identities:
+        with contextlib.suppress(OSError):
+            status = folder.stat()
+            identities[folder] = status.st_dev, status.st_ino
+    return identities
+
+
+def _pid_of(pidfd: int) -> int:
+    """-1 once the process is no more. Raises ValueError if this is no pidfd."""
+    for line in Path(f"/proc/self/fdinfo/{pidfd}").read_text().splitlines():
+        if line.startswith("Pid:"):
+            return int(line.split()[1])
+    raise ValueError("no pidfd")

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
+from functools import partial
 from pathlib import Path
 
 from server.supervisor.fork import Fork
@@ -14,6 +16,10 @@ PING = frames.encode_frame(FrameType.PING)
 DRAIN = frames.encode_frame(FrameType.DRAIN)
 
 
+END_MARGIN_S = 1.0
+"""A worker that ends closes its sockets a moment before."""
+
+
 class NeverAnswered(Exception):
     """A new worker ended or kept silent instead of answering its first PING."""
 
@@ -21,14 +27,18 @@ class NeverAnswered(Exception):
 class Worker:
     """A forked worker and our connection to it, which is also its lifeline: it leaves when we are gone."""
 
-    def __init__(self, name: str, slot: int, generation: int, socket_path: Path, fork: Fork) -> None:
+    def __init__(self, name: str, slot: int, generation: int, socket_path: Path, scratch: Path, fork: Fork) -> None:
         self.name = name
         self.slot = slot
         self.generation = generation
         self.socket_path = socket_path
+        self._scratch = scratch
         self.fork = fork
         self.killed_for: str | None = None
+        self._worn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
+        fork.when_ended(lambda: self._decide(False))
         self._writer: asyncio.StreamWriter | None = None
+        self._listening: asyncio.Task[None] | None = None
 
     async def answer(self, timeout_s: float) -> None:
         """Wait until the worker has answered a PING. Raises NeverAnswered."""
@@ -41,8 +51,31 @@ class Worker:
                     pass
                 if got[0].type is not FrameType.PONG:
                     raise NeverAnswered(self.name)
+            self._listening = asyncio.create_task(self._listen(reader, decoder))
         except (OSError, EOFError, TimeoutError, frames.WireError) as e:
             raise NeverAnswered(self.name) from e
+
+    async def worn(self) -> bool:
+        """Wait until the worker asks to be replaced; False if it ends before."""
+        return await asyncio.shield(self._worn)
+
+    def _decide(self, worn: bool) -> None:
+        if not self._worn.done():
+            self._worn.set_result(worn)
+
+    async def _listen(self, reader: asyncio.StreamReader, decoder: frames.FrameDecoder) -> None:
+        """Hear what the worker has to say until it ends. One that talks nonsense or hangs up is killed."""
+        try:
+            while True:
+                for frame in decoder.feed(await _some(reader)):
+                    if frame.type is not FrameType.RECYCLE:
+                        raise frames.WireError(f"a worker sends no {frame.type.name} to the supervisor")
+                    self._decide(True)
+        except frames.WireError:
+            self.kill("wire")
+        except (OSError, EOFError):
+            await asyncio.sleep(END_MARGIN_S)
+            self.kill("connection")  # it lives on, but nobody could tell it to leave
 
     def kill(self, reason: str) -> None:
         """SIGKILL; `reason` is what its end will be counted as."""
@@ -62,9 +95,13 @@ class Worker:
 
     def forget(self) -> None:
         """Close what belongs to an ended worker."""
+        if self._listening is not None:
+            self._listening.cancel()
         if self._writer is not None:
             self._writer.close()
         self.socket_path.unlink(missing_ok=True)
+        # In a thread: a model may have left more there than can be removed in a moment.
+        asyncio.get_running_loop().run_in_executor(None, partial(shutil.rmtree, self._scratch, ignore_errors=True))
 
 
 async def _some(reader: asyncio.StreamReader) -> bytes:

@@ -6,6 +6,7 @@ import asyncio
 import gc
 import logging
 import os
+import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
@@ -18,6 +19,7 @@ from auth.setup import Auth, open_auth
 from server import config, logs
 from server.config import Settings
 from server.metrics import WebMetrics
+from server.resident import QuietHoard
 from server.web import console, docs, failures, health, models
 from server.web.access_log import AccessLog
 from server.web.request_id import RequestIds
@@ -33,7 +35,7 @@ class WebApp:
     """The ASGI application of one web process."""
 
     def __init__(self, settings: Settings, run_dir: Path) -> None:
-        self._settings = settings
+        self.settings = settings
         self._run_dir = run_dir
         self._metrics = WebMetrics()
         self._serving = Serving(settings, self._metrics)
@@ -57,7 +59,7 @@ class WebApp:
         )
         app.state.auth = self._auth
         app.state.serving = self._serving
-        app.state.settings = self._settings
+        app.state.settings = self.settings
         app.state.request_ids = self._request_ids
         for part in (auth_routes, health, models, docs, console):
             app.include_router(part.router)
@@ -67,7 +69,7 @@ class WebApp:
     def _scoring(self, app: ASGIApp) -> ASGIApp:
         return ScoringRoute(
             app,
-            self._settings,
+            self.settings,
             self._serving,
             self._auth.authenticator,
             self._metrics,
@@ -77,7 +79,9 @@ class WebApp:
 
     @asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
-        following = asyncio.create_task(self._serving.follow(self._run_dir / "hub.sock"))
+        """Connections are taken between the start and the end of this: not before there is a catalog."""
+        following = asyncio.create_task(self._follow())
+        await self._serving.switched.wait()
         keeping = asyncio.create_task(self._keep_house())
         gc.collect()
         gc.freeze()  # what was built at the start stays: the collector need not look at it again and again
@@ -91,8 +95,22 @@ class WebApp:
         self._metrics.flush()
         self._auth.close()
 
+    async def _follow(self) -> None:
+        """Follow the supervisor. When that ends, so does this process: its port is needed by the next."""
+        try:
+            await self._serving.follow(self._run_dir / "hub.sock")
+            log.error("the supervisor is gone")
+        except OSError:
+            log.error("the connection to the supervisor is lost")
+        except Exception:
+            log.exception("the supervisor cannot be followed")
+        self._serving.switched.set()  # where it was not yet: the start has to end before the stop can begin
+        signal.raise_signal(signal.SIGTERM)
+
     async def _keep_house(self) -> None:
+        hoard = QuietHoard()
         while True:
+            hoard.look()
             try:
                 self._auth.authenticator.forget_if_changed()
             except Exception:
@@ -103,9 +121,8 @@ class WebApp:
 
 
 def create_app() -> WebApp:
-    """For gunicorn; the supervisor has put the settings and the run folder into the environment."""
-    environment = dict(os.environ)
-    run_dir = Path(environment.pop(config.RUN_DIR))
-    settings = config.load(environment)
+    """For gunicorn; the environment says where the run folder is, and the settings are in it."""
+    run_dir = Path(os.environ[config.RUN_DIR])
+    settings = config.handed((run_dir / config.SETTINGS_FILE).read_text())
     logs.configure(settings.log_level)
     return WebApp(settings, run_dir)

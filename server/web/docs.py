@@ -33,7 +33,7 @@ CONTENT_SECURITY_POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
     "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
 )
-SCORE_CODES = (400, 401, 403, 404, 406, 413, 415, 422, 429, 500, 503, 504)
+SCORE_CODES = (400, 401, 403, 404, 406, 408, 413, 415, 422, 429, 431, 500, 503, 504)
 
 
 @router.get("/docs")
@@ -145,10 +145,18 @@ def _operation(entry: Entry) -> dict[str, Any]:
         "description": "\n\n".join(about),
         "operationId": f"score_{entry.name}" + ("" if entry.current else f"_{entry.version}"),
         "security": [{"OAuth2PasswordBearer": []}],
-        "parameters": schemas.query_parameters(entry),
+        "parameters": [*schemas.query_parameters(entry), _TIMEOUT],
         "requestBody": {"required": True, "content": _content(entry, schemas.request_schema(entry)) | _images(entry)},
         "responses": {"200": ok, **failures},
     }
+
+
+_TIMEOUT = {
+    "name": "X-Request-Timeout-Ms",
+    "in": "header",
+    "description": "How long the caller will wait, in milliseconds; never longer than the server allows.",
+    "schema": {"type": "integer", "minimum": 1, "maximum": 9_999_999_999},
+}
 
 
 def _content(entry: Entry, schema: dict[str, Any]) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from typing import Any
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from auth.errors import Forbidden, Throttled, Unauthenticated
@@ -42,7 +43,12 @@ class BodyLimit:
         self._app = app
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Serve one ASGI event stream."""
+        """Serve one ASGI event stream. A length that is declared is refused before anything of the body is read."""
+        if scope["type"] == "http":
+            declared = next((int(value) for name, value in scope["headers"] if name == b"content-length"), 0)
+            if declared > MAX_BODY_BYTES:
+                await reply(Request(scope), problem("body_too_large"))(scope, receive, send)
+                return
         size = 0
 
         async def counted() -> Message:
@@ -63,6 +69,8 @@ async def _identified(request: Request, call_next: Callable[[Request], Awaitable
     started = time.monotonic()
     try:
         response = await call_next(request)
+    except ClientDisconnect:
+        response = Response()  # nobody is there to read it
     except Exception:
         log.exception("a route failed", extra={"request_id": request.state.request_id, "path": request.url.path})
         response = reply(request, problem("internal_error"))
@@ -92,7 +100,7 @@ async def _forbidden(request: Request, _: Exception) -> Response:
 
 async def _throttled(request: Request, error: Exception) -> Response:
     assert isinstance(error, Throttled)
-    return reply(request, problem("too_many_attempts", retry_after_s=max(1, round(error.retry_after_s))))
+    return reply(request, problem("too_many_attempts", retry_after_s=error.retry_after_s))
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

@@ -11,8 +11,6 @@ PR_SET_PDEATHSIG = 1
 
 worker_class = "server.web.web_worker.WebWorker"
 preload_app = False
-keepalive = 75
-"""Longer than the idle timeout of the proxies that stand in front (nginx: 60 s), or they meet a closed connection."""
 timeout = 60
 control_socket_disable = True
 proc_name = "tandem-web"

@@ -11,10 +11,11 @@ router = APIRouter(prefix="/health", tags=["health"])
 
 
 class Health(BaseModel):
-    """`reasons` says, by pool, why the server is not ready."""
+    """`reasons` says, by pool, why the server is not ready; `sandbox` how far each pool's processes are locked up."""
 
     status: str
     reasons: dict[str, str] = {}
+    sandbox: dict[str, str] = {}
 
 
 @router.get("/live")
@@ -30,5 +31,5 @@ async def ready(request: Request, response: Response) -> Health:
     reasons = serving.not_ready()
     if reasons:
         response.status_code = 503
-        return Health(status="not ready", reasons=reasons)
-    return Health(status="ready")
+    sandbox = {name: pool.sandbox for name, pool in serving.snapshot.pools.items() if pool.sandbox}
+    return Health(status="not ready" if reasons else "ready", reasons=reasons, sandbox=sandbox)

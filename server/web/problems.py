@@ -5,6 +5,7 @@ Every text here is ours. Exception texts, paths and class names stay in the log,
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -22,7 +23,9 @@ Code = Literal[
     "not_found",
     "unknown_model",
     "method_not_allowed",
+    "request_timeout",
     "body_too_large",
+    "headers_too_large",
     "not_acceptable",
     "unsupported_media_type",
     "unsupported_encoding",
@@ -34,6 +37,8 @@ Code = Literal[
     "worker_crashed",
     "internal_error",
     "no_worker",
+    "overloaded",
+    "too_many_connections",
     "deadline_exceeded",
 ]
 CODES: tuple[Code, ...] = get_args(Code)
@@ -47,7 +52,9 @@ STATUS: Mapping[Code, int] = {
     "unknown_model": 404,
     "method_not_allowed": 405,
     "not_acceptable": 406,
+    "request_timeout": 408,
     "body_too_large": 413,
+    "headers_too_large": 431,
     "unsupported_media_type": 415,
     "unsupported_encoding": 415,
     "invalid_input": 422,
@@ -58,6 +65,8 @@ STATUS: Mapping[Code, int] = {
     "worker_crashed": 500,
     "internal_error": 500,
     "no_worker": 503,
+    "overloaded": 503,
+    "too_many_connections": 503,
     "deadline_exceeded": 504,
 }
 
@@ -69,7 +78,9 @@ DETAIL: Mapping[Code, str] = {
     "not_found": "There is nothing here.",
     "unknown_model": "No such model or version is served. GET /v1/models lists those that are.",
     "method_not_allowed": "This method is not allowed here.",
+    "request_timeout": "The request did not arrive in time.",
     "body_too_large": "The body is larger than this server accepts. Send fewer rows per request.",
+    "headers_too_large": "The head of the request is larger than this server accepts.",
     "not_acceptable": "Replies are application/json, application/vnd.apache.arrow.stream or text/csv.",
     "unsupported_media_type": "Send the body as application/json, application/vnd.apache.arrow.stream or text/csv; "
     "to a model of images also as image/jpeg or image/png.",
@@ -82,10 +93,18 @@ DETAIL: Mapping[Code, str] = {
     "worker_crashed": "The model's process crashed twice on this request. It will not be tried again.",
     "internal_error": "The server failed. Its log has the reason, under the request id.",
     "no_worker": "No worker can answer for this model at present. Try again shortly.",
+    "overloaded": "The wait for a worker would be too long. Try again after the time in Retry-After.",
+    "too_many_connections": "This server holds as many connections as it may. Try again shortly.",
     "deadline_exceeded": "The model did not answer in time.",
 }
 
-RETRY_AFTER_S: Mapping[Code, int] = {"queue_full": 1, "no_worker": 1}
+RETRY_AFTER_S: Mapping[Code, float] = {
+    "queue_full": 0.1,
+    "no_worker": 0.5,
+    "overloaded": 0.1,
+    "too_many_connections": 1.0,
+}
+"""What is said where nothing better is known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +115,7 @@ class Problem:
     detail: str
     errors: Sequence[Mapping[str, Any]] = ()
     model_message: str | None = None
-    retry_after_s: int | None = None
+    retry_after_s: float | None = None
 
     @property
     def status(self) -> int:
@@ -123,7 +142,9 @@ class Problem:
         """Headers beyond those that every reply has."""
         headers = {"content-type": MEDIA_TYPE, "cache-control": "no-store", "x-content-type-options": "nosniff"}
         if self.retry_after_s is not None:
-            headers["retry-after"] = str(self.retry_after_s)
+            # The standard knows whole seconds only; the second is what the clients of OpenAI and Azure understand.
+            headers["retry-after"] = str(max(1, math.ceil(self.retry_after_s)))
+            headers["retry-after-ms"] = str(math.ceil(self.retry_after_s * 1000))
         if self.status == 401:
             headers["www-authenticate"] = "Bearer"
         return headers

@@ -10,6 +10,7 @@ import json
 import logging
 import re
 import time
+from functools import partial
 from typing import Any
 
 import orjson
@@ -24,6 +25,7 @@ from server.dispatch.messages import Refusal, Request
 from server.metrics import WebMetrics
 from server.web.access_log import AccessLog
 from server.web.problems import DETAIL, Code, Problem, problem
+from server.web.protocol import Protocol
 from server.web.request_id import RequestIds
 from server.web.schemas import takes_image
 from server.web.serving import Serving, Target
@@ -49,11 +51,17 @@ MAX_WARNING_CHARS = 500
 
 REFUSED: dict[Refusal, Code] = {
     Refusal.QUEUE_FULL: "queue_full",
+    Refusal.OVERLOADED: "overloaded",
     Refusal.DEADLINE: "deadline_exceeded",
     Refusal.NO_WORKER: "no_worker",
     Refusal.WORKER_CRASHED: "worker_crashed",
     Refusal.MODEL_GONE: "unknown_model",
 }
+BACK_OFF = (Refusal.QUEUE_FULL, Refusal.OVERLOADED)
+MIN_RETRY_S = 0.05
+MAX_RETRY_S = 30.0
+GONE = "client_gone"
+"""In metrics and log, where no answer has a code: the client hung up first."""
 REPLIED: dict[int, Code] = {
     ReplyCode.BAD_BODY: "bad_body",
     ReplyCode.TOO_LARGE: "body_too_large",
@@ -73,7 +81,7 @@ class _Stop(Exception):
 
 
 class _Gone(Exception):
-    """The client hung up before its request was whole."""
+    """The client hung up."""
 
 
 class ScoringRoute:
@@ -118,12 +126,13 @@ class ScoringRoute:
                 raise _Stop(problem("forbidden"))
             target = self._checked(target, scope["method"], headers)
             content, accept, encoding = _negotiated(headers, target)
+            deadline = started + _timeout_s(headers, target)
             body = await self._body(receive)
             target = self._serving.targets.get(scope["path"], target)  # it may have moved while the body came in
             member = Member(body, content, accept, encoding, scope["query_string"])
             if target.raw:
                 member = _for_script(member, request_id)
-            scored = await self._score(target, member, started)
+            scored = await self._score(target, member, started, deadline, scope["tandem.protocol"])
             if scored.result.code != ReplyCode.OK:
                 raise _Stop(_worker_problem(scored, principal))
             code = "ok"
@@ -134,12 +143,12 @@ class ScoringRoute:
             await _send_problem(send, problem("unauthenticated"), request_id)
         except Refused as refused:
             code = REFUSED[refused.refusal]
-            await _send_problem(send, problem(REFUSED[refused.refusal]), request_id)
+            await _send_problem(send, _refused(refused), request_id)
         except _Stop as stop:
             code = stop.problem.code
             await _send_problem(send, stop.problem, request_id)
         except _Gone:
-            return
+            code = GONE
         self._account(target, code, time.monotonic() - started, scored, request_id, principal)
 
     def _checked(self, target: Target | None, method: str, headers: dict[bytes, bytes]) -> Target:
@@ -166,7 +175,9 @@ class ScoringRoute:
             more = message.get("more_body", False)
         return parts[0] if len(parts) == 1 else Pieces(parts, size)
 
-    async def _score(self, target: Target, member: Member, started: float) -> Scored:
+    async def _score(
+        self, target: Target, member: Member, started: float, deadline: float, protocol: Protocol
+    ) -> Scored:
         entry = target.entry
         request = Request(
             pool=entry.pool,
@@ -174,11 +185,18 @@ class ScoringRoute:
             model_key=entry.key,
             member=member,
             body_bytes=len(member.body),
-            deadline=started + target.timeout_s,
+            deadline=deadline,
             arrived=started,
             pinned=target.pinned,
         )
-        return await target.dispatcher.submit(request)
+        scored = target.dispatcher.submit(request)
+        protocol.on_gone = partial(target.dispatcher.abandon, request)
+        try:
+            return await scored
+        except Refused as refused:
+            if refused.refusal is Refusal.ABANDONED:
+                raise _Gone from refused
+            raise
 
     def _too_large(self) -> Problem:
         limit = f"{self._settings.max_body_mb:g} MiB"
@@ -209,6 +227,28 @@ class ScoringRoute:
             seconds,
             scored,
         )
+
+
+def _timeout_s(headers: dict[bytes, bytes], target: Target) -> float:
+    """How long this request may take: what its sender says, at most what the model is given."""
+    said = headers.get(b"x-request-timeout-ms")
+    if said is not None and not _MILLISECONDS.fullmatch(said):
+        raise _Stop(problem("bad_request", "X-Request-Timeout-Ms is a whole number of milliseconds, at least 1."))
+    if said is None:  # what Envoy and Istio tell of the time that they will wait
+        said = headers.get(b"x-envoy-expected-rq-timeout-ms")
+        if said is None or not _MILLISECONDS.fullmatch(said):
+            return target.timeout_s
+    return min(int(said) / 1000, target.timeout_s)
+
+
+_MILLISECONDS = re.compile(rb"[1-9][0-9]{0,9}")
+
+
+def _refused(refused: Refused) -> Problem:
+    code = REFUSED[refused.refusal]
+    if refused.refusal not in BACK_OFF:
+        return problem(code)
+    return problem(code, retry_after_s=min(max(refused.wait_s, MIN_RETRY_S), MAX_RETRY_S))
 
 
 def _negotiated(headers: dict[bytes, bytes], target: Target) -> tuple[int, int, int]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import signal
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
@@ -25,6 +24,9 @@ log = logging.getLogger(__name__)
 
 SNAPSHOT_MAX_BYTES = 1 << 30
 MAX_BATCH_REQUESTS = 1024
+ABANDON_AFTER_S = 1.0
+FORKED = ("r", "python")
+"""Runtimes whose workers are there again at once."""
 GONE = 1 << 31
 """A generation that comes after all others."""
 
@@ -49,24 +51,30 @@ class Serving:
         self._metrics = metrics
         self.snapshot = Snapshot(0, (), {}, complete=False)
         self.targets: dict[str, Target] = {}
+        self.switched = asyncio.Event()
+        """Set once there is a catalog: before, nobody is to be answered that a model is unknown."""
         self._dispatchers: dict[str, Dispatcher] = {}
         self._writer: asyncio.StreamWriter | None = None
 
     async def follow(self, hub: Path) -> None:
-        """Take snapshots from the supervisor; when it is gone, so is this process: its port is needed by the next."""
+        """Take snapshots from the supervisor until it is gone."""
         reader, self._writer = await asyncio.open_unix_connection(str(hub), limit=SNAPSHOT_MAX_BYTES)
-        while line := await reader.readline():
-            snapshot = Snapshot.from_data(orjson.loads(line))
-            await self._switch(snapshot)
-            self._tell({"confirmed": snapshot.serial})
-        log.error("the supervisor is gone")
-        self._writer = None
-        signal.raise_signal(signal.SIGTERM)
+        try:
+            while line := await reader.readline():
+                snapshot = Snapshot.from_data(orjson.loads(line))
+                await self._switch(snapshot)
+                self.switched.set()
+                self._tell({"confirmed": snapshot.serial})
+        finally:
+            self._writer.close()
+            self._writer = None
 
     def not_ready(self) -> dict[str, str]:
         """Why this process cannot serve, by pool; empty when it can."""
         if self._writer is None or not self.snapshot.complete:
             return {"catalog": "the models are being looked at"}
+        if self.snapshot.draining:
+            return {"server": "draining"}
         reasons = {}
         for name, pool in self.snapshot.pools.items():
             serves = any(e.pool == name and e.state == "ready" for e in self.snapshot.entries)
@@ -92,13 +100,14 @@ class Serving:
     async def _switch(self, snapshot: Snapshot) -> None:
         for name, pool in snapshot.pools.items():
             if name not in self._dispatchers:
-                self._dispatchers[name] = self._dispatcher()
+                self._dispatchers[name] = self._dispatcher(label(name))
             await self._dispatchers[name].connect(pool.generation, pool.workers)
         # From here on nothing waits: between two requests, everything changes.
         for name, pool in snapshot.pools.items():
             ready = [e for e in snapshot.entries if e.pool == name and e.state == "ready"]
             models = {e.key: ModelPolicy(e.name, MAX_BATCH_REQUESTS if e.rowwise else 1, e.current) for e in ready}
-            self._dispatchers[name].switch(Generation(name, pool.generation, models))
+            workers = frozenset(pool.workers)
+            self._dispatchers[name].switch(Generation(name, pool.generation, models, workers, pool.model_share))
         for name in self._dispatchers.keys() - snapshot.pools.keys():
             self._leave(name)
         self.snapshot = snapshot
@@ -126,12 +135,15 @@ class Serving:
                 targets[f"{path}/score"] = Target(entry, dispatcher, timeout_s, False, raw)
         return targets
 
-    def _dispatcher(self) -> Dispatcher:
+    def _dispatcher(self, runtime: str) -> Dispatcher:
         settings = self._settings
         limits = Limits(
             queue_max_requests=settings.queue_max,
-            queue_max_bytes=max(256 << 20, 2 * settings.max_body_bytes),
+            queue_max_bytes=max(128 << 20, 2 * settings.max_body_bytes),
+            queue_wait_s=settings.queue_wait_s,
             batch_max_requests=min(MAX_BATCH_REQUESTS, settings.batch_max_rows),
+            # A worker that loads its models itself is not to be had anew in milliseconds: its call may end.
+            abandon_after_s=ABANDON_AFTER_S if runtime in FORKED else settings.timeout_s,
         )
         return Dispatcher(limits, settings.max_payload_bytes, self._kill, self._on_batch)
 

@@ -35,6 +35,7 @@ class FrameType(enum.IntEnum):
     PING = 3
     PONG = 4
     DRAIN = 5
+    RECYCLE = 6
 
 
 class MediaType(enum.IntEnum):

@@ -1,28 +1,43 @@
 """The worker: one thread, one call at a time, from the sockets of the web processes to the model and back.
 
 Before each call it empties its sockets, so that batches of several web processes for the same model become one call.
-It leaves when it is told to drain (or when the supervisor is gone) and every other connection is closed.
+It leaves when it is told to drain (or when the supervisor is gone) and every other connection is closed. A worker that
+is worn asks the supervisor once to be replaced and serves on meanwhile.
+
+Models do what they like, so it is looked at after each call whether this is still the process it was: a child that a
+model forked does not come back here, and a worker whose sockets were closed under it ends and is replaced.
 """
 
 from __future__ import annotations
 
 import logging
+import os
 import selectors
 import socket
+import struct
 from collections.abc import Callable, Mapping, Sequence
 from time import monotonic
 from typing import Any
 
 from server.wire import frames
 from server.wire.frames import Frame, FrameType, Member, ReplyCode, ReplyPayload, ScorePayload, WireError
+from server.workers.predictions import OutOfMemory
 from server.workers.refusals import refuse_all
+from server.workers.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
 
 RECEIVE_BYTES = 1 << 20
+SEND_TIMEOUT = struct.pack("ll", 5, 0)
+"""Seconds and microseconds; a web process that takes nothing for so long is not waited for."""
+REST_AFTER_S = 1.0
 
 Score = Callable[[Any, Sequence[Member], int], ReplyPayload]
 """How a runtime's models answer a batch: the model, the requests, the cap of an inflated body in bytes."""
+
+
+class SocketsLost(Exception):
+    """A model has closed this worker's descriptors: nobody can talk to it any more."""
 
 
 class _Connection:
@@ -30,6 +45,11 @@ class _Connection:
         self.sock = sock
         self.decoder = frames.FrameDecoder(max_payload_bytes)
         self.supervisor = False
+        self._identity = _identity(sock)
+
+    def intact(self) -> bool:
+        """Whether the descriptor still is the socket."""
+        return _identity(self.sock) == self._identity
 
 
 class _Waiting:
@@ -54,8 +74,14 @@ class WorkerLoop:
         score: Score,
         max_payload_bytes: int,
         max_inflated_bytes: int,
+        upkeep: Upkeep,
     ) -> None:
         self._listener = listener
+        self._listening = _identity(listener)
+        self._pid = os.getpid()
+        self._upkeep = upkeep
+        self._rested = True
+        self._asked_to_leave = False
         self._max_inflated_bytes = max_inflated_bytes
         self._received = memoryview(bytearray(RECEIVE_BYTES))
         self._models = models
@@ -71,16 +97,34 @@ class WorkerLoop:
     def run(self) -> None:
         """Serve until drained."""
         while not (self._draining and all(c.supervisor for c in self._connections)):
-            self._empty_sockets(block=not self._waiting)
+            if self._waiting:
+                self._empty_sockets(0)
+            elif not self._empty_sockets(None if self._rested else REST_AFTER_S):
+                self._rest()
             if self._waiting:
                 self._answer(self._next_batches())
 
-    def _empty_sockets(self, block: bool) -> None:
-        for key, _ in self._selector.select(None if block else 0):
+    def _rest(self) -> None:
+        self._rested = True
+        if self._upkeep.rest():
+            self._ask_to_leave()
+
+    def _ask_to_leave(self) -> None:
+        if self._asked_to_leave:
+            return
+        self._asked_to_leave = True
+        for connection in [c for c in self._connections if c.supervisor]:
+            self._send(connection, frames.encode_frame(FrameType.RECYCLE))
+
+    def _empty_sockets(self, timeout_s: float | None) -> bool:
+        """Take in what has come, or what comes within the timeout; whether there was anything."""
+        ready = self._selector.select(timeout_s)
+        for key, _ in ready:
             if key.data is None:
                 self._accept()
-            else:
+            elif key.data in self._connections:  # else it was dropped a moment ago
                 self._receive(key.data)
+        return bool(ready)
 
     def _accept(self) -> None:
         try:
@@ -88,6 +132,7 @@ class WorkerLoop:
         except BlockingIOError:
             return
         sock.setblocking(True)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDTIMEO, SEND_TIMEOUT)
         connection = _Connection(sock, self._max_payload_bytes)
         self._connections.add(connection)
         self._selector.register(sock, selectors.EVENT_READ, connection)
@@ -153,17 +198,41 @@ class WorkerLoop:
         if model is None or not alive:
             return
         members = [member for one in alive for member in one.payload.members]
-        reply = self._score(model, members, self._max_inflated_bytes)
+        reply = self._scored(model, members)
         start = 0
         for one in alive:
             stop = start + len(one.payload.members)
             self._reply(one, ReplyPayload(reply.decode_s, reply.predict_s, reply.encode_s, reply.results[start:stop]))
             start = stop
+        self._rested = False
+        if self._upkeep.called():
+            self._ask_to_leave()
+
+    def _scored(self, model: Any, members: list[Member]) -> ReplyPayload:
+        try:
+            return self._score(model, members, self._max_inflated_bytes)
+        except MemoryError:
+            return refuse_all(members, ReplyCode.MODEL_FAILED, OutOfMemory.detail)
+        finally:
+            if os.getpid() != self._pid:
+                os._exit(0)
+            if _identity(self._listener) != self._listening or not all(c.intact() for c in self._connections):
+                raise SocketsLost
 
     def _reply(self, one: _Waiting, reply: ReplyPayload) -> None:
-        if one.connection not in self._connections:
-            return
+        if one.connection in self._connections:
+            self._send(one.connection, frames.encode_reply(one.batch, reply))
+
+    def _send(self, connection: _Connection, frame: bytes) -> None:
         try:
-            one.connection.sock.sendall(frames.encode_reply(one.batch, reply))
+            connection.sock.sendall(frame)
         except OSError:
-            self._drop(one.connection)
+            self._drop(connection)
+
+
+def _identity(sock: socket.socket) -> tuple[int, int] | None:
+    try:
+        about = os.fstat(sock.fileno())
+    except OSError:
+        return None
+    return about.st_dev, about.st_ino

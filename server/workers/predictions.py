@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -34,6 +35,23 @@ class Predictions:
 
 class ModelFailed(Exception):
     """The model raised an error. The text is the model's own: for the log and for those who may see details."""
+
+
+class OutOfMemory(ModelFailed):
+    """An allocation failed. Raise it where the failed call's frames, and what they hold, have been let go."""
+
+    detail = (
+        "the model needed more memory than a worker may have; send fewer rows in a request, "
+        "or have TANDEM_WORKER_MEMORY_MB raised"
+    )
+
+
+def lacks_memory(error: BaseException) -> bool:
+    """Whether an allocation failed, in Python or in a library of C or C++ that says so in words of its own."""
+    return isinstance(error, MemoryError) or _ALLOCATION.search(str(error)) is not None
+
+
+_ALLOCATION = re.compile(r"std::bad_alloc|bad allocation|[Cc]annot allocate memory|can't allocate memory|out of memory")
 
 
 class BadRows(ModelFailed):

@@ -13,7 +13,7 @@ from typing import Any, Protocol
 from server.wire.frames import Member, Pieces, ReplyCode, ReplyPayload, Result
 from server.workers.codecs import BadBody
 from server.workers.inflate import TooLarge, inflated
-from server.workers.predictions import ModelFailed
+from server.workers.predictions import ModelFailed, OutOfMemory
 from server.workers.refusals import refusal
 from server.workers.schema import Schema
 
@@ -64,6 +64,11 @@ class _Batch:
         except NotJson as e:
             self._warn(request_id, e)
             return refusal(ReplyCode.MODEL_FAILED, str(e))
+        except OutOfMemory as e:
+            self._warn(request_id, e)
+            return refusal(ReplyCode.MODEL_FAILED, e.detail, model_message=str(e))
+        except MemoryError:
+            return refusal(ReplyCode.MODEL_FAILED, OutOfMemory.detail)
         except ModelFailed as e:
             self._warn(request_id, e)
             return refusal(ReplyCode.MODEL_FAILED, "the script failed", model_message=str(e))

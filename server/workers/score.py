@@ -17,7 +17,7 @@ from server.workers.codecs import BadBody, Question
 from server.workers.codecs.registry import codec
 from server.workers.inflate import TooLarge, inflated
 from server.workers.options import asked
-from server.workers.predictions import BadRows, ModelFailed, Predictions
+from server.workers.predictions import BadRows, ModelFailed, OutOfMemory, Predictions
 from server.workers.refusals import refusal
 from server.workers.schema import Options, Schema
 from server.workers.table import Column, Invalid, to_columns
@@ -99,6 +99,8 @@ class _Batch:
                 self._results[at] = refusal(ReplyCode.BAD_BODY, str(e))
             except Invalid as e:
                 self._results[at] = _invalid(e)
+            except MemoryError:
+                self._results[at] = refusal(ReplyCode.MODEL_FAILED, OutOfMemory.detail)
         return asks
 
     def _ask(self, at: int, member: Member) -> _Ask:
@@ -114,21 +116,30 @@ class _Batch:
 
     def _answer(self, asks: list[_Ask]) -> None:
         """Answer requests together; what cannot be told apart while together is tried again one by one."""
+        failed = self._tried(asks)
+        if failed is None:
+            return
+        if len(asks) > 1:
+            for ask in asks:
+                self._answer([ask])
+        elif isinstance(failed, Invalid):
+            self._results[asks[0].at] = _invalid(failed)
+        elif isinstance(failed, BadRows):
+            self._results[asks[0].at] = refusal(ReplyCode.INVALID, failed.detail, model_message=str(failed))
+        else:
+            log.warning("the model failed", extra={"model": self._model.name, "reason": str(failed)})
+            detail = failed.detail if isinstance(failed, OutOfMemory) else "the model could not predict these rows"
+            self._results[asks[0].at] = refusal(ReplyCode.MODEL_FAILED, detail, model_message=str(failed))
+
+    def _tried(self, asks: list[_Ask]) -> Exception | None:
+        """Answer requests together; if that fails, why, without the frames that hold what the call had made."""
         try:
             self._encode(asks, self._predict(asks))
+        except MemoryError:
+            return OutOfMemory("memory ran out outside of the model")
         except (Invalid, ModelFailed, _Warned) as e:
-            if len(asks) > 1:
-                for ask in asks:
-                    self._answer([ask])
-            elif isinstance(e, Invalid):
-                self._results[asks[0].at] = _invalid(e)
-            elif isinstance(e, BadRows):
-                self._results[asks[0].at] = refusal(ReplyCode.INVALID, e.detail, model_message=str(e))
-            else:
-                log.warning("the model failed", extra={"model": self._model.name, "reason": str(e)})
-                self._results[asks[0].at] = refusal(
-                    ReplyCode.MODEL_FAILED, "the model could not predict these rows", model_message=str(e)
-                )
+            return e.with_traceback(None)
+        return None
 
     def _predict(self, asks: list[_Ask]) -> Predictions:
         started = perf_counter()

@@ -15,6 +15,7 @@ from array import array
 from collections.abc import Callable, Container, Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
+from heapq import nsmallest
 from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
@@ -68,7 +69,7 @@ def missing(given: Container[str], schema: Schema, row: int | None) -> list[Faul
 def ignored(given: Iterable[str], schema: Schema) -> tuple[str, ...]:
     """A warning for each column that is no input. Raises Invalid if the schema refuses them."""
     known = set(schema.input_names)
-    unknown = sorted(name[:100] for name in given if name not in known)
+    unknown = nsmallest(MAX_FAULTS, (name[:100] for name in given if name not in known))
     if unknown and schema.extra == "refuse":
         faults = [Fault(None, name, "an input of this model", "another column", "leave it out") for name in unknown]
         raise Invalid("there are columns that are no inputs of this model", faults)

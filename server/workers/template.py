@@ -7,7 +7,11 @@ template has no thread but its own when it forks, and it never scores.
     {"do":"probe","models":[spec…],"scratch":path}  -> {"did":"probe","pid":…}          + pidfd, pipe of JSON lines
     {"do":"load","model":spec}                      -> {"did":"load","failed":reason or null}
     {"do":"settle","keep":[key…]}                   -> {"did":"settle"}
-    {"do":"fork","slot":n,"socket":path,"seed":n,"scratch":path} -> {"did":"fork","pid":…} + pidfd
+    {"do":"fork","slot":n,"seed":n,"scratch":path}  -> {"did":"fork","pid":…}           + pidfd
+        + the worker's listening socket, sent with the command
+
+It says one line of itself, when it has started: {"did":"start","failed":reason or null,"facts":{…}}. By then it has
+locked itself up (server/workers/sandbox.py), so that it makes no socket, and no model file has been read before.
 
 Models that cannot live through a fork (PyTorch on a GPU, a script's threads) are only noted by `load`; each worker
 loads them itself before it answers its first ping.
@@ -22,8 +26,11 @@ import logging
 import os
 import signal
 import socket
+import tempfile
+from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -31,13 +38,15 @@ from typing import Any
 import orjson
 
 from server import logs
+from server.workers import sandbox
 from server.workers.loop import Score, WorkerLoop
 from server.workers.runtime import LoadFailed, ModelSpec, Runtime
+from server.workers.upkeep import Budget, Held
 
 log = logging.getLogger(__name__)
 
 REAP_EVERY_S = 1.0
-PR_SET_PDEATHSIG = 1
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 PROBE_SEED = 1
 """A probe's verdict must not depend on chance."""
 
@@ -52,18 +61,29 @@ class Template:
         control: socket.socket,
         max_payload_bytes: int,
         max_inflated_bytes: int,
+        lock: Callable[[Runtime], str],
+        budget: Budget,
     ) -> None:
         self._runtime = runtime
         self._score = score
         self._control = control
         self._max_payload_bytes = max_payload_bytes
         self._max_inflated_bytes = max_inflated_bytes
+        self._lock = lock
+        self._budget = budget
+        self._received: deque[int] = deque()
         self._models: dict[str, Any] = {}
         self._noted: dict[str, ModelSpec] = {}
 
     def run(self) -> None:
         """Serve commands until the supervisor closes the control socket."""
-        self._say({"did": "start", "facts": dict(self._runtime.start())})
+        facts = dict(self._runtime.start())
+        try:
+            facts["sandbox"] = self._lock(self._runtime)
+        except sandbox.SandboxFailed as e:
+            self._say({"did": "start", "failed": f"the sandbox that is required cannot be had: {e}"})
+            return
+        self._say({"did": "start", "failed": None, "facts": facts})
         commands: dict[str, Callable[[Mapping[str, Any]], None]] = {
             "probe": self._probe,
             "load": self._load,
@@ -80,12 +100,13 @@ class Template:
         self._control.settimeout(REAP_EVERY_S)
         while True:
             try:
-                data = self._control.recv(1 << 20)
+                data, fds, _, _ = socket.recv_fds(self._control, 1 << 20, 1)
             except TimeoutError:
                 _reap()
                 continue
             if not data:
                 return
+            self._received.extend(fds)
             *lines, buffer = (buffer + data).split(b"\n")
             yield from lines
 
@@ -110,7 +131,7 @@ class Template:
         self._say({"did": "probe", "pid": pid}, [os.pidfd_open(pid), read_end])
 
     def _describe_all(self, specs: Iterable[ModelSpec], scratch: Path, write_end: int) -> None:
-        self._runtime.after_fork(PROBE_SEED, scratch, 0)
+        self._enter(PROBE_SEED, scratch, 0).limit(self._runtime, [spec.path for spec in specs])
         with open(write_end, "wb", buffering=0) as report:
             for spec in specs:
                 started = perf_counter()
@@ -145,18 +166,28 @@ class Template:
         self._say({"did": "settle"})
 
     def _fork(self, command: Mapping[str, Any]) -> None:
-        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        listener.bind(command["socket"])
-        listener.listen(128)  # before the fork: a connection made at once waits in the backlog
+        listener = socket.socket(fileno=self._received.popleft())
         seed, scratch, slot = int(command["seed"]), Path(command["scratch"]), int(command["slot"])
         pid = self._forked(lambda: self._work(listener, seed, scratch, slot))
         listener.close()
         self._say({"did": "fork", "pid": pid}, [os.pidfd_open(pid)])
 
     def _work(self, listener: socket.socket, seed: int, scratch: Path, slot: int) -> None:
-        self._runtime.after_fork(seed, scratch, slot)
+        held = self._enter(seed, scratch, slot)
+        held.limit(self._runtime, [spec.path for spec in self._noted.values()])
         models = self._models | {key: self._runtime.load(spec) for key, spec in self._noted.items()}
-        WorkerLoop(listener, models, self._score, self._max_payload_bytes, self._max_inflated_bytes).run()
+        if self._noted:
+            held.limit(self._runtime)
+        upkeep = held.upkeep(self._runtime)
+        WorkerLoop(listener, models, self._score, self._max_payload_bytes, self._max_inflated_bytes, upkeep).run()
+
+    def _enter(self, seed: int, scratch: Path, slot: int) -> Held:
+        """Begin a fork's own life: its folder, its sandbox, its random numbers; what is said of its memory."""
+        scratch.mkdir(mode=0o700, exist_ok=True)
+        os.environ["TMPDIR"] = tempfile.tempdir = str(scratch)
+        sandbox.lock_fork(scratch)
+        self._runtime.after_fork(seed, scratch, slot)
+        return Held(self._budget)
 
     def _forked(self, work: Callable[[], None]) -> int:
         """Fork; the child works and leaves by `os._exit`, past every exit hook that it shares with the template."""
@@ -165,6 +196,7 @@ class Template:
             return pid
         code = 1
         try:
+            os.setpgid(0, 0)  # whatever it forks in turn is ended with it
             self._control.close()
             work()
             code = 0
@@ -204,6 +236,22 @@ def _runtime(name: str) -> Runtime:
     raise SystemExit(f"no runtime is called {name}")
 
 
+def _locked(mode: str, models: Iterable[Path], scratch: Path, runtime: Runtime) -> str:
+    """Lock this process up as far as is asked for and possible; how far, in words. Raises SandboxFailed if required."""
+    if mode == "off":
+        return "off"
+    level = sandbox.available()
+    if mode == "require" and not level.full:
+        raise sandbox.SandboxFailed(f"there is {level}")
+    try:
+        return str(sandbox.lock_template(models, runtime.folders(), scratch, not runtime.loads_in_worker))
+    except sandbox.SandboxFailed:
+        if mode == "require":
+            raise
+        log.exception("the sandbox cannot be put in place")
+        return "failed"
+
+
 def _score(runtime: str) -> Score:
     """A script's process is spared the codecs and their libraries, which the script may want in other versions."""
     if runtime == "script":
@@ -222,12 +270,21 @@ def main() -> None:
     parser.add_argument("--control-fd", type=int, required=True)
     parser.add_argument("--max-payload-bytes", type=int, required=True)
     parser.add_argument("--max-inflated-bytes", type=int, required=True)
+    parser.add_argument("--sandbox", choices=("off", "on", "require"), required=True)
+    parser.add_argument("--scratch", type=Path, required=True, help="folder of the folders that forks write to")
+    parser.add_argument("--models", type=Path, nargs="*", default=[], help="folders that models are read from")
+    parser.add_argument("--memory-bytes", type=int, required=True, help="what each fork may use beyond the models")
+    parser.add_argument("--max-calls", type=int, required=True, help="after which a worker is worn; 0 means never")
     arguments = parser.parse_args()
-    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a template without a supervisor serves nobody
+    libc = ctypes.CDLL(None)
+    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a template without a supervisor serves nobody
+    libc.prctl(PR_SET_CHILD_SUBREAPER, 1)  # what a worker's children leave behind is reaped here
     logs.configure()
     control = socket.socket(fileno=arguments.control_fd)
     runtime, score = _runtime(arguments.runtime), _score(arguments.runtime)
-    Template(runtime, score, control, arguments.max_payload_bytes, arguments.max_inflated_bytes).run()
+    lock = partial(_locked, arguments.sandbox, arguments.models, arguments.scratch)
+    budget = Budget(arguments.memory_bytes, arguments.max_calls)
+    Template(runtime, score, control, arguments.max_payload_bytes, arguments.max_inflated_bytes, lock, budget).run()
     os._exit(0)
 
 

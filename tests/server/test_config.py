@@ -114,13 +114,13 @@ def test_settings_do_not_change() -> None:
         settings.port = 1  # type: ignore[misc]
 
 
-def test_a_child_process_gets_the_same_settings(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_web_process_has_the_settings_that_it_is_handed_and_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
     toml('port = 1\ntimeout_s = 0.1\nr_models = "some where"\nlog_level = "DEBUG"\n')
     settings = load()
-    Path(config.TOML_FILE).unlink()
-    for name, value in settings.to_environment().items():
-        monkeypatch.setenv(name, value)
-    assert load() == settings
+    text = settings.model_dump_json()
+    toml("port = nonsense\n")
+    monkeypatch.setenv("TANDEM_PORT", "nonsense")
+    assert config.handed(text).model_dump() == settings.model_dump()
 
 
 def test_a_frame_holds_the_largest_body_with_room_to_spare(monkeypatch: pytest.MonkeyPatch) -> None:

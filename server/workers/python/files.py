@@ -41,6 +41,12 @@ def read(spec: ModelSpec) -> tuple[Any, tuple[str, ...]]:
             ) from e
         except SystemExit as e:
             raise LoadFailed("unreadable", "reading the file ended the process (it calls sys.exit)") from e
+        except MemoryError as e:
+            raise LoadFailed(
+                "unreadable",
+                "reading the file takes more memory than a probe may have; make the model smaller, or have "
+                "TANDEM_WORKER_MEMORY_MB raised",
+            ) from e
         except Exception as e:
             raise _unreadable(e, path) from e
     return found, distinct(caught, developers_too=True)[:MAX_WARNINGS]

@@ -10,7 +10,7 @@ from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
-from server.workers.predictions import ModelFailed, NotFinite, Predictions, UnknownLevel
+from server.workers.predictions import ModelFailed, NotFinite, OutOfMemory, Predictions, UnknownLevel, lacks_memory
 from server.workers.python import answers, joined
 from server.workers.python.answers import Method
 from server.workers.python.feed import Feed
@@ -57,7 +57,10 @@ class PythonModel:
             except SystemExit as e:
                 raise ModelFailed("the model ended the process (it calls sys.exit)") from e
             except Exception as e:
-                raise failure(e) from e
+                if not lacks_memory(e):
+                    raise failure(e) from e
+                words = str(e)
+        raise OutOfMemory(words or "MemoryError")
 
     def _limits(self) -> AbstractContextManager[Any]:
         """One thread, as the environment has it, or those that the sidecar grants."""

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import platform
 import random
-import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -36,6 +35,7 @@ class PythonRuntime:
 
     name = "python"
     loads_in_worker = False
+    on_gpu = False
 
     def start(self) -> Mapping[str, str]:
         """The libraries came with this module; say which."""
@@ -46,6 +46,10 @@ class PythonRuntime:
             "pandas": pd.__version__,
             "joblib": joblib.__version__,
         }
+
+    def folders(self) -> Sequence[Path]:
+        """None."""
+        return ()
 
     def describe(self, spec: ModelSpec) -> Description:
         """Read the file, find its schema, check its golden rows, prove whether it may be batched."""
@@ -64,13 +68,21 @@ class PythonRuntime:
             _warm(model, spec.example or {})
         return model
 
+    def limit_memory(self, ceiling_bytes: int) -> None:
+        """The limit of the process is enough."""
+
+    def free(self) -> None:
+        """Python's garbage is collected by others."""
+
+    def rest(self) -> None:
+        """Nothing is held back."""
+
     def settle(self) -> None:
         """The template collects Python's garbage itself."""
 
     def after_fork(self, seed: int, scratch: Path, slot: int) -> None:
         """Own random numbers, own temporary files; graphs are compiled here because the template must not."""
-        scratch.mkdir(mode=0o700, exist_ok=True)
-        os.environ["TMPDIR"] = os.environ["JOBLIB_TEMP_FOLDER"] = tempfile.tempdir = str(scratch)
+        os.environ["JOBLIB_TEMP_FOLDER"] = str(scratch)
         random.seed(seed)
         np.random.seed(seed % 2**32)
         if slot:

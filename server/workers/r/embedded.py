@@ -19,6 +19,8 @@ import rpy2.rinterface as rinterface
 import rpy2.situation
 from rpy2.rinterface_lib import callbacks, openrlib
 
+from server.workers.printed import Printed
+
 log = logging.getLogger(__name__)
 
 _lib = openrlib.rlib
@@ -41,8 +43,8 @@ class RError(Exception):
 
 def start() -> None:
     """Start R, send what it prints to the log, and read our R code into one environment."""
-    callbacks.consolewrite_print = _log_print
-    callbacks.consolewrite_warnerror = _log_print
+    callbacks.consolewrite_print = printed.take
+    callbacks.consolewrite_warnerror = printed.take
     rinterface.initr(interactive=False)
     if openrlib.cffi_mode is not rpy2.situation.CFFI_MODE.API:
         log.warning("rpy2 runs in its slow ABI mode: it was not compiled against this R", extra={"r": version()})
@@ -93,7 +95,7 @@ def collect_garbage() -> None:
             if any("(level 2)" in text for text in said):
                 break
     finally:
-        callbacks.consolewrite_warnerror = _log_print
+        callbacks.consolewrite_warnerror = printed.take
 
 
 def collect_young_garbage() -> None:
@@ -108,16 +110,8 @@ _young: Any = None
 
 
 _code: Any = None
-_buffered: list[str] = []
-
-
-def _log_print(text: str) -> None:
-    _buffered.append(text)
-    if text.endswith("\n"):
-        line = "".join(_buffered).strip()
-        _buffered.clear()
-        if line:
-            log.info("R printed", extra={"text": line[:2000]})
+printed = Printed(lambda line: log.info("R printed", extra={"text": line}))
+"""What R prints: each of its lines one of the log's."""
 
 
 # Calls that may take their time: values are converted both ways
@@ -233,13 +227,13 @@ def _vector(column: Any, type: str) -> Any:
     """An R vector holding a copy of a column; the caller must store it in a protected object at once."""
     if not isinstance(column, list):
         if column.itemsize == 8:  # doubles
-            vector = _lib.Rf_allocVector(_REALSXP, len(column))
+            vector = _allocated(_REALSXP, "double", len(column))
             start = _lib.REAL(vector)
         elif type == "logical":
-            vector = _lib.Rf_allocVector(_LGLSXP, len(column))
+            vector = _allocated(_LGLSXP, "logical", len(column))
             start = _lib.LOGICAL(vector)
         else:
-            vector = _lib.Rf_allocVector(_INTSXP, len(column))
+            vector = _allocated(_INTSXP, "integer", len(column))
             start = _lib.INTEGER(vector)
         _ffi.memmove(start, _ffi.from_buffer(column), len(column) * column.itemsize)
         return vector
@@ -248,6 +242,27 @@ def _vector(column: Any, type: str) -> Any:
         _lib.SET_STRING_ELT(vector, i, _lib.R_NaString if text is None else _char(text))
     _lib.Rf_unprotect(1)
     return vector
+
+
+def _allocated(kind: int, mode: str, size: int) -> Any:
+    """A new vector. Of a large one R itself is asked: where memory has run out C's way jumps past all of Python."""
+    if size < LARGE_VECTOR:
+        return _lib.Rf_allocVector(kind, size)
+    global _vector_of
+    if _vector_of is None:
+        _vector_of = rinterface.evalr("vector")
+    arguments = rinterface.StrSexpVector([mode]), rinterface.FloatSexpVector([float(size)])
+    call = _lib.Rf_protect(_lib.Rf_lang3(_vector_of.__sexp__._cdata, *(a.__sexp__._cdata for a in arguments)))
+    failed = _ffi.new("int *", 0)
+    vector = _lib.R_tryEval(call, _lib.R_GlobalEnv, failed)
+    _lib.Rf_unprotect(1)
+    if failed[0]:
+        raise MemoryError("R has no room for the rows")
+    return vector
+
+
+LARGE_VECTOR = 1 << 16
+_vector_of: Any = None
 
 
 def _char(text: str) -> Any:

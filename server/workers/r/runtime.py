@@ -9,9 +9,17 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from server.workers import golden
+from server.workers import golden, sandbox
 from server.workers.codecs import BadBody
-from server.workers.predictions import ModelFailed, NotFinite, Predicted, Predictions, UnknownLevel
+from server.workers.predictions import (
+    ModelFailed,
+    NotFinite,
+    OutOfMemory,
+    Predicted,
+    Predictions,
+    UnknownLevel,
+    lacks_memory,
+)
 from server.workers.r import embedded
 from server.workers.r.embedded import RError
 from server.workers.runtime import Description, LoadFailed, ModelSpec
@@ -66,6 +74,8 @@ class RModel:
 def _failure(error: Sequence[str]) -> ModelFailed:
     if "input" in error[1:]:
         return UnknownLevel(error[0])
+    if "memory" in error[1:] or lacks_memory(ModelFailed(error[0])):
+        return OutOfMemory(error[0])
     # R says so of every vector that it hands to C or Fortran code which does not know infinity (dotcode.c).
     return (NotFinite if error[0].startswith("NA/NaN/Inf in foreign function call") else ModelFailed)(error[0])
 
@@ -83,14 +93,20 @@ class RRuntime:
 
     name = "r"
     loads_in_worker = False
+    on_gpu = False
 
     def start(self) -> Mapping[str, str]:
         """Start R."""
         embedded.start()
         _rehearse()
+        embedded.call("know_timezone")
         embedded.call("drop_tempdir")
         mode = "compiled (API)" if embedded.api_mode() else "slow (ABI): rpy2 was not compiled against this R"
         return {"r": embedded.version(), "blas": embedded.blas(), "rpy2": mode}
+
+    def folders(self) -> Sequence[Path]:
+        """R itself, and the libraries of packages."""
+        return [found for folder in embedded.call("r_folders") for found in sandbox.with_linked(Path(folder))]
 
     def describe(self, spec: ModelSpec) -> Description:
         """Read the file, find its schema, check its golden rows, prove whether it may be batched."""
@@ -117,9 +133,20 @@ class RRuntime:
         embedded.collect_garbage()
         embedded.call("drop_tempdir")
 
+    def limit_memory(self, ceiling_bytes: int) -> None:
+        """R's own limit: where it is reached R signals an error."""
+        embedded.call("limit_memory", ceiling_bytes / 2**20)
+
+    def free(self) -> None:
+        """Have R free what lived only a moment."""
+        embedded.collect_young_garbage()
+
+    def rest(self) -> None:
+        """Say what R printed and what was left out."""
+        embedded.printed.rest()
+
     def after_fork(self, seed: int, scratch: Path, slot: int) -> None:
         """Own random numbers, own temporary files."""
-        scratch.mkdir(mode=0o700, exist_ok=True)
         embedded.call("seed_worker", seed)
         embedded.call("new_tempdir", str(scratch))
 

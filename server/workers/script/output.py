@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from server.logs import JsonFormatter
+from server.workers.printed import LineLimit
 
 MAX_LINE_CHARS = 4000
 
@@ -30,11 +31,14 @@ class Output:
         self._handler.setFormatter(self._formatter)
         self._lines = {"stdout": logging.INFO, "stderr": logging.WARNING}
         self._streams: list[tuple[io.TextIOWrapper, _Lines]] = []
+        self._limits: list[LineLimit] = []
 
     def take_over(self) -> None:
         """From now on everything is caught."""
         for name, level in self._lines.items():
-            lines = _Lines(self._writer(f"script.{name}", level))
+            limit = LineLimit(self._writer(f"script.{name}", level))
+            self._limits.append(limit)
+            lines = _Lines(limit.write)
             stream = _stream(lines)
             self._streams.append((stream, lines))
             setattr(sys, name, stream)
@@ -55,6 +59,11 @@ class Output:
                     stream.flush()
                     lines.end_line()
             self._formatter.request_id = ""
+
+    def rest(self) -> None:
+        """The script is not being called: say how many lines were left out."""
+        for limit in self._limits:
+            limit.end()
 
     def _writer(self, logger: str, level: int) -> Callable[[str], None]:
         def write(line: str) -> None:

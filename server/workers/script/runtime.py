@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import random
-import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import orjson
 
-from server.workers.predictions import ModelFailed
+from server.workers.predictions import ModelFailed, OutOfMemory, lacks_memory
 from server.workers.raw import NotJson
 from server.workers.runtime import Description, LoadFailed, ModelSpec
 from server.workers.schema import Schema
@@ -42,7 +40,8 @@ class ScriptModel:
             try:
                 return self._run(text)
             except BaseException as e:  # sys.exit() ends a request, not the worker
-                raise ModelFailed(entry.words(e, self._folder)) from e
+                kind = OutOfMemory if lacks_memory(e) else ModelFailed
+                raise kind(entry.words(e, self._folder)) from e
 
     def reply(self, value: Any) -> bytes:
         """A returned value as JSON. Raises NotJson."""
@@ -54,14 +53,21 @@ class ScriptRuntime:
 
     name = "script"
     loads_in_worker = True
+    on_gpu = False
+
+    def __init__(self) -> None:
+        self._outputs: list[Output] = []
 
     def start(self) -> Mapping[str, str]:
         """Nothing is imported here that the script might need in a version of its own, or that starts threads."""
         return {"python": platform.python_version()}
 
+    def folders(self) -> Sequence[Path]:
+        """None."""
+        return ()
+
     def describe(self, spec: ModelSpec) -> Description:
         """Import the script, call init() and check its golden rows."""
-        _check_sidecar(spec)
         folder = Path(spec.path).parent
         before = _files(folder)
         model = self.load(spec)
@@ -91,29 +97,28 @@ class ScriptRuntime:
         """Import the script and call init()."""
         output = Output(spec.name)
         output.take_over()
+        self._outputs.append(output)
         with output.of(""):
             run = entry.load(Path(spec.path))
         return ScriptModel(spec, run, output)
+
+    def limit_memory(self, ceiling_bytes: int) -> None:
+        """The limit of the process is enough."""
+
+    def free(self) -> None:
+        """Python's garbage is collected by others."""
+
+    def rest(self) -> None:
+        """Say what was left out of the log."""
+        for output in self._outputs:
+            output.rest()
 
     def settle(self) -> None:
         """Nothing is held."""
 
     def after_fork(self, seed: int, scratch: Path, slot: int) -> None:
-        """Own random numbers, own temporary files."""
+        """Own random numbers."""
         random.seed(seed)
-        scratch.mkdir(mode=0o700, exist_ok=True)
-        os.environ["TMPDIR"] = str(scratch)
-        tempfile.tempdir = None
-
-
-def _check_sidecar(spec: ModelSpec) -> None:
-    for said, key in (
-        (spec.inputs or spec.outputs, "schema"),
-        (spec.arguments, "arguments"),
-        (spec.packages, "packages"),
-    ):
-        if said:
-            raise LoadFailed("bad_sidecar", f"the sidecar's '{key}' means nothing to a script; leave it out")
 
 
 def _check_golden(model: ScriptModel, number: int, golden: Mapping[str, Any]) -> None:

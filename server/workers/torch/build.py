@@ -42,6 +42,7 @@ class Built:
 def build(spec: ModelSpec, device: torch.device, pool: ThreadPoolExecutor) -> Built:
     """Load a file and try it with made-up rows. Raises LoadFailed or SchemaError."""
     image, settings = settings_of.read(spec.settings)
+    settings_of.check_compiler(settings)
     settings_of.check_inexact(settings, len(spec.golden))
     if settings.cuda_graphs and device.type != "cuda":
         raise LoadFailed("needs_cuda", "torch.cuda_graphs needs an NVIDIA GPU, and PyTorch finds none on this machine")

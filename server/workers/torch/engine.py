@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from server.workers.predictions import ModelFailed
+from server.workers.predictions import ModelFailed, OutOfMemory, lacks_memory
 from server.workers.torch.graphs import Graphs
 from server.workers.torch.program import Program, told
 from server.workers.torch.settings import TorchSettings
@@ -58,16 +58,16 @@ class Engine:
         if rows <= self.max_rows:
             try:
                 return self._called(arguments, rows)
-            except torch.OutOfMemoryError:
-                self._shrink(rows)
-            except (RuntimeError, AssertionError, IndexError, ValueError, TypeError) as e:
-                raise ModelFailed(told(e)) from e
+            except (RuntimeError, MemoryError, AssertionError, IndexError, ValueError, TypeError) as e:
+                if not (isinstance(e, torch.OutOfMemoryError) or lacks_memory(e)):
+                    raise ModelFailed(told(e)) from e
+            self._shrink(rows)
         half = min(self.max_rows, (rows + 1) // 2)
         return torch.cat([self.run([a[at : at + half] for a in arguments]) for at in range(0, rows, half)])
 
     def _shrink(self, rows: int) -> None:
         if rows == 1:
-            raise ModelFailed("the device has too little memory for one row")
+            raise OutOfMemory("the device has too little memory for one row")
         self.max_rows = rows // 2
         log.warning("out of memory: the model is called with fewer rows from now on", extra={"rows": self.max_rows})
         if self.device.type == "cuda":

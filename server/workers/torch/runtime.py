@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -48,9 +48,13 @@ class TorchRuntime:
         warnings.filterwarnings("ignore", module="PIL")
         return {"torch": torch.__version__, "cuda": torch.version.cuda or "none"}
 
+    @property
+    def on_gpu(self) -> bool:
+        """Known after the fork."""
+        return self._device.type == "cuda"
+
     def after_fork(self, seed: int, scratch: Path, slot: int) -> None:
         """Own random numbers, own folder, own device, as many threads as were granted."""
-        scratch.mkdir(mode=0o700, exist_ok=True)
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
         torch.manual_seed(seed)
         if torch.cuda.is_available():
@@ -59,8 +63,21 @@ class TorchRuntime:
             torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32
         self._pool = inputs.decoders()
 
+    def limit_memory(self, ceiling_bytes: int) -> None:
+        """The limit of the process is enough."""
+
+    def free(self) -> None:
+        """Python's garbage is collected by others."""
+
+    def rest(self) -> None:
+        """Nothing is held back."""
+
     def settle(self) -> None:
         """The template holds no model."""
+
+    def folders(self) -> Sequence[Path]:
+        """None."""
+        return ()
 
     def describe(self, spec: ModelSpec) -> Description:
         """Read the file, find its schema, check its golden rows, prove whether it may be batched."""

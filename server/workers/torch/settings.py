@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from server.workers import sandbox
 from server.workers.runtime import LoadFailed
 
 FP32_TOLERANCE = 1e-5
@@ -69,6 +70,16 @@ def read(settings: Mapping[str, Any]) -> tuple[ImageSettings | None, TorchSettin
     if image.std is not None and 0 in image.std:
         raise LoadFailed("bad_sidecar", "image.std has a zero, by which nothing can be divided")
     return image, torch_settings
+
+
+def check_compiler(settings: TorchSettings) -> None:
+    """PyTorch compiles by starting a compiler, which nobody can do who is locked up."""
+    if settings.compile and sandbox.locked():
+        raise LoadFailed(
+            "needs_compiler",
+            "torch.compile starts a compiler, which the sandbox does not let a model do; leave compile out of the "
+            "sidecar, or have the server run with TANDEM_SANDBOX=off",
+        )
 
 
 def check_inexact(settings: TorchSettings, golden_rows: int) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -17,8 +18,12 @@ from server.catalog.files import (
     Candidate,
     ModelFile,
     Settling,
+    candidate_at,
     candidates,
+    identified_again,
     identify,
+    signature_of,
+    unchanged,
 )
 
 LONG_AGO = 1_000_000_000.0
@@ -180,7 +185,7 @@ def test_what_was_written_last_tells_when_a_model_was_modified(tmp_path: Path) -
     assert identified(tmp_path).modified == LONG_AGO + 5
 
 
-@pytest.mark.parametrize("change", ["content", "time", "file", "sidecar", "no sidecar"])
+@pytest.mark.parametrize("change", ["content", "time", "file", "sidecar", "no sidecar", "signature"])
 def test_every_change_shows_in_the_stamp(tmp_path: Path, change: str) -> None:
     model = write(tmp_path / "mpg.rds", b"12345", LONG_AGO)
     sidecar = write(tmp_path / "mpg.yaml", b"a: 1", LONG_AGO)
@@ -196,8 +201,71 @@ def test_every_change_shows_in_the_stamp(tmp_path: Path, change: str) -> None:
             write(sidecar, b"a: 22", LONG_AGO)
         case "no sidecar":
             sidecar.unlink()
+        case "signature":
+            write(tmp_path / "mpg.rds.sig")
     [after] = candidates(tmp_path, R_FILES)
     assert after.stamp != before.stamp
+
+
+def test_a_file_in_a_scripts_folder_whose_name_is_not_text_is_a_part_like_any_other(tmp_path: Path) -> None:
+    folder = write(tmp_path / "faq" / "score.R").parent
+    before = identified(tmp_path, "faq").version
+    write(Path(os.fsdecode(os.fsencode(folder) + b"/\xff.csv")))
+    assert identified(tmp_path, "faq").version != before
+
+
+# Signatures
+
+
+def test_a_signature_is_no_model_and_no_part_of_one(tmp_path: Path) -> None:
+    """With signatures off, signing a model changes nothing of what serves."""
+    write(tmp_path / "mpg.rds", modified=LONG_AGO)
+    write(tmp_path / "faq" / "score.R", modified=LONG_AGO)
+    before = {name: identified(tmp_path, name) for name in ("mpg", "faq")}
+    write(tmp_path / "mpg.rds.sig")
+    write(tmp_path / "faq" / "score.R.sig")
+    assert {name: identified(tmp_path, name) for name in ("mpg", "faq")} == before
+    assert sorted(found(tmp_path)) == [("faq", None, "faq/score.R"), ("mpg", None, "mpg.rds")]
+
+
+def test_who_looks_at_signatures_has_them_in_the_key(tmp_path: Path) -> None:
+    write(tmp_path / "mpg.rds")
+    [model] = candidates(tmp_path, R_FILES)
+    assert signature_of(model.path) == write(tmp_path / "mpg.rds.sig", b"one")
+    keys = {identify(model).key, identify(model, signature_of(model.path)).key}
+    write(tmp_path / "mpg.rds.sig", b"two")
+    keys.add(identify(model, signature_of(model.path)).key)
+    assert len(keys) == 3
+
+
+# One model by its path
+
+
+@pytest.mark.parametrize(
+    ("file", "name", "version", "sidecar"),
+    [
+        ("mpg.rds", "mpg", None, "mpg.yaml"),
+        ("mpg/3/model.rds", "mpg", "3", "mpg/3/model.yaml"),
+        ("faq/score.py", "faq", None, "faq/model.yaml"),
+    ],
+)
+def test_a_path_is_the_model_it_would_be_in_a_folder_of_models(
+    tmp_path: Path, file: str, name: str, version: str | None, sidecar: str
+) -> None:
+    path = write(tmp_path / file)
+    one = candidate_at(path)
+    assert one in candidates(tmp_path, R_FILES) + candidates(tmp_path, PYTHON_FILES)
+    assert one is not None
+    assert (one.name, one.version, one.sidecar) == (name, version, tmp_path / sidecar)
+    if path.parent != tmp_path:
+        assert candidate_at(path.parent) == one
+
+
+@pytest.mark.parametrize("file", ["none.rds", "mpg.yaml", "mpg.rds.sig", "."])
+def test_what_is_no_model_is_none(tmp_path: Path, file: str) -> None:
+    for name in ("mpg.rds", "mpg.yaml", "mpg.rds.sig"):
+        write(tmp_path / name)
+    assert candidate_at(tmp_path / file) is None
 
 
 # Settling: `at` is how long after the first look
@@ -279,6 +347,34 @@ def test_a_file_is_read_when_it_has_stayed_the_same_long_enough_and_not_before(
         if size != last:
             since, last = at, size
         assert bool(settled(settling, at, one(size))) == (at - since >= SETTLE_S)
+
+
+def test_a_file_that_was_touched_since_it_was_identified_is_not_what_its_key_was_made_from(tmp_path: Path) -> None:
+    model, sidecar = write(tmp_path / "mpg.rds"), tmp_path / "mpg.yaml"
+    before = identified(tmp_path)
+    assert unchanged(before)
+    write(sidecar)
+    assert (unchanged(before), identified_again(before)) == (False, None)
+    sidecar.unlink()
+    assert unchanged(before)
+    write(tmp_path / "new").rename(model)
+    assert not unchanged(before)
+    again = identified_again(before)
+    assert again is not None
+    assert (again, unchanged(again)) == (replace(before, modified=again.modified), True)
+    write(tmp_path / "new", b"other").rename(model)
+    assert (unchanged(again), identified_again(again)) == (False, None)
+    model.unlink()
+    assert (unchanged(again), identified_again(again)) == (False, None)
+
+
+def test_a_version_and_a_script_are_identified_again_as_they_were(tmp_path: Path) -> None:
+    write(tmp_path / "mpg" / "1.10" / "model.rds")
+    write(tmp_path / "faq" / "score.R")
+    for name in ("mpg", "faq"):
+        before = identified(tmp_path, name)
+        assert unchanged(before)
+        assert identified_again(before) == before
 
 
 def test_what_python_compiles_of_a_script_is_no_new_version(tmp_path: Path) -> None:

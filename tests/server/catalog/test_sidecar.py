@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.catalog.sidecar import MAX_BYTES, Sidecar, SidecarError, parse, read
+from server.catalog.files import PYTHON_FILES, R_FILES
+from server.catalog.sidecar import KEYS, MAX_BYTES, Sidecar, SidecarError, parse, read
 
 EVERYTHING = b"""
 description: Petrol consumption
@@ -29,6 +30,7 @@ golden:
   - row: {region: north}
     response: 21.5
 max_rows: 64
+workers: 3
 timeout_s: 2.5
 """
 
@@ -51,7 +53,7 @@ def test_a_sidecar_can_say_everything() -> None:
     assert sidecar.inputs_and_outputs.extra == "refuse"
     assert sidecar.inputs_and_outputs.outputs[0].columns == ["a", "b"]
     assert sidecar.golden == [{"row": {"region": "north"}, "response": 21.5}]
-    assert (sidecar.max_rows, sidecar.timeout_s) == (64, 2.5)
+    assert (sidecar.max_rows, sidecar.workers, sidecar.timeout_s) == (64, 3, 2.5)
 
 
 def test_every_key_has_a_description() -> None:
@@ -64,12 +66,70 @@ def test_a_sidecar_that_says_nothing_changes_nothing(text: bytes) -> None:
 
 
 def test_an_absent_sidecar_says_nothing(tmp_path: Path) -> None:
-    assert read(tmp_path / "mpg.yaml") == Sidecar()
+    assert read(tmp_path / "mpg.yaml", "r") == Sidecar()
 
 
 def test_a_sidecar_is_read_from_its_file(tmp_path: Path) -> None:
     (tmp_path / "mpg.yaml").write_bytes(EVERYTHING)
-    assert read(tmp_path / "mpg.yaml") == parse(EVERYTHING)
+    assert read(tmp_path / "mpg.yaml", "r") == parse(EVERYTHING)
+
+
+VALUES = {
+    "description": "x",
+    "packages": "[stats]",
+    "arguments": "{n: 1}",
+    "schema": "{extra: refuse}",
+    "golden": "[{row: 1}]",
+    "made_with": "{r: 4.4.1}",
+    "max_rows": "5",
+    "workers": "2",
+    "timeout_s": "2",
+    "trusted": "[a.B]",
+    "threads": "2",
+    "image": "{resize: 8}",
+    "torch": "{top_k: 3}",
+}
+
+
+def test_what_each_runtime_understands_is_in_one_table() -> None:
+    assert set(KEYS) == {*R_FILES.values(), *PYTHON_FILES.values()}
+    assert set(VALUES) == {field.alias or name for name, field in Sidecar.model_fields.items()}
+    assert {key for keys in KEYS.values() for key in keys} == set(VALUES)
+
+
+@pytest.mark.parametrize("runtime", KEYS)
+@pytest.mark.parametrize("key", VALUES)
+def test_a_key_that_means_nothing_to_the_runtime_is_refused(tmp_path: Path, runtime: str, key: str) -> None:
+    (tmp_path / "m.yaml").write_text(f"{key}: {VALUES[key]}\n")
+    if key in KEYS[runtime]:
+        assert read(tmp_path / "m.yaml", runtime) == parse((tmp_path / "m.yaml").read_bytes())
+    else:
+        with pytest.raises(SidecarError, match=f"the sidecar's '{key}' means nothing to a.*; leave it out"):
+            read(tmp_path / "m.yaml", runtime)
+
+
+@pytest.mark.parametrize(
+    ("runtime", "text", "reason"),
+    [
+        ("r", "torch: {}", "the sidecar's 'torch' means nothing to an R model; leave it out"),
+        ("script", "schema: {}", "the sidecar's 'schema' means nothing to a script; leave it out"),
+        (
+            "python",
+            "packages: []",
+            "the sidecar's 'packages' means nothing to a scikit-learn or ONNX model; leave it out",
+        ),
+        (
+            "torch",
+            "workers: 1",
+            "the sidecar's 'workers' means nothing to a PyTorch model (there is one worker for each GPU); leave it out",
+        ),
+    ],
+)
+def test_a_refused_key_is_told_with_the_reason(tmp_path: Path, runtime: str, text: str, reason: str) -> None:
+    (tmp_path / "m.yaml").write_text(text)
+    with pytest.raises(SidecarError) as error:
+        read(tmp_path / "m.yaml", runtime)
+    assert str(error.value) == reason
 
 
 def test_an_unknown_key_is_named_with_those_known() -> None:
@@ -87,6 +147,9 @@ def test_an_unknown_key_inside_is_named_with_its_place() -> None:
     [
         ("max_rows: 0", "max_rows"),
         ("max_rows: many", "max_rows"),
+        ("workers: 0", "workers"),
+        ("workers: 65", "workers"),
+        ("workers: 1.5", "workers"),
         ("timeout_s: 0", "timeout_s"),
         ("timeout_s: 3601", "timeout_s"),
         ("timeout_s: .nan", "timeout_s"),
@@ -161,7 +224,7 @@ def test_a_sidecar_that_is_not_a_file_is_refused_and_not_opened(tmp_path: Path) 
     (tmp_path / "folder.yaml").mkdir()
     for name in ("pipe.yaml", "folder.yaml"):
         with pytest.raises(SidecarError, match="not a file"):
-            read(tmp_path / name)
+            read(tmp_path / name, "r")
 
 
 YAML = st.text(alphabet="abc:-[]{}&*!?|>%@'\"#,0129.~\n \t", max_size=40)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from server.dispatch import dispatcher
 from server.dispatch.dispatcher import Dispatcher, Refused, Scored
 from server.dispatch.messages import Generation, Limits, ModelPolicy, Refusal, Request
 from server.wire.frames import (
@@ -377,5 +378,69 @@ def test_without_any_worker_the_deadline_says_so(play: Play) -> None:
         with pytest.raises(Refused) as refused:
             await stage.submit(b"abc", timeout_s=0.05)
         assert refused.value.refusal is Refusal.NO_WORKER
+
+    play(scene)
+
+
+def test_an_abandoned_request_is_told_and_leaves_the_queue(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.switch(1, "a/1")
+        now = time.monotonic()
+        request = Request("r", "a", "a/1", Member(b"x"), 1, now + WAIT_S, now)
+        scored = stage.dispatcher.submit(request)
+        stage.dispatcher.abandon(request)
+        with pytest.raises(Refused) as refused:
+            await scored
+        assert refused.value.refusal is Refusal.ABANDONED
+        assert stage.dispatcher.state.idle
+
+    play(scene)
+
+
+def test_a_body_that_has_ended_two_workers_is_refused_for_a_while(play: Play) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.switch(1, "a/1")
+        asked = stage.submit(b"bad")
+        for name in ("w1", "w2"):
+            [worker] = await stage.generation(1, name)
+            await worker.batch()
+            worker.crash()
+        with pytest.raises(Refused):
+            await asked
+        [worker] = await stage.generation(1, "w3")
+        with pytest.raises(Refused) as refused:
+            await stage.submit(b"bad")
+        assert refused.value.refusal is Refusal.WORKER_CRASHED
+        good = stage.submit(b"good")
+        await worker.answer_next()
+        assert bodies(await good) == [b"doog"]
+
+    play(scene)
+
+
+def test_a_worker_that_closes_its_connection_and_lives_is_killed(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatcher, "LOST_GRACE_S", 0.01)
+
+    async def scene(stage: Stage) -> None:
+        [worker] = await stage.generation(1, "w")
+        asked = stage.submit(b"x")
+        await worker.batch()
+        worker.crash()
+        while not stage.kills:
+            await asyncio.sleep(0.005)  # polls: `play` bounds it
+        assert stage.kills == [("w", "connection")]
+        asked.cancel()
+
+    play(scene)
+
+
+def test_our_own_end_has_no_worker_killed(play: Play, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dispatcher, "LOST_GRACE_S", 0.0)
+
+    async def scene(stage: Stage) -> None:
+        [worker] = await stage.generation(1, "w")
+        stage.dispatcher.close()
+        await asyncio.wait_for(worker.left.wait(), WAIT_S)
+        assert stage.kills == []
 
     play(scene)

@@ -52,7 +52,7 @@ def machine(
 
 def submit(state: DispatchState, waiting: Iterable[Request]) -> None:
     for one in waiting:
-        assert state.on_submit(one) is None
+        assert state.on_submit(one, 0.0) is None
 
 
 def sends(instructions: Iterable[Instruction]) -> list[Send]:
@@ -65,8 +65,8 @@ def held(instructions: Iterable[Instruction]) -> list[tuple[str, list[Request]]]
     return [(send.worker, send.requests) for send in sends(instructions)]
 
 
-def answer(state: DispatchState, send: Send, predict_s: float = 0.0) -> list[Request] | None:
-    return state.on_reply(send.worker, send.batch, len(send.requests), predict_s)
+def answer(state: DispatchState, send: Send, predict_s: float = 0.0, now: float = 0.0) -> list[Request] | None:
+    return state.on_reply(send.worker, send.batch, len(send.requests), predict_s, now)
 
 
 # Batches
@@ -182,20 +182,20 @@ def test_the_time_of_sending_is_noted() -> None:
 def test_a_full_queue_refuses_by_requests() -> None:
     state = machine(limits=Limits(queue_max_requests=2))
     submit(state, requests(2))
-    assert state.on_submit(request()) is Refusal.QUEUE_FULL
+    assert state.on_submit(request(), 0.0) is Refusal.QUEUE_FULL
     assert state.queued_requests == 2
 
 
 def test_a_full_queue_refuses_by_bytes() -> None:
     state = machine(limits=Limits(queue_max_bytes=25))
     submit(state, requests(2))
-    assert state.on_submit(request(body_bytes=6)) is Refusal.QUEUE_FULL
-    assert state.on_submit(request(body_bytes=5)) is None
+    assert state.on_submit(request(body_bytes=6), 0.0) is Refusal.QUEUE_FULL
+    assert state.on_submit(request(body_bytes=5), 0.0) is None
 
 
 def test_an_empty_queue_takes_a_request_above_its_bytes() -> None:
     state = machine(limits=Limits(queue_max_bytes=25))
-    assert state.on_submit(request(body_bytes=26)) is None
+    assert state.on_submit(request(body_bytes=26), 0.0) is None
 
 
 def test_what_a_worker_holds_does_not_count_as_queued() -> None:
@@ -221,9 +221,9 @@ def test_a_reply_to_a_batch_that_was_not_sent_is_none_and_changes_nothing() -> N
     state, waiting = machine("w", "v"), requests(1)
     submit(state, waiting)
     [send] = sends(state.assign(0.0))
-    assert state.on_reply("w", send.batch + 1, 1, 0.0) is None
-    assert state.on_reply("v", send.batch, 1, 0.0) is None
-    assert state.on_reply("nobody", send.batch, 1, 0.0) is None
+    assert state.on_reply("w", send.batch + 1, 1, 0.0, 0.0) is None
+    assert state.on_reply("v", send.batch, 1, 0.0, 0.0) is None
+    assert state.on_reply("nobody", send.batch, 1, 0.0, 0.0) is None
     assert answer(state, send) == waiting
     assert answer(state, send) is None
 
@@ -233,7 +233,7 @@ def test_a_reply_of_another_length_than_its_batch_loses_no_request() -> None:
     state, waiting = machine("liar", "v"), requests(2)
     submit(state, waiting)
     [send] = sends(state.assign(0.0))
-    assert state.on_reply("liar", send.batch, 1, 0.0) is None
+    assert state.on_reply("liar", send.batch, 1, 0.0, 0.0) is None
     assert state.on_worker_lost("liar") == []
     assert state.queued_requests == 2
 
@@ -319,7 +319,7 @@ def test_a_deadline_in_flight_answers_once_and_kills_once_the_call_has_lasted() 
     state.assign(1.5)
     assert state.on_time(2.0) == [Refuse(late, Refusal.DEADLINE)]
     assert state.on_time(2.4) == []
-    assert state.on_time(2.5) == [Kill("w")]
+    assert state.on_time(2.5) == [Kill("w", "deadline")]
     assert state.on_time(9.0) == []
 
 
@@ -327,7 +327,7 @@ def test_a_killed_worker_gets_nothing_more() -> None:
     state, late = machine("w"), request(deadline=2.0)
     submit(state, [late])
     [send] = sends(state.assign(0.0))
-    assert state.on_time(2.0) == [Refuse(late, Refusal.DEADLINE), Kill("w")]
+    assert state.on_time(2.0) == [Refuse(late, Refusal.DEADLINE), Kill("w", "deadline")]
     assert answer(state, send) == [late]
     submit(state, [request()])
     assert state.assign(2.0) == []
@@ -342,6 +342,161 @@ def test_a_late_reply_still_frees_a_worker_that_was_not_killed() -> None:
     assert answer(state, send) == [late]
     assert late.answered
     assert state.idle
+
+
+def test_a_request_whose_deadline_passed_while_it_waited_is_never_sent() -> None:
+    state, late, alive = machine("w"), request(deadline=1.0), request()
+    submit(state, [late, alive])
+    assert state.assign(1.0)[:1] == [Refuse(late, Refusal.DEADLINE)]
+    assert late.attempts == 0
+    assert alive.attempts == 1
+
+
+def test_a_request_waits_no_longer_than_the_queue_allows() -> None:
+    state, patient = machine("w", limits=Limits(queue_wait_s=2.0)), request(deadline=100.0)
+    submit(state, [request(deadline=50.0)])
+    state.assign(0.0)
+    submit(state, [patient])
+    assert state.on_time(1.9) == []
+    assert state.on_time(2.0) == [Refuse(patient, Refusal.OVERLOADED)]
+
+
+def learned(state: DispatchState, key: str, seconds: float) -> None:
+    """The machine has seen one call of this model take so long."""
+    submit(state, [request(key)])
+    [send] = sends(state.assign(0.0))
+    answer(state, send, now=seconds)
+
+
+def test_who_would_wait_too_long_is_refused_at_once() -> None:
+    state = machine("w", limits=Limits(queue_wait_s=3.0))
+    learned(state, "a/1", 1.0)
+    submit(state, requests(4))
+    assert state.wait_s("a/1") == 4.0
+    assert state.on_submit(request(), 0.0) is Refusal.OVERLOADED
+
+
+def test_who_would_wait_past_its_deadline_is_refused_at_once() -> None:
+    state = machine("w")
+    learned(state, "a/1", 1.0)
+    submit(state, requests(3))
+    assert state.on_submit(request(deadline=2.0), 0.0) is Refusal.OVERLOADED
+    assert state.on_submit(request(deadline=5.0), 0.0) is None
+
+
+def test_another_models_long_queue_refuses_nobody() -> None:
+    state = machine("w", limits=Limits(queue_wait_s=3.0, queue_max_requests=2))
+    learned(state, "a/1", 10.0)
+    submit(state, requests(1, "a/1"))
+    assert state.on_submit(request("a/1"), 0.0) is Refusal.OVERLOADED
+    assert state.on_submit(request("b/1"), 0.0) is None
+
+
+# Callers who leave
+
+
+def test_a_caller_who_leaves_takes_the_queued_request_along() -> None:
+    state, gone = machine(), request()
+    submit(state, [gone])
+    state.on_abandoned(gone)
+    assert state.idle
+    assert state.on_time(1000.0) == []
+
+
+def test_a_worker_busy_for_callers_who_have_all_gone_is_killed_after_a_while() -> None:
+    state, waiting = machine("w", limits=Limits(abandon_after_s=1.0)), requests(2)
+    submit(state, waiting)
+    state.assign(0.0)
+    state.on_abandoned(waiting[0])
+    assert state.on_time(5.0) == []
+    state.on_abandoned(waiting[1])
+    assert state.on_time(5.0) == [Kill("w", "abandoned")]
+    assert state.on_worker_lost("w") == []
+    assert state.idle
+
+
+def test_a_quick_call_for_a_caller_who_has_gone_may_end() -> None:
+    state, gone = machine("w", limits=Limits(abandon_after_s=1.0)), request()
+    submit(state, [gone])
+    [send] = sends(state.assign(0.0))
+    state.on_abandoned(gone)
+    assert state.on_time(0.9) == []
+    assert answer(state, send) == [gone]
+    assert state.on_time(5.0) == []
+
+
+# Turns and shares
+
+
+def test_turns_are_fair_by_time() -> None:
+    """One call of the slow model for a hundred of the quick one."""
+    state = machine("w", limits=Limits(batch_max_requests=1))
+    learned(state, "a/1", 1.0)
+    learned(state, "b/1", 0.01)
+    submit(state, [*requests(5, "a/1"), *requests(300, "b/1")])
+    order, now = "", 0.0
+    for _ in range(250):
+        [send] = sends(state.assign(now))
+        order += send.model_key[0]
+        now += 1.0 if send.model_key == "a/1" else 0.01
+        answer(state, send, now=now)
+    assert 2 <= order.count("a") <= 3
+
+
+def test_a_model_that_was_idle_starts_level_with_the_others() -> None:
+    """It has no credit from the time in which nobody asked for it."""
+    state = machine("w", limits=Limits(batch_max_requests=1, queue_wait_s=100.0))
+    learned(state, "a/1", 1.0)
+    learned(state, "b/1", 1.0)
+    submit(state, requests(50, "a/1"))
+    for turn in range(40):
+        [send] = sends(state.assign(float(turn)))
+        answer(state, send, now=turn + 1.0)
+    submit(state, requests(10, "b/1"))
+    order = ""
+    for turn in range(40, 50):
+        [send] = sends(state.assign(float(turn)))
+        order += send.model_key[0]
+        answer(state, send, now=turn + 1.0)
+    assert order.count("a") >= 4
+
+
+def test_one_model_never_holds_more_workers_than_its_share() -> None:
+    state = machine("u", "v", "w", alone=["a/1"])
+    state.on_generation(Generation("r", 1, generation(1, "a/1", "b/1", alone=["a/1"]).models, None, 2))
+    submit(state, requests(5, "a/1"))
+    assert [worker for worker, _ in held(state.assign(0.0))] == ["u", "v"]
+    other = request("b/1")
+    submit(state, [other])
+    assert held(state.assign(0.0)) == [("w", [other])]
+
+
+# Workers that are replaced
+
+
+def test_a_worker_that_is_replaced_answers_what_it_holds_and_leaves() -> None:
+    state = machine("old")
+    first, second = request(), request()
+    submit(state, [first])
+    [busy] = sends(state.assign(0.0))
+    state.on_worker("new", 1)
+    models = generation(1, "a/1", "b/1").models
+    assert state.on_generation(Generation("r", 1, models, frozenset({"new"}))) == []
+    assert state.workers == 1
+    submit(state, [second])
+    assert held(state.assign(0.0)) == [("new", [second])]
+    assert answer(state, busy) == [first]
+    assert state.assign(0.0) == [Close("old")]
+
+
+def test_what_a_replaced_worker_held_goes_to_another_if_it_dies() -> None:
+    state, waiting = machine("old"), request()
+    submit(state, [waiting])
+    state.assign(0.0)
+    state.on_worker("new", 1)
+    state.on_generation(Generation("r", 1, generation(1, "a/1").models, frozenset({"new"})))
+    state.on_worker_lost("old")
+    assert held(state.assign(0.0)) == [("new", [waiting])]
 
 
 # Generations
@@ -424,6 +579,19 @@ def test_a_request_whose_model_has_gone_is_answered() -> None:
     assert state.idle
 
 
+def test_what_waits_for_a_model_that_has_left_is_answered_by_the_workers_that_still_hold_it() -> None:
+    """Another pool serves it now, and what is sent from now on goes there."""
+    state, waiting = machine("w", keys=["a/1", "b/1"]), request("b/1", pinned=True)
+    submit(state, [request("a/1")])
+    [busy] = sends(state.assign(0.0))
+    submit(state, [waiting])
+    assert state.on_generation(generation(1, "a/1")) == []
+    answer(state, busy)
+    assert held(state.assign(0.0)) == [("w", [waiting])]
+    state.on_generation(generation(2, "a/1"))
+    assert state.on_submit(request("c/1"), 0.0) is Refusal.MODEL_GONE
+
+
 def test_a_request_goes_to_the_version_that_is_current() -> None:
     state, waiting = machine(keys=["a/1"]), request("a/1")
     submit(state, [waiting])
@@ -446,8 +614,8 @@ def test_a_request_that_arrives_after_its_version_has_left_goes_to_the_current_o
 def test_a_pinned_request_that_arrives_after_its_version_has_left_is_refused() -> None:
     state = machine("old", keys=["a/1"])
     state.on_generation(generation(2, "a/2"))
-    assert state.on_submit(request("a/1", pinned=True)) is Refusal.MODEL_GONE
-    assert state.on_submit(request("c/1")) is Refusal.MODEL_GONE
+    assert state.on_submit(request("a/1", pinned=True), 0.0) is Refusal.MODEL_GONE
+    assert state.on_submit(request("c/1"), 0.0) is Refusal.MODEL_GONE
     assert state.idle
 
 
@@ -487,6 +655,9 @@ class Dispatching(RuleBasedStateMachine):
         self.keys_ever: list[str] = ["never/0"]
         self.workers: dict[str, int] = {}
         self.killed: set[str] = set()
+        self.leaving: set[str] = set()
+        self.gone: set[str] = set()
+        """Models of the present generation that are served no more; its workers hold them still."""
         self.busy: dict[str, Send] = {}
         self.accepted: list[Request] = []
         self.ended: dict[int, int] = {}
@@ -497,9 +668,13 @@ class Dispatching(RuleBasedStateMachine):
     @rule(data=st.data(), size=st.integers(1, 130), lifetime=st.floats(0, 5), pinned=st.booleans())
     def submit(self, data: st.DataObject, size: int, lifetime: float, pinned: bool) -> None:
         one = request(data.draw(st.sampled_from(self.keys_ever[-6:])), size, self.now + lifetime, pinned)
-        full = self.state.queued_requests >= 12 or (self.state.queued_requests and self.state.queued_bytes + size > 400)
-        refusal = self.state.on_submit(one)
-        assert (refusal is Refusal.QUEUE_FULL) == bool(full)
+        waiting = self.waiting()
+        refusal = self.state.on_submit(one, self.now)
+        like = [r for r in waiting if r.model_key == one.model_key]
+        full = len(like) >= 12 or (like and sum(r.body_bytes for r in like) + size > 400)
+        full = full or (waiting and sum(r.body_bytes for r in waiting) + size > 800)
+        if refusal is not Refusal.MODEL_GONE:
+            assert (refusal is Refusal.QUEUE_FULL) == bool(full)
         if refusal is None:
             served = {
                 key for number in {self.number, *self.workers.values()} for key in self.generations.get(number, {})
@@ -511,9 +686,16 @@ class Dispatching(RuleBasedStateMachine):
     def burst(self, count: int) -> None:
         for key in [key for key in self.generations[self.number] for _ in range(count)]:
             one = request(key, 10, self.now + 3.0)
-            if self.state.on_submit(one) is None:
+            if self.state.on_submit(one, self.now) is None:
                 self.accepted.append(one)
         self.assign()
+
+    @precondition(lambda self: [r for r in self.accepted if id(r) not in self.ended])
+    @rule(data=st.data())
+    def hang_up(self, data: st.DataObject) -> None:
+        one = data.draw(st.sampled_from([r for r in self.accepted if id(r) not in self.ended]))
+        self.state.on_abandoned(one)
+        self.end(one)
 
     @rule()
     def assign(self) -> None:
@@ -524,7 +706,8 @@ class Dispatching(RuleBasedStateMachine):
     def reply(self, data: st.DataObject, predict_s: float) -> None:
         worker = data.draw(st.sampled_from(sorted(self.busy)))
         send = self.busy.pop(worker)
-        assert self.state.on_reply(worker, send.batch, len(send.requests), predict_s) is send.requests
+        requests = self.state.on_reply(worker, send.batch, len(send.requests), predict_s, self.now)
+        assert requests is send.requests
         for one in send.requests:
             if not one.answered:
                 self.end(one)
@@ -533,9 +716,9 @@ class Dispatching(RuleBasedStateMachine):
     def lie(self, worker: int, batch: int) -> None:
         send = self.busy.get(f"w{worker}")
         if send is None or send.batch != batch:
-            assert self.state.on_reply(f"w{worker}", batch, 1, 0.0) is None
+            assert self.state.on_reply(f"w{worker}", batch, 1, 0.0, self.now) is None
         else:
-            assert self.state.on_reply(f"w{worker}", batch, len(send.requests) + 1, 0.0) is None
+            assert self.state.on_reply(f"w{worker}", batch, len(send.requests) + 1, 0.0, self.now) is None
 
     @precondition(lambda self: self.workers)
     @rule(data=st.data())
@@ -555,8 +738,16 @@ class Dispatching(RuleBasedStateMachine):
     @rule()
     def refill(self) -> None:
         self.connect(self.number)
-        policies = self.generations[self.number]
-        self.carry_out(self.state.on_generation(Generation("r", self.number, policies)))
+        self.tell()
+
+    @precondition(lambda self: self.number in self.workers.values())
+    @rule(data=st.data(), share=st.integers(0, 2))
+    def replace_a_worker(self, data: st.DataObject, share: int) -> None:
+        present = sorted(w for w, number in self.workers.items() if number == self.number)
+        self.leaving.add(data.draw(st.sampled_from(present)))
+        self.connect(self.number)
+        self.share = share
+        self.tell()
 
     @rule()
     def connect_for_the_next_generation(self) -> None:
@@ -577,16 +768,22 @@ class Dispatching(RuleBasedStateMachine):
             self.connect(self.number)
         turned = generation(self.number, *keys, alone=[k for k in keys if k.startswith("b/")])
         self.generations[self.number] = dict(turned.models)
+        self.share = 0
+        self.gone = set()
         self.carry_out(self.state.on_generation(turned))
 
     @precondition(lambda self: self.generations[self.number])
     @rule(data=st.data())
     def a_model_goes_before_its_generation(self, data: st.DataObject) -> None:
-        policies = self.generations[self.number]
-        del policies[data.draw(st.sampled_from(sorted(policies)))]
-        self.carry_out(self.state.on_generation(Generation("r", self.number, policies)))
+        self.gone.add(data.draw(st.sampled_from(sorted(self.generations[self.number]))))
+        self.tell()
 
     # What is carried out
+
+    def tell(self) -> None:
+        policies = {key: p for key, p in self.generations[self.number].items() if key not in self.gone}
+        listed = frozenset(self.workers) - self.leaving
+        self.carry_out(self.state.on_generation(Generation("r", self.number, policies, listed, self.share)))
 
     def connect(self, number: int) -> None:
         name = f"w{self.named}"
@@ -604,31 +801,39 @@ class Dispatching(RuleBasedStateMachine):
                     assert one.answered
                     assert refusal is not Refusal.QUEUE_FULL
                     self.end(one)
-                case Kill(worker):
+                case Kill(worker, _):
                     assert worker in self.busy
                     assert worker not in self.killed
                     self.killed.add(worker)
                 case Close(worker):
                     assert worker not in self.busy
-                    assert self.workers.pop(worker) < self.number
+                    assert self.workers.pop(worker) < self.number or worker in self.leaving
 
     def check_send(self, send: Send) -> None:
         assert send.worker in self.workers, "sent to a worker that has left"
         assert send.worker not in self.busy, "a worker holds two batches"
         assert send.worker not in self.killed
+        assert send.worker not in self.leaving, "sent to a worker that is to leave"
+        assert all(r.deadline > self.now for r in send.requests), "sent too late"
+        newest = [s for s in self.busy.values() if self.workers.get(s.worker) == self.number]
+        alike = [s for s in newest if s.requests[0].model == send.requests[0].model]
+        assert not self.share or len(alike) < self.share, "one model holds more than its share"
         assert {r.model_key for r in send.requests} == {send.model_key}
         policies = self.generations[self.workers[send.worker]]
         assert 1 <= len(send.requests) <= min(policies[send.model_key].max_requests, LIMITS.batch_max_requests)
         assert len(send.requests) == 1 or sum(r.body_bytes for r in send.requests) <= LIMITS.batch_max_bytes
         assert len(send.requests) == 1 or all(r.attempts == 1 for r in send.requests), "a retried request has company"
         assert all(r.attempts <= 2 and not r.answered for r in send.requests)
-        newest = self.generations[self.number]
-        assert self.workers[send.worker] == self.number or send.model_key not in newest
+        assert self.workers[send.worker] == self.number or send.model_key not in self.generations[self.number]
 
     def end(self, one: Request) -> None:
         self.ended[id(one)] = self.ended.get(id(one), 0) + 1
 
     # What holds at all times
+
+    def waiting(self) -> list[Request]:
+        in_flight = self.held()
+        return [r for r in self.accepted if id(r) not in self.ended and id(r) not in in_flight]
 
     def held(self) -> set[int]:
         return {id(r) for send in self.busy.values() for r in send.requests}
@@ -636,8 +841,7 @@ class Dispatching(RuleBasedStateMachine):
     @invariant()
     def every_request_waits_or_is_held_or_has_ended_once(self) -> None:
         assert all(times == 1 for times in self.ended.values())
-        in_flight = self.held()
-        waiting = [r for r in self.accepted if id(r) not in self.ended and id(r) not in in_flight]
+        waiting = self.waiting()
         assert self.state.queued_requests == len(waiting)
         assert self.state.queued_bytes == sum(r.body_bytes for r in waiting)
 
@@ -650,14 +854,15 @@ class Dispatching(RuleBasedStateMachine):
         """Once what was killed is dead and one worker answers, everything comes to its end."""
         if not hasattr(self, "state"):
             return
-        for worker in self.killed & set(self.workers):
-            self.lose_one(worker)
+        for worker in sorted(self.killed):
+            if worker in self.workers:  # not closed meanwhile
+                self.lose_one(worker)
         self.refill()
         for _ in range(4 * len(self.accepted) + 8):
             self.assign()
             for send in list(self.busy.values()):
                 del self.busy[send.worker]
-                self.state.on_reply(send.worker, send.batch, len(send.requests), 0.0)
+                self.state.on_reply(send.worker, send.batch, len(send.requests), 0.0, self.now)
                 for one in send.requests:
                     if not one.answered:
                         self.end(one)

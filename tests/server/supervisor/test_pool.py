@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+import os
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+from unittest.mock import AsyncMock, Mock
 
 import pytest
 
-from server.catalog.files import ModelFile
+from server.catalog.files import R_FILES, ModelFile, candidates, identify
+from server.catalog.sidecar import Sidecar
 from server.config import Settings
 from server.supervisor import pool as pool_module
 from server.supervisor.pool import Pool, PoolPlan
+from server.supervisor.shelf import Proven
+from server.supervisor.worker import NeverAnswered
 
 
 class Prober:
@@ -61,3 +67,211 @@ def test_what_is_proven_while_a_generation_turns_is_served_in_the_next(
         return pool.served
 
     assert asyncio.run(take_in()) == ["first", "second"]
+
+
+class Forkless(Pool):
+    """A pool that turns generations without processes: something may happen while it forks."""
+
+    def __init__(self, folder: Path, plan: PoolPlan) -> None:
+        super().__init__(plan, folder, Settings(), _nothing, lambda pool, reason: None)
+        self.meanwhile: Callable[[], object] = int
+        self.sizes: list[int] = []
+        self._guarded = True  # there is nobody to watch over
+
+    async def _living_template(self) -> Any:
+        return self
+
+    async def settle(self, keys: Sequence[str]) -> None:
+        """What the template would do."""
+
+    async def _fork_all(self, template: object, slots: Iterable[int], generation: int) -> dict[int, Any]:
+        self.sizes.append(len(list(slots)))
+        self.meanwhile()
+        return {}
+
+    async def serve(self, *files: ModelFile) -> None:
+        """As if these had been proven and loaded."""
+        for file in files:
+            self.shelf.loading[file.path] = file
+            self._loaded[file.path] = Proven(file, Sidecar(), {}, 0.0)
+        await self._turn_generation()
+        while others := [t for t in self._tasks if t.get_coro().__name__ == "_leave_out"]:  # type: ignore[union-attr]
+            await asyncio.gather(*others)
+
+    def states(self) -> list[tuple[str, str]]:
+        return [(e.key, e.state) for e in self.entries()]
+
+
+def model(name: str, key: str = "") -> ModelFile:
+    path = Path(f"/models/{name}.rds")
+    return ModelFile("r", name, "1", key or f"{name}/1/1", path, path.with_suffix(".yaml"), 9, 1e9, False)
+
+
+def test_there_is_a_spare_worker_while_there_are_several_models(tmp_path: Path) -> None:
+    async def turn(plan: PoolPlan) -> list[tuple[int, int, int]]:
+        pool, seen = Forkless(tmp_path, plan), []
+        seen.append((pool.wanted, pool.state().model_share, 0))
+        for files in ([model("a")], [model("b")], [model("b", "b/2/2")]):
+            await pool.serve(*files)
+            seen.append((pool.wanted, pool.state().model_share, pool.sizes[-1]))
+        pool.let_go({model("a").path})
+        seen.append((pool.wanted, pool.state().model_share, pool.sizes[-1]))  # the generation has not turned yet
+        await pool.serve()
+        seen.append((pool.wanted, pool.state().model_share, pool.sizes[-1]))
+        return seen
+
+    shared = asyncio.run(turn(PoolPlan("r", "r", 2, spare=True)))
+    assert shared == [(0, 0, 0), (2, 0, 2), (3, 2, 3), (3, 2, 3), (3, 2, 3), (2, 0, 2)]
+    own = asyncio.run(turn(PoolPlan("r1", "r", 2)))
+    assert own == [(0, 0, 0), *[(2, 0, 2)] * 5]
+
+
+def test_two_versions_of_one_model_need_no_spare(tmp_path: Path) -> None:
+    async def turn() -> int:
+        pool = Forkless(tmp_path, PoolPlan("r", "r", 2, spare=True))
+        other = replace(model("a", "a/2/2"), path=Path("/models/a/2/model.rds"), version="2", in_version_folder=True)
+        await pool.serve(model("a"), other)
+        return pool.wanted
+
+    assert asyncio.run(turn()) == 2
+
+
+def test_a_newer_file_that_is_seen_while_workers_are_forked_is_not_forgotten(tmp_path: Path) -> None:
+    """Regression: it was, and the file before it served for ever."""
+
+    async def turn() -> list[tuple[str, str]]:
+        pool, newer = Forkless(tmp_path, PoolPlan("r", "r", 1)), model("a", "a/2/2")
+        pool.meanwhile = lambda: pool.shelf.loading.update({newer.path: newer})
+        await pool.serve(model("a"))
+        return pool.states()
+
+    assert asyncio.run(turn()) == [("a/1/1", "ready"), ("a/2/2", "loading")]
+
+
+def test_a_file_that_goes_while_workers_are_forked_is_not_served(tmp_path: Path) -> None:
+    """Regression: it was, for ever, because nothing changed any more."""
+
+    async def turn() -> tuple[list[tuple[str, str]], list[int]]:
+        pool = Forkless(tmp_path, PoolPlan("r", "r", 1))
+        await pool.serve(model("b"))
+        pool.meanwhile = lambda: pool.shelf.keep_only({model("b").path})
+        await pool.serve(model("a"))
+        return pool.states(), pool.sizes
+
+    assert asyncio.run(turn()) == ([("b/1/1", "ready")], [1, 1, 1])
+
+
+class PoolOfDyingWorkers(Pool):
+    """A pool whose template forks what dies at once, so many times."""
+
+    def __init__(self, folder: Path, deaths: int) -> None:
+        self.states: list[str | None] = []
+        super().__init__(PoolPlan("r", "r", 1), folder, Settings(), self._note, lambda pool, reason: None)
+        self._deaths = deaths
+        self.shelf.serving[folder] = Any  # type: ignore[assignment]  # something serves
+
+    async def _note(self) -> None:
+        self.states.append(self.reason)
+
+    async def _living_template(self) -> Any:
+        return None
+
+    async def _fork(self, template: Any, slot: int, generation: int) -> Any:
+        self._deaths -= 1
+        if self._deaths >= 0:
+            raise NeverAnswered("r-1.1")
+        return Mock(slot=slot, answer=AsyncMock(), worn=AsyncMock(return_value=False), fork=Mock(ended=_never))
+
+
+async def _never() -> None:
+    await asyncio.Event().wait()
+
+
+def test_refills_that_fail_wait_longer_each_time_and_readiness_says_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pool_module, "BACKOFF_S", waits := (0.0, 0.01, 0.02, 0.04))
+    waited: list[float] = []
+
+    async def refill() -> PoolOfDyingWorkers:
+        sleep = asyncio.sleep
+
+        async def sleeping(seconds: float) -> None:
+            waited.append(seconds)
+            await sleep(seconds)
+
+        monkeypatch.setattr(pool_module.asyncio, "sleep", sleeping)
+        pool = PoolOfDyingWorkers(tmp_path, deaths=6)
+        await pool._refill(1)
+        for task in pool._tasks:
+            task.cancel()
+        return pool
+
+    pool = asyncio.run(refill())
+    assert waited == [*waits, waits[-1], waits[-1]]
+    assert pool.states[0] == "workers cannot be started"
+    assert pool.states[-1] is None
+
+
+class Reading(Forkless):
+    """One whose template reads a real file, to which something may happen while it does."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, PoolPlan("r", "r", 1))
+        self.read: list[bytes] = []
+        self._prober: Any = self
+
+    async def examine(self, files: Sequence[ModelFile]) -> None:
+        for file in files:
+            self._on_proven(Proven(file, Sidecar(), {}, 0.0))
+
+    async def _load_into(self, template: object, proven: Proven) -> str | None:
+        self.read.append(proven.file.path.read_bytes())
+        happens, self.meanwhile = self.meanwhile, int
+        happens()
+        return None
+
+    async def take_in(self, folder: Path) -> None:
+        self.update([identify(candidates(folder, R_FILES)[0])])
+        while self._tasks:
+            await asyncio.gather(*self._tasks)
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "TOGETHER_S", 0.01)
+
+
+@pytest.mark.usefixtures("soon")
+def test_bytes_that_came_while_a_file_was_read_are_never_served_under_its_key(tmp_path: Path) -> None:
+    """Regression: replaced every second, a model answered as its next version under the name of the one before."""
+    path, newer = tmp_path / "a.rds", tmp_path / "newer"
+    path.write_bytes(b"one")
+    newer.write_bytes(b"two")
+
+    async def scene() -> list[tuple[str, str]]:
+        pool = Reading(tmp_path)
+        pool.meanwhile = lambda: newer.rename(path)
+        asyncio.get_running_loop().call_later(0.1, lambda: pool.update([identify(candidates(tmp_path, R_FILES)[0])]))
+        await pool.take_in(tmp_path)
+        assert pool.read == [b"one", b"two"]
+        return pool.states()
+
+    assert asyncio.run(scene()) == [(identify(candidates(tmp_path, R_FILES)[0]).key, "ready")]
+
+
+@pytest.mark.usefixtures("soon")
+def test_a_file_that_was_written_again_as_it_was_while_it_was_read_is_read_again(tmp_path: Path) -> None:
+    path, same = tmp_path / "a.rds", tmp_path / "same"
+    for file in (path, same):
+        file.write_bytes(b"one")
+        os.utime(file, (1e9, 1e9))
+
+    async def scene() -> list[tuple[str, str]]:
+        pool = Reading(tmp_path)
+        pool.meanwhile = lambda: same.rename(path)
+        await pool.take_in(tmp_path)
+        assert pool.read == [b"one", b"one"]
+        return pool.states()
+
+    assert asyncio.run(scene()) == [(identify(candidates(tmp_path, R_FILES)[0]).key, "ready")]

@@ -90,6 +90,28 @@ def test_a_proven_file_takes_the_place_of_what_its_path_had() -> None:
     assert states(shelf) == [("mpg", "cc", "ready")]
 
 
+def test_a_proven_file_changes_nothing_of_a_newer_one_that_was_seen_meanwhile() -> None:
+    """Regression: the newer file was forgotten, and the one before served for ever."""
+    shelf = Shelf("r")
+    serve(shelf, file(version="aa"))
+    look_at(shelf, file(version="cc"))
+    serve(shelf, file(version="bb"))
+    assert states(shelf) == [("mpg", "bb", "ready"), ("mpg", "cc", "loading")]
+    refuse(shelf, file(version="cc"))
+    serve(shelf, file(version="bb"))
+    assert states(shelf) == [("mpg", "bb", "ready"), ("mpg", "cc", "failed")]
+
+
+def test_a_file_that_another_pool_serves_is_forgotten_and_no_other() -> None:
+    shelf = Shelf("r")
+    serve(shelf, file("a"), file("b"))
+    look_at(shelf, file("c"))
+    refuse(shelf, file("d"))
+    assert shelf.forget({file("a").path, file("x").path})
+    assert not shelf.forget({file("a").path})
+    assert [name for name, _, _ in states(shelf)] == ["b", "c", "d"]
+
+
 def test_a_file_that_is_again_the_one_that_serves_clears_what_was_known_of_the_newer() -> None:
     shelf = Shelf("r")
     serve(shelf, file(version="aa"))

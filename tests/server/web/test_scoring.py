@@ -248,3 +248,19 @@ def test_warnings_of_the_model_come_back(tandem_factory: Any) -> None:
     server.start()
     assert server.score("wary", {"rows": [{"speed": 101}]}).json()["warnings"] == ["far out"]
     assert "warnings" not in server.score("wary", {"rows": [{"speed": 10}]}).json()
+
+
+def test_a_caller_may_wait_for_less_long_than_the_server(tandem_factory: Any) -> None:
+    server = tandem_factory()
+    server.drop("slow", "local({f <- function(x) {Sys.sleep(0.3); x}; lm(dist ~ f(speed), cars)})")
+    server.start()
+    body = {"rows": [{"speed": 10}]}
+    for name in ("x-request-timeout-ms", "x-envoy-expected-rq-timeout-ms"):
+        problem(server.score("slow", body, headers={name: "50"}), 504, "deadline_exceeded")
+        assert server.score("slow", body, headers={name: "9999999999"}).status_code == 200
+
+
+@pytest.mark.parametrize("said", ["0", "-1", "1.5", "soon", "", "99999999999"])
+def test_a_timeout_that_is_no_number_of_milliseconds_is_refused(tandem: Tandem, said: str) -> None:
+    reply = tandem.score("mpg", {"rows": [CAR]}, headers={"x-request-timeout-ms": said})
+    assert "milliseconds" in problem(reply, 400, "bad_request")["detail"]

@@ -248,7 +248,7 @@ def header(magic: bytes = frames.MAGIC, version: int = frames.VERSION, type: int
 
 @pytest.mark.parametrize(
     "bad",
-    [header(magic=b"HT"), header(version=0), header(version=2), header(type=0), header(type=6), header(size=CAP + 1)],
+    [header(magic=b"HT"), header(version=0), header(version=2), header(type=0), header(type=7), header(size=CAP + 1)],
 )
 def test_a_bad_header_is_refused_before_its_payload_arrives(bad: bytes) -> None:
     with pytest.raises(WireError):

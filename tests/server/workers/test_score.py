@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import weakref
 from array import array
 from typing import Any
 
@@ -13,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.wire.frames import Encoding, MediaType, Member, ReplyCode, ReplyPayload, Result
-from server.workers.predictions import ModelFailed, Predicted, Predictions
+from server.workers.predictions import ModelFailed, OutOfMemory, Predicted, Predictions, lacks_memory
 from server.workers.refusals import refuse_all
 from server.workers.schema import Input, Option, Options, Output, Schema
 from server.workers.score import score
@@ -320,3 +321,55 @@ def test_a_batch_gives_each_request_what_it_would_get_alone(
 ) -> None:
     together = score(Doubler(max_rows, rowwise), members).results
     assert together == [score(Doubler(), [one]).results[0] for one in members]
+
+
+class Eaten:
+    """Memory that a call has taken."""
+
+
+class Hungry(Doubler):
+    """Runs out of memory for more than one row. `held` are the objects of its calls that are still held by anyone."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.held: weakref.WeakSet[Any] = weakref.WeakSet()
+        self.held_before: list[int] = []
+
+    def predict(self, columns: list[Column], rows: int, output: str, options: Options) -> Predictions:
+        self.held_before.append(len(self.held))
+        eaten = Eaten()
+        self.held.add(eaten)
+        if rows > 1:
+            raise OutOfMemory("no room")
+        return super().predict(columns, rows, output, options)
+
+
+def test_a_batch_that_is_too_much_for_the_memory_is_answered_one_by_one_with_the_memory_free_again() -> None:
+    model = Hungry()
+    reply = score(model, [member(1), member(2, 3), member(4)])
+    assert codes(reply) == [ReplyCode.OK, ReplyCode.MODEL_FAILED, ReplyCode.OK]
+    assert "TANDEM_WORKER_MEMORY_MB" in documents(reply)[1]["detail"]
+    assert model.held_before == [0, 0, 0, 0]
+
+
+def test_memory_that_runs_out_in_our_own_code_is_an_answer_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_room(*_: object) -> Any:
+        raise MemoryError
+
+    monkeypatch.setattr("server.workers.score.to_columns", no_room)
+    [document] = documents(score(Doubler(), [member(1)]))
+    assert "TANDEM_WORKER_MEMORY_MB" in document["detail"]
+
+
+@pytest.mark.parametrize(
+    ("error", "lacks"),
+    [
+        (MemoryError(), True),
+        (RuntimeError("std::bad_alloc"), True),
+        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes."), True),
+        (OSError(12, "Cannot allocate memory"), True),
+        (ValueError("memory"), False),
+    ],
+)
+def test_libraries_say_in_their_own_words_that_memory_has_run_out(error: Exception, lacks: bool) -> None:
+    assert lacks_memory(error) == lacks

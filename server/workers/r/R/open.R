@@ -40,6 +40,12 @@ unreadable <- function(path, error) {
       "write it with saveRDS(model, file)"
     )))
   }
+  if (lacks_memory(conditionMessage(error))) {
+    return(tandem_condition("unreadable", paste(
+      "reading the file takes more memory than a probe may have;",
+      "make the model smaller, or have TANDEM_WORKER_MEMORY_MB raised"
+    )))
+  }
   cause <- gsub(path, "the file", conditionMessage(error), fixed = TRUE)
   tandem_condition("unreadable", paste0(
     "the file is truncated or no .rds file (", cause, "); write it again with saveRDS(model, file)"

@@ -33,6 +33,28 @@ new_tempdir <- function(path) {
   tempdir(check = TRUE)
 }
 
+# What R reads while it runs.
+r_folders <- function() {
+  c(R.home(), R.home("share"), R.home("include"), R.home("doc"), .libPaths())
+}
+
+# From now on R takes so many MiB more for vectors; then "vector memory exhausted" or "vector memory limit" is an error.
+# R sets no limit below the size at which it would collect garbage next.
+limit_memory <- function(more) {
+  heap <- gc(full = FALSE)["Vcells", c(2L, 4L)]
+  mem.maxVSize(max(heap[[1L]] + more, heap[[2L]]))
+  invisible()
+}
+
+# Has R find out its time zone, which it remembers, without the programs that it would ask and could not start later.
+know_timezone <- function() {
+  path <- Sys.getenv("PATH")
+  on.exit(Sys.setenv(PATH = path))
+  Sys.setenv(PATH = "")
+  suppressWarnings(Sys.timezone())
+  invisible()
+}
+
 # In another locale R would turn the symbols of a model's formula into <U+00E9> and the like on reading it.
 use_utf8 <- function() {
   for (locale in c("C.UTF-8", "C.utf8", "en_US.UTF-8")) {

@@ -6,7 +6,7 @@
 #   3 levels, or NULL: then the value holds 1-based codes
 #   4 warnings, at most 20, none twice
 #   5 the error's message, or NULL; with an error the value is NULL. A second element "input" says that the fault is
-#     with the rows: a level that predict() does not know
+#     with the rows: a level that predict() does not know; "memory", that an allocation failed
 # `columns` come in the order of `inputs`. `rows` is only needed for a model without inputs; for one that takes a
 # horizon it is the horizon. `options` are those of predict_options() that the request sets: they go before the
 # sidecar's arguments, and these before the options' defaults.
@@ -54,7 +54,18 @@ with_blame <- function(message) {
   # As model.frame() says it, in the language of the process, and randomForest.
   known <- vapply(1:2, ngettext, "", "factor %s has new level %s", "factor %s has new levels %s", domain = "R-stats")
   known <- c(gsub("%s", ".*", known, fixed = TRUE), "^New factor levels not present in the training data")
-  if (any(vapply(known, grepl, NA, x = message))) c(message, "input") else message
+  if (any(vapply(known, grepl, NA, x = message))) return(c(message, "input"))
+  if (lacks_memory(message)) c(message, "memory") else message
+}
+
+# As R's memory.c says it, in the language of the process.
+lacks_memory <- function(message) {
+  said <- c("cannot allocate vector of size %0.1f Gb", "cannot allocate vector of size %0.1f Mb",
+            "cannot allocate memory block of size %0.1f Tb", "memory exhausted (limit reached?)",
+            "vector memory exhausted (limit reached?)", "cons memory exhausted (limit reached?)",
+            "vector memory limit of %0.1f Gb reached, see mem.maxVSize()")
+  begins <- sub("[%(].*", "", vapply(said, gettext, "", domain = "R"))
+  any(startsWith(message, begins[nzchar(begins)]))
 }
 
 no_answer <- list(NULL, NULL, NULL)

@@ -64,7 +64,7 @@ def stream(table: pa.Table, **how: Any) -> bytes:
     return bytes(sink.getvalue().to_pybytes())
 
 
-def arrow(rows: Sequence[Row], schema: Schema, chunk_rows: int = 1 << 30, **types: pa.DataType) -> bytes:
+def arrow(rows: Sequence[Row], schema: Schema, chunk_rows: int = 1 << 30, /, **types: pa.DataType) -> bytes:
     """`types` are Arrow types by column, where they are not the obvious ones."""
     inputs = {i.name: i for i in schema.inputs}
     names = list(rows[0])

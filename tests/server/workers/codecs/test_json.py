@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import struct
+import tracemalloc
 from array import array
 from typing import Any
 
@@ -15,6 +16,7 @@ from hypothesis import strategies as st
 
 from server.workers.codecs import BadBody, Question
 from server.workers.codecs.json import JSON, json_values
+from server.workers.codecs.json_pieces import LARGE_BYTES
 from server.workers.predictions import Predicted, Predictions
 from server.workers.schema import Input, Output, Schema
 from server.workers.table import MAX_FAULTS, NA_INTEGER, NA_REAL, Fault, Invalid, to_columns
@@ -340,3 +342,44 @@ def test_a_fault_of_a_duplicate_shows_a_long_name_shortened() -> None:
     name = "n" * 300
     [fault] = refused(f'{{"rows":[{{"{name}":1,"{name}":1,"wt":1,"name":"a"}}]}}'.encode()).faults
     assert fault == Fault(None, "n" * 100, "one value", "the same name twice", "name every member once")
+
+
+# Hostile bodies
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"[" * 100_000 + b"]" * 100_000,
+        b'{"a":' * 100_000 + b"1" + b"}" * 100_000,
+        b"1" * 1_000_000,
+        b"-" + b"1" * 1_000_000 + b".5",
+        b"1e999999",
+        b'"\\ud800"',
+        b'"\\udc00\\ud800"',
+        b'"\xed\xa0\x80"',
+    ],
+    ids=["arrays", "objects", "digits", "decimal", "exponent", "high-surrogate", "low-surrogate", "utf-8-surrogate"],
+)
+def test_what_nests_too_deep_or_is_too_long_a_number_or_no_text_cannot_be_read(value: bytes) -> None:
+    with pytest.raises(BadBody):
+        decode(b'{"rows":[{"wt":1,"name":%b}]}' % value)
+
+
+def test_a_long_string_takes_what_the_parser_takes_and_no_more() -> None:
+    """The parser sets aside 13 times the body; a regular expression that remembers took 100 times."""
+    size = 2 << 20
+    body = b'{"rows":[{"wt":1,"name":"%b"}]}' % (b":" * size)
+    tracemalloc.start()
+    try:
+        assert decode(body).cells[1] == [":" * size]
+        assert tracemalloc.get_traced_memory()[1] < 20 * size
+    finally:
+        tracemalloc.stop()
+
+
+def test_whole_numbers_beyond_64_bits_are_read_in_a_large_body_as_in_a_small_one() -> None:
+    digits = b"1" * 30
+    for count in (10, LARGE_BYTES // 30):
+        body = b'{"columns":{"x":[%b]}}' % b",".join([digits] * count)
+        assert to_columns(NUMBER, decode(body, NUMBER).cells) == [array("d", [float(digits)] * count)]

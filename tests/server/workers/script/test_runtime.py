@@ -69,7 +69,7 @@ def described(tmp_path: Path) -> Describe:
 
 
 SURROUNDINGS = """
-import os, pickle, sys, tempfile
+import os, pickle, sys
 import helper
 
 class Level:
@@ -85,7 +85,6 @@ def run(raw_data):
         "helper": helper.ANSWER,
         "data": open("data.txt").read(),
         "level": type(level).__name__,
-        "tempdir": tempfile.gettempdir(),
         "body": raw_data,
         "arguments": sys.argv[1:],
     }
@@ -101,7 +100,6 @@ def test_a_script_finds_its_folder_and_what_lies_in_it(described: Describe, tmp_
             "helper": 42,
             "data": "levels",
             "level": "Level",
-            "tempdir": str(tmp_path / "scratch"),
             "body": "{}",
             "arguments": [],
         }
@@ -175,13 +173,6 @@ def test_golden_rows_are_bodies_with_their_replies(described: Describe) -> None:
             "bad_golden",
             "golden row 0 of a script needs 'row', the body, and 'response', the reply",
             id="golden-without-response",
-        ),
-        pytest.param(
-            PLAIN,
-            {"inputs": [{"name": "x", "type": "numeric"}]},
-            "bad_sidecar",
-            "the sidecar's 'schema' means nothing to a script; leave it out",
-            id="schema",
         ),
     ],
 )

@@ -1,0 +1,30 @@
+"""One request and its reply: uvicorn's, but for a reply that comes before the end of the body, and a failure's form."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from uvicorn._types import ASGISendEvent
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
+
+from server.web.edge import Edge
+from server.web.transport import JoinedWrites
+
+
+class Cycle(RequestResponseCycle):
+    """One request and its reply."""
+
+    edge: Edge
+
+    async def send(self, message: ASGISendEvent) -> None:
+        """Send a part of the reply. One that does not wait for the end of the body is the connection's last."""
+        if self.more_body and not self.response_started:
+            self.keep_alive = False
+            cast(JoinedWrites, self.transport).lingers = True
+        await super().send(message)
+
+    async def send_500_response(self) -> None:
+        """The application failed without an answer."""
+        status, headers, body = self.edge.refusal("internal_error", None, self.scope["headers"])
+        await self.send({"type": "http.response.start", "status": status, "headers": headers})
+        await self.send({"type": "http.response.body", "body": body, "more_body": False})

@@ -1,0 +1,279 @@
+"""Which pool a model is for, and who serves it while it moves; with pools that prove a file when they are told to."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from server.catalog.files import ModelFile
+from server.catalog.sidecar import Sidecar
+from server.catalog.snapshot import Entry
+from server.config import Settings
+from server.supervisor import pools as pools_module
+from server.supervisor.pool import PoolPlan
+from server.supervisor.pools import Pools
+from server.supervisor.shelf import Proven, Refused, Shelf
+
+
+class FakePool:
+    """A pool without processes: a shelf, and what was asked of it."""
+
+    def __init__(self, plan: PoolPlan, publish: Callable[[], Awaitable[None]], **_: object) -> None:
+        self.plan = plan
+        self.shelf = Shelf(plan.name)
+        self.stopped = False
+        self._publish = publish
+
+    def update(self, files: Sequence[ModelFile]) -> None:
+        assert not self.stopped
+        self.shelf.keep_only({f.path for f in files})
+        self.shelf.restored(files)
+        self.shelf.loading |= {f.path: f for f in self.shelf.unknown(files)}
+
+    def let_go(self, paths: set[Path]) -> None:
+        self.shelf.forget(paths)
+
+    def entries(self) -> list[Entry]:
+        return self.shelf.entries()
+
+    async def stop(self, *_: object) -> None:
+        self.stopped = True
+
+    async def prove(self) -> None:
+        """What is being looked at serves from now on."""
+        for file in list(self.shelf.loading.values()):
+            self.shelf.serve(Proven(file, Sidecar(), {}, 0.0))
+        await self._publish()
+
+    async def refuse(self) -> None:
+        for file in list(self.shelf.loading.values()):
+            self.shelf.refuse(Refused(file, "crashes", "it crashed"))
+        await self._publish()
+
+
+class Stage:
+    """Pools over a folder of model files, and what they have published."""
+
+    def __init__(self, folder: Path, cores: int = 4) -> None:
+        self._folder = folder
+        self._files: dict[str, ModelFile] = {}
+        self.published: list[list[Entry]] = []
+        self.pools = Pools(folder, Settings(), self._publish, lambda pool, reason: None, cores)
+
+    async def _publish(self) -> None:
+        entries = self.pools.entries()
+        ready = [e for e in entries if e.state == "ready"]
+        assert len({(e.name, e.version) for e in ready}) == len(ready), "one version is in two pools"
+        self.published.append(entries)
+
+    async def there_are(self, **files: str | None) -> None:
+        """Files by name, with their sidecars' texts; None deletes one."""
+        for name, text in files.items():
+            if text is None:
+                del self._files[name]
+            else:
+                self._files[name] = _file(self._folder, name, text)
+        await self.update()
+
+    async def update(self) -> None:
+        await self.pools.update(list(self._files.values()))
+        await self._publish()
+
+    async def touch(self, name: str) -> None:
+        self._files[name] = replace(self._files[name], modified=self._files[name].modified + 1)
+        await self.update()
+
+    async def pools_have_left(self) -> None:
+        await asyncio.gather(*self.pools._leaving)
+
+    def pool(self, name: str) -> Any:
+        return {pool.plan.name: pool for pool in self.pools}[name]
+
+    def named(self) -> list[str]:
+        return [pool.plan.name for pool in self.pools][3:]
+
+    def where(self) -> list[tuple[str, str, str]]:
+        """Pool, sidecar's digest and state of what the catalog has."""
+        return [(e.pool, e.key.rpartition("/")[2], e.state) for e in self.pools.entries()]
+
+
+def _file(folder: Path, name: str, text: str) -> ModelFile:
+    runtime = {"s": "script", "p": "python", "t": "torch"}.get(name[0], "r")
+    path, sidecar = folder / name / "model", folder / f"{name}.yaml"
+    sidecar.write_text(text)
+    return ModelFile(runtime, name, "1", f"{name}/1/{text}", path, sidecar, 9, 1e9, True)
+
+
+def play(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, scene: Callable[[Stage], Awaitable[None]], cores: int = 4
+) -> None:
+    """Have a scene happen in a loop of its own."""
+    monkeypatch.setattr(pools_module, "Pool", FakePool)
+
+    async def run() -> None:
+        stage = Stage(folder, cores)
+        await scene(stage)
+        await stage.pools_have_left()
+
+    asyncio.run(run())
+
+
+def test_a_model_goes_to_its_runtimes_pool_unless_its_sidecar_asks_for_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.there_are(a="", b="workers: 3", p="workers: 2", s="", s2="workers: 4\nthreads: 2", t="workers: 2")
+        plans = {pool.plan.name: pool.plan for pool in stage.pools}
+        assert {e.name: e.pool for e in stage.pools.entries()} == {
+            **{"a": "r", "b": "r1", "p": "python2", "s": "script3", "s2": "script4"},
+            "t": "torch",  # whose probe refuses it
+        }
+        assert [(plans[n].size, plans[n].threads) for n in ("r1", "python2", "script3", "script4")] == [
+            *((3, 1), (2, 1), (1, 1), (4, 2))
+        ]
+        assert [plans[n].spare for n in ("r", "python", "torch", "r1", "python2")] == [True, True, False, False, False]
+
+    play(tmp_path, monkeypatch, scene)
+
+
+def test_a_model_that_begins_to_ask_is_served_by_the_shared_pool_until_its_own_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.there_are(a="")
+        await stage.pool("r").prove()
+        await stage.there_are(a="workers: 2")
+        assert stage.where() == [("r1", "workers: 2", "loading"), ("r", "", "ready")]
+        await stage.update()
+        assert stage.where() == [("r1", "workers: 2", "loading"), ("r", "", "ready")]
+        await stage.pool("r1").prove()
+        assert stage.where() == [("r1", "workers: 2", "ready")]
+        assert [[e.pool for e in entries if e.current] for entries in stage.published[1:]] == [["r"]] * 3 + [["r1"]]
+
+    play(tmp_path, monkeypatch, scene)
+
+
+def test_a_model_that_ceases_to_ask_is_served_by_its_own_pool_until_the_shared_one_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.there_are(a="workers: 2", b="")
+        own = stage.pool("r1")
+        await own.prove()
+        await stage.pool("r").prove()
+        await stage.there_are(a="")
+        assert stage.where() == [("r", "", "loading"), ("r1", "workers: 2", "ready"), ("r", "", "ready")]
+        await stage.pool("r").prove()
+        assert stage.where() == [("r", "", "ready"), ("r", "", "ready")]
+        await stage.pools_have_left()
+        assert own.stopped
+
+    play(tmp_path, monkeypatch, scene)
+
+
+def test_a_changed_model_of_a_pool_of_its_own_gets_a_new_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.there_are(p="workers: 2")
+        await stage.pool("python1").prove()
+        await stage.there_are(p="workers: 3")
+        assert stage.named() == ["python1", "python2"]
+        await stage.there_are(p="workers: 4")
+        assert stage.named() == ["python1", "python3"], "the one between never served"
+        await stage.pool("python3").prove()
+        assert stage.where() == [("python3", "workers: 4", "ready")]
+
+    play(tmp_path, monkeypatch, scene)
+
+
+def test_a_model_that_has_gone_leaves_at_once_wherever_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.there_are(a="", b="workers: 2", s="")
+        for name in ("r", "r1", "script2"):
+            await stage.pool(name).prove()
+        await stage.there_are(a="workers: 2", b="")
+        await stage.there_are(a=None, b=None, s=None)
+        assert (stage.where(), stage.named()) == ([], [])
+
+    play(tmp_path, monkeypatch, scene)
+
+
+@pytest.mark.parametrize(("before", "after", "stands_in"), [("", "workers: 2", "r"), ("workers: 2", "", "r1")])
+def test_a_model_whose_new_home_refuses_it_stays_and_is_at_home_again_when_it_is_restored(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, before: str, after: str, stands_in: str
+) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.there_are(a=before)
+        await stage.pool(stands_in).prove()
+        await stage.there_are(a=after)
+        home = next(pool for pool in stage.pools if pool.shelf.loading)
+        await home.refuse()  # type: ignore[attr-defined]
+        assert (home.plan.name, after, "failed") in stage.where()
+        assert (stands_in, before, "ready") in stage.where()
+        await stage.touch("a")
+        assert [pool for pool in stage.pools if pool.shelf.loading] == [home], "a touched file is looked at again"
+        await stage.there_are(a=before)
+        assert stage.where() == [(stands_in, before, "ready")]
+
+    play(tmp_path, monkeypatch, scene)
+
+
+def test_a_sidecar_that_is_bad_is_refused_by_the_shared_pool_and_nothing_moves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.there_are(a="workers: 2")
+        await stage.pool("r1").prove()
+        await stage.there_are(a="workers: many")
+        await stage.pool("r").refuse()
+        assert stage.where() == [("r", "workers: many", "failed"), ("r1", "workers: 2", "ready")]
+
+    play(tmp_path, monkeypatch, scene)
+
+
+def test_a_model_that_changes_its_mind_while_it_moves_is_served_all_the_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.there_are(a="")
+        await stage.pool("r").prove()
+        for text in ("workers: 2", "max_rows: 5", "workers: 3"):
+            await stage.there_are(a=text)
+            assert ("r", "", "ready") in stage.where()
+        [own] = stage.named()
+        await stage.pool(own).prove()
+        for text in ("max_rows: 6", "workers: 4", ""):
+            await stage.there_are(a=text)
+            assert (own, "workers: 3", "ready") in stage.where()
+        await stage.pool("r").prove()
+        assert stage.where() == [("r", "", "ready")]
+        assert stage.named() == []
+
+    play(tmp_path, monkeypatch, scene)
+
+
+def test_threads_of_all_pools_together_are_warned_of_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def warned() -> list[tuple[Any, ...]]:
+        found = [(r.pool, r.threads, r.cores) for r in caplog.records if "threads" in r.message]  # type: ignore[attr-defined]
+        caplog.clear()
+        return found
+
+    async def scene(stage: Stage) -> None:
+        await stage.there_are(a="", p="", s="workers: 9", b="workers: 9")
+        assert warned() == [], "workers of one thread wait for each other and do no harm"
+        await stage.there_are(s="threads: 2")
+        assert warned() == []
+        await stage.there_are(p="workers: 2\nthreads: 2")
+        assert warned() == [("python4, script3", 6, 4)]
+        await stage.update()
+        assert warned() == []
+
+    caplog.set_level(logging.WARNING)
+    play(tmp_path, monkeypatch, scene)
