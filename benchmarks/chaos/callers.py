@@ -25,7 +25,7 @@ from benchmarks.harness import Bar, Bench, BenchmarkError, Figure, Measured
 from benchmarks.processes import seconds_until
 from benchmarks.tandem import Tandem
 
-STUCK_S = 12
+STUCK_S = 16
 STUCK = f"local({{f <- function(x) {{if (any(x > 100)) Sys.sleep({STUCK_S}); x}}; lm(dist ~ f(speed), cars)}})"
 STUCK_BODY = b'{"rows":[{"speed":101}]}'
 STUCK_CALLERS = 8
@@ -59,7 +59,7 @@ def stuck(bench: Bench) -> Measured:
         one = asked_of_cars(tandem, "slow")
         asked(tandem, "stuck")
         # Evenly spaced, so that nobody waits for the one before and the 99th percentile is that of one call.
-        per_s = 0.2 * capacity_per_s(tandem.port, [one], bench.pick(4.0, 0.6))
+        per_s = 0.35 * capacity_per_s(tandem.port, [one], bench.pick(4.0, 0.6))
         with Load(tandem.port, [one], [(2 * seconds, per_s)], even=True) as load:
             time.sleep(seconds)
             with _held(tandem, "stuck", STUCK_BODY, STUCK_CALLERS):

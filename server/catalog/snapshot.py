@@ -39,6 +39,8 @@ class Entry:
     load_warnings: Sequence[str] = ()
     made_with: Mapping[str, Any] | None = None
     timeout_s: float | None = None
+    max_rows: int | None = None
+    """Rows predicted in one call when requests are joined, where the sidecar says it."""
     load_seconds: float | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
     """For the runtime that loads the model; shown to nobody."""

@@ -15,6 +15,8 @@ from server.dispatch.messages import Limits, Refusal, Request
 POOL_TO_MODEL = 2
 """How many times what one model's queue may hold all queues of the pool together may, in bytes: one that is stuck does
 not have the others refused."""
+ADMITTED_SHARE = 0.8
+"""Of the longest wait: who is let in may find that it takes a little longer than expected."""
 NEWEST = 0.2
 """The weight of the newest observation in a moving average."""
 CALL_S = 1e-4
@@ -70,7 +72,8 @@ class Queues:
         elif len(queue.requests) >= limits.queue_max_requests or queue.size_bytes + size > limits.queue_max_bytes:
             return Refusal.QUEUE_FULL
         else:
-            work_s, patience_s = self._work_s(key, queue), min(limits.queue_wait_s, request.deadline - now)
+            work_s = self._work_s(key, queue)
+            patience_s = min(ADMITTED_SHARE * limits.queue_wait_s, request.deadline - now)
             if work_s > patience_s and work_s > patience_s * max(1, workers()):
                 return Refusal.OVERLOADED
         request.gives_up = min(request.deadline, now + limits.queue_wait_s)

@@ -105,6 +105,7 @@ class Shelf:
             description=sidecar.description,
             made_with=sidecar.made_with.model_dump(exclude_none=True) or None,
             timeout_s=sidecar.timeout_s,
+            max_rows=sidecar.max_rows,
             load_seconds=proven.load_seconds,
             **proven.description,
         )

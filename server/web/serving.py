@@ -105,7 +105,7 @@ class Serving:
         # From here on nothing waits: between two requests, everything changes.
         for name, pool in snapshot.pools.items():
             ready = [e for e in snapshot.entries if e.pool == name and e.state == "ready"]
-            models = {e.key: ModelPolicy(e.name, MAX_BATCH_REQUESTS if e.rowwise else 1, e.current) for e in ready}
+            models = {e.key: _policy(e) for e in ready}
             workers = frozenset(pool.workers)
             self._dispatchers[name].switch(Generation(name, pool.generation, models, workers, pool.model_share))
         for name in self._dispatchers.keys() - snapshot.pools.keys():
@@ -156,6 +156,12 @@ class Serving:
     def _tell(self, message: dict[str, object]) -> None:
         if self._writer is not None:
             self._writer.write(orjson.dumps(message) + b"\n")
+
+
+def _policy(entry: Entry) -> ModelPolicy:
+    """Each request has a row at least, so no more of them can be joined than rows."""
+    most = min(MAX_BATCH_REQUESTS, entry.max_rows or MAX_BATCH_REQUESTS) if entry.rowwise else 1
+    return ModelPolicy(entry.name, most, entry.current)
 
 
 def label(pool: str) -> str:

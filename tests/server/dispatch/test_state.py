@@ -20,6 +20,7 @@ from server.dispatch.messages import (
     Request,
     Send,
 )
+from server.dispatch.queues import ADMITTED_SHARE
 from server.dispatch.state import DispatchState
 
 MANY = 1000
@@ -369,7 +370,7 @@ def learned(state: DispatchState, key: str, seconds: float) -> None:
 
 
 def test_who_would_wait_too_long_is_refused_at_once() -> None:
-    state = machine("w", limits=Limits(queue_wait_s=3.0))
+    state = machine("w", limits=Limits(queue_wait_s=3.0 / ADMITTED_SHARE))
     learned(state, "a/1", 1.0)
     submit(state, requests(4))
     assert state.wait_s("a/1") == 4.0

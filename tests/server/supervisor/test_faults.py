@@ -255,3 +255,16 @@ def _alive(pid: int) -> bool:
         return False
     with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123
         return stat.read().rpartition(")")[2].split()[0] != "Z"
+
+
+def test_no_more_requests_are_joined_than_the_sidecar_allows_rows(tandem_factory: Factory) -> None:
+    """Else one worker is handed all that waits, and the other stands idle beside it."""
+    server = tandem_factory()
+    server.drop("slow", "local({f <- function(x) {Sys.sleep(0.02); x}; lm(dist ~ f(speed), cars)})")
+    (server.r_models / "slow.yaml").write_text("max_rows: 1")
+    server.start()
+    with Load(server, "slow", SPEED, expect(prediction(server, "slow")), threads=12) as load:
+        eventually(lambda: load.answered > 100)
+    assert load.wrong == []
+    most = max(line["batch_requests"] for line in server.log_lines() if line["message"] == "scored")
+    assert most == 1
