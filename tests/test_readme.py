@@ -211,7 +211,7 @@ def coded(text: str) -> list[str]:
 
 
 def test_the_settings_table_has_every_setting_with_its_default() -> None:
-    shown = {coded(name)[0]: coded(default)[0] for name, default, _ in table(README, "Settings")}
+    shown = {coded(name)[0]: (coded(default) or ["None"])[0] for name, default, _ in table(README, "Settings")}
     settings = Settings.model_fields
     assert list(shown) == [PREFIX + name.upper() for name in settings]
     assert list(shown.values()) == [_written(field.default) for field in settings.values()]
@@ -234,15 +234,16 @@ def test_the_metrics_table_has_every_instrument() -> None:
 
 
 def test_the_table_of_refusals_has_every_code_that_the_code_gives() -> None:
-    shown = [coded(code)[0] for code, *_ in table(OPERATIONS, "A model was refused")]
+    shown = [code for codes, *_ in table(OPERATIONS, "A model was refused") for code in coded(codes)]
     given = set()
-    for path in (ROOT / "server").rglob("*.[pR]*"):
-        if path.suffix in (".py", ".R"):
-            given |= set(re.findall(REFUSING, path.read_text()))
+    for folder in ("supervisor", "workers"):
+        for path in (ROOT / "server" / folder).rglob("*.[pR]*"):
+            if path.suffix in (".py", ".R"):
+                given |= set(re.findall(REFUSING, path.read_text()))
     assert sorted(shown) == sorted(given)
 
 
-REFUSING = re.compile(r'(?:LoadFailed|Refused|_refuse|tandem_condition)\(\s*(?:[\w.]+,\s*)?"(\w+)"')
+REFUSING = re.compile(r'(?:LoadFailed|Signed|Refused|_refuse|tandem_condition)\(\s*(?:[\w.]+,\s*)?"(\w+)"')
 
 
 def test_the_reasons_of_refused_tokens_are_all_told() -> None:

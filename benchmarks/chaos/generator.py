@@ -215,6 +215,7 @@ if __name__ == "__main__":
     sys.stdout.buffer.flush()
     done = uvloop.run(_main(order))
     facts = {"started": done.started, "count": len(done.right), "examples": done.examples}
-    sys.stdout.buffer.write(json.dumps(facts).encode() + b"\n")
     columns = [*(column.tobytes() for column in done.times.values()), done.status.tobytes(), done.right.tobytes()]
-    sys.stdout.buffer.write(b"".join(columns))
+    # Not sys.stdout: where Python is told not to buffer it writes once, and what the pipe has no room for is lost.
+    with open(1, "wb") as out:
+        out.write(json.dumps(facts).encode() + b"\n" + b"".join(columns))
