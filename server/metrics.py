@@ -74,6 +74,12 @@ class WebMetrics:
         self._auth = Counter(
             "tandem_auth_failures_total", "Requests refused for who is asking.", ("reason",), registry=registry
         )
+        self._edge = Counter(
+            "tandem_edge_refusals_total",
+            "Requests refused before any route saw them, by code.",
+            ("code",),
+            registry=registry,
+        )
         self._depth = Gauge(
             "tandem_queue_depth",
             "Requests that wait for a worker.",
@@ -111,6 +117,10 @@ class WebMetrics:
     def auth_failure(self, reason: str) -> None:
         """Somebody was refused."""
         self._counted[self._auth, (reason,)] += 1
+
+    def edge_refusal(self, code: str) -> None:
+        """A request was refused for its form, its size or its slowness, or a connection was one too many."""
+        self._counted[self._edge, (code,)] += 1
 
     def flush(self) -> None:
         """Write what was noted since the last time where the supervisor reads it."""

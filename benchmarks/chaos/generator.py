@@ -217,5 +217,5 @@ if __name__ == "__main__":
     facts = {"started": done.started, "count": len(done.right), "examples": done.examples}
     columns = [*(column.tobytes() for column in done.times.values()), done.status.tobytes(), done.right.tobytes()]
     # Not sys.stdout: where Python is told not to buffer it writes once, and what the pipe has no room for is lost.
-    with open(1, "wb") as out:
+    with open(1, "wb", closefd=False) as out:
         out.write(json.dumps(facts).encode() + b"\n" + b"".join(columns))

@@ -34,7 +34,8 @@ class Fork:
     def kill(self) -> None:
         """SIGKILL, if it still runs."""
         if self.alive:
-            signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # it has just ended, and we have not heard of it yet
+                signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)
 
     def _on_end(self) -> None:
         asyncio.get_running_loop().remove_reader(self._pidfd)

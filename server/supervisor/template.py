@@ -28,6 +28,8 @@ BACKLOG = 128
 MAX_DESCRIPTION_BYTES = 1 << 28
 MAX_ANSWER_BYTES = 1 << 24
 MAX_FDS = 2
+ENDED = -1
+"""What the kernel says instead of the number of a process that is no more."""
 PRIVATE = ("NOTIFY_SOCKET", "SSH_AUTH_SOCK", "PROMETHEUS_MULTIPROC_DIR")
 SAFE_R = (4, 4)
 """From this version on R no longer runs code as it reads a file that was made for it (CVE-2024-27322)."""
@@ -181,10 +183,14 @@ class Template:
 
         A model that was loaded into the template may speak for it, and have us kill whom it cannot kill itself.
         """
-        with contextlib.suppress(OSError, ValueError):
+        try:
             pid = _pid_of(pidfd)
-            if os.getsid(pid) == self.pid:
+            if pid == ENDED or os.getsid(pid) == self.pid:
                 return Fork(pid, pidfd)
+        except ProcessLookupError:
+            return Fork(ENDED, pidfd)
+        except (OSError, ValueError):
+            pass
         os.close(pidfd)
         self._give_up()
         raise TemplateLost("the template told of a process that is not its own")
@@ -302,7 +308,7 @@ def _identities(folders: Iterable[Path]) -> Identities:
 
 
 def _pid_of(pidfd: int) -> int:
-    """-1 once the process is no more. Raises ValueError if this is no pidfd."""
+    """ENDED once the process is no more. Raises ValueError if this is no pidfd."""
     for line in Path(f"/proc/self/fdinfo/{pidfd}").read_text().splitlines():
         if line.startswith("Pid:"):
             return int(line.split()[1])

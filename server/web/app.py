@@ -37,9 +37,9 @@ class WebApp:
     def __init__(self, settings: Settings, run_dir: Path) -> None:
         self.settings = settings
         self._run_dir = run_dir
-        self._metrics = WebMetrics()
-        self._serving = Serving(settings, self._metrics)
-        self._auth: Auth = open_auth(settings.data, on_failure=self._metrics.auth_failure)
+        self.metrics = WebMetrics()
+        self._serving = Serving(settings, self.metrics)
+        self._auth: Auth = open_auth(settings.data, on_failure=self.metrics.auth_failure)
         self._access_log = AccessLog()
         self._request_ids = RequestIds()
         self._app = self._scoring(self._fastapi())
@@ -72,7 +72,7 @@ class WebApp:
             self.settings,
             self._serving,
             self._auth.authenticator,
-            self._metrics,
+            self.metrics,
             self._access_log,
             self._request_ids,
         )
@@ -92,7 +92,7 @@ class WebApp:
                 await task
         self._serving.close()
         self._access_log.flush()
-        self._metrics.flush()
+        self.metrics.flush()
         self._auth.close()
 
     async def _follow(self) -> None:
@@ -116,7 +116,7 @@ class WebApp:
             except Exception:
                 log.exception("the accounts cannot be read")
             self._serving.measure()
-            self._metrics.flush()
+            self.metrics.flush()
             await asyncio.sleep(HOUSEKEEPING_EVERY_S)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from starlette.types import Receive, Scope, Send
@@ -38,7 +38,8 @@ LINGER_S = 2.0
 class Edge:
     """The limits of one web process."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, on_refusal: Callable[[str], None] = lambda _: None) -> None:
+        self._on_refusal = on_refusal
         self.max_connections = settings.max_connections
         self.header_timeout_s = settings.header_timeout_s
         self.keepalive_s = settings.keepalive_s
@@ -82,7 +83,8 @@ class Edge:
         for connection in list(self._connections):
             connection.look(SWEEP_EVERY_S)
         if self._refused:
-            log.warning("refused before any route saw it", extra={"codes": dict(self._refused)})
+            told = ", ".join(f"{code} {count} times" for code, count in self._refused.items())
+            log.warning("refused before any route saw it", extra={"reason": told})
             self._refused.clear()
 
     # Refusals
@@ -92,6 +94,7 @@ class Edge:
     ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
         """Status, headers and body of a refusal that ends its connection."""
         self._refused[code] += 1
+        self._on_refusal(code)
         said = problem(code, detail)
         request_id = self._request_ids.of(dict(headers))
         body = said.body(request_id)

@@ -53,7 +53,7 @@ class WebWorker(UvicornWorker):  # type: ignore[misc]
 
     def run(self) -> None:
         """Serve until told to stop."""
-        edge = Edge(self.wsgi.settings)
+        edge = Edge(self.wsgi.settings, self.wsgi.metrics.edge_refusal)
         _allow_files(edge.max_connections + SPARE_CONNECTIONS + OTHER_FILES)
         self.config.app = self.wsgi
         self.config.http = partial(Protocol, edge)
@@ -121,7 +121,5 @@ def _allow_files(wanted: int) -> None:
     allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
     resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
     if allowed < wanted:
-        about = {"allowed": allowed, "wanted": wanted}
-        log.warning(
-            "fewer files may be open than TANDEM_MAX_CONNECTIONS needs; raise the limit (ulimit -n)", extra=about
-        )
+        reason = f"TANDEM_MAX_CONNECTIONS needs {wanted} open files, {allowed} are allowed; raise the limit (ulimit -n)"
+        log.warning("not so many connections can be held", extra={"reason": reason})

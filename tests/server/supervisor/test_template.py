@@ -77,6 +77,17 @@ def test_a_process_that_is_not_its_own_is_not_believed(tmp_path: Path, sleeper: 
     assert fork_from(sleeper.pid, tmp_path, answer) == (None, False)
 
 
+def test_a_fork_that_has_ended_already_costs_the_template_nothing(
+    tmp_path: Path, sleeper: subprocess.Popen[bytes]
+) -> None:
+    def answer(theirs: socket.socket) -> None:
+        with subprocess.Popen(["true"]) as ended:
+            pidfd = os.pidfd_open(ended.pid)
+        socket.send_fds(theirs, [FORK], [pidfd])
+
+    assert fork_from(sleeper.pid, tmp_path, answer) == (-1, True)
+
+
 def test_what_is_no_process_is_not_believed(tmp_path: Path, sleeper: subprocess.Popen[bytes]) -> None:
     def answer(theirs: socket.socket) -> None:
         socket.send_fds(theirs, [FORK], [0])

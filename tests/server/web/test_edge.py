@@ -127,6 +127,7 @@ def alive(server: Tandem) -> bool:
 )
 def test_a_head_that_is_too_large_is_refused(edge: Tandem, head: bytes) -> None:
     assert said(edge, head).refused(431, "headers_too_large")
+    eventually(lambda: edge.metric("tandem_edge_refusals_total", code="headers_too_large") > 0)
 
 
 def test_a_head_up_to_the_limits_is_read(edge: Tandem) -> None:
