@@ -264,6 +264,8 @@ class DispatchState:
         return instructions
 
     def _held(self, key: str) -> bool:
+        if key in self._generations.get(self._newest, ()):
+            return True
         return any(key in keys for keys in self._generations.values())
 
     def _moved(self, request: Request) -> bool:

@@ -13,7 +13,6 @@ MIB = 1 << 20
 GRANTED_SHARE = 0.8
 """The rest is for the models themselves, the web processes and the supervisor."""
 LEAST_BYTES = 256 * MIB
-SPARES = 2
 PROBES = 2
 
 
@@ -27,7 +26,8 @@ def ceiling_bytes(settings: Settings) -> int:
 def forks(settings: Settings) -> int:
     """Workers that the settings allow, with spares and some probes. Pools of single models come on top."""
     cores = granted_cores()
-    return min(settings.r_workers, cores) + min(settings.python_workers, cores) + (gpus.count() or 1) + SPARES + PROBES
+    shared = min(settings.r_workers, cores) + min(settings.python_workers, cores)
+    return 2 * shared + (gpus.count() or 1) + PROBES
 
 
 def check(settings: Settings) -> None:

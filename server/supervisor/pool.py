@@ -58,8 +58,8 @@ class PoolPlan:
     runtime: str
     size: int
     threads: int = 1
-    spare: bool = False
-    """Whether there is one worker more while there are several models, of which one may hold `size` at most."""
+    spares: bool = False
+    """Whether there are as many again while there are several models, of which one may hold `size` at most."""
     answer_timeout_s: float = ANSWER_TIMEOUT_S
     """How long a new worker may take to answer; one that loads the models itself needs longer."""
     python: Callable[[], Awaitable[Path]] = own_python
@@ -314,8 +314,8 @@ class Pool:
         self._loaded = {path: p for path, p in self._loaded.items() if self.shelf.loading.get(path) is p.file}
         files = [p.file for p in (self.shelf.serving | self._loaded).values()]
         keys = [file.key for file in files]
-        share = self.plan.size if self.plan.spare and len({file.name for file in files}) > 1 else 0
-        size = share + 1 if share else self.plan.size
+        share = self.plan.size if self.plan.spares and len({file.name for file in files}) > 1 else 0
+        size = 2 * share if share else self.plan.size
         try:
             template = await self._living_template()
             await template.settle(keys)

@@ -205,7 +205,7 @@ def wish_of(file: ModelFile) -> Wish | None:
 def plan(runtime: str, settings: Settings, cores: int) -> PoolPlan:
     """A runtime's pool, as the settings have it."""
     if runtime != "torch":
-        return PoolPlan(runtime, runtime, min(getattr(settings, f"{runtime}_workers"), cores), spare=True)
+        return PoolPlan(runtime, runtime, min(getattr(settings, f"{runtime}_workers"), cores), spares=True)
     threads = settings.torch_threads or cores
     return PoolPlan(runtime, runtime, gpus.count() or 1, threads, answer_timeout_s=settings.load_timeout_s)
 

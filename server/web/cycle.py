@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Coroutine
+from typing import Any, cast
 
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -16,12 +17,12 @@ class Cycle(RequestResponseCycle):
 
     edge: Edge
 
-    async def send(self, message: ASGISendEvent) -> None:
+    def send(self, message: ASGISendEvent) -> Coroutine[Any, Any, None]:
         """Send a part of the reply. One that does not wait for the end of the body is the connection's last."""
         if self.more_body and not self.response_started:
             self.keep_alive = False
             cast(JoinedWrites, self.transport).lingers = True
-        await super().send(message)
+        return super().send(message)
 
     async def send_500_response(self) -> None:
         """The application failed without an answer."""

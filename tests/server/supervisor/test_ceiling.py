@@ -19,7 +19,7 @@ def machine(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_workers_share_four_fifths_of_the_memory_evenly() -> None:
     settings = Settings(r_workers=8, python_workers=2)
-    assert ceiling.forks(settings) == 4 + 2 + 1 + ceiling.SPARES + ceiling.PROBES
+    assert ceiling.forks(settings) == 2 * (4 + 2) + 1 + ceiling.PROBES
     assert ceiling.ceiling_bytes(settings) == int(0.8 * 16 * GIB) // ceiling.forks(settings)
 
 

@@ -1,4 +1,4 @@
-"""Pools of one model and the spare of the shared ones, on a real server: models that move while they serve."""
+"""Pools of one model and the spares of the shared ones, on a real server: models that move while they serve."""
 
 from __future__ import annotations
 
@@ -85,7 +85,7 @@ def test_a_model_moves_to_a_pool_of_its_own_changes_there_and_comes_back_without
     """Old and new bytes have one answer each; none is ever given under the other's version."""
     right = {server.model("moves")["version"]: server.score("moves", SPEED).json()["predictions"]}
     templates = server.processes("template")
-    assert workers(server, "r") == (2, 0), "one and the spare, because there are two models"
+    assert workers(server, "r") == (2, 0), "one and a spare, because there are two models"
 
     def check(status: int, body: bytes) -> str | None:
         if status != 200:
@@ -152,7 +152,7 @@ def test_a_model_of_a_pool_of_its_own_leaves_at_once_when_its_file_goes(server: 
     (server.r_models / "leaves.yaml").unlink()
 
 
-@pytest.mark.parametrize("sidecar", ["", "workers: 1\n"], ids=["by the spare", "by a pool of its own"])
+@pytest.mark.parametrize("sidecar", ["", "workers: 1\n"], ids=["by the spares", "by a pool of its own"])
 def test_a_stuck_model_does_not_keep_the_others_waiting(server: Tandem, sidecar: str) -> None:
     folder = server.r_models / "slow"
     folder.mkdir()

@@ -107,7 +107,7 @@ def model(name: str, key: str = "") -> ModelFile:
     return ModelFile("r", name, "1", key or f"{name}/1/1", path, path.with_suffix(".yaml"), 9, 1e9, False)
 
 
-def test_there_is_a_spare_worker_while_there_are_several_models(tmp_path: Path) -> None:
+def test_there_are_as_many_spare_workers_while_there_are_several_models(tmp_path: Path) -> None:
     async def turn(plan: PoolPlan) -> list[tuple[int, int, int]]:
         pool, seen = Forkless(tmp_path, plan), []
         seen.append((pool.wanted, pool.state().model_share, 0))
@@ -120,15 +120,15 @@ def test_there_is_a_spare_worker_while_there_are_several_models(tmp_path: Path) 
         seen.append((pool.wanted, pool.state().model_share, pool.sizes[-1]))
         return seen
 
-    shared = asyncio.run(turn(PoolPlan("r", "r", 2, spare=True)))
-    assert shared == [(0, 0, 0), (2, 0, 2), (3, 2, 3), (3, 2, 3), (3, 2, 3), (2, 0, 2)]
+    shared = asyncio.run(turn(PoolPlan("r", "r", 2, spares=True)))
+    assert shared == [(0, 0, 0), (2, 0, 2), (4, 2, 4), (4, 2, 4), (4, 2, 4), (2, 0, 2)]
     own = asyncio.run(turn(PoolPlan("r1", "r", 2)))
     assert own == [(0, 0, 0), *[(2, 0, 2)] * 5]
 
 
-def test_two_versions_of_one_model_need_no_spare(tmp_path: Path) -> None:
+def test_two_versions_of_one_model_need_no_spares(tmp_path: Path) -> None:
     async def turn() -> int:
-        pool = Forkless(tmp_path, PoolPlan("r", "r", 2, spare=True))
+        pool = Forkless(tmp_path, PoolPlan("r", "r", 2, spares=True))
         other = replace(model("a", "a/2/2"), path=Path("/models/a/2/model.rds"), version="2", in_version_folder=True)
         await pool.serve(model("a"), other)
         return pool.wanted

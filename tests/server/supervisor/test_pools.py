@@ -137,7 +137,7 @@ def test_a_model_goes_to_its_runtimes_pool_unless_its_sidecar_asks_for_one(
         assert [(plans[n].size, plans[n].threads) for n in ("r1", "python2", "script3", "script4")] == [
             *((3, 1), (2, 1), (1, 1), (4, 2))
         ]
-        assert [plans[n].spare for n in ("r", "python", "torch", "r1", "python2")] == [True, True, False, False, False]
+        assert [plans[n].spares for n in ("r", "python", "torch", "r1", "python2")] == [True, True, False, False, False]
 
     play(tmp_path, monkeypatch, scene)
 

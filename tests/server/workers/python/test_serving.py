@@ -121,9 +121,9 @@ def test_the_template_has_one_thread_and_a_killed_worker_is_refilled(python_tand
     def workers() -> list[int]:
         return [pid for pid in python_tandem.processes("worker") if parent_of(pid) == template]
 
-    before = eventually(lambda: w if len(w := workers()) == 3 else None)  # two, and the spare
+    before = eventually(lambda: w if len(w := workers()) == 4 else None)  # two, and two spares
     os.kill(before[0], signal.SIGKILL)
-    eventually(lambda: len(now := workers()) == 3 and before[0] not in now)
+    eventually(lambda: len(now := workers()) == 4 and before[0] not in now)
     assert python_tandem.score("logistic", requests_of(1)[0]).status_code == 200
 
 
