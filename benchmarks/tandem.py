@@ -136,8 +136,8 @@ class Tandem:
         return {path for path, number in connections.items() if number >= 2}
 
     def wait_complete(self) -> None:
-        """Until all workers are published and those of an older generation have left."""
-        seconds_until(lambda: len(self.published()) == len(self.processes("worker")) == self.workers, 60.0)
+        """Until all workers are published, spares too, and those of an older generation have left."""
+        seconds_until(lambda: len(self.published()) == len(self.processes("worker")) >= self.workers, 60.0)
 
     def _ready(self) -> bool:
         if self._process.poll() is not None:
