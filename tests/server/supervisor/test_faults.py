@@ -10,6 +10,7 @@ import socket
 import statistics
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 import httpx
 import orjson
@@ -248,15 +249,6 @@ def test_idle_connections_survive_a_model_swap(tandem_factory: Factory) -> None:
     connection.close()
 
 
-def _alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    with open(f"/proc/{pid}/stat") as stat:  # noqa: PTH123
-        return stat.read().rpartition(")")[2].split()[0] != "Z"
-
-
 def test_no_more_requests_are_joined_than_the_sidecar_allows_rows(tandem_factory: Factory) -> None:
     """Else one worker is handed all that waits, and the other stands idle beside it."""
     server = tandem_factory()
@@ -268,3 +260,11 @@ def test_no_more_requests_are_joined_than_the_sidecar_allows_rows(tandem_factory
     assert load.wrong == []
     most = max(line["batch_requests"] for line in server.log_lines() if line["message"] == "scored")
     assert most == 1
+
+
+def _alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"

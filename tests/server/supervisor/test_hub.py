@@ -160,7 +160,7 @@ def test_who_does_not_read_is_kept_one_snapshot_and_sent_the_newest_when_he_does
             for _ in range(100):
                 await asyncio.sleep(0)
             assert peer.writer.transport.get_write_buffer_size() < 2 * len(LARGE)
-            slow.reader._transport.resume_reading()  # type: ignore[attr-defined]
+            slow.reader._transport.resume_reading()
             serials = [await slow.serial()]
             while serials[-1] < 8:
                 serials.append(await slow.serial())
@@ -193,7 +193,7 @@ def test_who_does_not_follow_in_time_is_let_go(tmp_path: Path, monkeypatch: pyte
 def test_the_hub_stops_though_somebody_does_not_read(tmp_path: Path) -> None:
     async def test(started: Started) -> None:
         async with started.peer() as slow:
-            slow.reader._transport.pause_reading()  # type: ignore[attr-defined]
+            slow.reader._transport.pause_reading()
             pushing = asyncio.create_task(started.hub.push(snapshot(1, LARGE)))
             while not started.hub._peers:
                 await asyncio.sleep(0)

@@ -28,9 +28,9 @@ class Prober:
         self._pool = pool
 
     async def examine(self, files: Sequence[ModelFile]) -> None:
-        self._pool._on_proven("first")  # type: ignore[arg-type]
+        self._pool._on_proven("first")
         await self._pool.turning.wait()
-        self._pool._on_proven("second")  # type: ignore[arg-type]
+        self._pool._on_proven("second")
 
 
 class SlowlyTurningPool(Pool):
@@ -95,7 +95,7 @@ class Forkless(Pool):
             self.shelf.loading[file.path] = file
             self._loaded[file.path] = Proven(file, Sidecar(), {}, 0.0)
         await self._turn_generation()
-        while others := [t for t in self._tasks if t.get_coro().__name__ == "_leave_out"]:  # type: ignore[union-attr]
+        while others := [t for t in self._tasks if t.get_coro().__name__ == "_leave_out"]:
             await asyncio.gather(*others)
 
     def states(self) -> list[tuple[str, str]]:

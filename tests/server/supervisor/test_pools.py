@@ -212,7 +212,7 @@ def test_a_model_whose_new_home_refuses_it_stays_and_is_at_home_again_when_it_is
         await stage.pool(stands_in).prove()
         await stage.there_are(a=after)
         home = next(pool for pool in stage.pools if pool.shelf.loading)
-        await home.refuse()  # type: ignore[attr-defined]
+        await home.refuse()
         assert (home.plan.name, after, "failed") in stage.where()
         assert (stands_in, before, "ready") in stage.where()
         await stage.touch("a")
@@ -261,7 +261,7 @@ def test_threads_of_all_pools_together_are_warned_of_once(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     def warned() -> list[tuple[Any, ...]]:
-        found = [(r.pool, r.threads, r.cores) for r in caplog.records if "threads" in r.message]  # type: ignore[attr-defined]
+        found = [(r.pool, r.threads, r.cores) for r in caplog.records if "threads" in r.message]
         caplog.clear()
         return found
 
