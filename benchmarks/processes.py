@@ -5,6 +5,7 @@ from __future__ import annotations
 import subprocess
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Literal
 
@@ -53,11 +54,9 @@ def below(pid: int) -> dict[int, Kind]:
 
 def _children(pid: int) -> list[int]:
     children: list[int] = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
+    with suppress(OSError):  # it has just ended
+        for task in Path(f"/proc/{pid}/task").glob("*/children"):
             children += map(int, task.read_text().split())
-        except OSError:  # it has ended
-            continue
     return children
 
 

@@ -183,8 +183,12 @@ class Tandem:
 
 
 def _descendants(pid: int) -> list[int]:
-    found = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+    found: list[int] = []
+    try:
+        tasks = list(Path(f"/proc/{pid}/task").glob("*/children"))
+    except OSError:  # it has just ended
+        return found
+    for task in tasks:
         try:
             children = [int(child) for child in task.read_text().split()]
         except OSError:

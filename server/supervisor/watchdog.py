@@ -8,6 +8,7 @@ grown by this measure: it asks to be replaced (`server/workers/upkeep.py`).
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from pathlib import Path
 
 from server.resident import PAGE_BYTES, private_bytes
@@ -72,9 +73,7 @@ def _of_children(pid: int) -> int:
 
 def _children(pid: int) -> list[int]:
     found: list[int] = []
-    for path in Path(f"/proc/{pid}/task").glob("*/children"):
-        try:
+    with suppress(OSError):  # it has just ended
+        for path in Path(f"/proc/{pid}/task").glob("*/children"):
             found += map(int, path.read_bytes().split())
-        except OSError:
-            continue
     return found
