@@ -61,7 +61,7 @@ def stuck(bench: Bench) -> Measured:
         # Evenly spaced, so that nobody waits for the one before and the 99th percentile is that of one call.
         per_s = 0.35 * capacity_per_s(tandem.port, [one], bench.pick(4.0, 0.6))
         with Load(tandem.port, [one], [(2 * seconds, per_s)], even=True) as load:
-            time.sleep(seconds)
+            time.sleep(seconds)  # the first half of the load is what the second is compared with
             with _held(tandem, "stuck", STUCK_BODY, STUCK_CALLERS):
                 result = load.result()
     before, after = result.due_between(0, seconds), result.due_between(seconds, 2 * seconds)
@@ -126,7 +126,7 @@ def _vanish(tandem: Tandem, request: bytes, head: int, numbers: range) -> None:
 
 def _settled_descriptors(tandem: Tandem) -> int:
     """Of the web process, once the connections of the preparation are gone."""
-    time.sleep(0.5)
+    time.sleep(0.5)  # their number is what is asked for, so there is none to wait for
     return sum(descriptors(tandem, "web").values())
 
 

@@ -28,7 +28,7 @@ def stop(bench: Bench) -> Measured:
     with stage(bench, "stop", {"slow": SLOW}, **ONE_BY_ONE) as tandem:
         one = asked_of_cars(tandem, "slow")
         with Load(tandem.port, [one], [(FOR_EVER_S, 0.0)], connections=32) as load:
-            time.sleep(bench.pick(5.0, 0.6))
+            time.sleep(bench.pick(5.0, 0.6))  # full load is not a moment but a time
             os.kill(tandem.pid, signal.SIGTERM)
             told = time.monotonic()
             code = tandem.wait(STOP_TIMEOUT_S)
@@ -101,7 +101,7 @@ def rolling(bench: Bench) -> Measured:
                 (tandem.folder / "tandem.toml").write_text(f"timeout_s = {31 + number}\n")
                 os.kill(tandem.pid, signal.SIGHUP)
                 seconds.append(seconds_until(partial(_replaced, tandem, before), 60.0, every_s=0.05))
-            time.sleep(0.5)
+            time.sleep(0.5)  # what the last replacement may have cost shows in the requests after it
             result = load.stop()
     figures = _unnoticed(f"web processes replaced {rounds} times", result)
     figures.append(Figure("web processes replaced after", seconds, "s"))

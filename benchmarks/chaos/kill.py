@@ -43,11 +43,11 @@ def kill(bench: Bench) -> Measured:
         time.sleep(SETTLE_S)
         before = _belongings(tandem)
         with Load(tandem.port, [asked], [(undisturbed_s + disturbed_s, per_s)]) as load:
-            time.sleep(undisturbed_s)
+            time.sleep(undisturbed_s)  # what the kills are compared with
             killed = int(disturbed_s / every_s)
             for _ in range(killed):
                 os.kill(chance.choice(tandem.processes("worker")), signal.SIGKILL)
-                time.sleep(every_s)
+                time.sleep(every_s)  # the pace of the kills is the scenario's
             result = load.result()
         for _ in range(bench.pick(100, 8) - killed):
             _kill_and_wait(tandem, chance)

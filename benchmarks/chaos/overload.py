@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-import threading
 import time
 from collections import defaultdict
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Self
 
 from benchmarks.chaos.checks import NONE, percentile
 from benchmarks.chaos.load import Result, capacity_per_s, run
-from benchmarks.chaos.stage import ONE_BY_ONE, SLOW, Sampler, asked_of_cars, probed, stage
+from benchmarks.chaos.stage import ONE_BY_ONE, SLOW, Beside, Sampler, asked_of_cars, probed, stage
 from benchmarks.harness import Bar, Bench, Figure, Measured
 from benchmarks.tandem import Tandem
 
@@ -90,7 +87,7 @@ def _recovery_s(result: Result, calm_s: float, end: float) -> float:
     return math.inf
 
 
-class Prober:
+class Prober(Beside):
     """Asks for health and metrics, one after the other, each over a connection of its own; from a thread."""
 
     def __init__(self, tandem: Tandem) -> None:
@@ -99,18 +96,9 @@ class Prober:
             (tandem.port, "/health/ready"),
             (tandem.metrics_port, "/metrics"),
         ]
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run)
+        super().__init__()
         self.seconds: dict[str, list[float]] = defaultdict(list)
         self.failed = 0
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
-        self._stop.set()
-        self._thread.join()
 
     def _run(self) -> None:
         while not self._stop.is_set():

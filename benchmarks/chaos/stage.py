@@ -126,17 +126,12 @@ def _state(pid: int) -> str:
         return "X"
 
 
-class Sampler:
-    """Looks at every process of the server again and again, from a thread."""
+class Beside:
+    """What runs in a thread of its own for as long as its block lasts."""
 
-    def __init__(self, tandem: Tandem, every_s: float) -> None:
-        self._tandem, self._every_s = tandem, every_s
+    def __init__(self) -> None:
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run)
-        self.series: dict[tuple[str, int], list[Sample]] = defaultdict(list)
-        """By kind and process id."""
-        self.totals: list[int] = []
-        """Resident bytes of all together, sample by sample."""
 
     def __enter__(self) -> Self:
         self._thread.start()
@@ -145,6 +140,21 @@ class Sampler:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
         self._stop.set()
         self._thread.join()
+
+    def _run(self) -> None:
+        raise NotImplementedError
+
+
+class Sampler(Beside):
+    """Looks at every process of the server again and again, from a thread."""
+
+    def __init__(self, tandem: Tandem, every_s: float) -> None:
+        self._tandem, self._every_s = tandem, every_s
+        super().__init__()
+        self.series: dict[tuple[str, int], list[Sample]] = defaultdict(list)
+        """By kind and process id."""
+        self.totals: list[int] = []
+        """Resident bytes of all together, sample by sample."""
 
     def _run(self) -> None:
         started = time.monotonic()
