@@ -6,7 +6,7 @@ PEERS := litserve azureml mosec
 MODELS := $(patsubst %,r_models/%.rds,boston mpg am iris) \
   $(addprefix python_models/,iris_logistic.joblib digits.pt2 faq/model.joblib)
 
-.PHONY: run setup test lint bench bench-peers chaos soak clean help system system-dev system-bench venv venv-dev
+.PHONY: run setup test ship-test lint bench bench-peers chaos soak clean help system system-dev system-ship system-bench venv venv-dev
 
 run: setup ## install what is missing, train the example models, serve on 127.0.0.1:8000
 	@exec .venv/bin/tandem serve
@@ -19,6 +19,9 @@ test: venv-dev $(MODELS) ## everything that is checked: testthat, then pytest
 	  || status=1; \
 	.venv/bin/python -m pytest || status=1; \
 	{ set +x; } 2>/dev/null; exit $$status
+
+ship-test: system-ship venv-dev .venv-ship/made $(MODELS) ## the image, the manifests, the gateway, dashboards and alerts
+	.venv/bin/python -m pytest -m ship
 
 lint: venv-dev ## ruff, mypy, import-linter, lintr, shellcheck
 	.venv/bin/ruff check .
@@ -46,7 +49,7 @@ benchmarks/.peers/%/made: benchmarks/peers/%.txt
 	touch $@
 
 clean: ## remove the environment and the caches; models and .tandem/ stay
-	rm -rf .venv .venv.lock benchmarks/.peers *.egg-info build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-ship .venv.lock benchmarks/.peers *.egg-info build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find auth server tests -name __pycache__ -prune -exec rm -rf {} +
 
 help: ## this list
@@ -58,6 +61,9 @@ system:
 system-dev:
 	@scripts/install-system.sh run test
 
+system-ship:
+	@scripts/install-system.sh run test ship
+
 system-bench:
 	@scripts/install-system.sh run test bench
 
@@ -66,6 +72,12 @@ venv: system
 
 venv-dev: system-dev
 	@scripts/make-venv.sh dev
+
+.venv-ship/made: requirements-ship.lock
+	rm -rf $(@D)
+	$${PYTHON:-python3} -m venv $(@D)
+	$(@D)/bin/python -m pip -qq --disable-pip-version-check --no-input install --require-hashes -r $<
+	touch $@
 
 # Only what is missing is trained: a model that an analyst saved under the same name stays.
 r_models/%.rds: | system

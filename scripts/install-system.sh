@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Installs the Debian packages that are missing: install-system.sh GROUP..., a group being run, test or bench.
+# Installs the Debian packages that are missing: install-system.sh GROUP..., a group being run, test, ship or bench.
 # As root, or through sudo where it asks for no password; otherwise it says what an administrator must run and stops.
 set -euo pipefail
 
@@ -21,6 +21,11 @@ packages_of() {
       echo r-cran-e1071 r-cran-kernlab r-cran-lme4 r-cran-partykit r-cran-caret r-cran-recipes r-cran-forecast
       echo r-cran-glmnet r-cran-quantreg r-cran-pls r-cran-earth r-cran-coin
       ! grep -qs '^VERSION_ID="12"' /etc/os-release || echo r-cran-gbm # Debian 13 has none
+      ;;
+    ship)
+      # Containers (runc: crun cannot be used in a hybrid cgroup), the base image, a gateway, a certificate authority.
+      echo podman buildah runc conmon netavark aardvark-dns iptables catatonit uidmap debootstrap
+      echo nginx-light pebble certbot openssl
       ;;
     bench) echo wrk r-cran-plumber ;;
     *) echo "install-system.sh: unknown group: $1" >&2; exit 2 ;;

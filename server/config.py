@@ -39,6 +39,16 @@ class Settings(BaseSettings):
     port: int = Field(8000, ge=0, le=65535, description="port of the API")
     metrics_port: int = Field(9464, ge=0, le=65535, description="port of /metrics, on the same address")
     data: Path = Field(Path(".tandem"), description="folder of the accounts and the signing key")
+    accounts: Path | None = Field(
+        None, description="file of accounts that several servers share, instead of those in the data folder"
+    )
+    token_key: Path | None = Field(
+        None, description="file of the key that signs access tokens, shared by the servers that share accounts"
+    )
+    remotes: str = Field("", description="other Tandem servers whose models are served here too: name=url,name=url")
+    trusted_proxies: str = Field(
+        "", description="addresses or networks of proxies whose X-Forwarded-For is believed: 10.0.0.0/8,10.1.2.3"
+    )
     r_models: Path = Field(Path("r_models"), description="folder of the R models")
     python_models: Path = Field(Path("python_models"), description="folder of the Python models")
     r_workers: int = Field(5, ge=1, le=512, description="R processes; never more than the cores that are granted")

@@ -7,14 +7,14 @@ from server.config import Settings
 FIXED = frozenset(
     {
         *("host", "port", "metrics_port", "data", "r_models", "python_models"),
-        *("sandbox", "model_signatures", "signature_key"),
+        *("accounts", "token_key", "remotes", "sandbox", "model_signatures", "signature_key"),
     }
 )
 """Everything else hangs on these: they need a restart."""
 OF_WEB = frozenset(
     {
         *("web_workers", "docs", "timeout_s", "queue_max", "queue_wait_s", "batch_max_rows", "max_body_mb"),
-        *("max_connections", "header_timeout_s", "keepalive_s", "log_level"),
+        *("max_connections", "header_timeout_s", "keepalive_s", "trusted_proxies", "log_level"),
     }
 )
 """What web processes know: a change replaces them."""
