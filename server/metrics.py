@@ -12,6 +12,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics_core import Metric
@@ -19,7 +20,10 @@ from prometheus_client.mmap_dict import MmapedDict
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from server import __version__
+
 SECONDS = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+REFILL_SECONDS = (0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0)
 REQUESTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 HISTOGRAMS = (
@@ -31,6 +35,9 @@ HISTOGRAMS = (
 _BOUNDS = {name: bounds for name, _, _, bounds in HISTOGRAMS}
 
 STATES = ("loading", "ready", "failed")
+STAGES = ("queue", "decode", "predict", "encode")
+REMOTE = "remote"
+"""In place of its model's runtime: a request that another server answered. It is counted there too."""
 
 
 class _Tally:
@@ -80,18 +87,24 @@ class WebMetrics:
             ("code",),
             registry=registry,
         )
-        self._depth = Gauge(
-            "tandem_queue_depth",
-            "Requests that wait for a worker.",
-            ("pool",),
-            multiprocess_mode="livesum",
+        self._stages = Counter(
+            "tandem_stage_seconds_total",
+            "Seconds that requests spent in each stage; those of one batch share its times.",
+            ("model", "stage"),
             registry=registry,
+        )
+        self._depth = self._gauge("tandem_queue_depth", "Requests that wait for a worker.", "livesum", registry)
+        self._inflight = self._gauge(
+            "tandem_inflight", "Requests that wait for a worker or are being predicted.", "livesum", registry
+        )
+        self._wait = self._gauge(
+            "tandem_queue_wait_seconds", "How long the request has waited that waits longest.", "livemax", registry
         )
         self._histograms = {
             name: Histogram(name, about, labels, buckets=bounds, registry=registry)
             for name, about, labels, bounds in HISTOGRAMS
         }
-        self._counted: dict[tuple[Counter, tuple[str, ...]], int] = defaultdict(int)
+        self._counted: dict[tuple[Counter, tuple[str, ...]], float] = defaultdict(float)
         self._tallied: dict[tuple[str, tuple[str, ...]], _Tally] = {}
 
     def answered(self, model: str, version: str, runtime: str, code: str, seconds: float, rows: int) -> None:
@@ -101,18 +114,22 @@ class WebMetrics:
             self._counted[self._rows, (model, version)] += rows
         self._observe("tandem_request_seconds", (model, runtime), seconds)
 
-    def queued(self, pool: str, seconds: float) -> None:
-        """One request has waited for a worker and been answered by it."""
-        self._observe("tandem_queue_seconds", (pool,), seconds)
+    def staged(self, model: str, pool: str, stages_s: tuple[float, float, float, float]) -> None:
+        """A worker has answered one request; how long it was in each of STAGES."""
+        self._observe("tandem_queue_seconds", (pool,), stages_s[0])
+        for stage, seconds in zip(STAGES, stages_s, strict=True):
+            self._counted[self._stages, (model, stage)] += seconds
 
     def batch(self, model: str, requests: int, predict_s: float) -> None:
         """One batch has been predicted."""
         self._observe("tandem_batch_requests", (model,), requests)
         self._observe("tandem_predict_seconds", (model,), predict_s)
 
-    def depth(self, pool: str, requests: int) -> None:
-        """How many requests wait now."""
-        self._depth.labels(pool).set(requests)
+    def load(self, pool: str, waiting: int, inflight: int, longest_wait_s: float) -> None:
+        """How many requests wait now, how many are not answered yet, and how long the first has waited."""
+        self._depth.labels(pool).set(waiting)
+        self._inflight.labels(pool).set(inflight)
+        self._wait.labels(pool).set(longest_wait_s)
 
     def auth_failure(self, reason: str) -> None:
         """Somebody was refused."""
@@ -124,12 +141,16 @@ class WebMetrics:
 
     def flush(self) -> None:
         """Write what was noted since the last time where the supervisor reads it."""
-        counted, self._counted = self._counted, defaultdict(int)
+        counted, self._counted = self._counted, defaultdict(float)
         for (counter, labels), count in counted.items():
             counter.labels(*labels).inc(count)
         tallied, self._tallied = self._tallied, {}
         for (name, labels), tally in tallied.items():
             tally.flush(self._histograms[name].labels(*labels))
+
+    @staticmethod
+    def _gauge(name: str, about: str, mode: Literal["livesum", "livemax"], registry: CollectorRegistry) -> Gauge:
+        return Gauge(name, about, ("pool",), multiprocess_mode=mode, registry=registry)
 
     def _observe(self, name: str, labels: tuple[str, ...], value: float) -> None:
         tally = self._tallied.get((name, labels))
@@ -149,6 +170,27 @@ class SupervisorMetrics(Collector):
         self.workers = Gauge(
             "tandem_workers", "Workers of a pool, by state.", ("pool", "state"), registry=self.registry
         )
+        self.capacity = Gauge(
+            "tandem_capacity", "Requests that a pool can predict at once.", ("pool",), registry=self.registry
+        )
+        self.refill = Histogram(
+            "tandem_refill_seconds",
+            "Time from the end of a worker until its replacement takes requests.",
+            ("pool",),
+            buckets=REFILL_SECONDS,
+            registry=self.registry,
+        )
+        self.remote_up = Gauge(
+            "tandem_remote_up", "1 while a remote server tells of its models.", ("remote",), registry=self.registry
+        )
+        self.memory_used = Gauge(
+            "tandem_memory_used_bytes",
+            "Working set of the container, or of the machine where no limit is set.",
+            registry=self.registry,
+        )
+        self.memory_granted = Gauge("tandem_memory_granted_bytes", "Limit of that memory.", registry=self.registry)
+        build = Gauge("tandem_build_info", "1, by the version that runs.", ("version",), registry=self.registry)
+        build.labels(__version__).set(1)
         self.restarts = Counter(
             "tandem_worker_restarts_total",
             "Processes of a pool that ended and were replaced, by reason.",

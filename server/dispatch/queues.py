@@ -51,6 +51,10 @@ class Queues:
         for queue in self._queues.values():
             yield from queue.requests
 
+    def first_arrivals(self) -> Iterator[float]:
+        """When the request at the head of each queue arrived."""
+        return (queue.requests[0].arrived for queue in self._queues.values())
+
     def turns(self) -> list[str]:
         """The models that are waited for, in the order of their turns."""
         if len(self._queues) < 2:

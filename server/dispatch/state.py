@@ -86,6 +86,15 @@ class DispatchState:
         """True when nothing waits and nothing is in flight."""
         return not self.queued_requests and all(w.requests is None for w in self._workers.values())
 
+    @property
+    def inflight_requests(self) -> int:
+        """Requests that wait or that workers hold."""
+        return self.queued_requests + sum(len(w.requests) for w in self._workers.values() if w.requests is not None)
+
+    def longest_wait_s(self, now: float) -> float:
+        """How long the request has waited that waits longest; 0 where none waits."""
+        return max((now - arrived for arrived in self._queues.first_arrivals()), default=0.0)
+
     def wait_s(self, model_key: str) -> float:
         """About how long a new request for this model would wait."""
         return self._queues.wait_s(model_key, self.workers)

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from server.config import Settings, granted_cores, granted_memory_bytes
+from server.config import Settings
+from server.granted import granted_cores, granted_memory_bytes
 from server.supervisor import gpus
 
 log = logging.getLogger(__name__)

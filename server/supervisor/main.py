@@ -24,7 +24,8 @@ from server import config, logs, metrics
 from server.catalog.files import PYTHON_FILES, R_FILES
 from server.catalog.snapshot import Entry, Snapshot
 from server.catalog.watch import Watch
-from server.config import ConfigError, Settings, granted_cores
+from server.config import ConfigError, Settings
+from server.granted import granted_cores, granted_memory_bytes, used_memory_bytes
 from server.metrics import SupervisorMetrics, proportional_bytes
 from server.supervisor import gpus, reread, signatures
 from server.supervisor.hub import Hub
@@ -76,7 +77,7 @@ class Supervisor:
         identify = signatures.identifier(settings, keys, self._run_dir, self._metrics.on_signature)
         self._watch = Watch(folders, settings.settle_s, identify)
         self._web = WebProcesses(settings, self._run_dir, self._hub)
-        self._pools = Pools(self._run_dir, settings, self._publish, self._on_worker_end, self._cores)
+        self._pools = Pools(self._run_dir, settings, self._publish, self._on_worker_end, self._on_refill, self._cores)
 
     async def run(self) -> int:
         """Serve until told to stop; the process's exit code."""
@@ -180,6 +181,9 @@ class Supervisor:
         self._metrics.restarts.labels(runtime, reason).inc()
         self._measure_workers()
 
+    def _on_refill(self, runtime: str, seconds: float) -> None:
+        self._metrics.refill.labels(runtime).observe(seconds)
+
     def _serve_metrics(self) -> None:
         try:
             server, _ = start_http_server(
@@ -232,7 +236,9 @@ class Supervisor:
     def _measure_workers(self) -> None:
         for runtime, pools in self._by_runtime():
             missing = sum(max(0, pool.wanted - len(pool.pids())) for pool in pools)
-            self._metrics.workers.labels(runtime, "ready").set(sum(len(pool.pids()) for pool in pools))
+            there = sum(len(pool.pids()) for pool in pools)
+            self._metrics.workers.labels(runtime, "ready").set(there)
+            self._metrics.capacity.labels(runtime).set(there)
             self._metrics.workers.labels(runtime, "missing").set(missing)
             locked = [sandbox.degree(pool.facts["sandbox"]) for pool in pools if pool.facts]
             if locked:
@@ -249,6 +255,8 @@ class Supervisor:
             for runtime, pools in self._by_runtime():
                 pids = [pid for pool in pools for pid in pool.pids()]
                 self._metrics.memory.labels(runtime).set(await asyncio.to_thread(proportional_bytes, pids))
+            self._metrics.memory_used.set(used_memory_bytes())
+            self._metrics.memory_granted.set(granted_memory_bytes())
             for gpu in await gpus.in_use() if gpus.count() else ():
                 self._metrics.gpu_memory.labels(gpu.number).set(gpu.memory_bytes)
                 if gpu.utilization is not None:

@@ -76,6 +76,7 @@ class Pool:
         settings: Settings,
         publish: Callable[[], Awaitable[None]],
         on_worker_end: Callable[[str, str], None],
+        on_refill: Callable[[str, float], None] = lambda *_: None,
     ) -> None:
         self.plan = plan
         self.shelf = Shelf(plan.name)
@@ -94,6 +95,7 @@ class Pool:
         self._settings = settings
         self._publish = publish
         self._on_worker_end = on_worker_end
+        self._on_refill = on_refill
         self._template: Template | None = None
         self._outdated: Template | None = None
         """Ends because the settings or the model folders have changed, not by itself."""
@@ -422,8 +424,10 @@ class Pool:
                 if slot in self._workers or slot > self._size or not self.shelf.serving:
                     return
                 if await self._filled(slot):
+                    took_s = time.monotonic() - started
+                    self._on_refill(self.plan.runtime, took_s)
                     about = {"pool": self.plan.name, "worker": self._workers[slot].name}
-                    log.info("worker refilled", extra=about | {"seconds": round(time.monotonic() - started, 4)})
+                    log.info("worker refilled", extra=about | {"seconds": round(took_s, 4)})
                     return
             await self._backoff()
 

@@ -47,13 +47,19 @@ class Pools:
         settings: Settings,
         publish: Callable[[], Awaitable[None]],
         on_worker_end: Callable[[str, str], None],
+        on_refill: Callable[[str, float], None],
         cores: int,
     ) -> None:
         self._settings = settings
         self._cores = cores
         self._publish = publish
         self._pool = partial(
-            Pool, run_dir=run_dir, settings=settings, publish=self._published, on_worker_end=on_worker_end
+            Pool,
+            run_dir=run_dir,
+            settings=settings,
+            publish=self._published,
+            on_worker_end=on_worker_end,
+            on_refill=on_refill,
         )
         self._shared = {runtime: self._pool(plan(runtime, settings, cores)) for runtime in SHARED}
         self._own: dict[Known, tuple[ModelFile, Pool]] = {}

@@ -217,7 +217,9 @@ class ScoringRoute:
             entry = target.entry
             self._metrics.answered(entry.name, entry.version, entry.runtime, code, seconds, rows)
             if scored is not None:
-                self._metrics.queued(entry.runtime, scored.queue_s)
+                reply = scored.reply
+                stages_s = (scored.queue_s, reply.decode_s, reply.predict_s, reply.encode_s)
+                self._metrics.staged(entry.name, entry.runtime, stages_s)
         self._access_log.write(
             request_id,
             principal.name if principal is not None else None,

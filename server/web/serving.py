@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections import Counter
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,6 +18,7 @@ from server.catalog.snapshot import Entry, Snapshot
 from server.config import Settings
 from server.dispatch.dispatcher import Dispatcher
 from server.dispatch.messages import Generation, Limits, ModelPolicy
+from server.dispatch.state import DispatchState
 from server.metrics import WebMetrics
 
 log = logging.getLogger(__name__)
@@ -84,11 +85,14 @@ class Serving:
 
     def measure(self) -> None:
         """Set the gauges."""
-        depths: Counter[str] = Counter()
+        now = time.monotonic()
+        by_pool: dict[str, list[DispatchState]] = {}
         for name, dispatcher in self._dispatchers.items():
-            depths[label(name)] += dispatcher.state.queued_requests
-        for pool, requests in depths.items():
-            self._metrics.depth(pool, requests)
+            by_pool.setdefault(label(name), []).append(dispatcher.state)
+        for pool, states in by_pool.items():
+            waiting = sum(state.queued_requests for state in states)
+            inflight = sum(state.inflight_requests for state in states)
+            self._metrics.load(pool, waiting, inflight, max(state.longest_wait_s(now) for state in states))
 
     def close(self) -> None:
         """Close all connections."""

@@ -10,7 +10,8 @@ import pytest
 from pydantic import ValidationError
 
 from server import config
-from server.config import ConfigError, Settings, granted_cores, load
+from server.config import ConfigError, Settings, load
+from server.granted import granted_cores
 
 
 @pytest.fixture(autouse=True)

@@ -96,6 +96,20 @@ def test_requests_pile_up_while_the_worker_is_busy() -> None:
     assert held(state.assign(0.0)) == [("w", later)]
 
 
+def test_inflight_counts_who_waits_and_whom_workers_hold_and_the_first_in_a_queue_has_waited_longest() -> None:
+    state = machine("r-1")
+    assert (state.inflight_requests, state.longest_wait_s(1.0)) == (0, 0.0)
+    submit(state, requests(2))
+    [first] = sends(state.assign(0.0))
+    assert (state.inflight_requests, state.longest_wait_s(1.0)) == (2, 0.0)
+    later, latest = request("b/1"), request("a/1")
+    later.arrived, latest.arrived = 0.5, 0.75
+    submit(state, [later, latest])
+    assert (state.inflight_requests, state.longest_wait_s(1.0)) == (4, 0.5)
+    answer(state, first)
+    assert (state.inflight_requests, state.longest_wait_s(1.0)) == (2, 0.5)
+
+
 def test_a_batch_holds_at_most_so_many_requests() -> None:
     state, waiting = machine("w", "v", limits=Limits(batch_max_requests=3)), requests(5)
     submit(state, waiting)
