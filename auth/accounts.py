@@ -1,11 +1,9 @@
-"""Accounts: who may sign in, with which role.
+"""Accounts in a database of our own: who may sign in, with which role.
 
 Owns names, roles and password hashes, and the promise that losing an account or its password ends its sessions. Must
 not know access tokens or HTTP. Every time is an argument, in unix seconds.
 """
 
-import re
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -14,17 +12,7 @@ from auth.errors import AccountError
 from auth.passwords import hash_password, needs_rehash, verify_password
 from auth.principal import Role
 from auth.sessions import Opened, Sessions, count_revocation, open_session
-
-_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
-
-
-@dataclass(frozen=True, slots=True)
-class Account:
-    """Somebody who may sign in."""
-
-    name: str
-    role: Role
-    created_at: float
+from auth.store import Account, is_name
 
 
 class Accounts:
@@ -102,11 +90,6 @@ class Accounts:
         """
         count: int = self._database.read("SELECT count FROM revocations")[0][0]
         return count
-
-
-def is_name(name: str) -> bool:
-    """Whether an account may have this name. It begins with a letter or digit, so `..` and `-h` are none."""
-    return _NAME.fullmatch(name) is not None
 
 
 def _role(db: Transaction, name: str) -> Role:

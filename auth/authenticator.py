@@ -5,16 +5,16 @@ only its expiry is compared. Must not know HTTP beyond that one header. Everythi
 loop's, so a look-up and what it caches cannot be overtaken by `forget_if_changed`.
 
 Only successes are remembered, so nonsense cannot fill the cache. It is emptied when full, and within about a second of
-any revocation in any process.
+any revocation in any process, and of any change of the keys.
 """
 
 import time
 from collections.abc import Callable
 from typing import Final
 
-from auth.accounts import Accounts
 from auth.errors import Reason, Unauthenticated
 from auth.principal import Principal
+from auth.store import AccountStore
 from auth.tokens import Tokens
 
 _MOST_KNOWN: Final = 10_000
@@ -29,7 +29,7 @@ class Authenticator:
 
     def __init__(
         self,
-        accounts: Accounts,
+        accounts: AccountStore,
         tokens: Tokens,
         clock: Callable[[], float] = time.time,
         on_failure: Callable[[Reason], None] = ignore,
@@ -41,7 +41,7 @@ class Authenticator:
         self._on_failure = on_failure
         self._most_known = most_known
         self._known: dict[bytes | None, Principal] = {}
-        self._changes = accounts.change_counter()
+        self._changes = self._change_counters()
 
     def authenticate(self, authorization: bytes | None) -> Principal:
         """The principal of an Authorization header; raise `Unauthenticated` if it names none."""
@@ -60,15 +60,21 @@ class Authenticator:
         return principal
 
     def forget_if_changed(self) -> None:
-        """Drop the cache if anything was revoked. To be called every second, and after a revocation of our own."""
+        """Drop the cache if anything was revoked or a key taken away.
+
+        To be called every second, and after a revocation of our own.
+        """
         try:
-            changes = self._accounts.change_counter()
+            changes = self._change_counters()
         except Exception:
             self._known.clear()  # what cannot be checked must not be trusted
             raise
         if changes != self._changes:
             self._known.clear()
             self._changes = changes
+
+    def _change_counters(self) -> tuple[int, int]:
+        return self._accounts.change_counter(), self._tokens.change_counter()
 
     def _recognise(self, authorization: bytes | None, now: float) -> Principal:
         claims = self._tokens.verify(_bearer_token(authorization), now)

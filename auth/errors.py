@@ -24,7 +24,7 @@ Reason = Literal[
 ]
 REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
 
-AccountProblem = Literal["bad_name", "bad_password", "exists", "unknown", "last_admin"]
+AccountProblem = Literal["bad_name", "bad_password", "exists", "unknown", "last_admin", "in_file"]
 
 
 class AuthError(Exception):
@@ -76,6 +76,7 @@ class AccountError(AuthError):
         "exists": "There is an account of this name already.",
         "unknown": "There is no account of this name.",
         "last_admin": "The last admin cannot be removed: nobody could manage accounts any more.",
+        "in_file": "The accounts are kept in a file. Change it where it comes from; `tandem users hash` makes a line.",
     }
 
     def __init__(self, problem: AccountProblem) -> None:
@@ -88,7 +89,16 @@ class AccountError(AuthError):
         return self._EXPLANATIONS[self.problem]
 
 
+class NoRefreshTokens(AuthError):
+    """A refresh token was to be used where there are none. The caller's fault; signing in again cures it."""
+
+    text = "There are no refresh tokens here. Sign in again when the access token has expired."
+
+
 class SetupError(AuthError):
-    """The data folder is not fit for use. The operator's fault: the message says what to do, and start-up must stop."""
+    """The data folder or a file of secrets is not fit for use, and start-up must stop.
+
+    The operator's fault: the message says what to do.
+    """
 
     text = "Authentication is not set up."

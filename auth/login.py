@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from ipaddress import IPv6Address, ip_address
 from typing import Final
 
-from auth.accounts import Accounts, is_name
 from auth.authenticator import ignore
 from auth.backoff import Backoff
 from auth.errors import Reason, Throttled, Unauthenticated
 from auth.offload import Offload
 from auth.sessions import Opened
+from auth.store import AccountStore, is_name
 from auth.tokens import Tokens
 
 # An address has more free attempts than an account: a whole office may share it. Neither wait is longer than a minute,
@@ -31,7 +31,7 @@ class Grant:
 
     access_token: str
     expires_in_s: int
-    refresh_token: str
+    refresh_token: str | None
 
 
 class Login:
@@ -39,7 +39,7 @@ class Login:
 
     def __init__(
         self,
-        accounts: Accounts,
+        accounts: AccountStore,
         tokens: Tokens,
         clock: Callable[[], float] = time.time,
         on_failure: Callable[[Reason], None] = ignore,
@@ -70,7 +70,7 @@ class Login:
             raise
 
     async def refresh(self, refresh_token: str) -> Grant:
-        """Continue a session; raise `Unauthenticated` or `Throttled`."""
+        """Continue a session; raise `Unauthenticated`, `Throttled` or `NoRefreshTokens`."""
         now = self._clock()
         try:
             opened = await self.writing.run(self._accounts.sessions.rotate, refresh_token, now)
@@ -80,7 +80,7 @@ class Login:
         return self._grant(opened, now)
 
     async def revoke(self, refresh_token: str) -> None:
-        """End the session of a refresh token, if there is one."""
+        """End the session of a refresh token, if there is one; raise `Throttled` or `NoRefreshTokens`."""
         await self.writing.run(self._accounts.sessions.revoke, refresh_token)
 
     async def _password(self, name: str, password: str, network: str) -> Grant:

@@ -7,14 +7,18 @@ from dataclasses import dataclass
 from typing import Final, Literal, get_args
 
 Role = Literal["scorer", "analyst", "admin"]
-Permission = Literal["score", "details", "accounts"]
+"""What an account may be."""
+AnyRole = Role | Literal["peer"]
+"""What a caller may be: a peer is another server, which has no account."""
+Permission = Literal["score", "details", "accounts", "catalog"]
 
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 
-_GRANTED: Final[dict[Role, frozenset[Permission]]] = {
+_GRANTED: Final[dict[AnyRole, frozenset[Permission]]] = {
     "scorer": frozenset({"score"}),
     "analyst": frozenset({"score", "details"}),
     "admin": frozenset({"score", "details", "accounts"}),
+    "peer": frozenset({"catalog"}),
 }
 
 
@@ -23,7 +27,7 @@ class Principal:
     """A recognised caller, good until `expires_at` (unix seconds)."""
 
     name: str
-    role: Role
+    role: AnyRole
     session: str
     expires_at: float
 

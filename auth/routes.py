@@ -16,10 +16,10 @@ from fastapi.responses import JSONResponse
 from fastapi.security import OAuth2PasswordBearer
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
-from auth.accounts import Account
-from auth.errors import AccountError, AccountProblem, Forbidden, Throttled, Unauthenticated
-from auth.principal import Permission, Principal, Role
+from auth.errors import AccountError, AccountProblem, Forbidden, NoRefreshTokens, Throttled, Unauthenticated
+from auth.principal import AnyRole, Permission, Principal, Role
 from auth.setup import Auth
+from auth.store import Account
 
 _NO_STORE: Final = {"Cache-Control": "no-store", "Pragma": "no-cache"}
 _STATUS: Final[dict[AccountProblem, int]] = {
@@ -28,12 +28,15 @@ _STATUS: Final[dict[AccountProblem, int]] = {
     "exists": 409,
     "unknown": 404,
     "last_admin": 409,
+    "in_file": 409,
 }
 
 # Only so that the docs page shows its Authorize button: the header is read by the authenticator.
 _scheme = OAuth2PasswordBearer(tokenUrl="/auth/token", auto_error=False)
 
-OAuthError = Literal["invalid_request", "invalid_grant", "unsupported_grant_type", "temporarily_unavailable"]
+OAuthError = Literal[
+    "invalid_request", "invalid_grant", "unsupported_grant_type", "unsupported_token_type", "temporarily_unavailable"
+]
 Text = Annotated[str, Form()]
 
 router = APIRouter(prefix="/auth", tags=["auth"])
@@ -45,14 +48,16 @@ class TokenReply(BaseModel):
     access_token: str
     token_type: Literal["bearer"] = "bearer"
     expires_in: int = Field(description="Seconds.")
-    refresh_token: str = Field(description="Good once: each refresh gives the next.")
+    refresh_token: str | None = Field(
+        None, description="Good once: each refresh gives the next. Absent where servers share accounts: sign in again."
+    )
 
 
 class PrincipalReply(BaseModel):
     """Who you are."""
 
     name: str
-    role: Role
+    role: AnyRole
     expires_at: float = Field(description="Unix seconds.")
 
 
@@ -61,7 +66,7 @@ class AccountReply(BaseModel):
 
     name: str
     role: Role
-    created_at: float = Field(description="Unix seconds.")
+    created_at: float | None = Field(None, description="Unix seconds. Absent where the accounts are kept in a file.")
 
 
 class NewPassword(BaseModel):
@@ -95,7 +100,7 @@ def require(permission: Permission | None = None) -> Callable[..., Awaitable[Pri
 _ADMIN: Final = [Depends(require("accounts"))]
 
 
-@router.post("/token", response_model=TokenReply)
+@router.post("/token", response_model=TokenReply, response_model_exclude_none=True)
 async def token(
     request: Request,
     response: Response,
@@ -117,6 +122,8 @@ async def token(
             return _refusal(400, "unsupported_grant_type", "grant_type is password or refresh_token.")
     except Unauthenticated as refusal:
         return _refusal(400, "invalid_grant", refusal.text)
+    except NoRefreshTokens as refusal:
+        return _refusal(400, "unsupported_grant_type", refusal.text)
     except Throttled as refusal:
         return _busy(refusal)
     response.headers.update(_NO_STORE)
@@ -131,6 +138,8 @@ async def revoke(request: Request, token: Text = "") -> Response:
     auth = _auth(request)
     try:
         await auth.login.revoke(token)
+    except NoRefreshTokens as refusal:
+        return _refusal(400, "unsupported_token_type", refusal.text)
     except Throttled as refusal:
         return _busy(refusal)
     auth.authenticator.forget_if_changed()
@@ -143,7 +152,7 @@ async def me(principal: Annotated[Principal, Depends(require())]) -> PrincipalRe
     return PrincipalReply(name=principal.name, role=principal.role, expires_at=principal.expires_at)
 
 
-@router.get("/accounts", dependencies=_ADMIN)
+@router.get("/accounts", dependencies=_ADMIN, response_model_exclude_none=True)
 async def list_accounts(request: Request) -> list[AccountReply]:
     """Every account, by name."""
     return [_shown(account) for account in _auth(request).accounts.list()]

@@ -16,7 +16,7 @@ from typing import Final
 
 from auth.database import Database, Transaction
 from auth.errors import Reason, Unauthenticated
-from auth.principal import Role
+from auth.principal import AnyRole, Role
 
 IDLE_LIFE_S: Final = 14 * 86_400.0
 WHOLE_LIFE_S: Final = 90 * 86_400.0
@@ -28,16 +28,16 @@ class Session:
 
     id: str
     account: str
-    role: Role
+    role: AnyRole
     expires_at: float
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A session and the refresh token that continues it, of which we keep no copy."""
+    """A session and the refresh token that continues it, if there is one; we keep no copy of it."""
 
     session: Session
-    refresh_token: str
+    refresh_token: str | None = None
 
 
 class Sessions:

@@ -1,7 +1,10 @@
-"""The data folder: the signing key, the accounts, the first admin.
+"""Where the accounts and the keys are, and the parts of auth put together.
 
-Owns what lies in the folder and who may read it, and puts the parts of auth together. Must not know settings or HTTP.
-`prepare` runs once, before any web process; `open_auth` runs in each web process, after it was forked.
+Owns what lies in the data folder (the signing key, the accounts, the first admin) and who may read it; and that files
+which several servers share take its place. Must not know settings or HTTP. `prepare` runs once, before any web process;
+`open_auth` runs in each web process, after it was forked.
+
+`accounts_file` and `key_file` are alike in all of them: None is for what the data folder has.
 """
 
 import fcntl
@@ -14,10 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from auth.account_file import PEER, AccountFile
 from auth.accounts import Accounts
 from auth.authenticator import Authenticator, ignore
 from auth.errors import Reason, SetupError
+from auth.key_file import KeyFileTokens
 from auth.login import Login
+from auth.store import AccountStore
 from auth.tokens import Tokens
 
 _KEY_FILE: Final = "signing.key"
@@ -25,12 +31,14 @@ _ACCOUNTS_FILE: Final = "accounts.sqlite"
 _PASSWORD_FILE: Final = "admin-password"
 _LOCK_FILE: Final = "lock"
 
+_PEER_TOKEN_LIFETIME_S: Final = 300  # as far as the clocks of servers may be apart
+
 
 @dataclass(frozen=True, slots=True)
 class Auth:
     """Everything a web process needs to know who is asking."""
 
-    accounts: Accounts
+    accounts: AccountStore
     tokens: Tokens
     authenticator: Authenticator
     login: Login
@@ -42,19 +50,34 @@ class Auth:
         self.accounts.close()
 
 
-def prepare(data_dir: Path, now: float) -> Path | None:
-    """Make the folder ready; raise `SetupError` if it cannot be.
+class PeerTokens:
+    """The tokens by which a server asks another one, that shares its accounts and keys, for its catalog."""
+
+    def __init__(self, key_file: Path) -> None:
+        self._tokens = KeyFileTokens(key_file, lifetime_s=_PEER_TOKEN_LIFETIME_S)
+
+    def token(self, now: float) -> str:
+        """A token by the keys as they are now."""
+        self._tokens.change_counter()
+        return self._tokens.issue(PEER.account, PEER.role, PEER.id, now)
+
+
+def prepare(data_dir: Path, now: float, accounts_file: Path | None = None, key_file: Path | None = None) -> Path | None:
+    """Make everything ready; raise `SetupError` if it cannot be.
 
     Returns:
         Where the new admin's password was written, if this was the first start.
     """
+    if accounts_file is not None:  # nothing is ours to make
+        _open(data_dir, accounts_file, key_file)
+        return None
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _alone_in(data_dir):
-            if not (data_dir / _KEY_FILE).exists():
+            if key_file is None and not (data_dir / _KEY_FILE).exists():
                 _write(data_dir / _KEY_FILE, secrets.token_urlsafe(48))
-            _tokens(data_dir)  # a key that will not do stops us here, not in a web process
-            with closing(Accounts(data_dir / _ACCOUNTS_FILE)) as accounts:
+            # A key that will not do stops us here, not in a web process.
+            with closing(_open(data_dir, accounts_file, key_file)[0]) as accounts:
                 return None if accounts.list() else _add_admin(accounts, data_dir / _PASSWORD_FILE, now)
     except OSError as problem:
         raise SetupError(
@@ -63,11 +86,14 @@ def prepare(data_dir: Path, now: float) -> Path | None:
 
 
 def open_auth(
-    data_dir: Path, clock: Callable[[], float] = time.time, on_failure: Callable[[Reason], None] = ignore
+    data_dir: Path,
+    clock: Callable[[], float] = time.time,
+    on_failure: Callable[[Reason], None] = ignore,
+    accounts_file: Path | None = None,
+    key_file: Path | None = None,
 ) -> Auth:
     """Build everything for one web process."""
-    tokens = _tokens(data_dir)
-    accounts = Accounts(data_dir / _ACCOUNTS_FILE)
+    accounts, tokens = _open(data_dir, accounts_file, key_file)
     return Auth(
         accounts,
         tokens,
@@ -77,36 +103,41 @@ def open_auth(
     )
 
 
-def issue_for(data_dir: Path, name: str, now: float) -> str:
+def issue_for(
+    data_dir: Path, name: str, now: float, accounts_file: Path | None = None, key_file: Path | None = None
+) -> str:
     """An access token for an account, for whoever may read the key. It ends with the account's other sessions."""
-    tokens = _tokens(data_dir)
-    with closing(Accounts(data_dir / _ACCOUNTS_FILE)) as accounts:
+    accounts, tokens = _open(data_dir, accounts_file, key_file)
+    with closing(accounts):
         session = accounts.open_session(name, now).session
     return tokens.issue(session.account, session.role, session.id, now)
 
 
-def _add_admin(accounts: Accounts, password_file: Path, now: float) -> Path:
+def _open(data_dir: Path, accounts_file: Path | None, key_file: Path | None) -> tuple[AccountStore, Tokens]:
+    if accounts_file is not None and key_file is None:
+        raise SetupError(
+            f"The accounts of {accounts_file} need a token key that comes from a file too (TANDEM_TOKEN_KEY): each"
+            " server would sign with a key of its own, and refuse the tokens of the others."
+        )
+    tokens = _tokens(data_dir, key_file)
+    accounts = Accounts(data_dir / _ACCOUNTS_FILE) if accounts_file is None else AccountFile(accounts_file)
+    return accounts, tokens
+
+
+def _add_admin(accounts: AccountStore, password_file: Path, now: float) -> Path:
     password = secrets.token_urlsafe(18)
     _write(password_file, password)  # first: an account whose password nobody has would be worse
     accounts.add("admin", "admin", password, now)
     return password_file
 
 
-def _tokens(data_dir: Path) -> Tokens:
-    path = data_dir / _KEY_FILE
-    try:
-        # Others, not the group: at each mount the kubelet gives files of an fsGroup volume back to the group
-        # (SetVolumeOwnership, rwMask 0660), and that group is the pod's own.
-        if path.stat().st_mode & 0o007:
-            raise SetupError(
-                f"{path} can be read by other users, so it may be known to them. Delete it to get a new key"
-                " (every access token ends with the old one), or if you are sure nobody has read it: chmod 600."
-            )
-        return Tokens(path.read_bytes().strip())
-    except OSError as problem:
-        raise SetupError(f"{path} cannot be read: {problem}. Start the server once, as this user.") from problem
-    except ValueError as problem:
-        raise SetupError(f"{path} will not do: {problem}. Delete it to get a new one.") from problem
+def _tokens(data_dir: Path, key_file: Path | None) -> Tokens:
+    if key_file is not None:
+        return KeyFileTokens(key_file)
+    ours = data_dir / _KEY_FILE
+    if not os.access(ours, os.R_OK):
+        raise SetupError(f"{ours} is not there, or not for this user to read. Start the server once, as this user.")
+    return KeyFileTokens(ours, "Delete it to get a new key: every access token ends with the old one.")
 
 
 @contextmanager

@@ -25,7 +25,9 @@ from jose.backends.cryptography_backend import CryptographyHMACKey
 from jose.exceptions import JOSEError
 
 from auth.errors import Reason, Unauthenticated
-from auth.principal import ROLES, Role
+from auth.principal import ROLES, AnyRole
+
+LIFETIME_S: Final = 3600
 
 _ALGORITHM: Final = "HS256"
 _TYPES: Final = ("JWT", "at+jwt")
@@ -45,28 +47,33 @@ class Claims:
     """What a token that verified says."""
 
     name: str
-    role: Role
+    role: AnyRole
     session: str
     issued_at: float
     expires_at: float
 
 
 class Tokens:
-    """Issues and verifies access tokens with one HS256 key."""
+    """Issues access tokens with the first of its HS256 keys, and verifies them with any."""
 
-    def __init__(self, key: bytes, issuer: str = "tandem", audience: str = "tandem", lifetime_s: int = 3600) -> None:
-        if len(key) < _SHORTEST_KEY_BYTES:
-            raise ValueError(f"a signing key has at least {_SHORTEST_KEY_BYTES} bytes, this one has {len(key)}")
+    def __init__(
+        self, *keys: bytes, issuer: str = "tandem", audience: str = "tandem", lifetime_s: int = LIFETIME_S
+    ) -> None:
         self.lifetime_s: Final = lifetime_s
         self._issuer = issuer
         self._audience = audience
-        try:
-            self._key = CryptographyHMACKey(key, _ALGORITHM)
-        except JOSEError as problem:
-            raise ValueError("a signing key is random bytes, not a PEM or SSH key") from problem
-        self._key_id = hashlib.sha256(b"tandem key id" + key).hexdigest()[:16]
+        self.use(*keys)
 
-    def issue(self, name: str, role: Role, session: str, now: float) -> str:
+    def use(self, *keys: bytes) -> None:
+        """From now on the first of `keys` signs and all of them verify; raise ValueError if one will not do."""
+        self._keys = {_key_id(key): check_key(key) for key in keys}
+        self._signing_id = _key_id(keys[0])
+
+    def change_counter(self) -> int:
+        """Differs from before if the keys do."""
+        return 0
+
+    def issue(self, name: str, role: AnyRole, session: str, now: float) -> str:
         """Sign a token for `name`, good from `now` for `lifetime_s`."""
         issued_at = int(now)
         claims = {
@@ -79,8 +86,8 @@ class Tokens:
             "nbf": issued_at,
             "exp": issued_at + self.lifetime_s,
         }
-        header = {"typ": "at+jwt", "kid": self._key_id}
-        token: str = jws.sign(claims, self._key, headers=header, algorithm=_ALGORITHM)
+        header = {"typ": "at+jwt", "kid": self._signing_id}
+        token: str = jws.sign(claims, self._keys[self._signing_id], headers=header, algorithm=_ALGORITHM)
         return token
 
     def verify(self, token: str | bytes, now: float) -> Claims:
@@ -99,28 +106,46 @@ class Tokens:
         shape = _SHAPE.fullmatch(raw)
         if shape is None:
             raise Unauthenticated("malformed")
-        self._check_header(_json_object(_decoded(shape[1])))
+        key = self._key(_json_object(_decoded(shape[1])))
         _decoded(shape[2])
         try:
-            payload = jws.verify(raw, self._key, algorithms=[_ALGORITHM])
+            payload = jws.verify(raw, key, algorithms=[_ALGORITHM])
         except JOSEError as problem:
             raise Unauthenticated("bad_signature") from problem
         return self._claims(_json_object(payload), now)
 
-    def _check_header(self, header: dict[str, Any]) -> None:
+    def _key(self, header: dict[str, Any]) -> CryptographyHMACKey:
+        """The one key that a token with this header may be signed with."""
         # By name, so that `crit`, `jwk`, `jku`, `zip` and what comes after them are all refused.
         _require(header.keys() == _HEADER_FIELDS, "bad_header")
         _require(header["alg"] == _ALGORITHM and header["typ"] in _TYPES, "bad_header")
-        _require(header["kid"] == self._key_id, "bad_header")
+        _require(isinstance(header["kid"], str) and header["kid"] in self._keys, "bad_header")
+        return self._keys[header["kid"]]
 
     def _claims(self, claims: dict[str, Any], now: float) -> Claims:
         issued_at, not_before, expires_at = (_time(claims.get(claim)) for claim in ("iat", "nbf", "exp"))
         name, session, role = (_text(claims.get(claim)) for claim in ("sub", "sid", "role"))
         _require(claims.get("iss") == self._issuer and claims.get("aud") == self._audience, "bad_claims")
         _require(max(issued_at, not_before) <= now + _LEEWAY_S, "bad_claims")
-        _require(role in ROLES, "bad_claims")
+        _require(role in ROLES or role == "peer", "bad_claims")
         _require(now < expires_at, "expired")
-        return Claims(name, cast(Role, role), session, issued_at, expires_at)
+        return Claims(name, cast(AnyRole, role), session, issued_at, expires_at)
+
+
+def check_key(key: bytes) -> CryptographyHMACKey:
+    """The key as jose wants it; raise ValueError if it will not do."""
+    if len(key) < _SHORTEST_KEY_BYTES:
+        raise ValueError(f"a signing key has at least {_SHORTEST_KEY_BYTES} bytes, this one has {len(key)}")
+    try:
+        if key.startswith(b"-----"):  # of any kind, also of those that jose does not know
+            raise JOSEError
+        return CryptographyHMACKey(key, _ALGORITHM)
+    except JOSEError as problem:
+        raise ValueError("a signing key is random bytes, not a PEM or SSH key") from problem
+
+
+def _key_id(key: bytes) -> str:
+    return hashlib.sha256(b"tandem key id" + key).hexdigest()[:16]
 
 
 def _require(holds: bool, reason: Reason) -> None:

@@ -13,9 +13,10 @@ from contextlib import closing
 from pathlib import Path
 from typing import TextIO
 
-from auth.errors import AuthError
+from auth.account_file import new_line
+from auth.errors import AccountError, AuthError
 from auth.principal import ROLES
-from auth.setup import issue_for, open_auth, prepare
+from auth.setup import Auth, issue_for, open_auth, prepare
 from server import config, logs
 from server.config import ConfigError, Settings
 
@@ -64,6 +65,10 @@ def _parser() -> argparse.ArgumentParser:
     remove = users.add_parser("remove", help="remove an account and end its sessions")
     remove.add_argument("name")
     remove.set_defaults(run=_users_remove)
+    hashed = users.add_parser("hash", help="print a line for the file of accounts that several servers share")
+    hashed.add_argument("name")
+    hashed.add_argument("--role", choices=ROLES, required=True)
+    hashed.set_defaults(run=_users_hash)
     return parser
 
 
@@ -106,29 +111,40 @@ def _sign(_: Settings, parsed: argparse.Namespace) -> int:
 
 
 def _token(settings: Settings, parsed: argparse.Namespace) -> int:
-    _say(issue_for(settings.data, parsed.user, time.time()))
+    _say(issue_for(settings.data, parsed.user, time.time(), settings.accounts, settings.token_key))
     return 0
 
 
 def _users_add(settings: Settings, parsed: argparse.Namespace) -> int:
+    if settings.accounts is not None:
+        raise AccountError("in_file")  # before a password is asked for
     password = _password()
-    prepare(settings.data, time.time())
-    with closing(open_auth(settings.data)) as auth:
+    prepare(settings.data, time.time(), key_file=settings.token_key)
+    with closing(_auth(settings)) as auth:
         auth.accounts.add(parsed.name, parsed.role, password, time.time())
     return 0
 
 
 def _users_list(settings: Settings, _: argparse.Namespace) -> int:
-    with closing(open_auth(settings.data)) as auth:
+    with closing(_auth(settings)) as auth:
         for account in auth.accounts.list():
             _say(f"{account.name}\t{account.role}")
     return 0
 
 
 def _users_remove(settings: Settings, parsed: argparse.Namespace) -> int:
-    with closing(open_auth(settings.data)) as auth:
+    with closing(_auth(settings)) as auth:
         auth.accounts.remove(parsed.name)
     return 0
+
+
+def _users_hash(_: Settings, parsed: argparse.Namespace) -> int:
+    _say(new_line(parsed.name, parsed.role, _password()))
+    return 0
+
+
+def _auth(settings: Settings) -> Auth:
+    return open_auth(settings.data, accounts_file=settings.accounts, key_file=settings.token_key)
 
 
 def _password() -> str:

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
-from pydantic import Field, ValidationError
+from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 PREFIX = "TANDEM_"
@@ -26,6 +29,14 @@ SETTINGS_FILE = "settings.json"
 
 class ConfigError(Exception):
     """A setting is unknown or has a value that cannot be used. The text names the setting and what it may be."""
+
+
+_REMOTE_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
+
+
+def _listed(value: str) -> list[str]:
+    """What stands between the commas."""
+    return [part.strip() for part in value.split(",") if part.strip()]
 
 
 class Settings(BaseSettings):
@@ -113,6 +124,44 @@ class Settings(BaseSettings):
         """The environment wins over the file."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
+    @field_validator("remotes")
+    @classmethod
+    def _check_remotes(cls, value: str) -> str:
+        named = _listed(value)
+        for one in named:
+            name, _, url = one.partition("=")
+            split = urlsplit(url)
+            if not _REMOTE_NAME.fullmatch(name) or split.scheme not in ("http", "https") or not split.hostname:
+                raise ValueError(f"{one} is not name=url, a name of a-z, 0-9 and - and a url of http or https")
+            if split.path.strip("/") or split.query or split.fragment or split.username:
+                raise ValueError(f"{url} must be scheme, host and port only")
+        if len({one.partition("=")[0] for one in named}) < len(named):
+            raise ValueError("a name is there twice")
+        return value
+
+    @model_validator(mode="after")
+    def _check_shared(self) -> Settings:
+        if self.remotes and not (self.accounts and self.token_key):
+            raise ValueError("TANDEM_REMOTES needs TANDEM_ACCOUNTS and TANDEM_TOKEN_KEY, which those servers share")
+        return self
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_networks(cls, value: str) -> str:
+        for network in _listed(value):
+            ip_network(network)
+        return value
+
+    @property
+    def remote_urls(self) -> dict[str, str]:
+        """Where other Tandem servers are, by the names given to them."""
+        return {name: url.rstrip("/") for name, _, url in (one.partition("=") for one in _listed(self.remotes))}
+
+    @property
+    def trusted_networks(self) -> list[str]:
+        """Whose X-Forwarded-For is believed."""
+        return _listed(self.trusted_proxies)
+
     @property
     def max_body_bytes(self) -> int:
         """Largest request body in bytes."""
@@ -164,7 +213,9 @@ def _names() -> list[str]:
 
 
 def _told(error: Any) -> str:
-    name = str(error["loc"][0]) if error["loc"] else TOML_FILE
+    if not error["loc"]:
+        return str(error["msg"])
+    name = str(error["loc"][0])
     field = Settings.model_fields.get(name)
     about = f" ({field.description})" if field is not None else ""
     return f"{PREFIX}{name.upper()}{about}: {error['msg']}"

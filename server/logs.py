@@ -28,6 +28,7 @@ FIELDS = (
     "seconds",
     "pool",
     "worker",
+    "remote",
     "generation",
     "models",
     "workers",

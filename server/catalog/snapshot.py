@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
 State = Literal["loading", "ready", "failed"]
@@ -46,6 +46,16 @@ class Entry:
     """For the runtime that loads the model; shown to nobody."""
     current: bool = False
     """Whether requests that name no version go here."""
+    remote: str = ""
+    """The server that has the model, by its name here, where it is another; then `pool` is empty."""
+
+    @staticmethod
+    def from_data(data: Mapping[str, Any]) -> Entry:
+        """Back from JSON, also as another version of Tandem wrote it. Raises TypeError where something is missing."""
+        return Entry(**{name: value for name, value in data.items() if name in _ENTRY_FIELDS})
+
+
+_ENTRY_FIELDS = frozenset(field.name for field in fields(Entry))
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +73,17 @@ class PoolState:
 
 
 @dataclass(frozen=True, slots=True)
+class RemoteState:
+    """Another Tandem server whose models are served here too."""
+
+    url: str
+    heard: bool = False
+    """Whether it has ever told of its models."""
+    reason: str | None = None
+    """Why it does not tell of them now, where it does not."""
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything at once. `serial` grows by one with each snapshot."""
 
@@ -73,6 +94,7 @@ class Snapshot:
     """False until the first look at the folders has been answered."""
     draining: bool = False
     """Whether the server is about to stop."""
+    remotes: Mapping[str, RemoteState] = field(default_factory=dict)
 
     def to_data(self) -> dict[str, Any]:
         """As plain JSON data."""
@@ -83,8 +105,9 @@ class Snapshot:
         """Back from `to_data`."""
         return Snapshot(
             data["serial"],
-            tuple(Entry(**e) for e in data["entries"]),
+            tuple(Entry.from_data(e) for e in data["entries"]),
             {name: PoolState(**p) for name, p in data["pools"].items()},
             data["complete"],
             data["draining"],
+            {name: RemoteState(**r) for name, r in data["remotes"].items()},
         )

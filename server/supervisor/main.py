@@ -29,8 +29,10 @@ from server.granted import granted_cores, granted_memory_bytes, used_memory_byte
 from server.metrics import SupervisorMetrics, proportional_bytes
 from server.supervisor import gpus, reread, signatures
 from server.supervisor.hub import Hub
+from server.supervisor.orphans import Orphans
 from server.supervisor.pool import Pool
 from server.supervisor.pools import SHARED, Pools
+from server.supervisor.remotes import Remotes
 from server.supervisor.run_folder import RunFolder
 from server.supervisor.web_processes import WebProcesses
 from server.workers import sandbox
@@ -77,6 +79,7 @@ class Supervisor:
         identify = signatures.identifier(settings, keys, self._run_dir, self._metrics.on_signature)
         self._watch = Watch(folders, settings.settle_s, identify)
         self._web = WebProcesses(settings, self._run_dir, self._hub)
+        self._remotes = Remotes(settings.remote_urls, settings.token_key, self._publish, self._on_remote)
         self._pools = Pools(self._run_dir, settings, self._publish, self._on_worker_end, self._on_refill, self._cores)
 
     async def run(self) -> int:
@@ -89,7 +92,7 @@ class Supervisor:
             _check_sandbox(self._settings)
             listener = _listen(self._settings.host, self._settings.port)
             self._serve_metrics()
-            password_file = prepare(self._settings.data, time.time())
+            password_file = prepare(self._settings.data, time.time(), self._settings.accounts, self._settings.token_key)
             if password_file is not None:
                 log.info("first start: the password of admin was written", extra={"file": str(password_file)})
             await self._publish()  # a web process takes no connection before it has a snapshot
@@ -107,7 +110,7 @@ class Supervisor:
 
     async def _serve(self, address: str) -> int:
         watching = asyncio.create_task(self._follow_folders())
-        more = [self._keep_house(), self._announce(address), self._reread_settings()]
+        more = [self._keep_house(), self._announce(address), self._reread_settings(), self._remotes.follow()]
         beside = [asyncio.create_task(task) for task in more]
         stopping = asyncio.create_task(self._stop.wait())
         ending = asyncio.create_task(self._web.ended())
@@ -184,6 +187,9 @@ class Supervisor:
     def _on_refill(self, runtime: str, seconds: float) -> None:
         self._metrics.refill.labels(runtime).observe(seconds)
 
+    def _on_remote(self, name: str, up: bool) -> None:
+        self._metrics.remote_up.labels(name).set(up)
+
     def _serve_metrics(self) -> None:
         try:
             server, _ = start_http_server(
@@ -206,12 +212,14 @@ class Supervisor:
     async def _publish(self) -> None:
         """Send all web processes the state of everything; returns when they have switched to it."""
         self._serial += 1
-        entries = tuple(self._pools.entries())
-        if self._scanned and self._pools.settled:
+        own = self._pools.entries()
+        entries = (*own, *self._remotes.entries({entry.name for entry in own}))
+        if self._scanned and self._pools.settled and self._remotes.looked:
             self._complete.set()
         self._measure(entries)
         complete = self._complete.is_set()
-        await self._hub.push(Snapshot(self._serial, entries, self._pools.states(), complete, self._draining))
+        pools, remotes = self._pools.states(), dict(self._remotes.states)
+        await self._hub.push(Snapshot(self._serial, entries, pools, complete, self._draining, remotes))
 
     async def _announce(self, address: str) -> None:
         await self._web.started()
@@ -250,7 +258,9 @@ class Supervisor:
         return [(runtime, [p for p in self._pools if p.plan.runtime == runtime]) for runtime in (*SHARED, "script")]
 
     async def _keep_house(self) -> None:
+        orphans = Orphans()
         while True:
+            orphans.reap()
             await asyncio.to_thread(self._metrics.sweep)
             for runtime, pools in self._by_runtime():
                 pids = [pid for pool in pools for pid in pool.pids()]

@@ -10,9 +10,11 @@ import signal
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from fastapi import FastAPI
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from auth import routes as auth_routes
 from auth.setup import Auth, open_auth
@@ -20,8 +22,9 @@ from server import config, logs
 from server.config import Settings
 from server.metrics import WebMetrics
 from server.resident import QuietHoard
-from server.web import console, docs, failures, health, models
+from server.web import catalog, console, docs, failures, health, models
 from server.web.access_log import AccessLog
+from server.web.relay import Relay
 from server.web.request_id import RequestIds
 from server.web.scoring import ScoringRoute
 from server.web.serving import Serving
@@ -39,10 +42,16 @@ class WebApp:
         self._run_dir = run_dir
         self.metrics = WebMetrics()
         self._serving = Serving(settings, self.metrics)
-        self._auth: Auth = open_auth(settings.data, on_failure=self.metrics.auth_failure)
+        self._relay = Relay(settings.timeout_s)
+        self._auth: Auth = open_auth(
+            settings.data,
+            on_failure=self.metrics.auth_failure,
+            accounts_file=settings.accounts,
+            key_file=settings.token_key,
+        )
         self._access_log = AccessLog()
         self._request_ids = RequestIds()
-        self._app = self._scoring(self._fastapi())
+        self._app = self._scoring(_behind(settings.trusted_networks, self._fastapi()))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI event stream."""
@@ -61,7 +70,7 @@ class WebApp:
         app.state.serving = self._serving
         app.state.settings = self.settings
         app.state.request_ids = self._request_ids
-        for part in (auth_routes, health, models, docs, console):
+        for part in (auth_routes, health, models, catalog, docs, console):
             app.include_router(part.router)
         failures.install(app)
         return app
@@ -71,6 +80,7 @@ class WebApp:
             app,
             self.settings,
             self._serving,
+            self._relay,
             self._auth.authenticator,
             self.metrics,
             self._access_log,
@@ -91,6 +101,7 @@ class WebApp:
             with suppress(asyncio.CancelledError):
                 await task
         self._serving.close()
+        await self._relay.close()
         self._access_log.flush()
         self.metrics.flush()
         self._auth.close()
@@ -118,6 +129,15 @@ class WebApp:
             self._serving.measure()
             self.metrics.flush()
             await asyncio.sleep(HOUSEKEEPING_EVERY_S)
+
+
+def _behind(proxies: list[str], app: ASGIApp) -> ASGIApp:
+    """The application, told of the client that the nearest of these proxies was asked by, not of the proxy."""
+    if not proxies:
+        return app
+    middleware: Any = ProxyHeadersMiddleware  # it is typed by uvicorn's own ASGI types, not Starlette's
+    told: ASGIApp = middleware(app, trusted_hosts=proxies)
+    return told
 
 
 def create_app() -> WebApp:

@@ -21,7 +21,7 @@ log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 64 << 10
 
-QUIET = ("/health/", "/assets/")
+QUIET = ("/health/", "/assets/", "/v1/catalog")
 """Asked every few seconds, or with every page: a line for each would bury the others."""
 
 

@@ -26,6 +26,7 @@ class Version(BaseModel):
     state: Literal["loading", "ready", "failed"]
     current: bool = Field(description="Whether requests that name no version are answered by this one.")
     runtime: str
+    remote: str | None = Field(None, description="The other server that has the model, where it is not here.")
     description: str = ""
     reason: str | None = Field(None, description="Why the file was refused (analysts).")
     code: str | None = Field(None, description="The kind of refusal.")
@@ -101,6 +102,7 @@ def _version(entry: Entry, details: bool, whole: bool) -> Version:
         state=entry.state,
         current=entry.current,
         runtime=entry.runtime,
+        remote=entry.remote or None,
         description=entry.description,
         code=entry.code,
     )

@@ -39,6 +39,7 @@ Code = Literal[
     "no_worker",
     "overloaded",
     "too_many_connections",
+    "remote_unavailable",
     "deadline_exceeded",
 ]
 CODES: tuple[Code, ...] = get_args(Code)
@@ -67,6 +68,7 @@ STATUS: Mapping[Code, int] = {
     "no_worker": 503,
     "overloaded": 503,
     "too_many_connections": 503,
+    "remote_unavailable": 503,
     "deadline_exceeded": 504,
 }
 
@@ -95,6 +97,7 @@ DETAIL: Mapping[Code, str] = {
     "no_worker": "No worker can answer for this model at present. Try again shortly.",
     "overloaded": "The wait for a worker would be too long. Try again after the time in Retry-After.",
     "too_many_connections": "This server holds as many connections as it may. Try again shortly.",
+    "remote_unavailable": "The server that has this model cannot be reached. Try again shortly.",
     "deadline_exceeded": "The model did not answer in time.",
 }
 
@@ -103,6 +106,7 @@ RETRY_AFTER_S: Mapping[Code, float] = {
     "no_worker": 0.5,
     "overloaded": 0.1,
     "too_many_connections": 1.0,
+    "remote_unavailable": 1.0,
 }
 """What is said where nothing better is known."""
 

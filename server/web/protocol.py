@@ -57,7 +57,7 @@ class Protocol(HttpToolsProtocol):
     transport: JoinedWrites  # type: ignore[assignment]  # uvicorn needs no more of a transport than this has
     cycle: Cycle
 
-    on_gone: Callable[[], None] | None = None
+    on_gone: Callable[[], object] | None = None
     """Called once if the client hangs up while a request that set it is being answered; forgotten with the answer."""
 
     def __init__(

@@ -22,10 +22,11 @@ from auth.principal import Principal
 from server.config import Settings
 from server.dispatch.dispatcher import Refused, Scored
 from server.dispatch.messages import Refusal, Request
-from server.metrics import WebMetrics
+from server.metrics import REMOTE, WebMetrics
 from server.web.access_log import AccessLog
 from server.web.problems import DETAIL, Code, Problem, problem
 from server.web.protocol import Protocol
+from server.web.relay import ClientGone, Relay, Relayed, TooLarge
 from server.web.request_id import RequestIds
 from server.web.schemas import takes_image
 from server.web.serving import Serving, Target
@@ -92,6 +93,7 @@ class ScoringRoute:
         app: ASGIApp,
         settings: Settings,
         serving: Serving,
+        relay: Relay,
         authenticator: Authenticator,
         metrics: WebMetrics,
         access_log: AccessLog,
@@ -101,6 +103,7 @@ class ScoringRoute:
         self._settings = settings
         self._max_body_bytes = settings.max_body_bytes
         self._serving = serving
+        self._relay = relay
         self._authenticator = authenticator
         self._metrics = metrics
         self._access_log = access_log
@@ -125,18 +128,21 @@ class ScoringRoute:
             if not principal.may("score"):
                 raise _Stop(problem("forbidden"))
             target = self._checked(target, scope["method"], headers)
-            content, accept, encoding = _negotiated(headers, target)
             deadline = started + _timeout_s(headers, target)
-            body = await self._body(receive)
-            target = self._serving.targets.get(scope["path"], target)  # it may have moved while the body came in
-            member = Member(body, content, accept, encoding, scope["query_string"])
-            if target.raw:
-                member = _for_script(member, request_id)
-            scored = await self._score(target, member, started, deadline, scope["tandem.protocol"])
-            if scored.result.code != ReplyCode.OK:
-                raise _Stop(_worker_problem(scored, principal))
-            code = "ok"
-            await _send(send, 200, _ok_headers(scored, member.accept, request_id), scored.result.body)
+            if target.dispatcher is None:
+                code = await self._forward(target, scope, headers, request_id, deadline, receive, send)
+            else:
+                content, accept, encoding = _negotiated(headers, target)
+                body = await self._body(receive)
+                target = self._moved(target, scope["path"])
+                member = Member(body, content, accept, encoding, scope["query_string"])
+                if target.raw:
+                    member = _for_script(member, request_id)
+                scored = await self._score(target, member, started, deadline, scope["tandem.protocol"])
+                if scored.result.code != ReplyCode.OK:
+                    raise _Stop(_worker_problem(scored, principal))
+                code = "ok"
+                await _send(send, 200, _ok_headers(scored, member.accept, request_id), scored.result.body)
         except Unauthenticated as refusal:
             code = "unauthenticated"
             log.info("refused", extra={"request_id": request_id, "reason": refusal.reason})
@@ -147,12 +153,20 @@ class ScoringRoute:
         except _Stop as stop:
             code = stop.problem.code
             await _send_problem(send, stop.problem, request_id)
-        except _Gone:
+        except TooLarge:
+            too_large = self._too_large()
+            code = too_large.code
+            await _send_problem(send, too_large, request_id)
+        except (_Gone, ClientGone):
             code = GONE
         self._account(target, code, time.monotonic() - started, scored, request_id, principal)
 
     def _checked(self, target: Target | None, method: str, headers: dict[bytes, bytes]) -> Target:
         if target is None:
+            unheard = ", ".join(self._serving.unheard())
+            if unheard:
+                told = f"There is no such model here. Another server, which may have it, cannot be reached: {unheard}."
+                raise _Stop(problem("remote_unavailable", told))
             raise _Stop(problem("unknown_model"))
         if method != "POST":
             raise _Stop(problem("method_not_allowed"))
@@ -175,6 +189,27 @@ class ScoringRoute:
             more = message.get("more_body", False)
         return parts[0] if len(parts) == 1 else Pieces(parts, size)
 
+    def _moved(self, target: Target, path: str) -> Target:
+        """Where the path leads now: the model may have got another version while the body came in."""
+        now = self._serving.targets.get(path, target)
+        return target if now.dispatcher is None else now
+
+    async def _forward(
+        self,
+        target: Target,
+        scope: Scope,
+        headers: dict[bytes, bytes],
+        request_id: str,
+        deadline: float,
+        receive: Receive,
+        send: Send,
+    ) -> str:
+        """Have the server answer that has the model."""
+        query = scope["query_string"].decode("latin-1")
+        url = f"{target.url}?{query}" if query else target.url
+        relayed = Relayed(target.entry.remote, url, headers, request_id, deadline, self._max_body_bytes)
+        return await self._relay.forward(relayed, receive, send, scope["tandem.protocol"])
+
     async def _score(
         self, target: Target, member: Member, started: float, deadline: float, protocol: Protocol
     ) -> Scored:
@@ -189,8 +224,10 @@ class ScoringRoute:
             arrived=started,
             pinned=target.pinned,
         )
-        scored = target.dispatcher.submit(request)
-        protocol.on_gone = partial(target.dispatcher.abandon, request)
+        dispatcher = target.dispatcher
+        assert dispatcher is not None
+        scored = dispatcher.submit(request)
+        protocol.on_gone = partial(dispatcher.abandon, request)
         try:
             return await scored
         except Refused as refused:
@@ -215,7 +252,8 @@ class ScoringRoute:
         rows = scored.result.rows if scored is not None else 0
         if target is not None:
             entry = target.entry
-            self._metrics.answered(entry.name, entry.version, entry.runtime, code, seconds, rows)
+            runtime = entry.runtime if target.dispatcher is not None else REMOTE
+            self._metrics.answered(entry.name, entry.version, runtime, code, seconds, rows)
             if scored is not None:
                 reply = scored.reply
                 stages_s = (scored.queue_s, reply.decode_s, reply.predict_s, reply.encode_s)

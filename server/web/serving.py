@@ -37,9 +37,12 @@ class Target:
     """Where a scoring path leads."""
 
     entry: Entry
-    dispatcher: Dispatcher
     timeout_s: float
     pinned: bool
+    dispatcher: Dispatcher | None
+    """The way to the workers; None where another server has the model."""
+    url: str = ""
+    """Where that server answers for it."""
     raw: bool = False
     """Whether a script takes the body as it is."""
 
@@ -125,19 +128,28 @@ class Serving:
             dispatcher.close()
             del self._dispatchers[name]
 
+    def unheard(self) -> list[str]:
+        """Other servers that have not told yet which models they have."""
+        return [name for name, remote in self.snapshot.remotes.items() if not remote.heard]
+
     def _routes(self, snapshot: Snapshot) -> dict[str, Target]:
         targets: dict[str, Target] = {}
         for entry in snapshot.entries:
-            if entry.state != "ready":
+            if entry.state != "ready" and entry.code != "remote_unavailable":
                 continue
-            timeout_s = min(entry.timeout_s or self._settings.timeout_s, self._settings.timeout_s)
-            dispatcher = self._dispatchers[entry.pool]
             path = f"/v1/models/{entry.name}"
-            raw = bool(entry.schema and entry.schema.get("raw"))
-            targets[f"{path}/versions/{entry.version}/score"] = Target(entry, dispatcher, timeout_s, True, raw)
+            pinned = f"{path}/versions/{entry.version}/score"
+            targets[pinned] = self._target(snapshot, entry, pinned)
             if entry.current:
-                targets[f"{path}/score"] = Target(entry, dispatcher, timeout_s, False, raw)
+                targets[f"{path}/score"] = self._target(snapshot, entry, f"{path}/score", pinned=False)
         return targets
+
+    def _target(self, snapshot: Snapshot, entry: Entry, path: str, pinned: bool = True) -> Target:
+        timeout_s = min(entry.timeout_s or self._settings.timeout_s, self._settings.timeout_s)
+        if entry.remote:
+            return Target(entry, timeout_s, pinned, None, snapshot.remotes[entry.remote].url + path)
+        raw = bool(entry.schema and entry.schema.get("raw"))
+        return Target(entry, timeout_s, pinned, self._dispatchers[entry.pool], raw=raw)
 
     def _dispatcher(self, runtime: str) -> Dispatcher:
         settings = self._settings

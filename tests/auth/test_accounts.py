@@ -5,8 +5,9 @@ from pathlib import Path
 import argon2
 import pytest
 
-from auth.accounts import Account, Accounts
+from auth.accounts import Accounts
 from auth.errors import AccountError
+from auth.store import Account
 
 PASSWORD = "correct horse"
 

@@ -1,15 +1,23 @@
 import sqlite3
 from contextlib import closing
+from functools import cache
 from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import get_args
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from auth.account_file import PEER, AccountFile
 from auth.accounts import Accounts
 from auth.authenticator import Authenticator
 from auth.errors import Reason, Unauthenticated
-from auth.principal import Principal
+from auth.key_file import KeyFileTokens
+from auth.principal import ROLES, Permission, Principal
 from auth.sessions import IDLE_LIFE_S, Opened
 from auth.tokens import Tokens
+from tests.auth.conftest import line, settle, write
 
 PASSWORD = "correct horse"
 KEY = bytes(range(32))
@@ -169,3 +177,117 @@ def test_what_is_remembered_is_bounded_and_nonsense_is_not_remembered(
         reason(authenticator, b"Bearer nonsense%d" % i)
         assert len(authenticator._known) <= 3
     assert all(b"nonsense" not in (known or b"") for known in authenticator._known)
+
+
+# Accounts in a file
+
+
+@pytest.fixture
+def stateless(shared: AccountFile, tokens: Tokens, clock: Clock) -> Authenticator:
+    return Authenticator(shared, tokens, clock)
+
+
+def bearer(tokens: Tokens, name: str, role: str, session: str) -> bytes:
+    return b"Bearer " + tokens.issue(name, role, session, 1000.0).encode()  # type: ignore[arg-type]
+
+
+def bearer_of(accounts: AccountFile, tokens: Tokens, name: str) -> bytes:
+    session = accounts.open_session(name, 1000.0).session
+    return bearer(tokens, session.account, session.role, session.id)
+
+
+def test_a_token_of_an_account_in_a_file_gives_the_principal(
+    stateless: Authenticator, shared: AccountFile, tokens: Tokens
+) -> None:
+    principal = stateless.authenticate(bearer_of(shared, tokens, "ann"))
+    assert (principal.name, principal.role, principal.expires_at) == ("ann", "analyst", 4600.0)
+
+
+@pytest.mark.parametrize(
+    "after",
+    [[line("root", "admin")], [line("root", "admin"), line("ann", "analyst")], [line("ann", "scorer")]],
+    ids=["taken out", "another password", "another role"],
+)
+def test_a_change_of_the_line_ends_its_tokens_in_every_process(
+    stateless: Authenticator, shared: AccountFile, tokens: Tokens, path: Path, after: list[str]
+) -> None:
+    another = Authenticator(AccountFile(path), tokens, lambda: 1000.0)
+    header = bearer_of(shared, tokens, "ann")
+    write(path, *after)
+    for authenticator in (stateless, another):
+        authenticator.authenticate(header)
+        settle(authenticator.forget_if_changed)
+        assert reason(authenticator, header) == "revoked"
+
+
+def test_a_key_that_was_taken_away_is_forgotten_with_all_that_it_signed(shared: AccountFile, tmp_path: Path) -> None:
+    path = write(tmp_path / "token.key", "n" * 32, "o" * 32)
+    authenticator = Authenticator(shared, KeyFileTokens(path), lambda: 1000.0)
+    old, new = (bearer_of(shared, Tokens(key * 32), "ann") for key in (b"o", b"n"))
+    assert [authenticator.authenticate(header).name for header in (old, new)] == ["ann", "ann"]
+    write(path, "n" * 32)
+    settle(authenticator.forget_if_changed)
+    assert reason(authenticator, old) == "bad_header"
+    assert authenticator.authenticate(new).name == "ann"
+
+
+def test_a_token_of_a_session_in_a_database_is_nothing_where_accounts_are_in_a_file(
+    stateless: Authenticator, header: bytes
+) -> None:
+    assert reason(stateless, header) == "revoked"
+
+
+def test_a_token_of_an_account_in_a_file_is_nothing_where_accounts_are_in_a_database(
+    authenticator: Authenticator, accounts: Accounts, shared: AccountFile, tokens: Tokens
+) -> None:
+    accounts.add("ann", "analyst", PASSWORD, 0.0)
+    assert reason(authenticator, bearer_of(shared, tokens, "ann")) == "revoked"
+
+
+def test_the_two_kinds_of_session_can_never_have_the_same_id(accounts: Accounts, shared: AccountFile) -> None:
+    """One has a dot or an at sign, the other is base64url."""
+    accounts.add("ann", "analyst", PASSWORD, 0.0)
+    letters = set(accounts.open_session("ann", 0.0).session.id)
+    assert letters <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+    assert shared.open_session("ann", 0.0).session.id.startswith("line.")
+    assert PEER.id.startswith("@")
+
+
+@given(
+    st.sampled_from(["ann", "root", "bob", PEER.account]),
+    st.sampled_from([*ROLES, PEER.role]),
+    st.sampled_from(["ann", "root", "peer", "none"]),
+)
+def test_only_the_name_the_role_and_the_line_together_pass(name: str, role: str, session: str) -> None:
+    accounts, tokens, ids = _two_accounts()
+    good = {("ann", "analyst", "ann"), ("root", "admin", "root"), (PEER.account, PEER.role, "peer")}
+    authenticator = Authenticator(accounts, tokens, lambda: 1000.0)
+    header = bearer(tokens, name, role, ids[session])
+    if (name, role, session) in good:
+        assert authenticator.authenticate(header).role == role
+    else:
+        assert reason(authenticator, header) == "revoked"
+
+
+@cache
+def _two_accounts() -> tuple[AccountFile, Tokens, dict[str, str]]:
+    with TemporaryDirectory() as folder:
+        accounts = AccountFile(write(Path(folder) / "accounts", line("root", "admin"), line("ann", "analyst")))
+    ids = {name: accounts.open_session(name, 0.0).session.id for name in ("ann", "root")}
+    return accounts, Tokens(KEY), ids | {"peer": PEER.id, "none": "line." + "0" * 64}
+
+
+# Peers
+
+
+def test_a_peer_may_see_the_catalog_and_do_nothing_else(stateless: Authenticator, tokens: Tokens) -> None:
+    peer = stateless.authenticate(bearer(tokens, PEER.account, "peer", PEER.id))
+    assert [permission for permission in get_args(Permission) if peer.may(permission)] == ["catalog"]
+
+
+def test_a_peer_is_nobody_where_accounts_are_in_a_database(authenticator: Authenticator, tokens: Tokens) -> None:
+    assert reason(authenticator, bearer(tokens, PEER.account, "peer", PEER.id)) == "revoked"
+
+
+def test_a_peer_with_another_key_is_nobody(stateless: Authenticator) -> None:
+    assert reason(stateless, bearer(Tokens(bytes(32)), PEER.account, "peer", PEER.id)) == "bad_header"

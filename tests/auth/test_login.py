@@ -4,8 +4,9 @@ from collections.abc import Iterator
 
 import pytest
 
+from auth.account_file import PEER, AccountFile
 from auth.accounts import Accounts
-from auth.errors import Reason, Throttled, Unauthenticated
+from auth.errors import NoRefreshTokens, Reason, Throttled, Unauthenticated
 from auth.login import Login
 from auth.tokens import Tokens
 
@@ -150,3 +151,42 @@ def test_a_full_queue_refuses_at_once_counts_against_nobody_and_refreshing_goes_
         await login.password("ann", PASSWORD, HERE)
 
     asyncio.run(scenario())
+
+
+# Accounts in a file
+
+
+@pytest.fixture
+def stateless(shared: AccountFile, tokens: Tokens, clock: Clock, failures: list[Reason]) -> Iterator[Login]:
+    opened = Login(shared, tokens, clock, failures.append)
+    yield opened
+    opened.close()
+
+
+def test_an_account_in_a_file_gets_a_token_for_its_line_and_nothing_to_refresh(
+    stateless: Login, shared: AccountFile, tokens: Tokens
+) -> None:
+    grant = asyncio.run(stateless.password("ann", PASSWORD, HERE))
+    claims = tokens.verify(grant.access_token, 1000.0)
+    assert (claims.name, claims.role, claims.session) == ("ann", "analyst", shared.open_session("ann", 0.0).session.id)
+    assert (grant.expires_in_s, grant.refresh_token) == (3600, None)
+
+
+@pytest.mark.parametrize("name", ["ann", "bob", PEER.account])
+def test_a_wrong_password_for_an_account_in_a_file_is_refused_alike_and_makes_it_wait(
+    stateless: Login, failures: list[Reason], name: str
+) -> None:
+    assert [outcome(stateless, name, "wrong horse") for _ in range(5)] == ["bad_password"] * 5
+    assert failures == ["bad_password"] * 5
+    if name != PEER.account:  # which is no name, so nothing is counted for it
+        assert outcome(stateless, name, PASSWORD, THERE) == "wait 1"
+
+
+def test_where_there_are_no_refresh_tokens_none_can_be_used_or_ended_and_nothing_is_counted(
+    stateless: Login, failures: list[Reason]
+) -> None:
+    with pytest.raises(NoRefreshTokens):
+        asyncio.run(stateless.refresh("token"))
+    with pytest.raises(NoRefreshTokens):
+        asyncio.run(stateless.revoke("token"))
+    assert failures == []

@@ -4,7 +4,7 @@ import argon2
 import pytest
 
 from auth.errors import AccountError
-from auth.passwords import hash_password, needs_rehash, verify_password
+from auth.passwords import hash_password, is_hash, needs_rehash, verify_password
 
 PASSWORD = "correct horse battery"
 
@@ -48,6 +48,48 @@ def test_an_unknown_account_fits_no_password(password: str) -> None:
 
 def test_a_damaged_hash_fits_no_password() -> None:
     assert not verify_password("not a hash", PASSWORD)
+
+
+SALT, DIGEST = "c29tZXNhbHQ", "MDEyMzQ1Njc4OWFiY2RlZg"  # 8 and 16 bytes, the fewest there may be
+
+
+@pytest.mark.parametrize(
+    ("hashed", "good"),
+    [
+        (f"$argon2id$v=19$m=8,t=1,p=1${SALT}${DIGEST}", True),
+        (f"$argon2id$v=19$m=32,t=2,p=4${SALT}${DIGEST}", True),
+        (f"$argon2i$v=19$m=8,t=1,p=1${SALT}${DIGEST}", False),
+        (f"$argon2id$v=16$m=8,t=1,p=1${SALT}${DIGEST}", False),
+        (f"$argon2id$m=8,t=1,p=1${SALT}${DIGEST}", False),
+        (f"$argon2id$v=19$t=1,m=8,p=1${SALT}${DIGEST}", False),
+        (f"$argon2id$v=19$m=08,t=1,p=1${SALT}${DIGEST}", False),
+        (f"$argon2id$v=19$m=7,t=1,p=1${SALT}${DIGEST}", False),
+        (f"$argon2id$v=19$m=8,t=1,p=2${SALT}${DIGEST}", False),
+        (f"$argon2id$v=19$m=262145,t=1,p=1${SALT}${DIGEST}", False),
+        (f"$argon2id$v=19$m=8,t=17,p=1${SALT}${DIGEST}", False),
+        (f"$argon2id$v=19$m=8,t=0,p=1${SALT}${DIGEST}", False),
+        (f"$argon2id$v=19$m=8,t=1,p=1${SALT[:-1]}${DIGEST}", False),
+        (f"$argon2id$v=19$m=8,t=1,p=1${SALT}${DIGEST[:-2]}", False),
+        (f"$argon2id$v=19$m=8,t=1,p=1${SALT[:-1]}R${DIGEST}", False),  # bits after the end
+        (f"$argon2id$v=19$m=8,t=1,p=1${SALT}=${DIGEST}", False),
+        (f"$argon2id$v=19$m=8,t=1,p=1${SALT}${DIGEST}\n", False),
+        (f"$argon2id$v=19$m=8,t=1,p=1${SALT}${DIGEST[:-1]}é", False),
+        (f"$argon2id$v=19$m=٨,t=1,p=1${SALT}${DIGEST}", False),
+        ("$2b$12$R9h/cIPz0gi.URNNX3kh2OPST9/PgBkqquzi.Ss7KIUgO2t0jWMUW", False),
+        ("", False),
+    ],
+)
+def test_a_hash_is_one_that_argon2_reads_at_a_cost_that_can_be_borne(hashed: str, good: bool) -> None:
+    assert is_hash(hashed) is good
+    if good:
+        with pytest.raises(argon2.exceptions.VerifyMismatchError):  # it was read, and does not fit
+            argon2.PasswordHasher().verify(hashed, PASSWORD)
+
+
+@pytest.mark.parametrize("cost", [(1, 8, 1), (3, 64, 4), (2, 19 * 1024, 1)])
+def test_what_argon2_makes_is_a_hash(cost: tuple[int, int, int]) -> None:
+    time_cost, memory_cost, parallelism = cost
+    assert is_hash(argon2.PasswordHasher(time_cost, memory_cost, parallelism).hash(PASSWORD))
 
 
 def test_an_unknown_account_costs_as_much_as_a_wrong_password(stored: str) -> None:

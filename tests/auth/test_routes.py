@@ -11,7 +11,8 @@ from httpx import ASGITransport, AsyncClient, Response
 
 from auth.errors import AccountProblem, AuthError, Forbidden, Throttled, Unauthenticated
 from auth.routes import _STATUS, require, router
-from auth.setup import Auth, open_auth, prepare
+from auth.setup import Auth, PeerTokens, open_auth, prepare
+from tests.auth.conftest import settle, write
 
 PASSWORD = "correct horse"
 STATUS = {Unauthenticated: 401, Forbidden: 403, Throttled: 429}
@@ -60,7 +61,20 @@ def auth(tmp_path: Path) -> Iterator[Auth]:
 
 
 @pytest.fixture
+def stateless(tmp_path: Path, path: Path) -> Iterator[Auth]:
+    """Accounts and key in files."""
+    key = write(tmp_path / "token.key", "k" * 32)
+    opened = open_auth(tmp_path / "none", accounts_file=path, key_file=key)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
 def client(auth: Auth) -> Client:
+    return client_of(auth)
+
+
+def client_of(auth: Auth) -> Client:
     app = FastAPI()
     app.state.auth = auth
     app.include_router(router)
@@ -269,3 +283,68 @@ def test_the_docs_page_gets_its_authorize_button(client: Client) -> None:
     assert scheme["flows"]["password"]["tokenUrl"] == "/auth/token"
     assert document["paths"]["/auth/accounts"]["get"]["security"]
     assert "security" not in document["paths"]["/auth/token"]["post"]
+
+
+# Accounts in a file
+
+
+def test_signing_in_where_accounts_are_in_a_file_gives_no_refresh_token(stateless: Auth) -> None:
+    client = client_of(stateless)
+    reply = sign_in(client, "ann")
+    assert reply.status_code == 200
+    assert reply.json().keys() == {"access_token", "token_type", "expires_in"}
+    assert client.get("/auth/me", headers=bearer(reply)).json()["role"] == "analyst"
+    assert sign_in(client, "ann", "wrong horse").json() == sign_in(client, "bob").json()
+
+
+def test_refreshing_and_signing_out_are_refused_there_in_the_form_of_their_rfcs(stateless: Auth) -> None:
+    client = client_of(stateless)
+    replies = [refresh(client, "token"), client.post("/auth/revoke", data={"token": "token"})]
+    assert [(reply.status_code, reply.json()["error"]) for reply in replies] == [
+        (400, "unsupported_grant_type"),
+        (400, "unsupported_token_type"),
+    ]
+    for reply in replies:
+        assert "Sign in again" in reply.json()["error_description"]
+        assert reply.headers["cache-control"] == "no-store"
+
+
+def test_accounts_in_a_file_are_listed_and_not_changed(stateless: Auth, path: Path) -> None:
+    client = client_of(stateless)
+    admin, before = bearer(sign_in(client, "root")), path.read_bytes()
+    assert client.get("/auth/accounts", headers=admin).json() == [
+        {"name": "ann", "role": "analyst"},
+        {"name": "root", "role": "admin"},
+    ]
+    new = {"name": "bob", "role": "scorer", "password": PASSWORD}
+    for reply in (
+        client.post("/auth/accounts", json=new, headers=admin),
+        client.delete("/auth/accounts/ann", headers=admin),
+        client.put("/auth/accounts/ann/password", json={"password": "another horse"}, headers=admin),
+    ):
+        assert reply.status_code == 409
+        assert reply.json()["detail"].startswith("The accounts are kept in a file")
+    assert path.read_bytes() == before
+
+
+def test_a_line_taken_out_is_401_after_the_next_looks(stateless: Auth, path: Path) -> None:
+    client = client_of(stateless)
+    ann = bearer(sign_in(client, "ann"))
+    assert client.get("/auth/me", headers=ann).status_code == 200
+    write(path, path.read_text().splitlines()[0])
+    settle(stateless.authenticator.forget_if_changed)
+    assert client.get("/auth/me", headers=ann).status_code == 401
+
+
+def test_a_peer_scores_nothing_and_sees_no_account(stateless: Auth, tmp_path: Path) -> None:
+    client = client_of(stateless)
+    peer = {"Authorization": f"Bearer {PeerTokens(tmp_path / 'token.key').token(stateless.clock())}"}
+    assert client.get("/details", headers=peer).status_code == 403
+    assert client.get("/auth/accounts", headers=peer).status_code == 403
+    assert client.get("/auth/me", headers=peer).json()["role"] == "peer"
+
+
+def test_no_account_can_be_made_a_peer(client: Client) -> None:
+    admin = bearer(sign_in(client, "root"))
+    new = {"name": "bob", "role": "peer", "password": PASSWORD}
+    assert client.post("/auth/accounts", json=new, headers=admin).status_code == 422

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from auth.accounts import Accounts
-from auth.errors import AccountError, SetupError
-from auth.setup import issue_for, open_auth, prepare
+from auth.errors import AccountError, SetupError, Unauthenticated
+from auth.setup import PeerTokens, issue_for, open_auth, prepare
+from auth.tokens import Tokens
+from tests.auth.conftest import line, settle, write
 
 
 @pytest.fixture
@@ -139,3 +141,111 @@ def test_a_token_for_nobody_is_not_made(data: Path) -> None:
     prepare(data, 5.0)
     with pytest.raises(AccountError, match="unknown"):
         issue_for(data, "bob", 1000.0)
+
+
+# Files that several servers share
+
+
+@pytest.fixture
+def key(tmp_path: Path) -> Path:
+    return write(tmp_path / "token.key", "k" * 32)
+
+
+def recognised(data: Path, token: str, accounts: Path | None, key: Path | None) -> str:
+    auth = open_auth(data, clock=lambda: 1001.0, accounts_file=accounts, key_file=key)
+    try:
+        return auth.authenticator.authenticate(b"Bearer " + token.encode()).name
+    except Unauthenticated as refusal:
+        return refusal.reason
+    finally:
+        auth.close()
+
+
+def test_with_both_files_nothing_is_made_or_needed_in_the_data_folder(data: Path, path: Path, key: Path) -> None:
+    assert prepare(data, 5.0, accounts_file=path, key_file=key) is None
+    token = issue_for(data, "ann", 1000.0, accounts_file=path, key_file=key)
+    assert recognised(data, token, path, key) == "ann"
+    assert not data.exists()
+
+
+def test_what_one_server_issues_every_other_with_the_same_files_takes(tmp_path: Path, path: Path, key: Path) -> None:
+    folders = [tmp_path / "one", tmp_path / "two"]
+    for folder in folders:
+        prepare(folder, 5.0, path, key)
+    tokens = [issue_for(folder, "ann", 1000.0, path, key) for folder in folders]
+    assert {recognised(folder, token, path, key) for folder in folders for token in tokens} == {"ann"}
+
+
+def test_a_key_alone_signs_for_the_accounts_in_the_data_folder(data: Path, key: Path) -> None:
+    assert prepare(data, 5.0, key_file=key) == data / "admin-password"
+    assert not (data / "signing.key").exists()
+    token = issue_for(data, "admin", 1000.0, key_file=key)
+    assert recognised(data, token, None, key) == "admin"
+
+
+def test_accounts_alone_stop_the_start_for_each_server_would_have_a_key_of_its_own(data: Path, path: Path) -> None:
+    prepare(data, 5.0)
+    starts: list[Callable[[], object]] = [
+        lambda: prepare(data, 5.0, accounts_file=path),
+        lambda: open_auth(data, accounts_file=path),
+        lambda: issue_for(data, "ann", 5.0, accounts_file=path),
+    ]
+    for start in starts:
+        with pytest.raises(SetupError, match=r"need a token key that comes from a file too \(TANDEM_TOKEN_KEY\)"):
+            start()
+
+
+def test_a_bad_file_stops_the_start_with_its_name(data: Path, path: Path, key: Path) -> None:
+    for bad, words in ((path, "line 1: it is not name:role:hash"), (key, "line 1: .* at least 32 bytes")):
+        good = bad.read_text()
+        write(bad, "short")
+        for start in (lambda: prepare(data, 5.0, path, key), lambda: open_auth(data, accounts_file=path, key_file=key)):
+            with pytest.raises(SetupError, match=f"^{bad} will not do: {words}"):
+                start()
+        write(bad, *good.splitlines())
+
+
+def test_moving_from_the_data_folder_to_files_ends_what_was_issued_and_back_again_too(data: Path, path: Path) -> None:
+    """The same key and the same name with the same role, and still a token of one kind is nothing to the other."""
+    prepare(data, 5.0)
+    key = data / "signing.key"
+    write(path, line("admin", "admin"))
+    ours = issue_for(data, "admin", 1000.0)
+    shared = issue_for(data, "admin", 1000.0, path, key)
+    assert [recognised(data, token, None, None) for token in (ours, shared)] == ["admin", "revoked"]
+    assert [recognised(data, token, path, key) for token in (ours, shared)] == ["revoked", "admin"]
+
+
+def test_a_token_for_nobody_in_the_file_is_not_made(data: Path, path: Path, key: Path) -> None:
+    for name in ("bob", "@tandem"):
+        with pytest.raises(AccountError, match="unknown"):
+            issue_for(data, name, 1000.0, path, key)
+
+
+# Peers
+
+
+def test_servers_that_share_both_files_know_each_other_as_peers(data: Path, path: Path, key: Path) -> None:
+    assert recognised(data, PeerTokens(key).token(1000.0), path, key) == "@tandem"
+
+
+def test_a_peer_is_nobody_where_only_the_key_is_shared(data: Path, key: Path) -> None:
+    prepare(data, 5.0, key_file=key)
+    assert recognised(data, PeerTokens(key).token(1000.0), None, key) == "revoked"
+
+
+def test_the_token_of_a_peer_is_good_for_five_minutes(data: Path, path: Path, key: Path) -> None:
+    token = PeerTokens(key).token(1000.0)
+    assert Tokens(b"k" * 32).verify(token, 1299.0).expires_at == 1300.0
+    with pytest.raises(Unauthenticated, match="expired"):
+        Tokens(b"k" * 32).verify(token, 1300.0)
+
+
+def test_peers_follow_a_change_of_the_key_and_outlive_a_bad_file(key: Path) -> None:
+    peers = PeerTokens(key)
+    write(key, "n" * 32, "k" * 32)
+    settle(lambda: peers.token(1000.0))
+    assert Tokens(b"n" * 32).verify(peers.token(1000.0), 1000.0).role == "peer"
+    write(key, "short")
+    settle(lambda: peers.token(1000.0))
+    assert Tokens(b"n" * 32).verify(peers.token(1000.0), 1000.0).role == "peer"

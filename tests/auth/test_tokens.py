@@ -5,6 +5,7 @@ import hashlib
 import hmac
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 import jwt as pyjwt
@@ -17,9 +18,11 @@ from auth.errors import Reason, Unauthenticated
 from auth.tokens import Claims, Tokens
 
 KEY = bytes(range(32))
-OTHER_KEY = bytes(range(1, 33))
+OLD_KEY = bytes(range(1, 33))
+OTHER_KEY = bytes(range(2, 34))
 NOW = int(time.time())  # PyJWT reads the wall clock, so the tokens it judges are of today
 TOKENS = Tokens(KEY)
+TWO = Tokens(KEY, OLD_KEY)
 
 
 def base64url(raw: bytes) -> str:
@@ -32,10 +35,6 @@ def part_of(token: str, index: int) -> dict[str, Any]:
     return read
 
 
-GOOD = TOKENS.issue("ann", "analyst", "s1", NOW)
-HEADER, CLAIMS = part_of(GOOD, 0), part_of(GOOD, 1)
-
-
 def signed(header: dict[str, Any] | bytes, claims: Any, key: bytes = KEY, digest: str = "sha256") -> str:
     """A token signed by hand, so that no library can refuse to make it."""
     parts = [base64url(part if isinstance(part, bytes) else json.dumps(part).encode()) for part in (header, claims)]
@@ -43,32 +42,44 @@ def signed(header: dict[str, Any] | bytes, claims: Any, key: bytes = KEY, digest
     return f"{body}.{base64url(hmac.new(key, body.encode(), digest).digest())}"
 
 
-def with_header(**changes: Any) -> str:
-    return signed(HEADER | changes, CLAIMS)
+class Forger:
+    """Has a good token, and a key to sign others with that are like it but for one thing."""
+
+    def __init__(self, key: bytes) -> None:
+        self.key = key
+        self.good = Tokens(key).issue("ann", "analyst", "s1", NOW)
+        self.header, self.claims = part_of(self.good, 0), part_of(self.good, 1)
+
+    def signed(self, header: dict[str, Any] | bytes, claims: Any, digest: str = "sha256") -> str:
+        return signed(header, claims, self.key, digest)
+
+    def with_header(self, **changes: Any) -> str:
+        return self.signed(self.header | changes, self.claims)
+
+    def with_claims(self, **changes: Any) -> str:
+        return self.signed(self.header, self.claims | changes)
+
+    def without(self, claim: str) -> str:
+        return self.signed(self.header, {name: value for name, value in self.claims.items() if name != claim})
+
+    def raw_claim(self, name: str, literal: str) -> str:
+        """Claims holding what json.dumps would not write."""
+        return self.signed(self.header, json.dumps(self.claims | {name: "@"}).replace('"@"', literal).encode())
 
 
-def with_claims(**changes: Any) -> str:
-    return signed(HEADER, CLAIMS | changes)
-
-
-def without(claim: str) -> str:
-    return signed(HEADER, {name: value for name, value in CLAIMS.items() if name != claim})
-
-
-def raw_claim(name: str, literal: str) -> str:
-    """Claims holding what json.dumps would not write."""
-    return signed(HEADER, json.dumps(CLAIMS | {name: "@"}).replace('"@"', literal).encode())
+OURS = Forger(KEY)
+FORGERS = [OURS, Forger(OLD_KEY)]
 
 
 def nested(depth: int) -> bytes:
     return b'{"a":' + b"[" * depth + b"]" * depth + b"}"
 
 
-def pyjwt_accepts(token: str | bytes) -> bool:
+def pyjwt_accepts(token: str | bytes, key: bytes = KEY) -> bool:
     try:
         pyjwt.decode(
             token,
-            KEY,
+            key,
             algorithms=["HS256"],
             audience="tandem",
             issuer="tandem",
@@ -80,120 +91,166 @@ def pyjwt_accepts(token: str | bytes) -> bool:
     return True
 
 
-BOTH = [  # refused here and by PyJWT
-    ("alg none, no signature", signed(HEADER | {"alg": "none"}, CLAIMS).rpartition(".")[0] + ".", "malformed"),
-    ("alg none, signed", with_header(alg="none"), "bad_header"),
-    ("alg in another case", with_header(alg="hs256"), "bad_header"),
-    ("alg is HS512", signed(HEADER | {"alg": "HS512"}, CLAIMS, digest="sha512"), "bad_header"),
-    ("alg is RS256", with_header(alg="RS256"), "bad_header"),
-    ("alg is a list", with_header(alg=["HS256"]), "bad_header"),
-    ("alg is missing", signed({"typ": "JWT", "kid": HEADER["kid"]}, CLAIMS), "bad_header"),
-    ("crit header", with_header(crit=["exp"], exp=1), "bad_header"),
-    ("unknown crit header", with_header(crit=["tandem"]), "bad_header"),
-    ("signed with another key", signed(HEADER, CLAIMS, OTHER_KEY), "bad_signature"),
-    ("signed with an empty key", signed(HEADER, CLAIMS, b""), "bad_signature"),
-    ("signature cut short", GOOD[:-4], "bad_signature"),
-    ("claims changed after signing", GOOD.replace(GOOD.split(".")[1], base64url(b"{}")), "bad_signature"),
-    ("no exp", without("exp"), "bad_claims"),
-    ("no iat", without("iat"), "bad_claims"),
-    ("no nbf", without("nbf"), "bad_claims"),
-    ("no aud", without("aud"), "bad_claims"),
-    ("no iss", without("iss"), "bad_claims"),
-    ("no sub", without("sub"), "bad_claims"),
-    ("another audience", with_claims(aud="other"), "bad_claims"),
-    ("no audience in the list", with_claims(aud=[]), "bad_claims"),
-    ("another issuer", with_claims(iss="other"), "bad_claims"),
-    ("sub is a number", with_claims(sub=7), "bad_claims"),
-    ("iat in the future", with_claims(iat=NOW + 1000), "bad_claims"),
-    ("nbf in the future", with_claims(nbf=NOW + 1000), "bad_claims"),
-    ("expired", with_claims(exp=NOW - 1000), "expired"),
-    ("exp is a list", with_claims(exp=[]), "bad_claims"),
-    ("exp is null", with_claims(exp=None), "bad_claims"),
-    ("exp is true", with_claims(exp=True), "bad_claims"),
-    ("exp is Infinity", raw_claim("exp", "Infinity"), "malformed"),
-    ("exp is NaN", raw_claim("exp", "NaN"), "malformed"),
-    ("exp overflows to infinity", raw_claim("exp", "1e999"), "bad_claims"),
-    ("exp has more digits than Python reads", raw_claim("exp", "9" * 5000), "malformed"),
-    ("claims are a list", signed(HEADER, [1]), "malformed"),
-    ("claims are not JSON", signed(HEADER, b"{"), "malformed"),
-    ("claims are not UTF-8", signed(HEADER, b"\xff\xfe"), "malformed"),
-    ("header is a list", signed(b"[]", CLAIMS), "malformed"),
-    ("a JWE of five parts", ".".join([base64url(b'{"alg":"dir","enc":"A128GCM"}'), "", "AA", "AA", "AA"]), "malformed"),
-    ("two parts", GOOD.rpartition(".")[0], "malformed"),
-    ("empty", "", "malformed"),
-    ("a lone surrogate", "\ud800" + GOOD, "malformed"),
-    ("not ASCII", "é" + GOOD, "malformed"),
-    ("bytes that are no text", b"\xff.\xff.\xff", "malformed"),
-]
-
-STRICTER = [  # refused here though PyJWT lets it pass
-    ("typ of something else", with_header(typ="dpop+jwt"), "bad_header"),
-    ("typ is missing", signed({"alg": "HS256", "kid": HEADER["kid"]}, CLAIMS), "bad_header"),
-    ("kid of another key", with_header(kid="0" * 16), "bad_header"),
-    ("kid is missing", signed({"alg": "HS256", "typ": "JWT"}, CLAIMS), "bad_header"),
-    ("a key in the header", with_header(jwk={"kty": "oct", "k": "AAAA"}), "bad_header"),
-    ("a key address in the header", with_header(jku="https://example.org/keys"), "bad_header"),
-    ("a header field twice", signed(b'{"kid":"x",' + json.dumps(HEADER).encode()[1:], CLAIMS), "malformed"),
-    ("a claim twice", signed(HEADER, b'{"sub":"bob",' + json.dumps(CLAIMS).encode()[1:]), "malformed"),
-    ("a list of audiences", with_claims(aud=["tandem", "other"]), "bad_claims"),
-    ("exp as a string", with_claims(exp=str(NOW + 60)), "bad_claims"),
-    ("nbf as a string", with_claims(nbf=str(NOW)), "bad_claims"),
-    ("nbf is false", with_claims(nbf=False), "bad_claims"),
-    ("exp beyond what a double counts", with_claims(exp=2**53), "bad_claims"),
-    ("iat is negative", with_claims(iat=-1), "bad_claims"),
-    ("no session", without("sid"), "bad_claims"),
-    ("no role", without("role"), "bad_claims"),
-    ("a role that is none", with_claims(role="root"), "bad_claims"),
-    ("sub is empty", with_claims(sub=""), "bad_claims"),
-    ("larger than 8 KiB", with_claims(pad="x" * 8192), "too_large"),
-    ("a newline after it", GOOD + "\n", "malformed"),
-    ("a character that decoders skip", GOOD[:-10] + "!" + GOOD[-10:], "malformed"),
-]
-
-ACCEPTED = [
-    ("as issued", GOOD),
-    ("as issued, in bytes", GOOD.encode()),
-    ("typ JWT", with_header(typ="JWT")),
-    ("times with fractions", with_claims(iat=NOW - 0.5, exp=NOW + 3600.5)),
-    ("iat within the leeway", with_claims(iat=NOW + 5, nbf=NOW + 5)),
-    ("a claim that is not ours", with_claims(note="hello")),
-]
+def refused_by_both(f: Forger) -> list[Any]:
+    """Refused here and by PyJWT."""
+    return [
+        (
+            "alg none, no signature",
+            f.signed(f.header | {"alg": "none"}, f.claims).rpartition(".")[0] + ".",
+            "malformed",
+        ),
+        ("alg none, signed", f.with_header(alg="none"), "bad_header"),
+        ("alg in another case", f.with_header(alg="hs256"), "bad_header"),
+        ("alg is HS512", f.signed(f.header | {"alg": "HS512"}, f.claims, digest="sha512"), "bad_header"),
+        ("alg is RS256", f.with_header(alg="RS256"), "bad_header"),
+        ("alg is a list", f.with_header(alg=["HS256"]), "bad_header"),
+        ("alg is missing", f.signed({"typ": "JWT", "kid": f.header["kid"]}, f.claims), "bad_header"),
+        ("kid is a list", f.with_header(kid=[f.header["kid"]]), "bad_header"),
+        ("crit header", f.with_header(crit=["exp"], exp=1), "bad_header"),
+        ("unknown crit header", f.with_header(crit=["tandem"]), "bad_header"),
+        ("signed with another key", signed(f.header, f.claims, OTHER_KEY), "bad_signature"),
+        ("signed with an empty key", signed(f.header, f.claims, b""), "bad_signature"),
+        ("signature cut short", f.good[:-4], "bad_signature"),
+        ("claims changed after signing", f.good.replace(f.good.split(".")[1], base64url(b"{}")), "bad_signature"),
+        ("no exp", f.without("exp"), "bad_claims"),
+        ("no iat", f.without("iat"), "bad_claims"),
+        ("no nbf", f.without("nbf"), "bad_claims"),
+        ("no aud", f.without("aud"), "bad_claims"),
+        ("no iss", f.without("iss"), "bad_claims"),
+        ("no sub", f.without("sub"), "bad_claims"),
+        ("another audience", f.with_claims(aud="other"), "bad_claims"),
+        ("no audience in the list", f.with_claims(aud=[]), "bad_claims"),
+        ("another issuer", f.with_claims(iss="other"), "bad_claims"),
+        ("sub is a number", f.with_claims(sub=7), "bad_claims"),
+        ("iat in the future", f.with_claims(iat=NOW + 1000), "bad_claims"),
+        ("nbf in the future", f.with_claims(nbf=NOW + 1000), "bad_claims"),
+        ("expired", f.with_claims(exp=NOW - 1000), "expired"),
+        ("exp is a list", f.with_claims(exp=[]), "bad_claims"),
+        ("exp is null", f.with_claims(exp=None), "bad_claims"),
+        ("exp is true", f.with_claims(exp=True), "bad_claims"),
+        ("exp is Infinity", f.raw_claim("exp", "Infinity"), "malformed"),
+        ("exp is NaN", f.raw_claim("exp", "NaN"), "malformed"),
+        ("exp overflows to infinity", f.raw_claim("exp", "1e999"), "bad_claims"),
+        ("exp has more digits than Python reads", f.raw_claim("exp", "9" * 5000), "malformed"),
+        ("claims are a list", f.signed(f.header, [1]), "malformed"),
+        ("claims are not JSON", f.signed(f.header, b"{"), "malformed"),
+        ("claims are not UTF-8", f.signed(f.header, b"\xff\xfe"), "malformed"),
+        ("header is a list", f.signed(b"[]", f.claims), "malformed"),
+        (
+            "a JWE of five parts",
+            ".".join([base64url(b'{"alg":"dir","enc":"A128GCM"}'), "", "AA", "AA", "AA"]),
+            "malformed",
+        ),
+        ("two parts", f.good.rpartition(".")[0], "malformed"),
+        ("empty", "", "malformed"),
+        ("a lone surrogate", "\ud800" + f.good, "malformed"),
+        ("not ASCII", "é" + f.good, "malformed"),
+        ("bytes that are no text", b"\xff.\xff.\xff", "malformed"),
+    ]
 
 
-def named(cases: list[Any]) -> list[Any]:
-    return [pytest.param(*case[1:], id=case[0]) for case in cases]
+def refused_here(f: Forger) -> list[Any]:
+    """Refused here though PyJWT lets it pass."""
+    return [
+        ("typ of something else", f.with_header(typ="dpop+jwt"), "bad_header"),
+        ("typ is missing", f.signed({"alg": "HS256", "kid": f.header["kid"]}, f.claims), "bad_header"),
+        ("kid of another key", f.with_header(kid="0" * 16), "bad_header"),
+        ("kid is missing", f.signed({"alg": "HS256", "typ": "JWT"}, f.claims), "bad_header"),
+        ("a key in the header", f.with_header(jwk={"kty": "oct", "k": "AAAA"}), "bad_header"),
+        ("a key address in the header", f.with_header(jku="https://example.org/keys"), "bad_header"),
+        ("a header field twice", f.signed(b'{"kid":"x",' + json.dumps(f.header).encode()[1:], f.claims), "malformed"),
+        ("a claim twice", f.signed(f.header, b'{"sub":"bob",' + json.dumps(f.claims).encode()[1:]), "malformed"),
+        ("a list of audiences", f.with_claims(aud=["tandem", "other"]), "bad_claims"),
+        ("exp as a string", f.with_claims(exp=str(NOW + 60)), "bad_claims"),
+        ("nbf as a string", f.with_claims(nbf=str(NOW)), "bad_claims"),
+        ("nbf is false", f.with_claims(nbf=False), "bad_claims"),
+        ("exp beyond what a double counts", f.with_claims(exp=2**53), "bad_claims"),
+        ("iat is negative", f.with_claims(iat=-1), "bad_claims"),
+        ("no session", f.without("sid"), "bad_claims"),
+        ("no role", f.without("role"), "bad_claims"),
+        ("a role that is none", f.with_claims(role="root"), "bad_claims"),
+        ("sub is empty", f.with_claims(sub=""), "bad_claims"),
+        ("larger than 8 KiB", f.with_claims(pad="x" * 8192), "too_large"),
+        ("a newline after it", f.good + "\n", "malformed"),
+        ("a character that decoders skip", f.good[:-10] + "!" + f.good[-10:], "malformed"),
+    ]
 
 
-@pytest.mark.parametrize(("token", "reason"), named(BOTH + STRICTER))
-def test_a_token_that_is_not_ours_is_refused_for_its_reason(token: str | bytes, reason: Reason) -> None:
+def accepted(f: Forger) -> list[Any]:
+    return [
+        ("as issued", f.good),
+        ("as issued, in bytes", f.good.encode()),
+        ("typ JWT", f.with_header(typ="JWT")),
+        ("times with fractions", f.with_claims(iat=NOW - 0.5, exp=NOW + 3600.5)),
+        ("iat within the leeway", f.with_claims(iat=NOW + 5, nbf=NOW + 5)),
+        ("a claim that is not ours", f.with_claims(note="hello")),
+    ]
+
+
+RINGS = [("one key", TOKENS, OURS), ("the first of two", TWO, OURS), ("the second of two", TWO, FORGERS[1])]
+
+
+def named(*tables: Callable[[Forger], list[Any]]) -> list[Any]:
+    """Every case of these tables, forged with every key that some server takes; the server's tokens come first."""
+    return [
+        pytest.param(tokens, *case[1:], id=f"{case[0]}, {ring}")
+        for ring, tokens, forger in RINGS
+        for table in tables
+        for case in table(forger)
+    ]
+
+
+@pytest.mark.parametrize(("tokens", "token", "reason"), named(refused_by_both, refused_here))
+def test_a_token_that_is_not_ours_is_refused_for_its_reason(tokens: Tokens, token: str | bytes, reason: Reason) -> None:
     with pytest.raises(Unauthenticated) as refusal:
-        TOKENS.verify(token, NOW)
+        tokens.verify(token, NOW)
     assert refusal.value.reason == reason
 
 
-@pytest.mark.parametrize(("token", "reason"), named(BOTH))
-def test_pyjwt_refuses_it_too(token: str | bytes, reason: Reason) -> None:
-    assert not pyjwt_accepts(token)
+@pytest.mark.parametrize(("key", "token"), [(f.key, case[1]) for f in FORGERS for case in refused_by_both(f)])
+def test_pyjwt_refuses_it_too(key: bytes, token: str | bytes) -> None:
+    assert not pyjwt_accepts(token, key)
 
 
-@pytest.mark.parametrize("token", named(ACCEPTED))
-def test_a_token_of_ours_is_accepted_here_and_by_pyjwt(token: str | bytes) -> None:
-    assert TOKENS.verify(token, NOW).name == "ann"
-    assert pyjwt_accepts(token)
+@pytest.mark.parametrize(("tokens", "token"), named(accepted))
+def test_a_token_of_ours_is_accepted_here_and_by_pyjwt(tokens: Tokens, token: str | bytes) -> None:
+    assert tokens.verify(token, NOW).name == "ann"
+    assert any(pyjwt_accepts(token, forger.key) for forger in FORGERS)
+
+
+def test_the_first_key_signs_and_every_key_verifies() -> None:
+    assert TWO.issue("ann", "analyst", "s1", NOW) == OURS.good
+    assert [TWO.verify(forger.good, NOW).name for forger in FORGERS] == ["ann", "ann"]
+
+
+def test_a_token_is_checked_by_the_key_that_it_names_and_by_no_other() -> None:
+    ours, old = FORGERS
+    for named_by, signed_by in ((ours, old), (old, ours)):
+        with pytest.raises(Unauthenticated, match="bad_signature"):
+            TWO.verify(signed(named_by.header, named_by.claims, signed_by.key), NOW)
+
+
+def test_a_key_that_was_taken_away_verifies_no_more_and_a_new_one_signs() -> None:
+    tokens = Tokens(OLD_KEY)
+    tokens.use(KEY, OLD_KEY)
+    assert tokens.issue("ann", "analyst", "s1", NOW) == OURS.good
+    tokens.use(KEY)
+    with pytest.raises(Unauthenticated, match="bad_header"):
+        tokens.verify(FORGERS[1].good, NOW)
 
 
 @pytest.mark.parametrize("depth", [500, 1500, 2800])
 @pytest.mark.parametrize("where", ["header", "claims"])
 def test_nesting_of_any_depth_is_refused(where: str, depth: int) -> None:
     """From some depth on, which differs between versions of Python, json raises RecursionError."""
-    token = signed(nested(depth), CLAIMS) if where == "header" else signed(HEADER, nested(depth))
+    token = OURS.signed(nested(depth), OURS.claims) if where == "header" else OURS.signed(OURS.header, nested(depth))
     with pytest.raises(Unauthenticated, match=r"malformed|bad_header|bad_claims"):
         TOKENS.verify(token, NOW)
     assert not pyjwt_accepts(token)
 
 
 def test_a_token_says_what_was_issued() -> None:
-    assert TOKENS.verify(GOOD, NOW) == Claims("ann", "analyst", "s1", NOW, NOW + 3600)
+    assert TOKENS.verify(OURS.good, NOW) == Claims("ann", "analyst", "s1", NOW, NOW + 3600)
 
 
 @pytest.mark.parametrize("now", [0.0, 1e9, 4e9])
@@ -213,13 +270,13 @@ def test_a_token_of_another_issuer_or_audience_with_our_key_is_refused() -> None
 
 def test_another_key_has_another_key_id() -> None:
     other = Tokens(OTHER_KEY).issue("ann", "admin", "s1", NOW)
-    assert part_of(other, 0)["kid"] != HEADER["kid"]
+    assert part_of(other, 0)["kid"] != OURS.header["kid"]
     with pytest.raises(Unauthenticated, match="bad_header"):
         TOKENS.verify(other, NOW)
 
 
 def test_the_key_id_does_not_give_the_key_away() -> None:
-    assert HEADER["kid"] not in (KEY.hex()[:16], hashlib.sha256(KEY).hexdigest()[:16])
+    assert OURS.header["kid"] not in (KEY.hex()[:16], hashlib.sha256(KEY).hexdigest()[:16])
 
 
 @pytest.mark.parametrize("length", [0, 1, 31])
@@ -228,13 +285,22 @@ def test_a_short_key_is_refused(length: int) -> None:
         Tokens(b"k" * length)
 
 
-def test_a_pem_file_is_no_key() -> None:
+@pytest.mark.parametrize(
+    "key",
+    [
+        b"-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG\n-----END PUBLIC KEY-----\n",
+        b"-----BEGIN OPENSSH PRIVATE KEY-----",
+        b"-----BEGIN PGP PRIVATE KEY BLOCK-----",
+        b"ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIAAA ann@example",
+    ],
+)
+def test_a_pem_file_or_the_first_line_of_one_or_a_ssh_key_is_no_key(key: bytes) -> None:
     with pytest.raises(ValueError, match="not a PEM"):
-        Tokens(b"-----BEGIN PUBLIC KEY-----\nMIIBIjANBgkqhkiG\n-----END PUBLIC KEY-----\n")
+        Tokens(key)
 
 
 def test_the_signature_is_checked_by_cryptography() -> None:
-    assert type(TOKENS._key) is CryptographyHMACKey
+    assert [type(key) for key in TWO._keys.values()] == [CryptographyHMACKey] * 2
 
 
 @given(st.text() | st.binary())
@@ -250,18 +316,18 @@ JSON = st.recursive(
 )
 
 
-@given(st.sampled_from(sorted(CLAIMS)), JSON)
+@given(st.sampled_from(sorted(OURS.claims)), JSON)
 def test_a_signed_claim_of_any_value_is_accepted_or_unauthenticated(claim: str, value: Any) -> None:
     try:
-        TOKENS.verify(with_claims(**{claim: value}), NOW)
+        TOKENS.verify(OURS.with_claims(**{claim: value}), NOW)
     except Unauthenticated:
         return
-    assert claim in ("exp", "iat", "nbf", "sub", "sid", "role") or value == CLAIMS[claim]
+    assert claim in ("exp", "iat", "nbf", "sub", "sid", "role") or value == OURS.claims[claim]
 
 
-@given(st.sampled_from(sorted(HEADER)), JSON)
+@given(st.sampled_from(sorted(OURS.header)), JSON)
 def test_a_signed_header_of_any_other_value_is_refused(field: str, value: Any) -> None:
-    if value in (HEADER[field], "JWT"):
+    if value in (OURS.header[field], "JWT"):
         return
     with pytest.raises(Unauthenticated):
-        TOKENS.verify(with_header(**{field: value}), NOW)
+        TOKENS.verify(OURS.with_header(**{field: value}), NOW)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 import stat
+from pathlib import Path
 
 import httpx
 import pytest
@@ -50,3 +52,43 @@ def test_accounts_are_added_listed_and_removed(tandem: Tandem) -> None:
     gone = tandem.command("token", "--user", "bea")
     assert (gone.returncode, gone.stdout) == (1, "")
     assert "Traceback" not in gone.stderr
+
+
+@pytest.fixture
+def sharing(tmp_path: Path) -> Tandem:
+    """A server that is not running, whose accounts and key come from files."""
+    server = Tandem(tmp_path, accounts=tmp_path / "accounts", token_key=tmp_path / "token.key")
+    line = server.command("users", "hash", "ann", "--role", "analyst", text="long enough\n").stdout
+    for name, text in (("accounts", line), ("token.key", "k" * 32)):
+        (tmp_path / name).touch(0o600)
+        (tmp_path / name).write_text(text)
+    return server
+
+
+def test_a_line_for_a_file_of_accounts_is_printed_and_nothing_is_made(tandem: Tandem) -> None:
+    server = Tandem(tandem.folder / "hash")
+    done = server.command("users", "hash", "ann", "--role", "analyst", text="long enough\n")
+    assert done.returncode == 0
+    assert re.fullmatch(r"ann:analyst:\$argon2id\$\S+\n", done.stdout)
+    for bad in (["a:b", "--role", "scorer"], ["ann", "--role", "peer"], ["ann"]):
+        refused = server.command("users", "hash", *bad, text="long enough\n")
+        assert (refused.returncode != 0, refused.stdout) == (True, "")
+        assert "Traceback" not in refused.stderr
+    assert not (server.folder / "data").exists()
+
+
+def test_accounts_in_a_file_are_listed_get_tokens_and_are_changed_in_the_file_alone(sharing: Tandem) -> None:
+    assert sharing.command("users", "list").stdout == "ann\tanalyst\n"
+    assert sharing.command("token", "--user", "ann").stdout.count(".") == 2
+    assert sharing.command("token", "--user", "bob").returncode == 1
+    for command in (["add", "bob"], ["remove", "ann"]):
+        done = sharing.command("users", *command)
+        assert (done.returncode, "The accounts are kept in a file" in done.stderr) == (1, True)
+    assert not (sharing.folder / "data").exists()
+
+
+def test_accounts_in_a_file_need_a_key_in_a_file(sharing: Tandem) -> None:
+    del sharing.environment["TANDEM_TOKEN_KEY"]
+    done = sharing.command("token", "--user", "ann")
+    assert (done.returncode, "TANDEM_TOKEN_KEY" in done.stderr) == (1, True)
+    assert "Traceback" not in done.stderr

@@ -142,3 +142,33 @@ def test_granted_cores_follow_the_affinity_of_the_process() -> None:
         assert granted_cores() == 1
     finally:
         os.sched_setaffinity(0, before)
+
+
+SHARED = {"TANDEM_ACCOUNTS": "accounts", "TANDEM_TOKEN_KEY": "token.key"}
+
+
+@pytest.mark.parametrize(
+    "remotes",
+    [
+        *("gpu", "gpu=tandem-gpu", "gpu=ftp://a", "Gpu=http://a"),
+        *("gpu=http://a/v1", "gpu=http://u:p@a", "a=http://a,a=http://b"),
+    ],
+)
+def test_a_remote_is_a_name_and_the_address_of_a_server(monkeypatch: pytest.MonkeyPatch, remotes: str) -> None:
+    for name, value in SHARED.items():
+        monkeypatch.setenv(name, value)
+    assert "TANDEM_REMOTES" in refused(monkeypatch, "TANDEM_REMOTES", remotes)
+
+
+def test_remotes_are_read_by_name_and_need_shared_accounts(monkeypatch: pytest.MonkeyPatch) -> None:
+    remotes = "gpu=http://tandem-gpu/, eu=https://eu.example.com:8443"
+    assert "TANDEM_ACCOUNTS" in refused(monkeypatch, "TANDEM_REMOTES", remotes)
+    for name, value in SHARED.items():
+        monkeypatch.setenv(name, value)
+    assert load().remote_urls == {"gpu": "http://tandem-gpu", "eu": "https://eu.example.com:8443"}
+
+
+def test_a_trusted_proxy_is_an_address_or_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "TANDEM_TRUSTED_PROXIES" in refused(monkeypatch, "TANDEM_TRUSTED_PROXIES", "the gateway")
+    monkeypatch.setenv("TANDEM_TRUSTED_PROXIES", "10.0.0.0/8, ::1")
+    assert load().trusted_networks == ["10.0.0.0/8", "::1"]

@@ -1,0 +1,173 @@
+"""Accounts in a file that several servers share: who may sign in, with which role.
+
+Owns the format of its lines, `name:role:argon2id-hash`, and the promise that a token ends with the line it was issued
+for. Must not know access tokens or HTTP.
+
+Nothing is kept of a sign-in. In place of a session a token names its account's line as it is at the time, by a digest
+of name, role and password hash: any server with the same file can check it, and one whose line was changed or taken out
+is refused. So there are no refresh tokens: whether one was used before could be known to one server only.
+"""
+
+import hashlib
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass
+from math import inf
+from pathlib import Path
+from typing import Final, NoReturn, cast
+
+from auth.errors import AccountError, NoRefreshTokens
+from auth.passwords import hash_password, is_hash, verify_password
+from auth.principal import ROLES, Role
+from auth.secret_file import SecretFile
+from auth.sessions import Opened, Session
+from auth.store import Account, is_name
+
+PEER: Final = Session(id="@peer", account="@tandem", role="peer", expires_at=inf)
+"""What a server is that shares the accounts and the key. Neither word is the name of an account or the id of a session,
+so nobody gets this by signing in."""
+
+_MOST_FAULTS_TOLD: Final = 10
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line of the file."""
+
+    name: str
+    role: Role
+    password: str
+
+    @property
+    def session(self) -> Session:
+        """What stands in for a session. The dot keeps its id apart from those of a database, which have none.
+
+        That the digest is in every token gives no password away: a guess could be tried only by who knows the salt.
+        """
+        digest = hashlib.sha256(f"tandem account {self}".encode()).hexdigest()
+        return Session(f"line.{digest}", self.name, self.role, inf)
+
+    def __str__(self) -> str:
+        return f"{self.name}:{self.role}:{self.password}"
+
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """All that a file says; never changed, so that a thread which checks a password is not overtaken."""
+
+    by_name: dict[str, Line]
+    sessions: dict[str, Session]
+
+
+class LineSessions:
+    """The accounts' lines, asked as sessions."""
+
+    def __init__(self, file: SecretFile[Lines]) -> None:
+        self._file = file
+
+    def find(self, session: str) -> Session | None:
+        """What a token names, if it is so still."""
+        return PEER if session == PEER.id else self._file.value.sessions.get(session)
+
+    def rotate(self, refresh_token: str, now: float) -> NoReturn:
+        """There are no refresh tokens."""
+        raise NoRefreshTokens
+
+    def revoke(self, refresh_token: str) -> NoReturn:
+        """There are no refresh tokens."""
+        raise NoRefreshTokens
+
+
+class AccountFile:
+    """The accounts of one file. They are changed by whoever writes the file."""
+
+    def __init__(self, path: Path) -> None:
+        self._file = SecretFile(path, parse)
+        self.sessions: Final = LineSessions(self._file)
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+    def list(self) -> tuple[Account, ...]:
+        """Every account, by name."""
+        lines = self._file.value.by_name
+        return tuple(Account(name, lines[name].role) for name in sorted(lines))
+
+    def add(self, name: str, role: Role, password: str, now: float) -> NoReturn:
+        """The file is not ours to change."""
+        raise AccountError("in_file")
+
+    def remove(self, name: str) -> NoReturn:
+        """The file is not ours to change."""
+        raise AccountError("in_file")
+
+    def set_password(self, name: str, password: str) -> NoReturn:
+        """The file is not ours to change."""
+        raise AccountError("in_file")
+
+    def sign_in(self, name: str, password: str, now: float) -> Opened | None:
+        """What a token needs if the password fits. Takes as long for a name that is not known."""
+        lines = self._file.value.by_name
+        line = lines.get(name)
+        # The costs in the file may differ. So who is not known costs as much as somebody who is, and always the same.
+        checked = line or list(lines.values())[zlib.crc32(name.encode(errors="replace")) % len(lines)]
+        fits = verify_password(checked.password, password)
+        return Opened(line.session) if line is not None and fits else None
+
+    def open_session(self, name: str, now: float) -> Opened:
+        """What a token needs, without a password, for whoever may read the files."""
+        line = self._file.value.by_name.get(name)
+        if line is None:
+            raise AccountError("unknown")
+        return Opened(line.session)
+
+    def change_counter(self) -> int:
+        """Look at the file; differs from before if it says something else."""
+        self._file.look()
+        return self._file.changes
+
+
+def new_line(name: str, role: Role, password: str) -> str:
+    """A line for the file."""
+    if not is_name(name):
+        raise AccountError("bad_name")
+    return str(Line(name, role, hash_password(password)))
+
+
+def parse(raw: bytes) -> Lines:
+    """Read a file; raise ValueError with every fault by its line's number, and nothing of what the line says."""
+    lines: dict[str, Line] = {}
+    faults = []
+    for number, text in _told(raw):
+        name, role, password = (*text.split(":", 2), "", "")[:3]
+        fault = _fault(name, role, password) or ("its name is there before" if name in lines else None)
+        if fault:
+            faults.append(f"line {number}: {fault}")
+        else:
+            lines[name] = Line(name, cast(Role, role), password)
+    if faults:
+        more = len(faults) - _MOST_FAULTS_TOLD
+        raise ValueError("; ".join(faults[:_MOST_FAULTS_TOLD]) + (f"; and {more} more" if more > 0 else ""))
+    if not lines:
+        raise ValueError("there is no account in it")
+    return Lines(lines, {line.session.id: line.session for line in lines.values()})
+
+
+def _told(raw: bytes) -> Iterator[tuple[int, str]]:
+    """The lines that say something, each with its number."""
+    for number, text in enumerate(raw.decode(errors="replace").split("\n"), 1):
+        stripped = text.strip()
+        if stripped and not stripped.startswith("#"):
+            yield number, stripped
+
+
+def _fault(name: str, role: str, password: str) -> str | None:
+    if not password:
+        return "it is not name:role:hash"
+    if not is_name(name):
+        return "its name is not 1 to 64 of A-Z a-z 0-9 . _ @ - beginning with a letter or a digit"
+    if role not in ROLES:
+        return f"its role is none of {', '.join(ROLES)}"
+    if not is_hash(password):
+        return "its hash is not one of argon2id, as `tandem users hash` makes it"
+    return None

@@ -1,0 +1,38 @@
+"""`GET /v1/catalog`: what this server has, for other Tandem servers that answer for it at their address."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import Annotated
+
+import orjson
+from fastapi import APIRouter, Depends, Request, Response
+
+from auth.principal import Principal
+from auth.routes import require
+from server.catalog.snapshot import Snapshot
+
+router = APIRouter(include_in_schema=False)
+
+
+class Told:
+    """A snapshot as other servers are told of it."""
+
+    def __init__(self, snapshot: Snapshot) -> None:
+        self.serial = snapshot.serial
+        # Not what other servers have: else two could send a request back and forth.
+        self.body = orjson.dumps({"entries": [entry for entry in snapshot.entries if not entry.remote]})
+        self.etag = f'"{hashlib.sha256(self.body).hexdigest()[:32]}"'
+
+
+@router.get("/v1/catalog")
+async def catalog(request: Request, _: Annotated[Principal, Depends(require("catalog"))]) -> Response:
+    """Every model version that is here; nothing but the headers for whoever knows it already."""
+    state = request.app.state
+    told: Told | None = getattr(state, "told", None)
+    if told is None or told.serial != state.serving.snapshot.serial:
+        told = state.told = Told(state.serving.snapshot)
+    headers = {"etag": told.etag, "cache-control": "no-store"}
+    if request.headers.get("if-none-match") == told.etag:
+        return Response(status_code=304, headers=headers)
+    return Response(told.body, media_type="application/json", headers=headers)

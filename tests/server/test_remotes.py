@@ -1,0 +1,317 @@
+"""Models of other servers at one address: two real servers that share keys and accounts, one of which relays."""
+
+from __future__ import annotations
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import orjson
+import pyarrow as pa
+import pytest
+
+from tests.conftest import Tandem, eventually, free_port
+
+PASSWORD = "a password of ann's"
+CARS = "lm(dist ~ speed, cars)"
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
+    """The settings of servers that share accounts and the key that signs tokens."""
+    folder = tmp_path_factory.mktemp("secrets")
+    accounts, key = folder / "accounts", folder / "token.key"
+    key.write_text("a key of more than thirty-two characters\n")
+    key.chmod(0o600)
+    hashed = Tandem(folder / "hashes").command("users", "hash", "ann", "--role", "analyst", text=PASSWORD)
+    assert hashed.returncode == 0, hashed.stderr
+    accounts.write_text(hashed.stdout)
+    accounts.chmod(0o600)
+    return {"accounts": accounts, "token_key": key}
+
+
+@pytest.fixture(scope="module")
+def pair(tmp_path_factory: pytest.TempPathFactory, shared: dict[str, object]) -> Iterator[tuple[Tandem, Tandem]]:
+    """Two servers: the first has `near` and relays to the second, which has `far` and a `near` of its own."""
+    folder = tmp_path_factory.mktemp("pair")
+    back = Tandem(folder / "back", **shared, r_workers=1)
+    back.drop("far", CARS)
+    back.drop("near", "lm(mpg ~ wt, mtcars)")
+    front = Tandem(folder / "front", **shared, remotes=f"back=http://127.0.0.1:{back.port}")
+    front.drop("near", CARS)
+    back.start()
+    front.start()
+    eventually(lambda: front.get("/v1/models/far", "ann").status_code == 200)
+    yield front, back
+    assert front.stop() == 0
+    assert back.stop() == 0
+
+
+ROWS = {"rows": [{"speed": 10}, {"speed": 21.5}]}
+
+
+def test_a_remote_model_answers_here_as_it_does_there(pair: tuple[Tandem, Tandem]) -> None:
+    front, back = pair
+    here, there = front.score("far", ROWS, "ann"), back.score("far", ROWS, "ann")
+    assert here.status_code == 200
+    assert here.content == there.content
+    assert here.headers["content-type"] == "application/json"
+    assert "predict;dur=" in here.headers["server-timing"]
+    version = here.json()["version"]
+    pinned = front.score("far", ROWS, "ann", path=f"/v1/models/far/versions/{version}/score")
+    assert pinned.content == there.content
+
+
+def test_the_catalog_the_schema_and_the_documentation_have_remote_models(pair: tuple[Tandem, Tandem]) -> None:
+    front, back = pair
+    assert [m["model"] for m in front.get("/v1/models", "ann").json()] == ["far", "near"]
+    [version] = front.get("/v1/models/far", "ann").json()["versions"]
+    assert (version["remote"], version["runtime"], version["model_class"]) == ("back", "r", "lm")
+    assert front.get("/v1/models/far/schema", "ann").json() == back.get("/v1/models/far/schema", "ann").json()
+    paths = httpx.get(f"{front.url}/openapi.json").json()["paths"]
+    assert {"/v1/models/far/score", "/v1/models/near/score"} <= paths.keys()
+
+
+def test_a_name_that_is_taken_here_is_answered_here(pair: tuple[Tandem, Tandem]) -> None:
+    front, _ = pair
+    assert front.score("near", ROWS, "ann").status_code == 200  # the remote's takes other inputs
+    assert any(line["message"].startswith("a remote model is not served") for line in front.log_lines())
+
+
+def test_other_formats_and_queries_are_relayed_as_they_are(pair: tuple[Tandem, Tandem]) -> None:
+    front, back = pair
+    table = pa.table({"speed": [10.0, 21.5]})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_stream(sink, table.schema) as writer:
+        writer.write_table(table)
+    arrow = {"content-type": "application/vnd.apache.arrow.stream"}
+    replies = [s.score("far", sink.getvalue().to_pybytes(), "ann", headers=arrow) for s in pair]
+    assert replies[0].content == replies[1].content
+    assert replies[0].headers["content-type"] == arrow["content-type"]
+    csv = {"content-type": "text/csv", "accept": "application/json"}
+    path = "/v1/models/far/score?se.fit=true"
+    replies = [s.score("far", b"speed\n10\n", "ann", headers=csv, path=path) for s in (front, back)]
+    assert replies[0].status_code == replies[1].status_code
+    assert _without_id(replies[0]) == _without_id(replies[1])
+
+
+def _model(tandem: Tandem, name: str) -> dict[str, Any]:
+    model: dict[str, Any] = tandem.get(f"/v1/models/{name}", "ann").json()
+    return model
+
+
+def _without_id(reply: httpx.Response) -> dict[str, Any]:
+    document: dict[str, Any] = reply.json()
+    document.pop("request_id", None)
+    return document
+
+
+def test_a_refusal_of_the_remote_is_passed_back_whole(pair: tuple[Tandem, Tandem]) -> None:
+    front, _ = pair
+    refused = front.score("far", {"rows": [{"speed": "fast"}]}, "ann", headers={"x-request-id": "mine"})
+    assert refused.status_code == 422
+    assert refused.headers["content-type"] == "application/problem+json"
+    assert refused.headers["x-request-id"] == refused.json()["request_id"] == "mine"
+    assert refused.json()["errors"][0]["column"] == "speed"
+
+
+def test_the_request_id_and_the_caller_are_carried(pair: tuple[Tandem, Tandem]) -> None:
+    front, back = pair
+    assert front.score("far", ROWS, "ann", headers={"x-request-id": "carried-7"}).headers["x-request-id"] == "carried-7"
+
+    def logged() -> dict[str, Any] | None:
+        lines = (line for line in back.log_lines() if line.get("request_id") == "carried-7")
+        return next((line for line in lines if line["message"] == "scored"), None)
+
+    assert eventually(logged)["principal"] == "ann"
+
+
+def test_relayed_requests_are_counted_here_as_remote_and_there_by_their_runtime(pair: tuple[Tandem, Tandem]) -> None:
+    front, back = pair
+
+    def counted() -> tuple[float, float]:
+        here = front.metric("tandem_requests_total", model="far", runtime="remote", code="ok")
+        return here, back.metric("tandem_requests_total", model="far", runtime="r", code="ok")
+
+    before = counted()
+    front.score("far", ROWS, "ann")
+    eventually(lambda: counted() == (before[0] + 1, before[1] + 1))
+    assert front.metric("tandem_remote_up", remote="back") == 1
+    assert front.metric("tandem_requests_total", model="far", runtime="r") == 0
+
+
+@pytest.mark.parametrize("declared", [True, False], ids=["with a length", "chunked"])
+def test_a_body_larger_than_what_is_held_is_relayed(pair: tuple[Tandem, Tandem], declared: bool) -> None:
+    front, _ = pair
+    rows = 400_000
+    body = b"speed\n" + b"10.5\n" * rows
+    parts = [body[i : i + 65_536] for i in range(0, len(body), 65_536)]
+    reply = httpx.post(
+        f"{front.url}/v1/models/far/score",
+        content=body if declared else iter(parts),
+        headers=front.headers("ann") | {"content-type": "text/csv"},
+        timeout=60,
+    )
+    assert reply.status_code == 200
+    assert reply.text.count("\n") == rows + 1
+
+
+def test_a_body_that_is_too_large_is_refused_whether_it_says_so_or_not(
+    tandem_factory: Callable[..., Tandem], shared: dict[str, object], pair: tuple[Tandem, Tandem]
+) -> None:
+    _, back = pair
+    front = tandem_factory(**shared, remotes=f"back=http://127.0.0.1:{back.port}", max_body_mb=2).start()
+    eventually(lambda: front.get("/v1/models/far", "ann").status_code == 200)
+    for content in (b" " * (3 << 20), iter([b" " * (1 << 20)] * 3)):
+        reply = httpx.post(
+            f"{front.url}/v1/models/far/score",
+            content=content,
+            headers=front.headers("ann") | {"content-type": "application/json"},
+            timeout=60,
+        )
+        assert (reply.status_code, reply.json()["code"]) == (413, "body_too_large")
+
+
+def test_the_time_that_a_caller_has_left_is_carried(
+    tandem_factory: Callable[..., Tandem], shared: dict[str, object]
+) -> None:
+    front, back = _script_pair(tandem_factory, shared)
+    started = time.monotonic()
+    late = front.score("sleepy", {"seconds": 20}, "ann", headers={"x-request-timeout-ms": "700"})
+    assert (late.status_code, late.json()["code"]) == (504, "deadline_exceeded")
+    assert time.monotonic() - started < 3
+    eventually(lambda: back.metric("tandem_requests_total", model="sleepy", code="deadline_exceeded") == 1)
+
+
+def test_a_caller_that_hangs_up_is_told_to_the_remote(
+    tandem_factory: Callable[..., Tandem], shared: dict[str, object]
+) -> None:
+    front, back = _script_pair(tandem_factory, shared)
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.post(
+            f"{front.url}/v1/models/sleepy/score",
+            content=orjson.dumps({"seconds": 20}),
+            headers=front.headers("ann") | {"content-type": "application/json"},
+            timeout=1.0,
+        )
+    eventually(lambda: back.metric("tandem_requests_total", model="sleepy", code="client_gone") == 1)
+    eventually(lambda: front.metric("tandem_requests_total", model="sleepy", code="client_gone") == 1)
+
+
+def _script_pair(tandem_factory: Callable[..., Tandem], shared: dict[str, object]) -> tuple[Tandem, Tandem]:
+    back = tandem_factory(**shared)
+    script = back.python_models / "sleepy" / "score.py"
+    script.parent.mkdir()
+    script.write_text(
+        "import json, time\ndef init(): pass\ndef run(raw):\n    time.sleep(json.loads(raw)['seconds'])\n    return 1\n"
+    )
+    back.start()
+    front = tandem_factory(**shared, remotes=f"back=http://127.0.0.1:{back.port}").start()
+    eventually(lambda: front.score("sleepy", {"seconds": 0}, "ann").status_code == 200)
+    return front, back
+
+
+def test_a_remote_that_is_down_takes_its_models_along_and_nothing_else(
+    tandem_factory: Callable[..., Tandem], shared: dict[str, object]
+) -> None:
+    back = tandem_factory(**shared, r_workers=1)
+    back.drop("far", CARS)
+    front = tandem_factory(**shared, remotes=f"back=http://127.0.0.1:{back.port}")
+    front.drop("near", CARS)
+    front.start()  # before it has ever been heard of
+    unknown = front.score("far", ROWS, "ann")
+    assert (unknown.status_code, unknown.json()["code"]) == (503, "remote_unavailable")
+    assert "back" in unknown.json()["detail"]
+    back.start()
+    eventually(lambda: front.score("far", ROWS, "ann").status_code == 200)
+    assert front.score("nowhere", ROWS, "ann").status_code == 404
+
+    assert back.stop() == 0
+    gone = eventually(lambda: (reply := front.score("far", ROWS, "ann")).status_code == 503 and reply)
+    assert gone.json()["code"] == "remote_unavailable"
+    assert int(gone.headers["retry-after"]) >= 1
+    eventually(lambda: _model(front, "far")["versions"][0].get("code") == "remote_unavailable")
+    assert _model(front, "far")["state"] == "failed"
+    eventually(lambda: front.metric("tandem_remote_up", remote="back") == 0)
+    assert front.score("near", ROWS, "ann").status_code == 200
+    assert front.get("/health/ready", None).status_code == 200
+
+    back.start()
+    eventually(lambda: front.score("far", ROWS, "ann").status_code == 200)
+    eventually(lambda: _model(front, "far")["state"] == "ready")
+
+
+def test_a_remote_with_another_key_is_said_to_be_so(
+    tandem_factory: Callable[..., Tandem], shared: dict[str, object], tmp_path: Path, pair: tuple[Tandem, Tandem]
+) -> None:
+    key = tmp_path / "token.key"
+    key.write_text("another key of more than thirty-two characters\n")
+    key.chmod(0o600)
+    _, back = pair
+    front = tandem_factory(**shared | {"token_key": key}, remotes=f"back=http://127.0.0.1:{back.port}").start()
+    reasons = [line["reason"] for line in front.log_lines() if line["message"] == "a remote cannot be reached"]
+    assert reasons == ["it does not know our key or our accounts"]
+
+
+def test_the_catalog_is_for_other_servers_only_and_they_may_do_nothing_else(pair: tuple[Tandem, Tandem]) -> None:
+    front, _ = pair
+    assert front.get("/v1/catalog", None).status_code == 401
+    assert front.get("/v1/catalog", "ann").status_code == 403
+
+
+class Unreliable:
+    """A server that hangs up on the first request of each connection but the last, then answers with a proxy's page."""
+
+    def __init__(self, port: int, drops: int) -> None:
+        self._listener = socket.create_server(("127.0.0.1", port))
+        self.asked = 0
+        self._drops = drops
+        self._thread = threading.Thread(target=self._serve, daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while True:
+            try:
+                connection, _ = self._listener.accept()
+            except OSError:
+                return
+            with connection:
+                head = connection.recv(65536)
+                if b"/score" in head:
+                    self.asked += 1
+                    if self.asked > self._drops:
+                        connection.sendall(b"HTTP/1.1 502 Bad Gateway\r\ncontent-length: 4\r\n\r\nhtml")
+
+    def close(self) -> None:
+        self._listener.shutdown(socket.SHUT_RDWR)
+        self._listener.close()
+
+
+def test_a_small_request_whose_connection_breaks_goes_once_more_and_only_once(
+    tandem_factory: Callable[..., Tandem], shared: dict[str, object]
+) -> None:
+    back = tandem_factory(**shared, r_workers=1)
+    back.drop("far", CARS)
+    back.start()
+    front = tandem_factory(**shared, remotes=f"back=http://127.0.0.1:{back.port}").start()
+    eventually(lambda: front.score("far", ROWS, "ann").status_code == 200)
+    assert back.stop() == 0
+    for drops in (1, 9):
+        broken = Unreliable(back.port, drops)
+        try:
+            reply = front.score("far", ROWS, "ann")
+            assert (reply.status_code, reply.json()["code"]) == (503, "remote_unavailable")
+            assert broken.asked == 2
+        finally:
+            broken.close()
+
+
+def test_remotes_need_shared_accounts(tmp_path: Path) -> None:
+    lonely = Tandem(tmp_path, remotes=f"back=http://127.0.0.1:{free_port()}")
+    done = lonely.command("serve")
+    assert done.returncode == 3
+    assert "TANDEM_REMOTES" in done.stderr and "TANDEM_ACCOUNTS" in done.stderr
