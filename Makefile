@@ -29,7 +29,7 @@ lint: venv-dev ## ruff, mypy, import-linter, lintr, shellcheck
 	.venv/bin/mypy
 	.venv/bin/lint-imports
 	Rscript scripts/lint.R server/workers/r/R r_models tests
-	.venv/bin/shellcheck scripts/*.sh .ci/run
+	.venv/bin/shellcheck -x -P SCRIPTDIR scripts/*.sh k8s/aks/*.sh .ci/run
 
 bench: system-bench venv-dev $(MODELS) bench-peers ## measure against plain R, plain Python and other servers
 	.venv/bin/python -m benchmarks.run

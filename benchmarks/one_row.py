@@ -24,7 +24,7 @@ def lm_throughput(bench: Bench) -> Measured:
     seconds = bench.pick(5.0, 2.0)
     model = ROOT / "r_models" / "mpg.rds"
     with Tandem(folder, ["mpg"]) as tandem, PlainR() as r, Plumber(model) as plumber:
-        load, answers = _prepared(folder, tandem, r, "mpg", cars(DIFFERENT_ROWS))
+        load, answers = prepared(folder, tandem, r, "mpg", cars(DIFFERENT_ROWS))
         plumber_load = _plumber_load(bench.folder("plumber"), plumber, cars(DIFFERENT_ROWS), answers)
         load.requests_per_s(CONNECTIONS, 1.0)
         found = take_turns(
@@ -50,7 +50,7 @@ def forest_throughput(bench: Bench) -> Measured:
     """The `boston` randomForest over 64 connections, against a bare R loop."""
     folder = bench.folder("forest_throughput")
     with Tandem(folder, ["boston"]) as tandem, PlainR() as r:
-        load, _ = _prepared(folder, tandem, r, "boston", boston(DIFFERENT_ROWS), "randomForest")
+        load, _ = prepared(folder, tandem, r, "boston", boston(DIFFERENT_ROWS), "randomForest")
         load.requests_per_s(CONNECTIONS, 1.0)
         found = take_turns(
             bench.pick(5, 3),
@@ -71,7 +71,7 @@ def lm_latency(bench: Bench) -> Measured:
     """The `mpg` lm over one connection: the median against the time of one bare predict() call."""
     folder = bench.folder("lm_latency")
     with Tandem(folder, ["mpg"]) as tandem, PlainR() as r:
-        load, _ = _prepared(folder, tandem, r, "mpg", cars(DIFFERENT_ROWS))
+        load, _ = prepared(folder, tandem, r, "mpg", cars(DIFFERENT_ROWS))
         load.median_latency_s(1.0)
         calls_per_s = r.calls_per_s(bench.pick(2.0, 1.0))
         found = take_turns(
@@ -93,7 +93,7 @@ def lm_latency(bench: Bench) -> Measured:
     )
 
 
-def _prepared(
+def prepared(
     folder: Path, tandem: Tandem, r: PlainR, model: str, rows: Rows, package: str = "stats"
 ) -> tuple[Load, list[float]]:
     """Load whose expected answers are plain R's, and those answers."""

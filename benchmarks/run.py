@@ -23,6 +23,7 @@ from benchmarks.media_types import media_types
 from benchmarks.one_row import forest_throughput, lm_latency, lm_throughput
 from benchmarks.python_models import logistic_iris, python_forest
 from benchmarks.refill import refill
+from benchmarks.relay import relay
 from benchmarks.resnet152 import resnet152_gpu
 from benchmarks.table import markdown
 
@@ -42,6 +43,7 @@ SUITES: Mapping[str, Sequence[Measure]] = {
         logistic_iris,
         python_forest,
         digits_torch,
+        relay,
         resnet152_gpu,
     )
 }

@@ -6,6 +6,7 @@ connections 60 only count and have their status looked at, and 4 send other rows
 
 from __future__ import annotations
 
+import copy
 import os
 import subprocess
 from collections.abc import Sequence
@@ -63,6 +64,12 @@ class Load:
         }
         if token is not None:
             self._environment["LOAD_TOKEN"] = token
+
+    def at(self, url: str) -> Load:
+        """The same load at another address."""
+        other = copy.copy(self)
+        other._url = url
+        return other
 
     def requests_per_s(self, connections: int, seconds: float) -> float:
         """Answers a second over all connections. Raises BenchmarkError if one of them is not right."""

@@ -26,6 +26,9 @@ packages_of() {
       # Containers (runc: crun cannot be used in a hybrid cgroup), the base image, a gateway, a certificate authority.
       echo podman buildah runc conmon netavark aardvark-dns iptables catatonit uidmap debootstrap
       echo nginx-light pebble certbot openssl
+      # kubectl with kustomize 5 (Debian 12's is too old: bring your own), npm for the schemas of custom resources.
+      command -v kubectl >/dev/null || echo kubernetes-client
+      command -v npm >/dev/null || echo npm
       ;;
     bench) echo wrk r-cran-plumber ;;
     *) echo "install-system.sh: unknown group: $1" >&2; exit 2 ;;
