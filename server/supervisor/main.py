@@ -235,6 +235,8 @@ class Supervisor:
             self._measured = entries
             self._metrics.model_state.clear()
             for entry in entries:
+                if entry.code == "remote_unavailable":
+                    continue  # tandem_remote_up says it, and the model was not refused
                 for state in metrics.STATES:
                     self._metrics.model_state.labels(entry.name, entry.version, state).set(entry.state == state)
                 if entry.load_seconds is not None:

@@ -20,9 +20,13 @@ from tests.conftest import ROOT
 
 K8S = ROOT / "k8s"
 OVERLAYS = ("dev", "aks", "aks-gpu")
+OSS = (
+    *("components/gateway", "components/cert-manager", "components/monitor-oss", "monitoring/oss"),
+    *("components/autoscale-cpu", "components/models-files"),
+)
 COMPOSED = {
-    "oss": ("base", ("gateway", "cert-manager", "monitor-oss", "autoscale-cpu", "models-files", "gpu")),
-    "plain": ("overlays/dev", ("ingress", "autoscale-cpu")),
+    "oss": ("base", (*OSS, "components/gpu")),
+    "plain": ("overlays/dev", ("components/ingress", "components/autoscale-cpu")),
 }
 """Further ways to put the parts together, so that each component is in at least one."""
 
@@ -49,7 +53,7 @@ def compose(resource: str, components: Sequence[str]) -> list[Manifest]:
             "apiVersion": "kustomize.config.k8s.io/v1beta1",
             "kind": "Kustomization",
             "resources": [f"{here}/{resource}"],
-            "components": [f"{here}/components/{name}" for name in components],
+            "components": [f"{here}/{name}" for name in components],
         }
         (Path(made) / "kustomization.yaml").write_text(yaml.safe_dump(kustomization))
         return build(Path(made))

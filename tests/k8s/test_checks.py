@@ -160,7 +160,7 @@ def test_mistakes_are_tried_for_every_check() -> None:
 
 
 def test_two_autoscalers_of_one_deployment_are_seen() -> None:
-    second = one(compose("base", ["autoscale-cpu"]), "HorizontalPodAutoscaler", "tandem")
+    second = one(compose("base", ["components/autoscale-cpu"]), "HorizontalPodAutoscaler", "tandem")
     assert list(scaling([*render("aks"), second]))
 
 
