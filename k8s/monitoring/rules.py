@@ -37,7 +37,7 @@ def prometheus_rule(docs: str) -> str:
     made = {
         "apiVersion": "monitoring.coreos.com/v1",
         "kind": "PrometheusRule",
-        "metadata": {"name": "tandem", "labels": {"app.kubernetes.io/name": "tandem"}},
+        "metadata": {"name": "tandem", "namespace": "tandem", "labels": {"app.kubernetes.io/name": "tandem"}},
         "spec": {"groups": groups(docs)},
     }
     return "# Made from rules.yaml by rules.py.\n" + yaml.safe_dump(made, sort_keys=False, width=120)

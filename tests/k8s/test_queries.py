@@ -91,5 +91,5 @@ def test_alerts_say_what_they_are_about(running: Observed) -> None:
     ]
     assert [text for name, text in told if name == "TandemModelRefused" and " of broken in tandem " in text]
     assert [text for name, text in told if name == "TandemRemoteDown" and " the remote lost." in text]
-    assert not [text for name, text in told if name == "TandemModelRefused" and " of petals in " in text]  # it is remote
+    assert not [text for name, text in told if name == "TandemModelRefused" and " of petals in " in text]
     assert not [text for _, text in told if "no value" in text]
