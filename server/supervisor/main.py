@@ -213,7 +213,8 @@ class Supervisor:
         """Send all web processes the state of everything; returns when they have switched to it."""
         self._serial += 1
         own = self._pools.entries()
-        entries = (*own, *self._remotes.entries({entry.name for entry in own}))
+        remote = self._remotes.entries({entry.name for entry in own})
+        entries = tuple(sorted((*own, *remote), key=lambda entry: entry.name))
         if self._scanned and self._pools.settled and self._remotes.looked:
             self._complete.set()
         self._measure(entries)

@@ -21,7 +21,8 @@ async function showModels() {
 function row(model, version) {
   const tr = document.createElement("tr");
   const about = version.reason ?? version.description;
-  for (const text of [model, version.version, version.state, version.runtime, version.model_class ?? "", about]) {
+  const runtime = version.remote ? `${version.runtime} on ${version.remote}` : version.runtime;
+  for (const text of [model, version.version, version.state, runtime, version.model_class ?? "", about]) {
     tr.insertCell().textContent = text;
   }
   tr.cells[2].className = version.state;
