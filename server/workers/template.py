@@ -24,6 +24,7 @@ import ctypes
 import gc
 import logging
 import os
+import shutil
 import signal
 import socket
 import tempfile
@@ -31,6 +32,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 from time import perf_counter
 from typing import Any
@@ -214,6 +216,15 @@ def _reap() -> None:
         return
 
 
+def _missing(runtime: str) -> str | None:
+    """What a runtime cannot do without and an image may leave out, if it is not here."""
+    if runtime == "torch" and find_spec("torch") is None:
+        return "PyTorch is not installed on this server"
+    if runtime == "r" and "R_HOME" not in os.environ and shutil.which("R") is None:
+        return "R is not installed on this server"
+    return None
+
+
 def _runtime(name: str) -> Runtime:
     """Each in its own module, which alone imports the runtime's libraries."""
     match name:
@@ -281,6 +292,10 @@ def main() -> None:
     libc.prctl(PR_SET_CHILD_SUBREAPER, 1)  # what a worker's children leave behind is reaped here
     logs.configure()
     control = socket.socket(fileno=arguments.control_fd)
+    missing = _missing(arguments.runtime)
+    if missing is not None:
+        control.sendall(orjson.dumps({"did": "start", "failed": missing, "facts": {}}) + b"\n")
+        return
     runtime, score = _runtime(arguments.runtime), _score(arguments.runtime)
     lock = partial(_locked, arguments.sandbox, arguments.models, arguments.scratch)
     budget = Budget(arguments.memory_bytes, arguments.max_calls)

@@ -148,6 +148,7 @@ def test_without_a_token_nothing_is_scored(server: Container) -> None:
 def test_a_pytorch_model_is_refused_where_there_is_no_pytorch_and_nothing_else_suffers(server: Container) -> None:
     [version] = server.model("digits")["versions"]
     assert (version["state"], version["code"]) == ("failed", "no_runtime")
+    assert version["reason"].endswith("PyTorch is not installed on this server")
     assert httpx.get(f"{server.url}/health/ready").json()["status"] == "ready"
 
 

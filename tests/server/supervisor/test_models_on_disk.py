@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -221,6 +221,19 @@ def test_a_file_that_breaks_its_reader_costs_nothing(server: Tandem, body: str, 
     assert found == code
     for path in others:
         eventually(lambda name=path.stem: server.score(name, SPEED).status_code == 200)
+
+
+def test_where_there_is_no_r_its_models_are_refused_in_plain_words(
+    tandem_factory: Callable[..., Tandem], tmp_path: Path
+) -> None:
+    tandem = tandem_factory()
+    tandem.drop("cars", "lm(dist ~ speed, cars)")
+    tandem.environment["PATH"] = str(tmp_path)
+    tandem.start()
+    version = eventually(lambda: tandem.version("cars", "failed"))
+    assert version["code"] == "no_runtime"
+    assert version["reason"].endswith("R is not installed on this server")
+    assert "Traceback" not in tandem.log_path.read_text()
 
 
 def test_a_folder_with_score_r_is_a_model_and_what_lies_beside_it_counts(server: Tandem) -> None:
