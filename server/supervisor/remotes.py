@@ -81,7 +81,10 @@ class Remotes:
 
     async def _follow(self, session: aiohttp.ClientSession, tokens: PeerTokens, name: str) -> None:
         while True:
-            await self._ask(session, tokens.token(time.time()), name)
+            try:
+                await self._ask(session, tokens.token(time.time()), name)
+            except Exception:
+                log.exception("a remote could not be asked", extra={"remote": name})
             await asyncio.sleep(ASK_EVERY_S)
 
     async def _ask(self, session: aiohttp.ClientSession, token: str, name: str) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import signal
 import subprocess
 from collections.abc import Callable
 
@@ -58,6 +60,24 @@ def test_metrics_are_clean_for_promtool(tandem: Tandem) -> None:
         "tandem_model_load_seconds",
     ):
         assert f"\n{name}{{" in exposition, name
+
+
+def test_what_autoscaling_and_alerts_ask_for_is_told(tandem_factory: Factory) -> None:
+    tandem = tandem_factory(python_workers=1)
+    tandem.drop("cars", "lm(dist ~ speed, cars)")
+    tandem.start()
+    eventually(lambda: tandem.metric("tandem_capacity", pool="r") == 2)
+    assert tandem.metric("tandem_capacity", pool="python") == 0
+    assert 0 < tandem.metric("tandem_memory_used_bytes") < tandem.metric("tandem_memory_granted_bytes")
+    assert tandem.metric("tandem_build_info") == 1
+    assert tandem.score("cars", {"rows": [{"speed": 10}]}).status_code == 200
+    spent_s = eventually(lambda: tandem.metric("tandem_stage_seconds_total", model="cars", stage="predict"))
+    assert spent_s == tandem.metric("tandem_predict_seconds_sum", model="cars")
+    assert tandem.metric("tandem_inflight", pool="r") == 0
+    os.kill(tandem.processes("worker")[0], signal.SIGKILL)
+    eventually(lambda: tandem.metric("tandem_refill_seconds_count", pool="r") == 1)
+    assert 0 < tandem.metric("tandem_refill_seconds_sum", pool="r") < 30
+    eventually(lambda: tandem.metric("tandem_capacity", pool="r") == 2)
 
 
 def test_metrics_of_a_model_that_does_not_exist_make_no_label(tandem: Tandem) -> None:

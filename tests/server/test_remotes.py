@@ -36,10 +36,11 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory, shared: dict[str, object]) -> Iterator[tuple[Tandem, Tandem]]:
-    """Two servers: the first has `near` and relays to the second, which has `far` and a `near` of its own."""
+    """Two servers: the first has `near` and relays to the second, which has `far`, `tallied` and a `near` of its own."""
     folder = tmp_path_factory.mktemp("pair")
     back = Tandem(folder / "back", **shared, r_workers=1)
-    back.drop("far", CARS)
+    for name in ("far", "tallied"):
+        back.drop(name, CARS)
     back.drop("near", "lm(mpg ~ wt, mtcars)")
     front = Tandem(folder / "front", **shared, remotes=f"back=http://127.0.0.1:{back.port}")
     front.drop("near", CARS)
@@ -68,7 +69,7 @@ def test_a_remote_model_answers_here_as_it_does_there(pair: tuple[Tandem, Tandem
 
 def test_the_catalog_the_schema_and_the_documentation_have_remote_models(pair: tuple[Tandem, Tandem]) -> None:
     front, back = pair
-    assert [m["model"] for m in front.get("/v1/models", "ann").json()] == ["far", "near"]
+    assert [m["model"] for m in front.get("/v1/models", "ann").json()] == ["far", "near", "tallied"]
     [version] = front.get("/v1/models/far", "ann").json()["versions"]
     assert (version["remote"], version["runtime"], version["model_class"]) == ("back", "r", "lm")
     assert front.get("/v1/models/far/schema", "ann").json() == back.get("/v1/models/far/schema", "ann").json()
@@ -134,14 +135,13 @@ def test_relayed_requests_are_counted_here_as_remote_and_there_by_their_runtime(
     front, back = pair
 
     def counted() -> tuple[float, float]:
-        here = front.metric("tandem_requests_total", model="far", runtime="remote", code="ok")
-        return here, back.metric("tandem_requests_total", model="far", runtime="r", code="ok")
+        here = front.metric("tandem_requests_total", model="tallied", runtime="remote", code="ok")
+        return here, back.metric("tandem_requests_total", model="tallied", runtime="r", code="ok")
 
-    before = counted()
-    front.score("far", ROWS, "ann")
-    eventually(lambda: counted() == (before[0] + 1, before[1] + 1))
+    assert [front.score("tallied", ROWS, "ann").status_code for _ in range(3)] == [200] * 3
+    eventually(lambda: counted() == (3, 3))
     assert front.metric("tandem_remote_up", remote="back") == 1
-    assert front.metric("tandem_requests_total", model="far", runtime="r") == 0
+    assert front.metric("tandem_requests_total", model="tallied", runtime="r") == 0
 
 
 @pytest.mark.parametrize("declared", [True, False], ids=["with a length", "chunked"])

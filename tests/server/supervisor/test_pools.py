@@ -64,7 +64,7 @@ class Stage:
         self._folder = folder
         self._files: dict[str, ModelFile] = {}
         self.published: list[list[Entry]] = []
-        self.pools = Pools(folder, Settings(), self._publish, lambda pool, reason: None, cores)
+        self.pools = Pools(folder, Settings(), self._publish, lambda *_: None, lambda *_: None, cores)
 
     async def _publish(self) -> None:
         entries = self.pools.entries()
