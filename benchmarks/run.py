@@ -45,7 +45,8 @@ SUITES: Mapping[str, Sequence[Measure]] = {
         digits_torch,
         relay,
         resnet152_gpu,
-    )
+    ),
+    "relay": (relay,),
 }
 """What is measured together and kept in one result file. The first one is what runs when no name is given."""
 
