@@ -36,7 +36,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory, shared: dict[str, object]) -> Iterator[tuple[Tandem, Tandem]]:
-    """Two servers: the first has `near` and relays to the second, which has `far`, `tallied` and a `near` of its own."""
+    """Two servers: the first has `near` and relays to the second, which has `far`, `tallied` and its own `near`."""
     folder = tmp_path_factory.mktemp("pair")
     back = Tandem(folder / "back", **shared, r_workers=1)
     for name in ("far", "tallied"):
