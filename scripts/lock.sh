@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Writes the four .lock files from the .in files: exact versions and hashes, one file for every Python from 3.11 on.
+# Writes the .lock files from the .in files: exact versions and hashes, one file for every Python from 3.11 on.
 # Versions already locked stay; `scripts/lock.sh --upgrade` takes the newest. Needs uv on the PATH (`pip install uv`).
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -12,3 +12,4 @@ lock requirements-build.lock requirements-build.in "$@"
 lock requirements.lock requirements.in --constraint requirements-build.lock "$@"
 lock requirements-dev.lock requirements.in requirements-dev.in --constraint requirements.lock "$@"
 lock requirements-ship.lock requirements-ship.in "$@"
+lock docker/requirements-sbom.lock docker/requirements-sbom.in "$@"

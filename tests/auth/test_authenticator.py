@@ -188,7 +188,7 @@ def stateless(shared: AccountFile, tokens: Tokens, clock: Clock) -> Authenticato
 
 
 def bearer(tokens: Tokens, name: str, role: str, session: str) -> bytes:
-    return b"Bearer " + tokens.issue(name, role, session, 1000.0).encode()  # type: ignore[arg-type]
+    return b"Bearer " + tokens.issue(name, role, session, 1000.0).encode()
 
 
 def bearer_of(accounts: AccountFile, tokens: Tokens, name: str) -> bytes:

@@ -225,5 +225,5 @@ def pause(seconds: float) -> None:
 
 
 def _bytes(quantity: str) -> int:
-    number, unit = re.fullmatch(r"(\d+)([A-Z]?i?)", quantity).groups()  # type: ignore[union-attr]
+    number, unit = re.fullmatch(r"(\d+)([A-Z]?i?)", quantity).groups()
     return int(number) * _UNITS[unit]

@@ -90,13 +90,13 @@ def pods(objects: list[Manifest]) -> list[Pods]:
 
 def quantity(text: str) -> float:
     """A Kubernetes quantity of bytes, cores or things."""
-    number, unit = re.fullmatch(r"(\d+)(m|Ki|Mi|Gi|)", text).groups()  # type: ignore[union-attr]
+    number, unit = re.fullmatch(r"(\d+)(m|Ki|Mi|Gi|)", text).groups()
     return int(number) * {"m": 0.001, "": 1, "Ki": 2**10, "Mi": 2**20, "Gi": 2**30}[unit]
 
 
 def seconds(text: str) -> float:
     """A duration of the Gateway API, of one unit."""
-    number, unit = re.fullmatch(r"(\d+)(ms|s|m)", text).groups()  # type: ignore[union-attr]
+    number, unit = re.fullmatch(r"(\d+)(ms|s|m)", text).groups()
     return int(number) * {"ms": 0.001, "s": 1, "m": 60}[unit]
 
 
