@@ -142,6 +142,7 @@ class Beside:
         self._thread.join()
 
     def _run(self) -> None:
+        """What it does until it is told to stop; each kind says it."""
         raise NotImplementedError
 
 

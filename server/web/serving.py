@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -59,6 +60,8 @@ class Serving:
         """Set once there is a catalog: before, nobody is to be answered that a model is unknown."""
         self._dispatchers: dict[str, Dispatcher] = {}
         self._writer: asyncio.StreamWriter | None = None
+        self._measured: Collection[str] = ()
+        """The pools whose gauges are set."""
 
     async def follow(self, hub: Path) -> None:
         """Take snapshots from the supervisor until it is gone."""
@@ -89,13 +92,15 @@ class Serving:
     def measure(self) -> None:
         """Set the gauges."""
         now = time.monotonic()
-        by_pool: dict[str, list[DispatchState]] = {}
+        by_pool: dict[str, list[DispatchState]] = {pool: [] for pool in self._measured}  # one that has gone has none
         for name, dispatcher in self._dispatchers.items():
             by_pool.setdefault(label(name), []).append(dispatcher.state)
         for pool, states in by_pool.items():
             waiting = sum(state.queued_requests for state in states)
             inflight = sum(state.inflight_requests for state in states)
-            self._metrics.load(pool, waiting, inflight, max(state.longest_wait_s(now) for state in states))
+            longest_wait_s = max((state.longest_wait_s(now) for state in states), default=0.0)
+            self._metrics.load(pool, waiting, inflight, longest_wait_s)
+        self._measured = by_pool.keys()
 
     def close(self) -> None:
         """Close all connections."""

@@ -20,7 +20,7 @@ def init():
     pass
 
 def run(raw_data):
-    time.sleep(json.loads(raw_data)["seconds"])
+    time.sleep(json.loads(raw_data)["seconds"])  # a slow model: something must be in flight when SIGTERM comes
     return pieces.VERSION
 """
 

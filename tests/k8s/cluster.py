@@ -22,7 +22,7 @@ def init():
     pass
 
 def run(raw_data):
-    time.sleep(json.loads(raw_data)["seconds"])
+    time.sleep(json.loads(raw_data)["seconds"])  # a slow model: what is to be in flight takes its time
     return "awake"
 """
 

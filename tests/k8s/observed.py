@@ -36,8 +36,8 @@ kube_pod_container_status_restarts_total{namespace="tandem",pod="tandem-0",conta
 CARS = """
 f <- function(x) {
   if (any(x == 101)) stop("not that fast")
-  if (any(x == 102)) Sys.sleep(5)
-  if (any(x == 103)) Sys.sleep(0.2)
+  if (any(x == 102)) Sys.sleep(5) # past the deadline
+  if (any(x == 103)) Sys.sleep(0.2) # so that others have to wait
   if (any(x > 1000)) tools::pskill(Sys.getpid(), 9L)
   x
 }

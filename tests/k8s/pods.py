@@ -221,7 +221,7 @@ def sign_in(client: httpx.Client, name: str) -> str:
 
 def pause(seconds: float) -> None:
     """Let time pass because Kubernetes does; nothing is waited for."""
-    time.sleep(seconds)
+    time.sleep(seconds)  # preStop is this: a pod that leaves serves on for so long
 
 
 def _bytes(quantity: str) -> int:

@@ -18,6 +18,16 @@ from tests.conftest import Tandem, eventually, free_port
 
 PASSWORD = "a password of ann's"
 CARS = "lm(dist ~ speed, cars)"
+SLEEPY = """
+import json, time
+
+def init():
+    pass
+
+def run(raw_data):
+    time.sleep(json.loads(raw_data)["seconds"])  # a slow model: its caller's time or patience ends before
+    return 1
+"""
 
 
 @pytest.fixture(scope="module")
@@ -206,9 +216,7 @@ def _script_pair(tandem_factory: Callable[..., Tandem], shared: dict[str, object
     back = tandem_factory(**shared)
     script = back.python_models / "sleepy" / "score.py"
     script.parent.mkdir()
-    script.write_text(
-        "import json, time\ndef init(): pass\ndef run(raw):\n    time.sleep(json.loads(raw)['seconds'])\n    return 1\n"
-    )
+    script.write_text(SLEEPY)
     back.start()
     front = tandem_factory(**shared, remotes=f"back=http://127.0.0.1:{back.port}").start()
     eventually(lambda: front.score("sleepy", {"seconds": 0}, "ann").status_code == 200)
