@@ -9,6 +9,7 @@ from typing import Any
 
 import httpx
 
+from tests.conftest import ROOT
 from tests.k8s.gateway import Gateway
 from tests.k8s.pods import Pod, volumes
 from tests.k8s.rendered import render
@@ -54,6 +55,12 @@ class Cluster:
 
     def stop(self) -> None:
         self._ends.close()
+
+
+def aks(folder: Path) -> Cluster:
+    """The overlay of that name, with a model of R, one of scikit-learn, and the sleeper."""
+    python = [ROOT / "python_models/iris_logistic.joblib", sleeper(folder)]
+    return Cluster(folder, "aks", r=[ROOT / "r_models/mpg.rds"], python=python)
 
 
 def sleeper(folder: Path) -> Path:

@@ -14,8 +14,7 @@ import httpx
 import pytest
 import yaml
 
-from tests.conftest import ROOT
-from tests.k8s.cluster import Cluster, score, sleeper
+from tests.k8s.cluster import Cluster, aks, score
 from tests.k8s.gateway import Gateway, Unsupported, Wired, configuration, seconds
 from tests.k8s.pods import Pod, sign_in
 from tests.k8s.rendered import Manifest, of_kind, one, render
@@ -28,9 +27,7 @@ FLOWER = {"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_w
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    folder = tmp_path_factory.mktemp("gateway")
-    python = [ROOT / "python_models/iris_logistic.joblib", sleeper(folder)]
-    cluster = Cluster(folder, "aks", r=[ROOT / "r_models/mpg.rds"], python=python)
+    cluster = aks(tmp_path_factory.mktemp("gateway"))
     yield cluster
     cluster.stop()
 

@@ -21,8 +21,8 @@ from statistics import quantiles
 import httpx
 import pytest
 
-from tests.conftest import ROOT, eventually
-from tests.k8s.cluster import Cluster, score, sleeper
+from tests.conftest import eventually
+from tests.k8s.cluster import Cluster, aks, score
 from tests.k8s.pods import Pod, pause, sign_in
 
 pytestmark = pytest.mark.ship
@@ -102,9 +102,7 @@ def callers(client: Callable[[], httpx.Client], token: str) -> Iterator[Answers]
 
 @pytest.fixture(scope="module")
 def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
-    folder = tmp_path_factory.mktemp("rollout")
-    python = [ROOT / "python_models/iris_logistic.joblib", sleeper(folder)]
-    cluster = Cluster(folder, "aks", r=[ROOT / "r_models/mpg.rds"], python=python)
+    cluster = aks(tmp_path_factory.mktemp("rollout"))
     yield cluster
     cluster.stop()
 
