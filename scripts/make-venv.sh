@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 venv=.venv
 r_version=$(R --version | sed -n 1p)
 
-pip_install() { "$venv/bin/python" -m pip -qq --disable-pip-version-check --no-input install "$@"; }
+pip_install() { "$venv/bin/python" -m pip -qq --disable-pip-version-check --no-input install --no-deps "$@"; }
 stamp_is() { [[ $(cat "$venv/stamp-$1" 2>/dev/null) == "$2" ]]; }
 stamp() { echo "$2" >"$venv/stamp-$1"; }
 sum_of() { cat "$@" | sha256sum; }
