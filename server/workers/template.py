@@ -269,8 +269,10 @@ def _score(runtime: str) -> Score:
         from server.workers.raw import score as score_raw
 
         return score_raw
+    from server.workers.codecs.arrow import prepare
     from server.workers.score import score
 
+    prepare()
     return score
 
 

@@ -32,6 +32,11 @@ MAX_VIEWED_PER_BYTE = 16
 """How often, on average, a byte of text may be shared by string views."""
 
 
+def prepare() -> None:
+    """Have pyarrow look for pandas, as it does at its first list: half a second that no fork should spend anew."""
+    pa.array([""])
+
+
 class ArrowCodec:
     """See the module."""
 

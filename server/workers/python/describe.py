@@ -37,6 +37,7 @@ def describe(spec: ModelSpec, held: Held) -> Description:
     model = PythonModel(spec, schema, feed, held.ready(feed))
     golden.check(model, spec.golden)
     rows = proof.bearable(model, samples.rows(schema, example, SAMPLE_ROWS))
+    proof.refuse_one_row_only(model, rows)
     differs = proof.differs(model, rows)
     about = held.about()
     return Description(

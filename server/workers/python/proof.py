@@ -14,6 +14,7 @@ import orjson
 from server.workers.codecs.json import JSON
 from server.workers.predictions import ModelFailed, Predictions
 from server.workers.python.model import PythonModel
+from server.workers.runtime import LoadFailed
 from server.workers.table import Column, Invalid, to_columns
 
 SPLITS: tuple[tuple[int, ...], ...] = ((1,), (2, 1, 3), (8, 1, 1, 16, 1), (1, 1, 5, 33))
@@ -36,6 +37,25 @@ def bearable(model: PythonModel, rows: Iterable[Mapping[str, Any]]) -> list[list
         if len(kept) >= LEAST_ROWS and perf_counter() - started > ENOUGH_S / 4:
             break
     return kept
+
+
+def refuse_one_row_only(model: PythonModel, rows: Sequence[Sequence[Any]]) -> None:
+    """Raise LoadFailed if the model answers a row but not the same row twice: it would fail when it is asked."""
+    if not rows:
+        return
+    output = model.schema.default_output
+    try:
+        found = model.predict(_columns(model, [rows[0], rows[0]]), 2, output, ())
+        lengths = {len(column.values) for column in found.columns}
+        failed = None if lengths == {2} else f"it gave {min(lengths, default=0)} predictions"
+    except ModelFailed as e:
+        failed = str(e)
+    if failed is not None:
+        raise LoadFailed(
+            "predict_fails",
+            f"the model answers one row but not two: {failed}; a request may have many rows, so predict must give one "
+            "prediction for each",
+        )
 
 
 def differs(model: PythonModel, rows: Sequence[Sequence[Any]]) -> str | None:

@@ -9,6 +9,7 @@ prove_rowwise <- function(scorer, description, budget_s = 0.25) {
   sample <- sample_with_missing(description)
   known <- score_sample(scorer, sample, description$outputs, started + budget_s)
   spent <- proc.time()[["elapsed"]] - started
+  refuse_one_row_only(scorer, sample, known$good, description$default_output)
   reason <- if (length(known$good) < 2L) {
     paste("predict() failed on the sample rows:", known$error)
   } else {
@@ -16,6 +17,18 @@ prove_rowwise <- function(scorer, description, budget_s = 0.25) {
   }
   if (length(known$good) >= 2L && !identical(before, random_state())) reason <- "predict() draws random numbers"
   list(rowwise = is.null(reason), rows = length(known$good), reason = reason)
+}
+
+# A function written with a single row in mind would be ready and then fail at the first request of several. The same
+# row twice, so that nothing but their number can be at fault.
+refuse_one_row_only <- function(scorer, sample, good, output) {
+  if (length(good) == 0L || is.null(output)) return(invisible())
+  error <- scorer(lapply(sample$columns, `[`, rep(good[1L], 2L)), output, 2L)[[5L]]
+  if (is.null(error)) return(invisible())
+  stop(tandem_condition("predict_fails", paste0(
+    "the model answers one row but not two: ", error[1L], "; a request may have many rows, so each must get its own ",
+    "prediction: write if () as ifelse(), or go over the rows with vapply()"
+  )))
 }
 
 # Sample rows, and between them rows in which an input, or every input that may be, is missing: row 2 and every

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 import resource
+import subprocess
+import sys
 from array import array
 from contextlib import suppress
 from datetime import date, datetime
@@ -734,3 +736,10 @@ def test_a_ranking_is_a_list_of_structs_and_what_is_unlike_is_json() -> None:
         predictions = Predictions((Predicted("object", values),), None)
         body, _ = ARROW.encoder("m", "v", predictions).encode(0, 2, ())
         assert pa.ipc.open_stream(body).read_all()["prediction"].to_pylist() == expected
+
+
+def test_a_template_has_pyarrow_look_for_pandas_before_any_fork() -> None:
+    """pyarrow imports pandas at its first list: half a second in every fork, unless it was done before."""
+    code = "import sys; from server.workers.template import _score; _score('r'); print('pandas' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.stdout.strip() == "True", done.stderr

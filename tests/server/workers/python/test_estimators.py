@@ -48,6 +48,7 @@ from sklearn.preprocessing import MinMaxScaler, PolynomialFeatures, StandardScal
 from sklearn.svm import SVC, SVR, LinearSVC, OneClassSVM
 from sklearn.tree import DecisionTreeClassifier
 
+from server.workers.runtime import LoadFailed
 from tests.server.workers.python.conftest import Serve, Served
 
 IRIS, SPECIES = load_iris(return_X_y=True)
@@ -286,3 +287,24 @@ def test_what_a_model_warns_of_reaches_the_caller_once(importable: object, serve
     served = serve(Doubler(worry=True))
     [document] = served.documents([[{"x0": 1, "x1": 2}]])
     assert (document["predictions"], document["warnings"]) == ([6], ["I worry"])
+
+
+class OneRow:
+    """Written with a single row in mind: it fails for two, or answers only once."""
+
+    n_features_in_ = 1
+
+    def __init__(self, fails: bool) -> None:
+        self.fails = fails
+
+    def predict(self, rows: Any) -> Any:
+        if self.fails:
+            return [1.0 if rows[:, 0] > 1 else 0.0]
+        return np.array([1.0])
+
+
+@pytest.mark.parametrize("fails", [True, False])
+def test_a_model_that_answers_one_row_but_not_two_is_refused(serve: Serve, fails: bool) -> None:
+    with pytest.raises(LoadFailed, match="answers one row but not two: ") as refused:
+        serve(OneRow(fails))
+    assert refused.value.code == "predict_fails"

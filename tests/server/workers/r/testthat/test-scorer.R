@@ -166,6 +166,16 @@ test_that("a model that looks at its neighbours or draws numbers is not row-wise
   expect_match(describe(function(newdata) if (nrow(newdata) > 2) stop("many") else newdata$x)$reason, "together fail")
 })
 
+test_that("a model that answers one row but not two is refused", {
+  prove <- function(f) {
+    description <- list(inputs = one_input, outputs = list(response = list(type = "number")), default_output = "response")
+    proof_of(list(model = model_of(f), description = description))
+  }
+  one_only <- function(newdata) if (nrow(newdata) > 1) stop("one at a time") else newdata$x
+  expect_error(prove(one_only), "answers one row but not two: one at a time", class = "tandem_error")
+  expect_error(prove(function(newdata) 1), "answers one row but not two: predict\\(\\) returned 1 predictions for 2 rows")
+})
+
 # A model that answers numbers and, in its own way, another output; with the calls that its proof took, by output.
 proof_of_two <- function(other, outputs = c("response", "other")) {
   class <- "of_two_outputs"
