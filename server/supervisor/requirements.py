@@ -16,6 +16,7 @@ import fcntl
 import hashlib
 import logging
 import os
+import re
 import shutil
 import signal
 import site
@@ -36,6 +37,8 @@ STAMP = "tandem-complete"
 LOCK_EVERY_S = 0.2
 DIGEST_DIGITS = 16
 MAX_OUTPUT_CHARS = 4000
+HASH = "--hash="
+INCLUDED = re.compile(r"^\s*(?:-r|--requirement)[\s=]*(\S+)", re.MULTILINE)
 
 
 async def interpreter(requirements: Path, settings: Settings) -> Path:
@@ -72,6 +75,13 @@ def _digest(requirements: Path) -> str:
     return digest.hexdigest()[:DIGEST_DIGITS]
 
 
+def _is_lock(requirements: Path) -> bool:
+    """Whether the file, or one that it includes, gives hashes; pip then wants one for every package."""
+    text = requirements.read_text(errors="replace")
+    included = (requirements.parent / name for name in INCLUDED.findall(text))
+    return HASH in text or any(HASH in path.read_text(errors="replace") for path in included if path.is_file())
+
+
 def _own_paths() -> list[str]:
     """Where the server's packages and the server itself are."""
     return [*site.getsitepackages(), str(Path(server.__file__).absolute().parent.parent)]
@@ -95,7 +105,12 @@ async def _build(folder: Path, requirements: Path, lock: int) -> None:
     await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
     await _run(requirements.parent, lock, "venv", "--without-pip", str(folder))  # ours does, and saves 3 s
     into = ("--python", str(folder / "bin" / "python"), "--disable-pip-version-check", "--no-input")
-    await _run(requirements.parent, lock, "pip", *into, "install", "--quiet", "-r", requirements.name)
+    # A lock is installed as it stands, then asked whether it was whole. pip would resolve `name[extra]` anew, find a
+    # release newer than the locked one, and refuse the lock for it.
+    whole = ("--no-deps",) if _is_lock(requirements) else ()
+    await _run(requirements.parent, lock, "pip", *into, "install", "--quiet", *whole, "-r", requirements.name)
+    if whole:
+        await _run(requirements.parent, lock, "pip", *into, "check")
     places = {"base": str(folder), "platbase": str(folder)}
     packages = Path(sysconfig.get_path("purelib", "venv", places))
     (packages / "tandem.pth").write_text("".join(f"{path}\n" for path in _own_paths()))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import subprocess
 import sys
@@ -84,6 +85,34 @@ def test_what_is_required_comes_first_and_the_server_is_found_behind_it(tmp_path
     rebuilt = ask(requirements, settings(tmp_path))
     assert rebuilt != first
     assert run(rebuilt, PROBE).startswith("1.0 again 0.0.1")
+
+
+def lock(folder: Path, *packages: str) -> Path:
+    """A script whose requirements.txt has hashes, in an index where one of what it names has a newer release."""
+    folder.mkdir()
+    names = {"pinned": wheel(folder, "pinned", "1.0", extra="x")}
+    names["asking"] = wheel(folder, "asking", "1.0", requires="pinned[x]<3")
+    wheel(folder, "pinned", "2.0", extra="x")
+    sums = {package: hashlib.sha256((folder / names[package]).read_bytes()).hexdigest() for package in packages}
+    lines = [f"{package}==1.0 --hash=sha256:{sums[package]}" for package in packages]
+    return script(folder, "--find-links=.", *lines)
+
+
+def test_a_lock_is_installed_as_it_stands_whatever_was_published_since(tmp_path: Path) -> None:
+    python = ask(lock(tmp_path / "script", "asking", "pinned"), settings(tmp_path))
+    assert run(python, "import asking, pinned; print(asking.VERSION, pinned.VERSION)") == "1.0 1.0"
+
+
+def test_a_lock_that_lacks_a_package_is_refused_by_its_name(tmp_path: Path) -> None:
+    with pytest.raises(EnvironmentFailed, match=r"asking 1.0 requires pinned, which is not installed.$"):
+        ask(lock(tmp_path / "script", "asking"), settings(tmp_path))
+
+
+def test_a_lock_may_be_included(tmp_path: Path) -> None:
+    requirements = lock(tmp_path / "script", "asking", "pinned")
+    requirements.rename(requirements.with_name("all.lock"))
+    python = ask(script(tmp_path / "script", "-r all.lock"), settings(tmp_path))
+    assert run(python, "import pinned; print(pinned.VERSION)") == "1.0"
 
 
 def test_what_cannot_be_installed_is_told_in_pips_words(tmp_path: Path) -> None:
