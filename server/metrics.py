@@ -87,6 +87,12 @@ class WebMetrics:
             ("code",),
             registry=registry,
         )
+        self._failed_routes = Counter(
+            "tandem_route_failures_total",
+            "Requests to other routes than scoring that were answered internal_error, by route.",
+            ("route",),
+            registry=registry,
+        )
         self._stages = Counter(
             "tandem_stage_seconds_total",
             "Seconds that requests spent in each stage; those of one batch share its times.",
@@ -139,14 +145,20 @@ class WebMetrics:
         """A request was refused for its form, its size or its slowness, or a connection was one too many."""
         self._counted[self._edge, (code,)] += 1
 
+    def route_failed(self, route: str) -> None:
+        """A route failed, and its caller was told `internal_error`; the route as it was declared, not as asked for."""
+        self._counted[self._failed_routes, (route,)] += 1
+
     def flush(self) -> None:
-        """Write what was noted since the last time where the supervisor reads it."""
-        counted, self._counted = self._counted, defaultdict(float)
-        for (counter, labels), count in counted.items():
+        """Write what was noted since the last time where the supervisor reads it; what cannot be, stays noted."""
+        for counted, count in list(self._counted.items()):
+            counter, labels = counted
             counter.labels(*labels).inc(count)
-        tallied, self._tallied = self._tallied, {}
-        for (name, labels), tally in tallied.items():
+            del self._counted[counted]
+        for tallied, tally in list(self._tallied.items()):
+            name, labels = tallied
             tally.flush(self._histograms[name].labels(*labels))
+            del self._tallied[tallied]
 
     @staticmethod
     def _gauge(name: str, about: str, mode: Literal["livesum", "livemax"], registry: CollectorRegistry) -> Gauge:

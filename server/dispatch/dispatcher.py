@@ -169,10 +169,10 @@ class Dispatcher:
         for instruction in instructions:
             match instruction:
                 case Send(worker, batch, key, requests):
-                    left_s = min(r.deadline for r in requests) - time.monotonic()
-                    members = [r.member for r in requests]
-                    parts = frames.score_parts(batch, key, max(0, int(left_s * 1000)), members)
-                    self._links[worker].send(parts)
+                    try:
+                        self._send(worker, batch, key, requests)
+                    except Exception as error:
+                        self._fail(worker, requests, error)
                 case Refuse(request, refusal):
                     if refusal is Refusal.WORKER_CRASHED:
                         self._quarantine.add(request, time.monotonic())
@@ -184,6 +184,23 @@ class Dispatcher:
                     link = self._links.pop(worker, None)
                     if link is not None:
                         link.close()
+
+    def _send(self, worker: str, batch: int, key: str, requests: list[Request]) -> None:
+        left_s = min(r.deadline for r in requests) - time.monotonic()
+        members = [r.member for r in requests]
+        parts = frames.score_parts(batch, key, max(0, int(left_s * 1000)), members)
+        self._links[worker].send(parts)
+
+    def _fail(self, worker: str, requests: list[Request], error: Exception) -> None:
+        """A batch could not be sent, for no fault of the worker's: whoever asked is told what was raised, at once."""
+        for request in requests:
+            request.answered = True
+            if not request.reply_to.done():
+                request.reply_to.set_exception(error)
+        link = self._links.get(worker)
+        self.on_broken(worker)  # it may have been sent a part
+        if link is not None:
+            link.close()
 
 
 class _Link(asyncio.Protocol):

@@ -69,10 +69,9 @@ class WebApp:
         app.state.auth = self._auth
         app.state.serving = self._serving
         app.state.settings = self.settings
-        app.state.request_ids = self._request_ids
         for part in (auth_routes, health, models, catalog, docs, console):
             app.include_router(part.router)
-        failures.install(app)
+        failures.install(app, self._request_ids, self.metrics)
         return app
 
     def _scoring(self, app: ASGIApp) -> ASGIApp:
@@ -102,8 +101,8 @@ class WebApp:
                 await task
         self._serving.close()
         await self._relay.close()
-        self._access_log.flush()
         self.metrics.flush()
+        self._access_log.flush()
         self._auth.close()
 
     async def _follow(self) -> None:
@@ -119,15 +118,14 @@ class WebApp:
         signal.raise_signal(signal.SIGTERM)
 
     async def _keep_house(self) -> None:
-        hoard = QuietHoard()
+        forget_if_changed = self._auth.authenticator.forget_if_changed
+        tasks = (QuietHoard().look, forget_if_changed, self._serving.measure, self.metrics.flush)
         while True:
-            hoard.look()
-            try:
-                self._auth.authenticator.forget_if_changed()
-            except Exception:
-                log.exception("the accounts cannot be read")
-            self._serving.measure()
-            self.metrics.flush()
+            for task in tasks:
+                try:
+                    task()
+                except Exception:  # the next round is another try; without one nothing would be counted any more
+                    log.exception("a task of a web process failed", extra={"reason": task.__qualname__})
             await asyncio.sleep(HOUSEKEEPING_EVERY_S)
 
 

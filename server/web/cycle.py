@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Coroutine
 from typing import Any, cast
 
@@ -25,7 +26,7 @@ class Cycle(RequestResponseCycle):
         return super().send(message)
 
     async def send_500_response(self) -> None:
-        """The application failed without an answer."""
-        status, headers, body = self.edge.refusal("internal_error", None, self.scope["headers"])
+        """The application failed without an answer. Routes answer for themselves: this is for what is around them."""
+        status, headers, body = self.edge.refusal("internal_error", None, self.scope["headers"], sys.exception())
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
         await self.send({"type": "http.response.body", "body": body, "more_body": False})

@@ -90,13 +90,16 @@ class Edge:
     # Refusals
 
     def refusal(
-        self, code: Code, detail: str | None, headers: Iterable[tuple[bytes, bytes]]
+        self, code: Code, detail: str | None, headers: Iterable[tuple[bytes, bytes]], error: BaseException | None = None
     ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
-        """Status, headers and body of a refusal that ends its connection."""
-        self._refused[code] += 1
+        """Status, headers and body of a refusal that ends its connection; `error` is why, where it is our fault."""
+        request_id = self._request_ids.of(dict(headers))
+        if code == "internal_error":
+            log.error("a request failed outside of any route", exc_info=error, extra={"request_id": request_id})
+        else:
+            self._refused[code] += 1
         self._on_refusal(code)
         said = problem(code, detail)
-        request_id = self._request_ids.of(dict(headers))
         body = said.body(request_id)
         told = said.headers() | {"content-length": str(len(body)), "x-request-id": request_id, "connection": "close"}
         return said.status, [(name.encode(), value.encode()) for name, value in told.items()], body

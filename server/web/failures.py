@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from starlette.datastructures import MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
+from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from auth.errors import Forbidden, Throttled, Unauthenticated
+from server.metrics import WebMetrics
 from server.web.problems import CODES, STATUS, Code, Problem, problem
 from server.web.request_id import RequestIds
 
@@ -25,7 +27,7 @@ QUIET = ("/health/", "/assets/", "/v1/catalog")
 """Asked every few seconds, or with every page: a line for each would bury the others."""
 
 
-def install(app: FastAPI) -> None:
+def install(app: FastAPI, request_ids: RequestIds, metrics: WebMetrics) -> None:
     """Have every failure of the application answered by a problem document with the request's id."""
     app.add_exception_handler(Unauthenticated, _unauthenticated)
     app.add_exception_handler(Forbidden, _forbidden)
@@ -33,7 +35,64 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_middleware(BodyLimit)
-    app.middleware("http")(_identified)
+    app.add_middleware(Identified, request_ids=request_ids, metrics=metrics)
+
+
+class Identified:
+    """Gives each request its id and each reply the common headers; counts, logs and answers what a route fails with."""
+
+    def __init__(self, app: ASGIApp, request_ids: RequestIds, metrics: WebMetrics) -> None:
+        self._app = app
+        self._request_ids = request_ids
+        self._metrics = metrics
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Serve one ASGI event stream."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = time.monotonic()
+        scope = _as_get(scope)
+        request_id = self._request_ids.of(dict(scope["headers"]))
+        Request(scope).state.request_id = request_id
+        status = 0
+
+        async def identified(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                headers = MutableHeaders(scope=message)
+                headers["x-request-id"], headers["x-content-type-options"] = request_id, "nosniff"
+            await send(message)
+
+        failed = False
+        try:
+            await self._app(scope, receive, identified)
+        except ClientDisconnect:
+            pass  # nobody is there to read an answer
+        except Exception:
+            failed = True
+            self._note_failure(scope, request_id)
+            if status:  # half of the answer is out: all that is left is to end the connection
+                scope["tandem.protocol"].cut()
+            else:
+                await reply(Request(scope), problem("internal_error"))(scope, receive, identified)
+        finally:
+            if failed or not scope["path"].startswith(QUIET):
+                about = {"method": scope["tandem.method"], "path": scope["path"], "status": status}
+                about |= {"request_id": request_id, "seconds": round(time.monotonic() - started, 6)}
+                log.info("answered", extra=about)
+
+    def _note_failure(self, scope: Scope, request_id: str) -> None:
+        log.exception("a route failed", extra={"request_id": request_id, "path": scope["path"]})
+        route = scope.get("route")
+        self._metrics.route_failed(route.path if isinstance(route, Route) else "other")
+
+
+def _as_get(scope: Scope) -> Scope:
+    """What is asked with HEAD is answered as if with GET; the server leaves the body out, and tells its length."""
+    method = scope["method"]
+    return {**scope, "method": "GET" if method == "HEAD" else method, "tandem.method": method}
 
 
 class BodyLimit:
@@ -60,27 +119,6 @@ class BodyLimit:
             return message
 
         await self._app(scope, counted, send)
-
-
-async def _identified(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    """Give the request its id, its reply the common headers, and an unexpected error a document instead of its text."""
-    ids: RequestIds = request.app.state.request_ids
-    request.state.request_id = ids.of(dict(request.headers.raw))
-    started = time.monotonic()
-    try:
-        response = await call_next(request)
-    except ClientDisconnect:
-        response = Response()  # nobody is there to read it
-    except Exception:
-        log.exception("a route failed", extra={"request_id": request.state.request_id, "path": request.url.path})
-        response = reply(request, problem("internal_error"))
-    response.headers["x-request-id"] = request.state.request_id
-    response.headers["x-content-type-options"] = "nosniff"
-    if not request.url.path.startswith(QUIET):
-        about = {"method": request.method, "path": request.url.path, "status": response.status_code}
-        about |= {"request_id": request.state.request_id, "seconds": round(time.monotonic() - started, 6)}
-        log.info("answered", extra=about)
-    return response
 
 
 def reply(request: Request, problem: Problem) -> Response:
@@ -127,7 +165,9 @@ async def _http(request: Request, error: Exception) -> Response:
     ours = error.detail if code in ("conflict", "invalid_input") or "/auth/accounts" in request.url.path else None
     response = reply(request, problem(code, ours))
     response.headers.update(error.headers or {})
+    if response.headers.get("allow") == "GET":
+        response.headers["allow"] = "GET, HEAD"
     return response
 
 
-_BY_STATUS: dict[int, Code] = {STATUS[code]: code for code in reversed(CODES)}
+_BY_STATUS: dict[int, Code] = {STATUS[code]: code for code in reversed(CODES)} | {500: "internal_error"}

@@ -287,15 +287,14 @@ class Protocol(HttpToolsProtocol):
             self._deaf = self.transport.lingers = True
             self.cycle.keep_alive = False
         else:
-            if not isinstance(reason, httptools.HttpParserError | UnicodeError | None):
-                log.error("a request could not be read", exc_info=reason)
-            self._refuse("bad_request", MALFORMED)
+            ours = not isinstance(reason, httptools.HttpParserError | UnicodeError | None)
+            self._refuse(*(("internal_error", None, reason) if ours else ("bad_request", MALFORMED)))
 
-    def _refuse(self, code: Code, detail: str | None = None) -> None:
+    def _refuse(self, code: Code, detail: str | None = None, error: BaseException | None = None) -> None:
         """Read no more. Answer the requests that are whole, then say why, then close."""
         self._deaf = True
         headers = self.headers if self._in_head else ()
-        status, head, body = self._edge.refusal(code, detail, headers)
+        status, head, body = self._edge.refusal(code, detail, headers, error)
         lines = [STATUS_LINE[status]]
         lines += [b"%b: %b\r\n" % pair for pair in (*self.server_state.default_headers, *head)]
         words = b"".join((*lines, b"\r\n", body))

@@ -14,6 +14,7 @@ import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator
+from contextlib import suppress
 from dataclasses import dataclass
 
 import aiohttp
@@ -46,6 +47,10 @@ class ClientGone(Exception):
 
 class TooLarge(Exception):
     """The body is larger than this server passes on."""
+
+
+class _Unreadable(Exception):
+    """The other server's refusal is no problem document."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,7 +128,8 @@ class Relay:
         session = await self._renewed_session()
         async with session.post(relayed.url, data=body.data(), headers=headers, allow_redirects=False) as response:
             if _is_ours(response):
-                return await answer.relay(response)
+                with suppress(_Unreadable):
+                    return await answer.relay(response)
             about = {
                 "status": response.status,
                 "reason": "its answer is none of Tandem's, or it does not know our tokens",
@@ -206,16 +212,17 @@ class _Answer:
     async def relay(self, response: aiohttp.ClientResponse) -> str:
         """Pass an answer on; its code."""
         length = response.content_length
-        if length is not None and length <= HELD_BYTES:
+        if response.status != 200 or (length is not None and length <= HELD_BYTES):
             body = await response.read()
+            code = "ok" if response.status == 200 else _code(response.status, body)
             await self._begin(response)
             await self._send({"type": "http.response.body", "body": body})
-            return "ok" if response.status == 200 else _code(body)
+            return code
         await self._begin(response)
         async for part in response.content.iter_any():
             await self._send({"type": "http.response.body", "body": part, "more_body": True})
         await self._send({"type": "http.response.body", "body": b""})
-        return "ok" if response.status == 200 else "internal_error"
+        return "ok"
 
     async def say(self, said: Problem) -> None:
         """Answer with a problem of our own."""
@@ -241,12 +248,15 @@ def _is_ours(response: aiohttp.ClientResponse) -> bool:
     return response.status == 200 or response.content_type == MEDIA_TYPE
 
 
-def _code(body: bytes) -> str:
+def _code(status: int, body: bytes) -> Code:
+    """The code of a problem document. Raises _Unreadable where it is none; a newer server may have codes of its own."""
     try:
-        code = orjson.loads(body)["code"]
-    except (ValueError, KeyError, TypeError):
-        return "internal_error"
-    return code if code in CODES else "internal_error"
+        code: Code = orjson.loads(body)["code"]
+    except (ValueError, KeyError, TypeError) as e:
+        raise _Unreadable from e
+    if code in CODES:
+        return code
+    return "internal_error" if status >= 500 else "bad_request"
 
 
 def _about(relayed: Relayed) -> dict[str, object]:

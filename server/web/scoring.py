@@ -6,6 +6,7 @@ here), one submit to the dispatcher, the worker's bytes back to the caller.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import logging
 import re
@@ -61,6 +62,8 @@ REFUSED: dict[Refusal, Code] = {
 BACK_OFF = (Refusal.QUEUE_FULL, Refusal.OVERLOADED)
 MIN_RETRY_S = 0.05
 MAX_RETRY_S = 30.0
+UNKNOWN_ROUTE = "/v1/models/{model}/score"
+"""In the metrics, where scoring failed before it was known whether there is such a model."""
 GONE = "client_gone"
 """In metrics and log, where no answer has a code: the client hung up first."""
 REPLIED: dict[int, Code] = {
@@ -143,23 +146,39 @@ class ScoringRoute:
                     raise _Stop(_worker_problem(scored, principal))
                 code = "ok"
                 await _send(send, 200, _ok_headers(scored, member.accept, request_id), scored.result.body)
-        except Unauthenticated as refusal:
-            code = "unauthenticated"
-            log.info("refused", extra={"request_id": request_id, "reason": refusal.reason})
-            await _send_problem(send, problem("unauthenticated"), request_id)
-        except Refused as refused:
-            code = REFUSED[refused.refusal]
-            await _send_problem(send, _refused(refused), request_id)
-        except _Stop as stop:
-            code = stop.problem.code
-            await _send_problem(send, stop.problem, request_id)
-        except TooLarge:
-            too_large = self._too_large()
-            code = too_large.code
-            await _send_problem(send, too_large, request_id)
         except (_Gone, ClientGone):
             code = GONE
-        self._account(target, code, time.monotonic() - started, scored, request_id, principal)
+        except (Exception, asyncio.CancelledError) as error:  # cancelled by whoever holds the future, or at the stop
+            code = await self._refuse(error, request_id, send, scope["tandem.protocol"])
+        try:
+            self._account(target, code, time.monotonic() - started, scored, request_id, principal)
+        except Exception:
+            log.exception("a request could not be accounted for", extra={"request_id": request_id})
+
+    async def _refuse(self, error: BaseException, request_id: str, send: Send, protocol: Protocol) -> Code:
+        """Answer with what went wrong; the code of the answer."""
+        said = self._problem(error, request_id)
+        try:
+            await _send_problem(send, said, request_id)
+        except (Exception, asyncio.CancelledError):  # half of an answer may be out: all that is left is to end it
+            log.exception("an answer could not be written", extra={"request_id": request_id})
+            protocol.cut()
+            return "internal_error"
+        return said.code
+
+    def _problem(self, error: BaseException, request_id: str) -> Problem:
+        match error:
+            case _Stop():
+                return error.problem
+            case Refused():
+                return _refused(error)
+            case Unauthenticated():
+                log.info("refused", extra={"request_id": request_id, "reason": error.reason})
+                return problem("unauthenticated")
+            case TooLarge():
+                return self._too_large()
+        log.error("the scoring route failed", exc_info=error, extra={"request_id": request_id})
+        return problem("internal_error")
 
     def _checked(self, target: Target | None, method: str, headers: dict[bytes, bytes]) -> Target:
         if target is None:
@@ -258,6 +277,8 @@ class ScoringRoute:
                 reply = scored.reply
                 stages_s = (scored.queue_s, reply.decode_s, reply.predict_s, reply.encode_s)
                 self._metrics.staged(entry.name, entry.runtime, stages_s)
+        elif code == "internal_error":
+            self._metrics.route_failed(UNKNOWN_ROUTE)
         self._access_log.write(
             request_id,
             principal.name if principal is not None else None,
@@ -350,10 +371,7 @@ def _bare(value: bytes) -> bytes:
 
 
 def _worker_problem(scored: Scored, principal: Principal) -> Problem:
-    try:
-        said = orjson.loads(scored.result.body)
-    except orjson.JSONDecodeError:
-        return problem("internal_error")
+    said = orjson.loads(scored.result.body)
     message = said.get("model_message") if principal.may("details") else None
     return problem(REPLIED[scored.result.code], said["detail"], errors=said.get("errors", ()), model_message=message)
 
