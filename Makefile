@@ -76,7 +76,8 @@ venv-dev: system-dev
 .venv-ship/made: requirements-ship.lock
 	rm -rf $(@D)
 	$${PYTHON:-python3} -m venv $(@D)
-	$(@D)/bin/python -m pip -qq --disable-pip-version-check --no-input install --require-hashes -r $<
+	$(@D)/bin/python -m pip -qq --disable-pip-version-check --no-input install --no-deps --require-hashes -r $<
+	$(@D)/bin/python -m pip -qq --disable-pip-version-check check
 	touch $@
 
 # Only what is missing is trained: a model that an analyst saved under the same name stays.

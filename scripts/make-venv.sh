@@ -7,7 +7,10 @@ cd "$(dirname "$0")/.."
 venv=.venv
 r_version=$(R --version | sed -n 1p)
 
-pip_install() { "$venv/bin/python" -m pip -qq --disable-pip-version-check --no-input install --no-deps "$@"; }
+run_pip() { "$venv/bin/python" -m pip -qq --disable-pip-version-check --no-input "$@"; }
+# A lock is whole: installed as it stands. pip would look up name[extra] of a dependency in the index, and stop at a
+# release that is newer than the locked one.
+pip_install() { run_pip install --no-deps "$@"; }
 stamp_is() { [[ $(cat "$venv/stamp-$1" 2>/dev/null) == "$2" ]]; }
 stamp() { echo "$2" >"$venv/stamp-$1"; }
 sum_of() { cat "$@" | sha256sum; }
@@ -28,16 +31,18 @@ if ! stamp_is runtime "$(runtime 2>/dev/null)"; then
     echo "If rpy2 is what failed: it could not be compiled against $r_version." >&2
     exit 1
   }
-  pip_install -r requirements-torch.txt
+  run_pip install -r requirements-torch.txt # a GPU build asks for packages that are in no lock
+  run_pip check
   stamp runtime "$(runtime)"
 fi
 
 if [[ ${1:-} == dev ]] && ! stamp_is dev "$(sum_of requirements-dev.lock)"; then
   pip_install --no-build-isolation --require-hashes -r requirements-dev.lock
+  run_pip check
   stamp dev "$(sum_of requirements-dev.lock)"
 fi
 
 if ! stamp_is project "$(sum_of pyproject.toml)"; then
-  pip_install --no-index --no-deps --no-build-isolation --editable .
+  pip_install --no-index --no-build-isolation --editable .
   stamp project "$(sum_of pyproject.toml)"
 fi
