@@ -100,7 +100,6 @@ class RRuntime:
         embedded.start()
         _rehearse()
         embedded.call("know_timezone")
-        embedded.call("load_starters")
         embedded.call("drop_tempdir")
         mode = "compiled (API)" if embedded.api_mode() else "slow (ABI): rpy2 was not compiled against this R"
         return {"r": embedded.version(), "blas": embedded.blas(), "rpy2": mode}
@@ -197,8 +196,6 @@ def _describe(spec: ModelSpec) -> Description:
     golden.check(loaded, spec.golden)
     row = {name: _example(_first(value)) for name, value in (facts["example"] or {}).items()}
     proof = embedded.call("prove_rowwise", scorer, found)
-    left_out = _left_out(facts["outputs"])
-    unproven = left_out.keys() & {output["name"] for output in spec.outputs}
     return Description(
         schema=schema.to_data(),
         model_class=", ".join(facts["class"]),
@@ -206,18 +203,11 @@ def _describe(spec: ModelSpec) -> Description:
         package_version=_first(facts["package_version"]),
         example=row,
         example_prediction=_predicted_example(loaded, row),
-        rowwise=bool(proof["rowwise"][0]) and not unproven,
+        rowwise=bool(proof["rowwise"][0]),
         batch_reason=_first(proof["reason"])
-        or (f"output {min(unproven)} is too slow to be proven" if unproven else None)
         or f"{proof['rows'][0]} sample rows scored together and alone gave the same bits",
         golden_rows=len(spec.golden),
-        load_warnings=[f"output {name} is left out: {why}" for name, why in left_out.items() if name not in unproven],
     )
-
-
-def _left_out(outputs: Mapping[str, Any]) -> dict[str, str]:
-    """The outputs that cost too much to be proven, and why."""
-    return {name: str(_first(about["reason"])) for name, about in outputs.items() if "left_out" in about}
 
 
 def _predicted_example(model: RModel, row: Mapping[str, Any]) -> Any:

@@ -64,31 +64,12 @@ try_missing <- function(scorer, description) {
   }, description$inputs, seq_along(row))
 }
 
-# The shape of each output is what predict() gives for the example, so that arguments of a sidecar are heeded. What an
-# output costs is known after its first call: what would not be proven within the budget is left out, and once that is
-# spent nothing more is asked. The default output is always kept.
-observe_outputs <- function(scorer, description, names, budget_s = 5) {
+# The shape of each output is what predict() gives for the example, so that arguments of a sidecar are heeded.
+observe_outputs <- function(scorer, description, names) {
   row <- draw_rows(description, 1L)
   rows <- if (description$horizon) description$options[["h"]]$default else 1L
-  outputs <- list()
-  for (name in names) {
-    started <- proc.time()[["elapsed"]]
-    outputs[[name]] <- if (budget_s > 0) describe_reply(scorer(row, name, rows)) else left_out()
-    took <- proc.time()[["elapsed"]] - started
-    if (name == names[1L] || isTRUE(outputs[[name]]$left_out)) next
-    fits <- took * calls_to_prove <= budget_s
-    if (!fits) outputs[[name]] <- left_out(took)
-    budget_s <- budget_s - took * if (fits) calls_to_prove else 1
-  }
-  outputs
-}
-
-# How often the proof asks for an output that is not the default.
-calls_to_prove <- 10
-
-left_out <- function(seconds = NULL) {
-  cost <- if (is.null(seconds)) "there was no time left to try it" else sprintf("one row takes %.1f s", seconds)
-  list(type = "unknown", reason = cost, left_out = TRUE)
+  outputs <- lapply(names, function(name) describe_reply(scorer(row, name, rows)))
+  stats::setNames(outputs, names)
 }
 
 describe_reply <- function(reply) {

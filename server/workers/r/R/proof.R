@@ -3,12 +3,11 @@
 # list(rowwise, rows, reason). `budget_s` bounds the time for a slow model; several sizes are always tried.
 prove_rowwise <- function(scorer, description, budget_s = 0.25) {
   if (isTRUE(description$horizon)) return(list(rowwise = FALSE, rows = 0L, reason = "its input is a horizon, not rows"))
-  outputs <- Filter(function(output) !isTRUE(output$left_out), description$outputs)
   before <- random_state()
   on.exit(restore_random_state(before))
   started <- proc.time()[["elapsed"]]
   sample <- sample_with_missing(description)
-  known <- score_sample(scorer, sample, outputs, started + budget_s)
+  known <- score_sample(scorer, sample, description$outputs, started + budget_s)
   spent <- proc.time()[["elapsed"]] - started
   refuse_one_row_only(scorer, sample, known$good, description$default_output)
   reason <- if (length(known$good) < 2L) {

@@ -275,32 +275,3 @@ test_that("a sidecar that corrects one column keeps what is known of the others"
   expect_identical(description$example, list(wt = 2.62, hp = 1L))
   expect_identical(names(description$values), "wt")
 })
-
-slow_outputs <- function(seconds) {
-  function(columns, output, rows, options = NULL) {
-    Sys.sleep(seconds[[output]])
-    list(columns[[1L]], NULL, NULL, character(), NULL)
-  }
-}
-
-test_that("an output that costs too much to be proven is left out with a reason, and the default never", {
-  description <- list(inputs = list(list(name = "x", type = "numeric", levels = NULL, na = FALSE)), horizon = FALSE)
-  scorer <- slow_outputs(c(response = 0.3, interval = 0.2, se = 0.001, terms = 1.5, link = 0.001))
-  names <- c("response", "interval", "se", "terms", "link")
-  outputs <- tandem$observe_outputs(scorer, description, names, budget_s = 1.5)
-  expect_identical(names(outputs), c("response", "interval", "se", "terms", "link"))
-  expect_identical(outputs$response, list(type = "number"))
-  expect_identical(outputs$se, list(type = "number"))
-  expect_true(outputs$interval$left_out)
-  expect_match(outputs$interval$reason, "one row takes 0.2 s")
-  expect_match(outputs$terms$reason, "one row takes 1.5 s")
-  expect_match(outputs$link$reason, "no time left")
-  description$outputs <- outputs
-  asked <- character()
-  proof <- tandem$prove_rowwise(function(columns, output, ...) {
-    asked <<- union(asked, output)
-    scorer(columns, output, ...)
-  }, description)
-  expect_identical(asked, c("response", "se"))
-  expect_true(proof$rowwise)
-})
