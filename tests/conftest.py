@@ -173,7 +173,8 @@ class Tandem:
         return total
 
     def log_lines(self) -> list[dict[str, Any]]:
-        lines = self.log_path.read_bytes().splitlines()
+        """The log's JSON lines; the last line counts once it is whole, as a process may be writing it."""
+        *lines, _ = self.log_path.read_bytes().split(b"\n")
         return [orjson.loads(line) for line in lines if line.startswith(b"{")]
 
     def processes(self, kind: str) -> list[int]:
