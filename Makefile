@@ -42,10 +42,13 @@ soak: system-bench venv-dev $(MODELS) ## ten minutes of load: does memory grow?
 
 bench-peers: $(PEERS:%=benchmarks/.peers/%/made) ## the other servers, each in an environment of its own
 
-benchmarks/.peers/%/made: benchmarks/peers/%.txt
+# PyTorch is in no lock with hashes (requirements-torch.txt).
+benchmarks/.peers/%/made: benchmarks/peers/%.lock requirements-torch.lock
 	rm -rf $(@D)
 	$${PYTHON:-python3} -m venv $(@D)
-	$(@D)/bin/python -m pip -qq --disable-pip-version-check --no-input install -r $<
+	scripts/pip.sh locked $(@D)/bin/python -q -r $<
+	$(if $(filter litserve mosec,$*),scripts/pip.sh torch $(@D)/bin/python -q)
+	scripts/pip.sh check $(@D)/bin/python
 	touch $@
 
 clean: ## remove the environment and the caches; models and .tandem/ stay
@@ -76,8 +79,8 @@ venv-dev: system-dev
 .venv-ship/made: requirements-ship.lock
 	rm -rf $(@D)
 	$${PYTHON:-python3} -m venv $(@D)
-	$(@D)/bin/python -m pip -qq --disable-pip-version-check --no-input install --no-deps --require-hashes -r $<
-	$(@D)/bin/python -m pip -qq --disable-pip-version-check check
+	scripts/pip.sh locked $(@D)/bin/python -q -r $<
+	scripts/pip.sh check $(@D)/bin/python
 	touch $@
 
 # Only what is missing is trained: a model that an analyst saved under the same name stays.

@@ -4,12 +4,18 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-lock() { # lock OUTPUT ARGUMENT...
-  uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header --annotation-style line \
-    --output-file "$@"
+pin() { # pin OUTPUT ARGUMENT...
+  uv pip compile --quiet --universal --python-version 3.11 --no-header --annotation-style line --output-file "$@"
 }
+lock() { pin "$@" --generate-hashes; }
 lock requirements-build.lock requirements-build.in "$@"
 lock requirements.lock requirements.in --constraint requirements-build.lock "$@"
 lock requirements-dev.lock requirements.in requirements-dev.in --constraint requirements.lock "$@"
 lock requirements-ship.lock requirements-ship.in "$@"
 lock docker/requirements-sbom.lock docker/requirements-sbom.in "$@"
+
+# What PyTorch asks for where the index has its build for GPUs; without hashes, as PyTorch itself.
+pin requirements-torch.lock requirements-torch.txt --constraint requirements.lock --constraint requirements-build.lock "$@"
+for peer in azureml litserve mosec; do
+  lock "benchmarks/peers/$peer.lock" "benchmarks/peers/$peer.in" --constraint requirements-torch.lock "$@"
+done
