@@ -12,7 +12,7 @@ check() { scripts/pip.sh check "$venv/bin/python" >&2; }
 stamp_is() { [[ $(cat "$venv/stamp-$1" 2>/dev/null) == "$2" ]]; }
 stamp() { echo "$2" >"$venv/stamp-$1"; }
 sum_of() { cat "$@" | sha256sum; }
-runtime() { sum_of requirements-build.lock requirements.lock requirements-torch.lock && echo "$r_version" && pwd && "$venv/bin/python" --version; }
+runtime() { sum_of requirements-build.lock requirements.lock requirements-torch.* && echo "$r_version" && pwd && "$venv/bin/python" --version; }
 
 exec 9>.venv.lock
 flock 9 # of two makes at once the second waits, and finds the work done
