@@ -144,6 +144,9 @@ def _input(spec: Mapping[str, Any]) -> dict[str, Any]:
         cell = _levels(spec["levels"])
     if closed and spec.get("allowed"):
         cell = {"anyOf": [{"type": "number", "enum": spec["allowed"]}, {"type": "string", "enum": ["NaN"]}]}
+    if spec.get("logical") == "number":
+        known = spec.get("allowed") if closed else None
+        cell = _or(cell, {"type": "boolean"} | ({"enum": [b for b in (False, True) if b in known]} if known else {}))
     return _nullable(cell) if spec["na"] else cell
 
 
@@ -190,4 +193,8 @@ def _levels(levels: list[str]) -> dict[str, Any]:
 
 
 def _nullable(cell: dict[str, Any]) -> dict[str, Any]:
-    return {"anyOf": [*cell.get("anyOf", [cell]), {"type": "null"}]}
+    return _or(cell, {"type": "null"})
+
+
+def _or(cell: dict[str, Any], other: dict[str, Any]) -> dict[str, Any]:
+    return {"anyOf": [*cell.get("anyOf", [cell]), other]}

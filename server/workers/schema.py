@@ -33,7 +33,8 @@ class Input:
     An `image` is the bytes of a JPEG or PNG file (in JSON as base64), a `tensor` nested lists of numbers of a `shape`,
     where None is any size.
     `na` tells whether a value may be missing. `new_level` and `missing` are policies: whether a level that the model
-    does not know, or a column that is not sent, is refused or taken as a missing value.
+    does not know, or a column that is not sent, is refused or taken as a missing value. `logical` is the policy of a
+    number: whether true and false are refused, as R refuses them, or taken as 1 and 0, as Python takes them.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Input:
     new_level: Literal["refuse", "na"] = "refuse"
     missing: Literal["refuse", "na"] = "refuse"
     shape: tuple[int | None, ...] | None = None
+    logical: Literal["refuse", "number"] = "refuse"
     codes: Mapping[str, int] = field(init=False, repr=False, compare=False)
     """Level to code, from 1, as R numbers them."""
 
@@ -118,10 +120,7 @@ class Schema:
     def to_data(self) -> dict[str, Any]:
         """Plain JSON data, with absent members and defaults left out."""
         data: dict[str, Any] = {
-            "inputs": [
-                _present(i, ("name", "type", "levels", "na", "tz", "allowed", "new_level", "missing", "shape"))
-                for i in self.inputs
-            ],
+            "inputs": [_present(i, _INPUT_MEMBERS) for i in self.inputs],
             "outputs": [_present(o, ("name", "type", "levels", "columns")) for o in self.outputs],
         }
         if self.options:
@@ -174,10 +173,14 @@ def corrected(inputs: Sequence[Mapping[str, Any]], stated: Sequence[Mapping[str,
     return list(merged.values())
 
 
+_INPUT_MEMBERS = ("name", "type", "levels", "na", "tz", "allowed", "new_level", "missing", "shape", "logical")
+_DEFAULTS = (("new_level", "refuse"), ("missing", "refuse"), ("logical", "refuse"))
+
+
 def _present(item: Input | Output | Option, names: Sequence[str]) -> dict[str, Any]:
     values = {name: getattr(item, name) for name in names}
     shown = {k: list(v) if isinstance(v, tuple) else v for k, v in values.items() if v is not None}
-    return {k: v for k, v in shown.items() if (k, v) not in (("new_level", "refuse"), ("missing", "refuse"))}
+    return {k: v for k, v in shown.items() if (k, v) not in _DEFAULTS}
 
 
 def _tupled(data: Mapping[str, Any]) -> dict[str, Any]:

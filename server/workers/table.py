@@ -112,6 +112,8 @@ def numbers(values: Sequence[Any]) -> array[float] | None:
 
 def _fast_numeric(spec: Input, values: list[Any]) -> Column | None:
     column = numbers(values) if type(values) is list else values
+    if column is None and spec.logical == "number" and set(map(type, values)) == {bool}:
+        column = array("d", values)
     if spec.allowed is not None and column is not None and not set(column) <= set(spec.allowed):
         return None
     return column
@@ -217,6 +219,8 @@ def _number(spec: Input, value: Any) -> float:
         if abs(value) > 2**53:
             raise _Unfit("a number that a double can hold", "whole numbers above 2^53 would be rounded")
         return float(value)
+    if type(value) is bool and spec.logical == "number":
+        return float(value)
     if type(value) is str and value in SPECIAL_NUMBERS:
         if value == "NaN" and not spec.na:
             raise _Unfit("a number", "this model cannot predict a row with a missing value here")
@@ -225,6 +229,8 @@ def _number(spec: Input, value: Any) -> float:
 
 
 def _integer(spec: Input, value: Any) -> int:
+    if type(value) is bool and spec.logical == "number":
+        return int(value)
     if type(value) is float and value.is_integer():
         value = int(value)
     if type(value) is int and -(2**31) < value < 2**31:

@@ -147,7 +147,7 @@ def _is_moment(kind: pa.DataType) -> bool:
 
 def _cells(column: pa.ChunkedArray, spec: Input) -> Any:
     """Doubles as an array where that is certain; else plain values, as they would be in JSON."""
-    if spec.type == "numeric" and (pa.types.is_floating(column.type) or pa.types.is_integer(column.type)):
+    if spec.type == "numeric" and _is_number(column.type, spec):
         numbers = _doubles(column, spec)
         if numbers is not None:
             return numbers
@@ -159,6 +159,11 @@ def _cells(column: pa.ChunkedArray, spec: Input) -> Any:
         with suppress(pa.ArrowInvalid):  # a fraction: found again cell by cell
             column = column.cast(pa.int32())
     return [_plain(v) for v in column.to_pylist()]
+
+
+def _is_number(kind: pa.DataType, spec: Input) -> bool:
+    logical = spec.logical == "number" and pa.types.is_boolean(kind)
+    return bool(logical or pa.types.is_floating(kind) or pa.types.is_integer(kind))
 
 
 def _labels(column: pa.ChunkedArray) -> list[Any]:

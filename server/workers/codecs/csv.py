@@ -117,8 +117,8 @@ def _read(body: bytes, types: dict[str, pa.DataType], block_bytes: int, ragged: 
     options = pa.csv.ConvertOptions(
         column_types=types,
         null_values=["", "NA"],
-        true_values=["TRUE", "true"],
-        false_values=["FALSE", "false"],
+        true_values=[text for text, value in _LOGICALS.items() if value],
+        false_values=[text for text, value in _LOGICALS.items() if not value],
         strings_can_be_null=True,
         quoted_strings_can_be_null=False,
     )
@@ -130,11 +130,16 @@ def _cell(spec: Input, text: Any) -> Any:
     convert = _VALUES.get(spec.type)
     if convert is None or type(text) is not str:
         return text
+    if spec.logical == "number" and text in _LOGICALS:
+        return _LOGICALS[text]
     try:
         return convert(text)
     except (ValueError, KeyError):
         return text
 
+
+_LOGICALS = {"TRUE": True, "true": True, "True": True, "FALSE": False, "false": False, "False": False}
+"""As R, JSON and pandas write them."""
 
 _WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)
@@ -158,7 +163,7 @@ def _number_in(text: str) -> Any:
 _VALUES: dict[str, Callable[[str], Any]] = {
     "numeric": _number_in,
     "integer": _number_in,
-    "logical": {"TRUE": True, "true": True, "FALSE": False, "false": False}.__getitem__,
+    "logical": _LOGICALS.__getitem__,
 }
 
 

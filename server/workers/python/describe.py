@@ -31,7 +31,7 @@ def describe(spec: ModelSpec, held: Held) -> Description:
     methods = {name: _watched(held, name, method, shapes) for name, method in held.methods.items()}
     trial = PythonModel(spec, schema, held.feed(schema), methods)
     outputs = _outputs(spec, trial, example, shapes)
-    inputs = _with_na(trial, schema, found, example)
+    inputs = _counting(_with_na(trial, schema, found, example))
     schema = _schema(spec, inputs, outputs)
     feed = held.feed(schema)
     model = PythonModel(spec, schema, feed, held.ready(feed))
@@ -112,6 +112,11 @@ def _with_na(
     else:
         bearing = {name for name in open_ if _bears(trial, schema, example, [name])}
     return [{"na": i["name"] in bearing, **i} for i in found]
+
+
+def _counting(inputs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The inputs, of which the numbers take true and false as 1 and 0: pandas writes its columns of bool so."""
+    return [{"logical": "number", **i} if i["type"] in ("numeric", "integer") else dict(i) for i in inputs]
 
 
 def _bears(trial: PythonModel, schema: Schema, example: Mapping[str, Any], names: Sequence[str]) -> bool:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Literal
 
 from server.workers.runtime import LoadFailed
 from server.workers.schema import Input
@@ -35,7 +35,12 @@ def stated_inputs(
         return _tensors(stated, program.arguments)
     if not set(types) <= set(NUMBERS):
         raise LoadFailed("bad_schema", f"a PyTorch model takes tensors only or {', '.join(NUMBERS)} only")
-    return tuple(Input(i["name"], i["type"], na=i.get("na", False)) for i in stated)
+    return tuple(_number(i) for i in stated)
+
+
+def _number(stated: Mapping[str, Any]) -> Input:
+    logical: Literal["refuse", "number"] = "refuse" if stated["type"] == "logical" else "number"
+    return Input(stated["name"], stated["type"], na=stated.get("na", False), logical=logical)
 
 
 def _image(stated: Sequence[Mapping[str, Any]]) -> Input:

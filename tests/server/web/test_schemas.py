@@ -29,6 +29,9 @@ INPUTS = [
     Input("new", "factor", LEVELS, new_level="na"),
     Input("known", "string", LEVELS, na=False),
     Input("few", "numeric", allowed=(1.0, 2.0)),
+    Input("counted", "numeric", logical="number"),
+    Input("whole", "integer", na=False, logical="number"),
+    Input("one", "numeric", allowed=(1.0, 2.0), logical="number"),
     Input("free", "numeric", allowed=(1.0, 2.0), new_level="na"),
     Input("left", "string", missing="na"),
     Input("day", "date"),
@@ -37,6 +40,7 @@ INPUTS = [
 OUTPUTS = (Output("response", "number"), Output("class", "label", LEVELS), Output("prob", "columns", columns=LEVELS))
 EXAMPLE = {"x": 1.5, "y": None, "n": 1, "flag": True, "text": "a", "region": "north", "size": "south"}
 EXAMPLE |= {"new": "west", "known": "north", "few": 1, "free": 3.5, "left": None}
+EXAMPLE |= {"counted": True, "whole": False, "one": True}
 EXAMPLE |= {"day": "2026-01-31", "time": "2026-01-31T12:30:00"}
 
 

@@ -25,16 +25,16 @@ def schema(*inputs: Input) -> Schema:
     return Schema(inputs, (Output("response", "number"),))
 
 
-def column(type: Any, values: list[Any], na: bool = True) -> Any:
+def column(type: Any, values: list[Any], na: bool = True, logical: Any = "refuse") -> Any:
     """The typed column of one input."""
     levels = LEVELS if type in ("factor", "ordered") else None
-    [found] = to_columns(schema(Input("x", type, levels, na)), [values])
+    [found] = to_columns(schema(Input("x", type, levels, na, logical=logical)), [values])
     return found
 
 
-def faults(type: Any, values: list[Any], na: bool = True) -> tuple[Fault, ...]:
+def faults(type: Any, values: list[Any], na: bool = True, logical: Any = "refuse") -> tuple[Fault, ...]:
     with pytest.raises(Invalid) as invalid:
-        column(type, values, na)
+        column(type, values, na, logical)
     return invalid.value.faults
 
 
@@ -306,13 +306,34 @@ CELLS = st.one_of(
 )
 
 
-@given(st.sampled_from([*FITS, "factor"]), st.booleans(), st.lists(CELLS, max_size=8))
-def test_a_column_is_what_its_cells_are_alone(type: Any, na: bool, values: list[Any]) -> None:
+@pytest.mark.parametrize("type", ["numeric", "integer"])
+def test_logicals_are_numbers_where_a_model_of_python_takes_numbers(type: Any) -> None:
+    counting = schema(Input("x", type, logical="number"))
+    for values in ([True, False], [True, 7, False], [True, None]):
+        [found] = to_columns(counting, [values])
+        [as_numbers] = to_columns(counting, [[v if v is None else int(v) for v in values]])
+        assert found.tobytes() == as_numbers.tobytes()  # type: ignore[union-attr]
+
+
+def test_a_logical_is_one_of_the_numbers_that_a_model_knows_or_none() -> None:
+    known = schema(Input("x", "numeric", allowed=(1.0, 2.0), logical="number"))
+    assert to_columns(known, [[True]]) == [array("d", [1.0])]
+    with pytest.raises(Invalid, match="do not fit"):
+        to_columns(known, [[False]])
+
+
+@given(
+    st.sampled_from([*FITS, "factor"]),
+    st.booleans(),
+    st.sampled_from(["refuse", "number"]),
+    st.lists(CELLS, max_size=8),
+)
+def test_a_column_is_what_its_cells_are_alone(type: Any, na: bool, logical: Any, values: list[Any]) -> None:
     """The quick way over whole columns and the slow way over cells know the same rules."""
 
     def attempt(values: list[Any]) -> list[Any] | None:
         try:
-            found = column(type, values, na)
+            found = column(type, values, na, logical)
         except Invalid:
             return None
         return [bits(v) if isinstance(v, float) else v for v in found]
@@ -321,7 +342,7 @@ def test_a_column_is_what_its_cells_are_alone(type: Any, na: bool, values: list[
     together = attempt(values)
     if None in alone:
         assert together is None
-        assert [f.row for f in faults(type, values, na)] == [i for i, one in enumerate(alone) if one is None]
+        assert [f.row for f in faults(type, values, na, logical)] == [i for i, one in enumerate(alone) if one is None]
     else:
         assert together == [cell for one in alone if one is not None for cell in one]
 

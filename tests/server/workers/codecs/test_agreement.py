@@ -70,7 +70,8 @@ def inputs(draw: st.DrawFn, name: str) -> Input:
     na = draw(st.booleans())
     policy = st.sampled_from(["refuse", "na"] if na else ["refuse"])
     tz = draw(st.sampled_from([None, "UTC", "Europe/Vienna"])) if type == "datetime" else None
-    return Input(name, type, levels, na, tz, new_level=draw(policy), missing=draw(policy))
+    logical = st.sampled_from(["refuse", "number"])
+    return Input(name, type, levels, na, tz, new_level=draw(policy), missing=draw(policy), logical=draw(logical))
 
 
 @st.composite

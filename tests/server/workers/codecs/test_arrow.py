@@ -150,6 +150,16 @@ def test_logicals_are_logicals() -> None:
     assert column(pa.array([True, False, None]), "logical") == array("i", [1, 0, NA_INTEGER])
 
 
+@pytest.mark.parametrize("chunks", [[[True, False, True]], [[True], [False, True]]], ids=len)
+def test_logicals_are_numbers_where_a_model_of_python_takes_numbers(chunks: list[list[bool]]) -> None:
+    flags = pa.chunked_array(chunks)
+    found = column(flags, "numeric", logical="number")
+    assert (type(found) is not list) and list(found) == [1.0, 0.0, 1.0]
+    assert column(flags, "integer", logical="number") == array("i", [1, 0, 1])
+    assert same(column(pa.array([True, None]), "numeric", logical="number"), [1.0, NA_REAL])
+    assert len(faults(flags, "numeric")) == 3
+
+
 @pytest.mark.parametrize("type", TEXTS, ids=str)
 def test_every_kind_of_string_is_text_and_a_level(type: pa.DataType) -> None:
     long = "a text that no view holds inline: süß, 😀"

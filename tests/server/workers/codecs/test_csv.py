@@ -104,7 +104,9 @@ CLOSER_LOOK: dict[str, str] = {"numeric": "9007199254740993", "integer": "1.5", 
         ("integer", "", NA_INTEGER),
         ("logical", "TRUE", 1),
         ("logical", "true", 1),
+        ("logical", "True", 1),
         ("logical", "FALSE", 0),
+        ("logical", "False", 0),
         ("logical", '"false"', 0),
         ("logical", "NA", NA_INTEGER),
         ("logical", "", NA_INTEGER),
@@ -185,7 +187,7 @@ def test_nan_is_a_number_and_not_na(text: str) -> None:
         ("integer", "TRUE", 'the string "TRUE"'),
         ("logical", "T", 'the string "T"'),
         ("logical", "1", 'the string "1"'),
-        ("logical", "True", 'the string "True"'),
+        ("logical", "tRUE", 'the string "tRUE"'),
         ("logical", " TRUE", 'the string " TRUE"'),
         ("factor", "west", 'the string "west"'),
         ("factor", "North", 'the string "North"'),
@@ -206,6 +208,15 @@ def test_a_cell_that_does_not_fit_is_told_with_row_and_column(type: Any, cell: s
         assert fault.got.startswith("the number 999") or fault.got == got
     else:
         assert fault.got == got
+
+
+@pytest.mark.parametrize("type", ["numeric", "integer"])
+def test_logicals_are_numbers_where_a_model_of_python_takes_numbers(type: Any) -> None:
+    told = column(type, "TRUE", "true", "True", "FALSE", "false", "False", "7", logical="number")
+    assert list(told) == [1, 1, 1, 0, 0, 0, 7]
+    [fault] = faults(type, "True", "T", logical="number")
+    assert (fault.row, fault.got) == (1, 'the string "T"')
+    assert [f.got for f in faults(type, "True")] == ['the string "True"']
 
 
 @given(st.floats(allow_nan=False, allow_infinity=False))

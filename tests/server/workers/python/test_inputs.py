@@ -188,6 +188,25 @@ class _Plain(RegressorMixin, BaseEstimator):  # type: ignore[misc]
         return np.asarray(x)[:, 0]
 
 
+@pytest.mark.parametrize("as_frame", [True, False])
+def test_true_and_false_are_one_and_zero_where_a_number_is_taken(as_frame: bool, serve: Serve) -> None:
+    frame = pd.DataFrame({"vip": [True, False, True, False, True, True], "age": [21, 35, 50, 64, 40, 33]})
+    model = LogisticRegression().fit(frame if as_frame else frame.to_numpy(float), BOUGHT)
+    served = serve(model, inputs=[] if as_frame else [{"name": name} for name in frame])
+    asked = frame.to_dict("records")
+    assert served.values(asked, "prob") == model.predict_proba(frame if as_frame else frame.to_numpy(float)).tolist()
+    assert served.ask([asked[0] | {"vip": 1}], "prob") == served.ask(asked[:1], "prob")
+
+
+def test_a_frame_with_flags_is_answered_as_the_library_does(serve: Serve) -> None:
+    frame = PEOPLE[["age", "region"]].assign(vip=[True, False, True, False, True, True])
+    mixed = make_column_transformer((OneHotEncoder(), ["region"]), remainder="passthrough")
+    model = make_pipeline(mixed, LogisticRegression()).fit(frame, BOUGHT)
+    served = serve(model)
+    assert served.inputs()["vip"]["type"] == "numeric"
+    assert served.values(rows(frame), "prob") == model.predict_proba(frame).tolist()
+
+
 def test_the_sidecar_corrects_types_for_a_frame(serve: Serve) -> None:
     frame = pd.DataFrame({"n": [1, 2, 3, 4], "yes": [True, False, True, False]})
     transformer = make_column_transformer((OrdinalEncoder(), ["yes"]), remainder="passthrough")
