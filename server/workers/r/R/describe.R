@@ -2,7 +2,7 @@
 
 # `inputs` and `example` replace what the model says, if a sidecar states them.
 describe_model <- function(model, arguments = list(), inputs = NULL, example = NULL) {
-  names <- output_names(model)
+  names <- outputs_with(model, arguments)
   stated <- !is.null(inputs)
   horizon <- takes_horizon(model)
   found <- if (horizon) {

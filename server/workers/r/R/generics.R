@@ -11,36 +11,45 @@ model_package <- function(model) UseMethod("model_package")
 model_package.default <- function(model) NULL
 
 # What a caller must send: list(inputs =, values =) as input_list() and inputs_from_terms() make it, or NULL.
-describe_inputs <- function(model) UseMethod("describe_inputs")
+describe_inputs <- function(model) UseMethod("describe_inputs", as_served(model))
 
 describe_inputs.default <- function(model) {
   terms <- tryCatch(stats::terms(model), error = function(e) NULL)
   if (is.null(terms)) return(NULL)
   part <- function(name) if (is.list(model) && is.null(dim(model))) .subset2(model, name)
-  inputs_from_terms(terms, frame = part("model"), xlevels = part("xlevels"))
+  inputs_from_terms(terms, frame = part("model"), xlevels = part("xlevels"), offset = offset_in_call(part("call")))
 }
 
-# Names of the outputs a caller may ask for; the first is the default.
-output_names <- function(model) UseMethod("output_names")
+offset_in_call <- function(call) if (is.call(call)) call$offset
 
-output_names.default <- function(model) "response"
+# Names of the outputs a caller may ask for; the first is the default.
+output_names <- function(model) UseMethod("output_names", as_served(model))
+
+output_names.default <- function(model) outputs_of_types(predict_way(model)$types)
 
 # Arguments of predict that a caller may set per request: a named list of
 # list(type = "numeric", "integer", "string" or "logical", default =, minimum =, maximum =, values = allowed strings).
-predict_options <- function(model) UseMethod("predict_options")
+predict_options <- function(model) UseMethod("predict_options", as_served(model))
 
 predict_options.default <- function(model) list()
 
 # Whether the input is a number of steps ahead and not rows. Such a model has an option `h` and no inputs; `newdata` is
 # then a data frame of h rows and no columns.
-takes_horizon <- function(model) UseMethod("takes_horizon")
+takes_horizon <- function(model) UseMethod("takes_horizon", as_served(model))
 
 takes_horizon.default <- function(model) FALSE
 
 # One prediction per row of `newdata`: a vector, a factor, or a matrix or data frame with a named column per value.
-predict_rows <- function(model, newdata, output, arguments) UseMethod("predict_rows")
+predict_rows <- function(model, newdata, output, arguments) UseMethod("predict_rows", as_served(model))
 
-predict_rows.default <- function(model, newdata, output, arguments) call_predict(model, newdata, arguments)
+# A type that the sidecar sets stays as it is.
+predict_rows.default <- function(model, newdata, output, arguments) {
+  way <- predict_way(model)
+  if (output %in% way$types && is.null(arguments$type)) arguments$type <- output
+  if (is.null(way$rows)) return(call_predict(model, newdata, arguments))
+  rows <- stats::setNames(list(quote(newdata)), way$rows)
+  do.call(predict_of(model), c(list(quote(model)), rows, arguments))
+}
 
 # predict() with the class's own arguments (...) and those of the sidecar and the request. The symbols `model` and
 # `newdata` go into the call, not their values: a method that keeps or prints its call would otherwise drag the whole

@@ -2,7 +2,6 @@
 # response.
 
 output_names.glm <- function(model) {
-  if (!answered_by_stats(model)) return(c("response", "link"))
   c("response", "link", if (isTRUE(model$rank > 0L)) "se", if (has_terms(model)) "terms")
 }
 

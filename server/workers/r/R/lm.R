@@ -2,7 +2,7 @@
 # errors and intervals are those of the mean, but for `prediction`, which is the interval of a new observation.
 
 describe_inputs.lm <- function(model) {
-  if (answered_by_stats(model) && is.null(model$qr) && isTRUE(model$rank > 0L)) {
+  if (is.null(model$qr) && isTRUE(model$rank > 0L)) {
     stop(tandem_condition("no_schema", "predict() needs the model's QR decomposition; fit the lm with qr = TRUE"))
   }
   inputs_from_terms(model$terms, frame = kept_rows(model), xlevels = model$xlevels, offset = model$call$offset)
@@ -15,12 +15,10 @@ kept_rows <- function(model) {
 }
 
 output_names.lm <- function(model) {
-  if (!answered_by_stats(model)) return("response")
   c("response", if (isTRUE(model$rank > 0L)) c("se", "confidence", "prediction"), if (has_terms(model)) "terms")
 }
 
 predict_options.lm <- function(model) {
-  if (!answered_by_stats(model)) return(list())
   list(level = list(type = "numeric", default = 0.95, minimum = 0, maximum = 1, values = NULL))
 }
 
@@ -40,15 +38,6 @@ without_level <- function(arguments) {
 }
 
 fit_and_se <- function(prediction) cbind(fit = prediction$fit, se = prediction$se.fit)
-
-# Whether it is predict.lm or predict.glm that answers: an heir's own method may know none of their arguments.
-answered_by_stats <- function(model) {
-  for (class in class(model)) {
-    method <- utils::getS3method("predict", class, optional = TRUE)
-    if (!is.null(method)) return(identical(topenv(environment(method)), asNamespace("stats")))
-  }
-  FALSE
-}
 
 # predict() centres the terms at the means of the rows that the model was fitted with. Without them it would look for
 # the analyst's data frame by its name.

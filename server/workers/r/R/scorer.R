@@ -98,7 +98,7 @@ split_prediction <- function(prediction, rows) {
     if (is.data.frame(prediction)) return(split_columns(prediction, rows))
     prediction <- plain_prediction(prediction)
   }
-  if (!is.numeric(prediction)) prediction <- other_than_numbers(prediction)
+  if (!is.numeric(prediction)) prediction <- other_than_numbers(prediction, rows)
   if (length(dim(prediction)) > 1L) {
     if (length(dim(prediction)) > 2L) prediction <- flattened(prediction)
     if (ncol(prediction) != 1L) return(split_matrix(prediction, rows))
@@ -110,14 +110,36 @@ split_prediction <- function(prediction, rows) {
 }
 
 # Factors and differences of times are not numeric to R.
-other_than_numbers <- function(prediction) {
+other_than_numbers <- function(prediction, rows) {
   switch(typeof(prediction),
     character = enc2utf8(prediction),
     logical = ,
     integer = ,
     double = prediction,
-    stop("predict() returned a ", typeof(prediction), ", not one value per row", call. = FALSE)
+    stop(no_values(prediction, rows), call. = FALSE)
   )
+}
+
+# What came instead, and where in it the values are, as far as that can be seen: mlr has them in $data$response.
+no_values <- function(prediction, rows) {
+  classed <- is.object(prediction) && !inherits(prediction, "AsIs")
+  what <- if (classed) paste("an object of class", class(prediction)[1L]) else paste("a", typeof(prediction))
+  said <- paste0("predict() returned ", what, ", not one value per row")
+  place <- if (is.list(prediction)) place_of_values(prediction, rows)
+  if (is.null(place)) return(said)
+  paste0(
+    said, "; save a function that takes the values out of it, with the model's package under `packages` in its ",
+    "sidecar: saveRDS(local({ m <- model; function(newdata) predict(m, newdata = newdata)", place, " }), file)"
+  )
+}
+
+place_of_values <- function(parts, rows) {
+  for (name in intersect(c("response", "class", "predictions", "predicted", "fit", "data"), names(parts))) {
+    part <- .subset2(parts, name)
+    if (is.atomic(part) && NROW(part) == rows) return(paste0("$", name))
+    within <- if (is.list(part)) place_of_values(part, rows)
+    if (!is.null(within)) return(paste0("$", name, within))
+  }
 }
 
 # Classes whose bare numbers would say something else than they do.
