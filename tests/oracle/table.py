@@ -32,7 +32,9 @@ rows: the doubles are the same to the last bit, the labels the same to the lette
 - **missing values**: what becomes of rows with `null` in an input. Where it is refused, the request is answered 422.
   Where a line has more than one answer, it depends on the model.
 
-Other classes with a `predict` method are tried as `predict(model, rows)`.
+Other classes with a `predict` method are tried as `predict(model, rows)`, or with the rows as `newdata` where that
+argument stands elsewhere. Where the method has an argument `type`, the outputs are called what it may be: `response`,
+`link`, `class`, `prob` and the like, `response` before the link.
 
 | class | package | outputs | options | missing values |
 |---|---|---|---|---|
