@@ -44,6 +44,8 @@ class Entry:
     load_seconds: float | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
     """For the runtime that loads the model; shown to nobody."""
+    isolated: str | None = None
+    """Why the model has a process of its own, where it must have one."""
     current: bool = False
     """Whether requests that name no version go here."""
     remote: str = ""

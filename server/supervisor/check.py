@@ -71,6 +71,7 @@ def _told(file: Path, settled: ModelFile, entry: Entry) -> str:
         *(f"  output   {o['name']}: {o['type']}" for o in entry.schema["outputs"]),
         f"  example  {orjson.dumps(entry.example or {}).decode()}",
         f"  batched  {'yes' if entry.rowwise else 'no'}: {entry.batch_reason}",
+        *([f"  process  of its own: {entry.isolated}"] if entry.isolated else []),
         f"  golden   {entry.golden_rows} rows checked",
         *(f"  signed   by the key {key}" for key in _signed_by(settled)),
         *(f"  warning  {text}" for text in entry.load_warnings),

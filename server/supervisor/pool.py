@@ -14,7 +14,7 @@ import secrets
 import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,8 @@ class PoolPlan:
     """How long a new worker may take to answer; one that loads the models itself needs longer."""
     python: Callable[[], Awaitable[Path]] = own_python
     """Raises EnvironmentFailed."""
+    isolated: str | None = None
+    """Why it is of one model, where that was found out and not asked for."""
 
 
 class Pool:
@@ -77,6 +79,7 @@ class Pool:
         publish: Callable[[], Awaitable[None]],
         on_worker_end: Callable[[str, str], None],
         on_refill: Callable[[str, float], None] = lambda *_: None,
+        on_isolated: Callable[[ModelFile, str], None] | None = None,
     ) -> None:
         self.plan = plan
         self.shelf = Shelf(plan.name)
@@ -106,7 +109,9 @@ class Pool:
         self._retiring: dict[str, Worker] = {}
         self._changing = asyncio.Lock()
         self._starting = asyncio.Lock()
-        self._prober = Prober(settings, self._scratch, self._living_template, self._on_proven, self._refuse)
+        self._prober = Prober(
+            settings, self._scratch, self._living_template, self._on_proven, self._refuse, on_isolated
+        )
         self._tasks: set[asyncio.Task[None]] = set()
         self._names = 0
         self._failures = 0
@@ -193,6 +198,8 @@ class Pool:
                 await self._turn_generation()
 
     def _on_proven(self, proven: Proven) -> None:
+        if self.plan.isolated is not None:
+            proven = replace(proven, description={**proven.description, "isolated": self.plan.isolated})
         self._proven.append(proven)
 
     def _refuse(self, refused: Refused) -> None:

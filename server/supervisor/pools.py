@@ -1,6 +1,7 @@
-"""All pools: one for each runtime, and one of its own for each scoring script and each model whose sidecar wants one.
+"""All pools: one for each runtime, and one of its own for each scoring script and each model that wants or needs one.
 
-A model with a pool of its own changes by getting a new pool, and one whose sidecar begins or ceases to want one moves
+A sidecar says that a model wants one; that it needs one, because it would change its neighbours' answers, is found out.
+A model with a pool of its own changes by getting a new pool, and one that begins or ceases to want one moves
 to another pool. In each case the old pool serves until the new one has proven itself, and then lets the model go.
 """
 
@@ -61,12 +62,16 @@ class Pools:
             on_worker_end=on_worker_end,
             on_refill=on_refill,
         )
-        self._shared = {runtime: self._pool(plan(runtime, settings, cores)) for runtime in SHARED}
+        self._shared = {
+            runtime: self._pool(plan(runtime, settings, cores), on_isolated=self._isolate) for runtime in SHARED
+        }
         self._own: dict[Known, tuple[ModelFile, Pool]] = {}
         """The pools of one model, each with its file."""
         self._homes: dict[Path, tuple[ModelFile, Pool]] = {}
         """Each file that there is now, with the pool that it is for; others only serve it until this one does."""
         self._wishes: dict[Known, Wish] = {}
+        self._isolated: dict[Known, str] = {}
+        """Models that were found to need a pool of their own, and why."""
         self._leaving: dict[asyncio.Task[None], Pool] = {}
         """Pools that finish what their workers hold, by the task that sees to it."""
         self._numbers = iter(range(1, 1 << 62))
@@ -96,11 +101,25 @@ class Pools:
         wishes = self._wishes | await asyncio.to_thread(_wishes, new)
         kept = {_known(file) for file in files} | self._own.keys()
         self._wishes = {known: wish for known, wish in wishes.items() if known in kept}
+        self._isolated = {known: why for known, why in self._isolated.items() if known in kept}
         self._homes = {file.path: (file, self._home(file)) for file in files}
+        self._hand_out()
+
+    def _hand_out(self) -> None:
         self._let_go()
         self._warn_of_threads()
         for pool in list(self):
             pool.update([*self._at_home(pool), *self._guests(pool)])
+
+    def _isolate(self, file: ModelFile, why: str) -> None:
+        """A model was found to need a pool of its own; until that serves, it may go on serving where it does."""
+        current, _ = self._homes.get(file.path, (None, None))
+        if current is None or _known(current) != _known(file) or _known(file) in self._isolated:
+            return  # it has changed or gone meanwhile
+        log.info("model gets a pool of its own", extra={"model": file.name, "version": file.version, "reason": why})
+        self._isolated[_known(file)] = why
+        self._homes[file.path] = current, self._home(current)
+        self._hand_out()
 
     def kill(self, worker: str, reason: str) -> None:
         """Kill a worker by its name, whosever it is; of a pool that is leaving too, where it may hang."""
@@ -117,7 +136,7 @@ class Pools:
         for known, (file, pool) in list(self._own.items()):
             if known in self._own:  # else it has left meanwhile
                 wish = self._wishes.get(known, Wish())
-                await pool.change(own_plan(pool.plan.name, file, wish, settings), settings)
+                await pool.change(own_plan(pool.plan.name, file, wish, settings, pool.plan.isolated), settings)
         self._warn_of_threads()
 
     async def stop(self) -> None:
@@ -128,12 +147,12 @@ class Pools:
 
     def _home(self, file: ModelFile) -> Pool:
         """The pool that a file is for; made if it is to have one of its own."""
-        wish = self._wishes.get(_known(file), Wish())
-        if file.runtime in SHARED and wish.workers is None:
+        wish, isolated = self._wishes.get(_known(file), Wish()), self._isolated.get(_known(file))
+        if file.runtime in SHARED and wish.workers is None and isolated is None:
             return self._shared[file.runtime]
         if _known(file) not in self._own:
             name = f"{file.runtime}{next(self._numbers)}"
-            self._own[_known(file)] = file, self._pool(own_plan(name, file, wish, self._settings))
+            self._own[_known(file)] = file, self._pool(own_plan(name, file, wish, self._settings, isolated))
         return self._own[_known(file)][1]
 
     def _at_home(self, pool: Pool) -> list[ModelFile]:
@@ -216,12 +235,12 @@ def plan(runtime: str, settings: Settings, cores: int) -> PoolPlan:
     return PoolPlan(runtime, runtime, gpus.count() or 1, threads, answer_timeout_s=settings.load_timeout_s)
 
 
-def own_plan(name: str, file: ModelFile, wish: Wish, settings: Settings) -> PoolPlan:
-    """A model's own pool, as its sidecar has it."""
+def own_plan(name: str, file: ModelFile, wish: Wish, settings: Settings, isolated: str | None = None) -> PoolPlan:
+    """A model's own pool, as its sidecar has it; `isolated` says why it needs one, where that was found out."""
     size = wish.workers or 1
     if file.runtime != "script":
         # One thread in its template, which loads the models and forks: scikit-learn is granted more call by call.
-        return PoolPlan(name, file.runtime, size)
+        return PoolPlan(name, file.runtime, size, isolated=isolated)
     return PoolPlan(
         name=name,
         runtime=file.runtime,

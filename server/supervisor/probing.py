@@ -26,7 +26,10 @@ Asked = tuple[ModelFile, Sidecar]
 
 
 class Prober:
-    """Examines files of one runtime; each ends at `on_proven` or `on_refused`, as soon as it is known."""
+    """Examines files of one runtime; each ends at `on_proven` or `on_refused`, as soon as it is known.
+
+    Where there is an `on_isolated`, those end there that a pool of several models must not have, with the reason.
+    """
 
     def __init__(
         self,
@@ -35,12 +38,14 @@ class Prober:
         template: Callable[[], Awaitable[Template]],
         on_proven: Callable[[Proven], None],
         on_refused: Callable[[Refused], None],
+        on_isolated: Callable[[ModelFile, str], None] | None = None,
     ) -> None:
         self.settings = settings
         self._scratches = (scratch / f"probe-{number}" for number in count(1))
         self._template = template
         self._on_proven = on_proven
         self._on_refused = on_refused
+        self._on_isolated = on_isolated
         self._turns = asyncio.Semaphore(PROBES_AT_ONCE)
 
     async def examine(self, files: Sequence[ModelFile]) -> None:
@@ -78,14 +83,17 @@ class Prober:
     async def _probe(self, asked: list[Asked]) -> list[Asked]:
         """Examine files in one process; those that it did not come to."""
         done = 0
-        timed_out = False
+        timed_out = last = False
         template = await self._template()
         specs = [model_spec(file, side, self.settings) for file, side in asked]
         async for answer in template.probe(specs, next(self._scratches), self.settings.load_timeout_s):
             timed_out = "timed_out" in answer
             if not timed_out:
                 self._take(answer, *asked[done])
+                last = answer.get("last", False)
                 done += 1
+        if last:
+            return asked[done:]
         if done < len(asked):
             self._broken(asked[done][0], timed_out)
         return asked[done + 1 :]
@@ -93,8 +101,11 @@ class Prober:
     def _take(self, answer: Mapping[str, Any], file: ModelFile, side: Sidecar) -> None:
         if "reason" in answer:
             self._refuse(file, answer["code"], answer["reason"])
+            return
+        description = answer["description"]
+        if description["isolated"] is not None and self._on_isolated is not None:
+            self._on_isolated(file, description["isolated"])
         else:
-            description = answer["description"]
             if file.signed is not None and file.signed.outcome != "verified":
                 description["load_warnings"] = [*description["load_warnings"], file.signed.text]
             self._on_proven(Proven(file, side, description, answer["seconds"]))

@@ -129,6 +129,8 @@ class Template:
     ) -> AsyncIterator[dict[str, Any]]:
         """Describe models in one forked process; an answer for each, in order. `scratch` is gone when it ends.
 
+        An answer that says that it is the `last` is the last, because its model has changed the process.
+
         The process is killed when one model takes longer than `timeout_s`. Fewer answers than models mean that the
         first one without an answer crashed or hung: `timed_out` of the last answer tells which.
         """
@@ -146,6 +148,8 @@ class Template:
                 if not isinstance(told, dict):
                     return
                 yield told
+                if told.get("last"):
+                    return
         except TimeoutError:
             yield {"timed_out": True}
         except ValueError:  # it does not speak JSON, or a line has no end: as good as crashed

@@ -37,6 +37,7 @@ class Version(BaseModel):
     package_version: str | None = None
     batched: bool | None = Field(None, description="Whether requests are joined into one predict call.")
     batch_reason: str | None = None
+    isolated: str | None = Field(None, description="Why the model has a process of its own, where it must.")
     golden_rows: int | None = None
     load_warnings: list[str] | None = Field(None, description="What the library warned of while it read the file.")
     made_with: dict[str, Any] | None = Field(None, description="Versions of R and packages, as the sidecar has them.")
@@ -118,6 +119,7 @@ def _version(entry: Entry, details: bool, whole: bool) -> Version:
             version.package_version = entry.package_version
             version.batched = entry.rowwise
             version.batch_reason = entry.batch_reason
+            version.isolated = entry.isolated
             version.golden_rows = entry.golden_rows
             version.load_warnings = list(entry.load_warnings) or None
             version.made_with = dict(entry.made_with) if entry.made_with else None

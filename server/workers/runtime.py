@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
+from server.workers.traces import Part
+
 if TYPE_CHECKING:  # a script's process has no use for the codecs and their libraries
     from server.workers.raw import RawModel
     from server.workers.score import Model
@@ -62,6 +64,8 @@ class Description:
     """What the library warned of while it read the file."""
     notes: Mapping[str, Any] = field(default_factory=dict)
     """What the runtime wants to be told again when it loads the model."""
+    isolated: str | None = None
+    """Why the model must have a process of its own, where it must."""
 
 
 class Runtime(Protocol):
@@ -83,6 +87,12 @@ class Runtime(Protocol):
 
     def folders(self) -> Sequence[Path]:
         """What it reads besides Python's packages and the system's libraries; asked for after `start`."""
+
+    def shared(self) -> Sequence[Part]:
+        """What all its models share, beside what any process has; asked for after `start`.
+
+        None where nothing that a model does can reach another.
+        """
 
     def describe(self, spec: ModelSpec) -> Description:
         """Read the file, its schema, its golden rows; prove whether it may be batched. Raises LoadFailed."""

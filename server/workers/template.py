@@ -4,7 +4,8 @@ It takes one command at a time from the supervisor, a line of JSON each, and ans
 probe's pipe) travel beside the line, so that the supervisor can watch and kill what it did not start itself. The
 template has no thread but its own when it forks, and it never scores.
 
-    {"do":"probe","models":[spec…],"scratch":path}  -> {"did":"probe","pid":…}          + pidfd, pipe of JSON lines
+    {"do":"probe","models":[spec…],"scratch":path}  -> {"did":"probe","pid":…}          + pidfd, pipe of JSON lines,
+        one for each model up to the first that is "last":true, after which the process is not fit for another
     {"do":"load","model":spec}                      -> {"did":"load","failed":reason or null}
     {"do":"settle","keep":[key…]}                   -> {"did":"settle"}
     {"do":"fork","slot":n,"seed":n,"scratch":path}  -> {"did":"fork","pid":…}           + pidfd
@@ -43,6 +44,7 @@ from server import logs
 from server.workers import sandbox
 from server.workers.loop import Score, WorkerLoop
 from server.workers.runtime import LoadFailed, ModelSpec, Runtime
+from server.workers.traces import Control, ProcessPart, Traces, reason
 from server.workers.upkeep import Budget, Held
 
 log = logging.getLogger(__name__)
@@ -134,16 +136,32 @@ class Template:
 
     def _describe_all(self, specs: Iterable[ModelSpec], scratch: Path, write_end: int) -> None:
         self._enter(PROBE_SEED, scratch, 0).limit(self._runtime, [spec.path for spec in specs])
+        traces = self._traces()
+        control = Control(traces) if traces else None
         with open(write_end, "wb", buffering=0) as report:
             for spec in specs:
-                started = perf_counter()
-                answer: dict[str, Any] = {"key": spec.key}
-                try:
-                    answer["description"] = asdict(self._runtime.describe(spec))
-                except LoadFailed as e:
-                    answer["code"], answer["reason"] = e.code, str(e)
-                answer["seconds"] = perf_counter() - started
-                report.write(orjson.dumps(answer) + b"\n")
+                traces.note()
+                answer = self._described(spec)
+                changed = control.left() if control is not None else []
+                if changed and "description" in answer:
+                    answer["description"]["isolated"] = reason(changed)
+                report.write(orjson.dumps(answer | {"last": bool(changed)}) + b"\n")
+                if changed:  # the next model must not meet it
+                    return
+
+    def _described(self, spec: ModelSpec) -> dict[str, Any]:
+        started = perf_counter()
+        answer: dict[str, Any] = {"key": spec.key}
+        try:
+            answer["description"] = asdict(self._runtime.describe(spec))
+        except LoadFailed as e:
+            answer["code"], answer["reason"] = e.code, str(e)
+        answer["seconds"] = perf_counter() - started
+        return answer
+
+    def _traces(self) -> Traces:
+        shared = self._runtime.shared()
+        return Traces([ProcessPart(), *shared] if shared else [])
 
     def _load(self, command: Mapping[str, Any]) -> None:
         spec = ModelSpec(**command["model"])

@@ -25,9 +25,11 @@ from server.workers.predictions import ModelFailed
 from server.workers.python import describe, onnx
 from server.workers.python.held import Estimator, Held
 from server.workers.python.model import PythonModel
+from server.workers.python.traces import PythonPart
 from server.workers.runtime import Description, LoadFailed, ModelSpec
 from server.workers.schema import SchemaError
 from server.workers.table import Invalid
+from server.workers.traces import Part
 
 
 class PythonRuntime:
@@ -50,6 +52,10 @@ class PythonRuntime:
     def folders(self) -> Sequence[Path]:
         """None."""
         return ()
+
+    def shared(self) -> Sequence[Part]:
+        """The settings of Python and of its packages."""
+        return (PythonPart(),)
 
     def describe(self, spec: ModelSpec) -> Description:
         """Read the file, find its schema, check its golden rows, prove whether it may be batched."""

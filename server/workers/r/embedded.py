@@ -176,6 +176,20 @@ def _plain(value: Any) -> Any:
 # The hot path: one call into a scorer closure per batch
 
 
+def asked(function: str) -> int:
+    """The number that one of our R functions without arguments answers, in a few microseconds; -1 if it fails."""
+    call = _questions.get(function)
+    if call is None:
+        call = _questions[function] = _lib.Rf_lang1(_code[function].__sexp__._cdata)
+        _lib.R_PreserveObject(call)
+    answer = _lib.R_tryEval(call, _lib.R_GlobalEnv, _unasked)
+    return -1 if _unasked[0] else int(_lib.INTEGER(answer)[0])
+
+
+_questions: dict[str, Any] = {}
+_unasked = _ffi.new("int *", 0)
+
+
 class Closure:
     """An R function of (columns, output, rows, options), called with buffers and answering with buffers.
 

@@ -22,9 +22,11 @@ from server.workers.predictions import (
 )
 from server.workers.r import embedded
 from server.workers.r.embedded import RError
+from server.workers.r.traces import RPart
 from server.workers.runtime import Description, LoadFailed, ModelSpec
 from server.workers.schema import Options, Schema, SchemaError, corrected
 from server.workers.table import Column, Invalid
+from server.workers.traces import Part
 
 LONG_CALL_S = 0.02
 """A call that took so long may have copied the model (randomForest does). R itself would let such copies pile up in
@@ -107,6 +109,10 @@ class RRuntime:
     def folders(self) -> Sequence[Path]:
         """R itself, and the libraries of packages."""
         return [found for folder in embedded.call("r_folders") for found in sandbox.with_linked(Path(folder))]
+
+    def shared(self) -> Sequence[Part]:
+        """R's options, search path and global variables."""
+        return (RPart(),)
 
     def describe(self, spec: ModelSpec) -> Description:
         """Read the file, find its schema, check its golden rows, prove whether it may be batched."""

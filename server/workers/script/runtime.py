@@ -18,6 +18,7 @@ from server.workers.schema import Schema
 from server.workers.script import entry
 from server.workers.script.output import Output
 from server.workers.script.reply import encoded
+from server.workers.traces import Part
 
 RAW = Schema((), (), raw=True)
 
@@ -64,6 +65,10 @@ class ScriptRuntime:
 
     def folders(self) -> Sequence[Path]:
         """None."""
+        return ()
+
+    def shared(self) -> Sequence[Part]:
+        """None: it has the process for itself."""
         return ()
 
     def describe(self, spec: ModelSpec) -> Description:

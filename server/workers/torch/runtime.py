@@ -26,6 +26,7 @@ from server.workers.table import Invalid
 from server.workers.torch import inputs, proof, settings
 from server.workers.torch.build import Built, build
 from server.workers.torch.model import TorchModel
+from server.workers.traces import Part
 
 WARM_CALLS = 3
 """TorchScript optimises at its second call."""
@@ -77,6 +78,10 @@ class TorchRuntime:
 
     def folders(self) -> Sequence[Path]:
         """None."""
+        return ()
+
+    def shared(self) -> Sequence[Part]:
+        """None: a program of PyTorch's does nothing but compute."""
         return ()
 
     def describe(self, spec: ModelSpec) -> Description:

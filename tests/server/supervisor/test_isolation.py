@@ -1,0 +1,173 @@
+"""What one model sets is seen by no other, on a real server: models that change their process as they are read or called."""
+
+from __future__ import annotations
+
+import pickle
+from collections.abc import Iterator
+from textwrap import indent
+from typing import Any
+
+import pytest
+
+from tests.conftest import Tandem, eventually, run_r
+
+NEIGHBOURS = r"""
+folder <- commandArgs(TRUE)[1]
+put <- function(name, model, yaml) {
+  writeLines(yaml, file.path(folder, paste0(name, ".yaml")))
+  saveRDS(model, file.path(folder, paste0(name, ".rds")))
+}
+set.seed(1)
+d <- data.frame(g = factor(rep(c("a", "b", "c"), 40)), h = factor(rep(c("u", "v"), each = 60)), x = rnorm(120))
+d$y <- as.integer(d$g) * 3 + d$x + as.integer(d$h)
+put("plan", e1071::svm(y ~ g + h + x, d), c(  # keeps no contrasts: predict() asks options("contrasts")
+  "schema:", "  inputs:", "    - {name: g, type: factor, levels: [a, b, c]}",
+  "    - {name: h, type: factor, levels: [u, v]}", "    - {name: x, type: numeric}"
+))
+Sys.setenv(TZ = "UTC")
+t <- data.frame(stamp = format(as.POSIXct("2024-01-01", tz = "UTC") + 3600 * (1:300)), y = 1:300)
+put("clock", lm(y ~ as.numeric(as.POSIXct(stamp)), t), c(
+  "schema:", "  inputs:", "    - {name: stamp, type: string, levels: [\"2024-01-01 05:00:00\"]}"
+))
+# Answers with all that a process's models share, as numbers.
+about <- function(df) {
+  seen <- c(
+    getOption("digits"), nchar(getOption("shop.rate", "")), nchar(Sys.getenv("SHOP")), length(search()),
+    as.numeric(exists("shop_rate", globalenv())), nchar(Sys.getlocale("LC_COLLATE")), nchar(getwd()),
+    as.numeric(RNGkind()[1] == "Wichmann-Hill")
+  )
+  matrix(rep(seen, each = nrow(df)), nrow(df), dimnames = list(NULL, paste0("v", seq_along(seen))))
+}
+environment(about) <- globalenv()
+put("about", about, c("schema:", "  inputs:", "    - {name: x, type: numeric}"))
+"""
+
+WATCHER = """
+import decimal, locale, os, warnings
+import numpy, pandas, sklearn
+
+class Watcher:
+    n_features_in_ = 1
+    def predict(self, X):
+        seen = (len(numpy.geterr()["divide"]), sklearn.get_config()["assume_finite"], len(os.environ.get("SHOP", "")),
+                len(warnings.filters), len(os.getcwd()), decimal.getcontext().prec, len(locale.setlocale(locale.LC_ALL)),
+                pandas.get_option("display.precision"))
+        return [float(hash(seen) % 1000003)] * len(X)
+"""
+
+R_LEAKS = """
+options(contrasts = c("contr.sum", "contr.poly"), digits = 3, shop.rate = "high")
+Sys.setenv(TZ = "America/New_York", SHOP = "open")
+Sys.setlocale("LC_COLLATE", "C")
+library(splines)
+assign("shop_rate", 2, envir = globalenv())
+RNGkind("Wichmann-Hill")
+setwd("/usr")
+"""
+R_FOUND = (
+    *("the option contrasts", "the option digits", "the option shop.rate", "the environment variable TZ", "the locale"),
+    *("the environment variable SHOP", "the search path (package:splines)", "the global variable shop_rate"),
+    "the working directory",
+)
+PYTHON_LEAKS = """
+import decimal, os, warnings, numpy, pandas, sklearn
+sklearn.set_config(assume_finite=True)
+numpy.seterr(all="ignore")
+os.environ["SHOP"] = "open"
+os.chdir("/usr")
+decimal.getcontext().prec = 5
+pandas.set_option("display.precision", 2)
+warnings.simplefilter("ignore")
+"""
+PYTHON_FOUND = (
+    *("sklearn.set_config", "numpy.seterr", "the environment variable SHOP", "the working directory", "decimal"),
+    "the options of pandas",
+)
+ASKED = {
+    "plan": {"rows": [{"g": "b", "h": "v", "x": 0.5}]},
+    "clock": {"rows": [{"stamp": "2024-01-01 05:00:00"}]},
+    "about": {"rows": [{"x": 1}]},
+    "watcher": {"rows": [{"x0": 1}]},
+}
+
+
+class Source:
+    """Pickles as the `Model` that its source defines, so that whoever reads it needs no module of ours."""
+
+    def __init__(self, source: str) -> None:
+        self._source = source
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        name = "Watcher" if "Watcher" in self._source else "Model"
+        return eval, (f"(lambda space: (exec({self._source!r}, space), space[{name!r}]())[1])({{}})",)
+
+
+def leaking_source(statements: str, later: bool = False) -> str:
+    """A model that changes its process whenever it is called, or only when it is asked for more than a hundred."""
+    guard = "X[0][0] > 100" if later else "True"
+    return f"""
+import numpy
+class Model:
+    n_features_in_ = 1
+    def predict(self, X):
+        X = numpy.asarray(X)
+        if {guard}:
+{indent(statements, " " * 12)}
+        return X[:, 0] * 2
+"""
+
+
+def drop_python(server: Tandem, name: str, source: str) -> None:
+    (server.python_models / f"{name}.pkl").write_bytes(pickle.dumps(Source(source)))
+
+
+def drop_r(server: Tandem, name: str, statement: str, later: bool = False) -> None:
+    guard = "if (isTRUE(max(df$x, na.rm = TRUE) > 100)) " if later else ""
+    (server.r_models / f"{name}.yaml").write_text("schema:\n  inputs:\n    - {name: x, type: numeric}\n")
+    server.drop(name, f"f <- function(df) {{ {guard}{{ {statement} }}; df$x * 2 }}; environment(f) <- globalenv(); f")
+
+
+def answers(server: Tandem) -> dict[str, Any]:
+    return {name: server.score(name, body).json().get("predictions") for name, body in ASKED.items()}
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tandem]:
+    """One server with neighbours that notice what others set; every test leaves them alone."""
+    tandem = Tandem(tmp_path_factory.mktemp("isolation"), r_workers=1, python_workers=1)
+    tandem.environment["LC_ALL"] = "C.UTF-8"
+    run_r(NEIGHBOURS, str(tandem.r_models))
+    drop_python(tandem, "watcher", WATCHER)
+    tandem.start()
+    yield tandem
+    assert tandem.stop() == 0
+
+
+@pytest.fixture
+def right(server: Tandem) -> dict[str, Any]:
+    """What the neighbours answer while they are alone."""
+    eventually(lambda: len(server.processes("template")) <= 3)
+    found = answers(server)
+    assert None not in found.values()
+    return found
+
+
+def leave(server: Tandem, *names: str) -> None:
+    for folder in (server.r_models, server.python_models):
+        for path in [p for p in folder.iterdir() if p.stem in names]:
+            path.unlink()
+    for name in names:
+        eventually(lambda n=name: not server.model(n))
+
+
+def test_what_models_set_when_they_are_called_reaches_no_neighbour(server: Tandem, right: dict[str, Any]) -> None:
+    drop_r(server, "shop", R_LEAKS)
+    drop_python(server, "store", leaking_source(PYTHON_LEAKS))
+    for name, body, found in (("shop", {"x": 4}, R_FOUND), ("store", {"x0": 4}, PYTHON_FOUND)):
+        details = eventually(lambda n=name: server.version(n, "ready"), timeout_s=120)
+        missing = [what for what in found if what not in details["isolated"]]
+        assert not missing, details["isolated"]
+        assert server.score(name, {"rows": [body]}).json()["predictions"] == [8]
+        assert answers(server) == right
+    leave(server, "shop", "store")
+    assert answers(server) == right
