@@ -1,4 +1,4 @@
-"""What one model sets is seen by no other, on a real server: models that change their process as they are read or called."""
+"""What one model sets is seen by no other, on a real server, be it set as the model is read or as it is called."""
 
 from __future__ import annotations
 
@@ -50,8 +50,8 @@ class Watcher:
     n_features_in_ = 1
     def predict(self, X):
         seen = (len(numpy.geterr()["divide"]), sklearn.get_config()["assume_finite"], len(os.environ.get("SHOP", "")),
-                len(warnings.filters), len(os.getcwd()), decimal.getcontext().prec, len(locale.setlocale(locale.LC_ALL)),
-                pandas.get_option("display.precision"))
+                len(warnings.filters), len(os.getcwd()), decimal.getcontext().prec,
+                len(locale.setlocale(locale.LC_ALL)), pandas.get_option("display.precision"))
         return [float(hash(seen) % 1000003)] * len(X)
 """
 
@@ -70,7 +70,6 @@ R_FOUND = (
     "the working directory",
 )
 PYTHON_LEAKS = """
-import decimal, os, warnings, numpy, pandas, sklearn
 sklearn.set_config(assume_finite=True)
 numpy.seterr(all="ignore")
 os.environ["SHOP"] = "open"
@@ -106,7 +105,9 @@ def leaking_source(statements: str, later: bool = False) -> str:
     """A model that changes its process whenever it is called, or only when it is asked for more than a hundred."""
     guard = "X[0][0] > 100" if later else "True"
     return f"""
-import numpy
+import decimal, os, warnings
+import numpy, pandas, sklearn
+
 class Model:
     n_features_in_ = 1
     def predict(self, X):

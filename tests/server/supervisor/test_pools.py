@@ -24,8 +24,15 @@ from server.supervisor.shelf import Proven, Refused, Shelf
 class FakePool:
     """A pool without processes: a shelf, and what was asked of it."""
 
-    def __init__(self, plan: PoolPlan, publish: Callable[[], Awaitable[None]], **_: object) -> None:
+    def __init__(
+        self,
+        plan: PoolPlan,
+        publish: Callable[[], Awaitable[None]],
+        on_isolated: Callable[[ModelFile, str], None] | None = None,
+        **_: object,
+    ) -> None:
         self.plan = plan
+        self.isolate: Any = on_isolated
         self.shelf = Shelf(plan.name)
         self.stopped = False
         self._publish = publish
@@ -50,6 +57,10 @@ class FakePool:
         for file in list(self.shelf.loading.values()):
             self.shelf.serve(Proven(file, Sidecar(), {}, 0.0))
         await self._publish()
+
+    @property
+    def settled(self) -> bool:
+        return not self.shelf.loading
 
     async def refuse(self) -> None:
         for file in list(self.shelf.loading.values()):
@@ -88,6 +99,14 @@ class Stage:
     async def touch(self, name: str) -> None:
         self._files[name] = replace(self._files[name], modified=self._files[name].modified + 1)
         await self.update()
+
+    def file(self, name: str) -> ModelFile:
+        return self._files[name]
+
+    def isolate(self, which: str | ModelFile, why: str) -> None:
+        """What the shared pool says when it has found a model to need a pool of its own."""
+        file = self._files[which] if isinstance(which, str) else which
+        self.pool(file.runtime).isolate(file, why)
 
     async def pools_have_left(self) -> None:
         await asyncio.gather(*self.pools._leaving)
@@ -253,6 +272,55 @@ def test_a_model_that_changes_its_mind_while_it_moves_is_served_all_the_time(
         await stage.pool("r").prove()
         assert stage.where() == [("r", "", "ready")]
         assert stage.named() == []
+
+    play(tmp_path, monkeypatch, scene)
+
+
+def test_a_model_found_to_need_a_pool_of_its_own_gets_one_and_is_looked_at_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.there_are(a="", b="")
+        stage.isolate("a", "it changes the locale")
+        assert stage.where() == [("r1", "", "loading"), ("r", "", "loading")]
+        assert not stage.pools.settled
+        assert stage.pool("r1").plan.isolated == "it changes the locale"
+        await stage.pool("r1").prove()
+        await stage.pool("r").prove()
+        await stage.update()
+        assert stage.where() == [("r1", "", "ready"), ("r", "", "ready")], "what was found out stays known"
+        await stage.there_are(a=None)
+        assert stage.named() == []
+
+    play(tmp_path, monkeypatch, scene)
+
+
+def test_a_model_found_to_need_a_pool_of_its_own_while_it_serves_goes_on_until_that_serves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.there_are(p="")
+        await stage.pool("python").prove()
+        stage.isolate("p", "it changes the locale")
+        assert stage.where() == [("python1", "", "loading"), ("python", "", "ready")]
+        stage.isolate("p", "it changes the locale, again")
+        await stage.pool("python1").prove()
+        assert stage.where() == [("python1", "", "ready")]
+
+    play(tmp_path, monkeypatch, scene)
+
+
+def test_what_was_found_out_of_a_file_is_not_held_against_another_in_its_place(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.there_are(a="")
+        old = stage.file("a")
+        stage.isolate("a", "it changes the locale")
+        await stage.there_are(a="max_rows: 5")
+        assert stage.where() == [("r", "max_rows: 5", "loading")]
+        stage.isolate(old, "it changes the locale")
+        assert stage.where() == [("r", "max_rows: 5", "loading")]
 
     play(tmp_path, monkeypatch, scene)
 
