@@ -10,9 +10,11 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from io import BytesIO
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics_core import Metric
@@ -281,6 +283,26 @@ def _fold(source: Path, target: Path) -> None:
     for key, value, timestamp, _ in MmapedDict.read_all_values_from_file(str(source)):
         sums.write_value(key, sums.read_value(key)[0] + value, timestamp)
     sums.close()
+
+
+def with_head(app: WSGIApplication) -> WSGIApplication:
+    """The same application, which also answers HEAD: as GET, without the body."""
+
+    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] != "HEAD":
+            return app(environ, start_response)
+        heads: list[tuple[str, list[tuple[str, str]]]] = []
+
+        def begin(status: str, headers: list[tuple[str, str]], *_: Any) -> Callable[[bytes], object]:
+            heads.append((status, headers))
+            return BytesIO().write
+
+        body = b"".join(app({**environ, "REQUEST_METHOD": "GET"}, begin))
+        status, headers = heads[0]
+        start_response(status, [*headers, ("Content-Length", str(len(body)))])
+        return [b""]
+
+    return answer
 
 
 def proportional_bytes(pids: Iterable[int]) -> int:

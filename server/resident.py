@@ -22,11 +22,10 @@ _malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it
 
 
 class Meter:
-    """This process's memory. The files stay open: a locked-up worker could not open them any more."""
+    """This process's memory. The file stays open: a locked-up worker could not open it any more."""
 
     def __init__(self) -> None:
         self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
-        self._rollup = os.open("/proc/self/smaps_rollup", os.O_RDONLY | os.O_CLOEXEC)
 
     def address_bytes(self) -> int:
         """Addresses in use, whether or not there is memory behind them."""
@@ -37,17 +36,10 @@ class Meter:
         _, resident, shared = self._pages()
         return (resident - shared) * PAGE_BYTES
 
-    def private_bytes(self) -> int:
-        """Resident memory that no other process shares. Takes milliseconds where much is resident."""
-        try:
-            return private_bytes(os.pread(self._rollup, 4096, 0))
-        except OSError:  # a model has closed the file; who reads the sockets notices as well
-            return 0
-
     def _pages(self) -> tuple[int, int, int]:
         try:
             size, resident, shared, *_ = map(int, os.pread(self._statm, 256, 0).split())
-        except (OSError, ValueError):  # as above
+        except (OSError, ValueError):  # a model has closed the file; who reads the sockets notices as well
             return 0, 0, 0
         return size, resident, shared
 

@@ -34,6 +34,7 @@ class StatedInput(_Strict):
     levels: list[str] | None = None
     na: bool | None = None
     tz: str | None = None
+    allowed: list[float] | None = None
     new_level: Literal["refuse", "na"] | None = None
     missing: Literal["refuse", "na"] | None = None
     shape: list[int | None] | None = None

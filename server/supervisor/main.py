@@ -198,6 +198,9 @@ class Supervisor:
         except OSError as e:
             where = f"{self._settings.host}:{self._settings.metrics_port}"
             raise StartError(f"the metrics cannot listen on {where}: {e.strerror}; set TANDEM_METRICS_PORT") from e
+        app = server.get_app()
+        assert app is not None
+        server.set_app(metrics.with_head(app))
         log.info("metrics served", extra={"address": f"http://{self._settings.host}:{server.server_port}/metrics"})
 
     # Catalog

@@ -58,6 +58,8 @@ class Input:
             raise SchemaError(f"input '{self.name}' is a {self.type} and needs levels")
         if self.levels and self.type not in ("factor", "ordered", "string"):
             raise SchemaError(f"input '{self.name}': only factor, ordered and string have levels")
+        if self.allowed and self.type != "numeric":
+            raise SchemaError(f"input '{self.name}': only numeric inputs have numbers that are allowed")
         if "na" in (self.new_level, self.missing) and not self.na:
             raise SchemaError(f"input '{self.name}' cannot be missing, so nothing can be taken as a missing value")
 
@@ -162,13 +164,13 @@ class Schema:
 def corrected(inputs: Sequence[Mapping[str, Any]], stated: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Inputs read from the model, with those that the sidecar states replacing or joining them by name.
 
-    A stated input need only say what differs; one that changes the type drops the levels it had.
+    A stated input need only say what differs; one that changes the type drops the levels and allowed numbers it had.
     """
     merged = {i["name"]: dict(i) for i in inputs}
     for one in stated:
         old = merged.get(one["name"], {})
-        if one.get("type", old.get("type")) != old.get("type") and "levels" not in one:
-            old = {k: v for k, v in old.items() if k != "levels"}
+        if one.get("type", old.get("type")) != old.get("type"):
+            old = {k: v for k, v in old.items() if k not in ("levels", "allowed")}
         merged[one["name"]] = {**old, **{k: v for k, v in one.items() if v is not None}}
     return list(merged.values())
 

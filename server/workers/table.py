@@ -60,10 +60,17 @@ class Invalid(Exception):
 def missing(given: Container[str], schema: Schema, row: int | None) -> list[Fault]:
     """A fault for each input that `given` (a row or the columns) lacks and must have."""
     return [
-        Fault(row, i.name, f"a value of type {i.type}", "nothing", f'add "{i.name}"; an unknown value is written null')
+        Fault(row, i.name, f"a value of type {i.type}", "nothing", f'add "{i.name}"; {_LEFT_OUT[i.na]}')
         for i in schema.inputs
         if i.name not in given and i.missing == "refuse"
     ]
+
+
+_LEFT_OUT = {
+    True: "an unknown value is written null, or left out where the model's sidecar says `missing: na` of this input",
+    False: "this model cannot predict a row without it",
+}
+"""By whether an input may be missing. What is absent is refused even so: in one row of many it may be misspelt."""
 
 
 def ignored(given: Iterable[str], schema: Schema) -> tuple[str, ...]:

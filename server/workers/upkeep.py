@@ -21,9 +21,11 @@ JITTER = 0.1
 
 
 class Wear:
-    """How worn this worker is: by the calls it has made, or by memory that it does not give back.
+    """How worn this worker is: by the calls it has made, or by memory that it has gained and does not give back.
 
-    `max_calls` of 0 means that calls do not wear it, a `ceiling_bytes` of 0 that memory does not.
+    `max_calls` of 0 means that calls do not wear it, a `ceiling_bytes` of 0 that memory does not. A page of the
+    template that this worker has written to is no gain: a full collection of R's writes to every object of every
+    model, and so it would in the next worker.
     """
 
     def __init__(
@@ -34,7 +36,7 @@ class Wear:
         # Jitter, or all workers would go at once; and not from the generator that all forks have a copy of.
         self._max_calls = max_calls * random.SystemRandom().uniform(1 - JITTER, 1 + JITTER) if max_calls else math.inf
         self._calls = 0
-        self._allowed = ceiling_bytes // 2 if ceiling_bytes else math.inf
+        self._most_bytes = meter.anonymous_bytes() + ceiling_bytes // 2 if ceiling_bytes else math.inf
         self._oldest = self._next_look = clock() + MIN_AGE_S
 
     def called(self) -> None:
@@ -48,16 +50,16 @@ class Wear:
         """
         if self._calls >= self._max_calls:
             return True
-        if self._allowed == math.inf:
+        if self._most_bytes == math.inf:
             return False
         now = self._clock()
         if now < self._oldest or (now < self._next_look and not at_rest):
             return False
         self._next_look = now + LOOK_EVERY_S
-        if self._meter.private_bytes() <= self._allowed:
+        if self._meter.anonymous_bytes() <= self._most_bytes:
             return False
         give_back()
-        return self._meter.private_bytes() > self._allowed
+        return self._meter.anonymous_bytes() > self._most_bytes
 
 
 class Upkeep:

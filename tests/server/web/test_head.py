@@ -15,6 +15,10 @@ def test_head_is_answered_as_get_without_the_body(tandem_factory: Callable[..., 
         got, headed = (httpx.request(m, tandem.url + path, headers=tandem.headers()) for m in ("GET", "HEAD"))
         assert (headed.status_code, headed.content) == (got.status_code, b"") == (200, b"")
         assert headed.headers["content-length"] == str(len(got.content))
+    got, headed = (httpx.request(method, tandem.metrics_url) for method in ("GET", "HEAD"))
+    assert (headed.status_code, headed.content) == (got.status_code, b"") == (200, b"")
+    assert headed.headers["content-type"] == got.headers["content-type"]
+    assert int(headed.headers["content-length"]) > 1000
     refused = httpx.head(f"{tandem.url}/auth/token")
     assert (refused.status_code, refused.headers["allow"]) == (405, "POST")
     assert httpx.post(f"{tandem.url}/docs").headers["allow"] == "GET, HEAD"

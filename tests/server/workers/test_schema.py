@@ -118,6 +118,7 @@ def test_an_unknown_type_is_refused_with_those_known() -> None:
             "'x' cannot be missing",
         ),
         ({"inputs": [], "outputs": [OUTPUT], "horizon": True}, "the option h"),
+        (data({"name": "x", "type": "integer", "allowed": [1.0]}), "only numeric inputs have numbers that are allowed"),
         (data({"name": "x", "type": "string"}) | {"horizon": True}, "at least one input"),
         (data({"name": "x", "type": "string"}) | {"options": [{"name": "s"}]}, "a name and a type"),
         (

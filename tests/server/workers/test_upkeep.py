@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 from server.workers.upkeep import JITTER, LOOK_EVERY_S, MIN_AGE_S, Wear
 
 CEILING = 1000
+TEMPLATES = 5000
+"""What the template held when the worker was forked."""
 
 
 class FakeMeter:
     """Memory that a test sets; `freed` of it goes where it is given back."""
 
     def __init__(self) -> None:
-        self.private = 0
+        self.held = TEMPLATES
         self.freed = 0
         self.looks = 0
 
-    def private_bytes(self) -> int:
+    def anonymous_bytes(self) -> int:
         self.looks += 1
-        return self.private
+        return self.held
 
     def give_back(self) -> None:
-        self.private -= self.freed
+        self.held -= self.freed
 
 
 class Clock:
@@ -60,21 +65,21 @@ def test_without_a_limit_no_number_of_calls_wears_a_worker_out() -> None:
 
 def test_memory_beyond_half_the_ceiling_that_does_not_go_down_wears_a_worker_out() -> None:
     worn, meter, clock = wear()
-    clock.now, meter.private = MIN_AGE_S, CEILING // 2 + 1
+    clock.now, meter.held = MIN_AGE_S, TEMPLATES + CEILING // 2 + 1
     assert worn.worn(meter.give_back)
 
 
 def test_memory_that_can_be_given_back_does_not() -> None:
     worn, meter, clock = wear()
-    clock.now, meter.private, meter.freed = MIN_AGE_S, CEILING, CEILING // 2
+    clock.now, meter.held, meter.freed = MIN_AGE_S, TEMPLATES + CEILING, CEILING // 2
     assert not worn.worn(meter.give_back)
-    assert meter.private == CEILING // 2
+    assert meter.held == TEMPLATES + CEILING // 2
 
 
 def test_a_young_worker_is_not_worn_whatever_its_memory() -> None:
     """Or a model that needs more than half the ceiling would have its workers replaced without end."""
     worn, meter, clock = wear()
-    clock.now, meter.private = MIN_AGE_S - 1, 2 * CEILING
+    clock.now, meter.held = MIN_AGE_S - 1, TEMPLATES + 2 * CEILING
     assert not worn.worn(meter.give_back, at_rest=True)
 
 
@@ -83,9 +88,40 @@ def test_memory_is_looked_at_now_and_then_and_always_at_rest() -> None:
     clock.now = MIN_AGE_S
     for _ in range(100):
         worn.worn(meter.give_back)
-    assert meter.looks == 1
+    assert meter.looks == 2, "once as it began and once since"
     clock.now += LOOK_EVERY_S
     worn.worn(meter.give_back)
-    assert meter.looks == 2
-    worn.worn(meter.give_back, at_rest=True)
     assert meter.looks == 3
+    worn.worn(meter.give_back, at_rest=True)
+    assert meter.looks == 4
+
+
+def test_a_worker_whose_full_collection_unshared_the_models_is_not_worn_and_one_that_grew_is() -> None:
+    """In a fork of real R: the collection writes to every object that the template made."""
+    code = """
+import os
+from pathlib import Path
+from server.resident import Meter, private_bytes
+from server.workers.r import embedded
+from server.workers.upkeep import MIN_AGE_S, Wear
+embedded.start()
+import rpy2.rinterface as ri
+ri.evalr("model <- lapply(seq_len(1e6), function(i) c(i, i))")
+embedded.collect_garbage()
+pid = os.fork()
+if pid:
+    raise SystemExit(os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]))
+now = [0.0]
+worn = Wear(Meter(), 0, 80 << 20, lambda: now[0])
+now[0] = MIN_AGE_S
+mine = lambda: private_bytes(Path("/proc/self/smaps_rollup").read_bytes())
+shared = mine()
+ri.evalr("invisible(gc(full = TRUE))")
+unshared = mine() - shared
+unsharing_wears = worn.worn(embedded.collect_young_garbage, at_rest=True)
+ri.evalr("kept <- lapply(seq_len(1e6), function(i) c(i, i))")
+print(unshared > 40 << 20, unsharing_wears, worn.worn(embedded.collect_young_garbage, at_rest=True), flush=True)
+os._exit(0)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert (done.stdout, done.returncode) == ("True False True\n", 0), done.stderr

@@ -19,7 +19,7 @@ pool_of <- function(input, values) {
   pool <- values[[input$name]]
   if (length(pool) > 0L) return(pool)
   switch(input$type,
-    numeric = c(1, 0, 2, 0.5, 10, 3, 25, 100),
+    numeric = if (length(input$allowed) > 0L) as.double(unlist(input$allowed)) else c(1, 0, 2, 0.5, 10, 3, 25, 100),
     integer = c(1L, 0L, 2L, 10L, 3L, 25L, 100L),
     logical = c(TRUE, FALSE),
     date = 19723 + c(0, 31, 60, 100, 182, 244, 305, 359, 366, 400, 730, -1, -365, -4000),

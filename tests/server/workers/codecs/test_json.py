@@ -151,6 +151,19 @@ def test_a_row_that_lacks_one_column_and_has_another_is_not_mistaken_for_whole()
     assert [f.column for f in refused({"rows": [{"wt": 1, "Name": "a"}]}).faults] == ["name"]
 
 
+def test_how_to_send_an_unknown_value_is_told_where_one_may_be_missing() -> None:
+    """R's jsonlite leaves an NA out. Even where other rows have the column it may as well be misspelt in this one."""
+    schema = Schema((Input("may", "numeric"), Input("must", "numeric", na=False)), NUMBER.outputs)
+    told = refused({"rows": [{"may": 1, "must": 1}, {}]}, schema).faults
+    assert [f.hint for f in told] == [
+        'add "may"; an unknown value is written null, '
+        "or left out where the model's sidecar says `missing: na` of this input",
+        'add "must"; this model cannot predict a row without it',
+    ]
+    lenient = Schema((Input("may", "numeric", missing="na"),), NUMBER.outputs)
+    assert decode({"rows": [{"may": 1.5}, {}]}, lenient).cells == [[1.5, None]]
+
+
 def test_only_the_first_hundred_missing_columns_are_told() -> None:
     assert len(refused({"rows": [{}] * 200}).faults) == MAX_FAULTS
 
