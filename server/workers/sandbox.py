@@ -20,14 +20,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import server
+from server.workers import seccomp
+from server.workers.seccomp import SandboxFailed as SandboxFailed
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
 MAX_FILES = 4096
-
-
-class SandboxFailed(Exception):
-    """A part of the sandbox that this kernel has cannot be put in place; the text says which."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +55,7 @@ def degree(words: str) -> int:
 
 def available() -> Level:
     """What can be had here; changes nothing."""
-    return Level(_landlock_version(), _libseccomp() is not None and _libc.prctl(PR_GET_SECCOMP, 0, 0, 0, 0) >= 0)
+    return Level(_landlock_version(), seccomp.available())
 
 
 # Locking
@@ -72,11 +70,14 @@ def locked() -> bool:
     return _level is not None
 
 
-def lock_template(models: Iterable[Path], more: Iterable[Path], scratch: Path, holds_models: bool = True) -> Level:
+def lock_template(
+    models: Iterable[Path], more: Iterable[Path], scratch: Path, holds_models: bool = True, memory_files: bool = False
+) -> Level:
     """Lock this process: from here on it reads `models` and `more` besides what it runs on.
 
     It writes below `scratch`, where its forks have their folders. Where it `holds_models` itself, it must have one
-    thread: others would stay free. Raises SandboxFailed.
+    thread: others would stay free. `memory_files` says whether it may make files that lie in memory alone, which is
+    then limited by nothing but the container's. Raises SandboxFailed.
     """
     global _level
     if holds_models and len(list(Path("/proc/self/task").iterdir())) > 1:
@@ -94,7 +95,7 @@ def lock_template(models: Iterable[Path], more: Iterable[Path], scratch: Path, h
     if level.landlock:
         _restrict(level.landlock, scratch)
     if level.seccomp:
-        _filter_template(signals=level.landlock >= SCOPES_SINCE)
+        seccomp.filter_template(level.landlock >= SCOPES_SINCE, memory_files)
     _level = level
     return level
 
@@ -107,7 +108,7 @@ def lock_fork(scratch: Path) -> None:
     if _level.landlock:
         _restrict(_level.landlock, scratch)
     if _level.seccomp:
-        _filter_fork()
+        seccomp.filter_fork()
 
 
 # What may be read
@@ -233,119 +234,9 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
         os.close(folder)
 
 
-# seccomp, through libseccomp, which knows the calls' numbers on each kind of machine
-
-PR_GET_SECCOMP, PR_SET_NO_NEW_PRIVS = 21, 38
-EPERM, ENOSYS = 1, 38
-_ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
-_ALL_THREADS = 4
-_NOT_EQUAL, _MASKED_EQUAL = 1, 7
-_UNKNOWN = -1
-
-REFUSED = (
-    # Sockets: those that a worker needs were made by the supervisor
-    *("socket", "connect", "bind", "listen"),
-    # Programs
-    *("execve", "execveat", "uselib"),
-    # Other processes
-    *("ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "process_mrelease", "kcmp"),
-    *("pidfd_getfd", "pidfd_send_signal", "migrate_pages", "move_pages"),
-    *("setpriority", "ioprio_set", "sched_setscheduler", "sched_setparam", "sched_setattr"),
-    # Memory, semaphores and queues that any process of the same user finds by number or name
-    *("shmget", "shmat", "shmctl", "semget", "semop", "semtimedop", "semctl"),
-    *("msgget", "msgsnd", "msgrcv", "msgctl", "mq_open", "mq_unlink"),
-    # The kernel's own rarely used doors, and keys
-    *("bpf", "perf_event_open", "userfaultfd", "io_uring_setup", "io_uring_enter", "io_uring_register"),
-    *("keyctl", "add_key", "request_key", "fanotify_init", "open_by_handle_at", "name_to_handle_at", "modify_ldt"),
-    # The machine
-    *("mount", "umount", "umount2", "move_mount", "open_tree", "fsopen", "fsconfig", "fsmount", "fspick"),
-    *("mount_setattr", "pivot_root", "chroot", "unshare", "setns", "swapon", "swapoff", "reboot", "acct", "syslog"),
-    *("kexec_load", "kexec_file_load", "init_module", "finit_module", "delete_module", "quotactl", "quotactl_fd"),
-    *("settimeofday", "clock_settime", "clock_adjtime", "adjtimex", "sethostname", "setdomainname", "vhangup"),
-    *("iopl", "ioperm", "nfsservctl", "lookup_dcookie"),
-)
-SIGNALS = ("kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo")
-"""Refused where Landlock cannot tell one's own children from others; a process then cannot even signal itself."""
-LEAVE_GROUP = ("setsid", "setpgid")
-SWALLOWED = (
-    *("chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "lchown", "fchown", "fchownat"),
-    *("setxattr", "lsetxattr", "fsetxattr", "setxattrat", "removexattr", "lremovexattr", "fremovexattr"),
-)
-"""Said to be done and not done. Landlock does not see them, so nobody may have them; but whoever copies a file or
-unpacks an archive in the scratch folder calls them, and need not fail. A file's times are left alone: `Path.touch`
-asks by setting them whether there is the file."""
-NEW_NAMESPACES = (0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000)
-TIOCSTI, TIOCLINUX = 0x5412, 0x541C
-AF_UNIX, SOCKET_TYPE, SOCK_DGRAM, SOCK_RAW = 1, 0xF, 2, 3
-LOW_32 = 0xFFFFFFFF
-
-
-class _Argument(ctypes.Structure):
-    _fields_ = (("number", ctypes.c_uint), ("how", ctypes.c_int), ("a", ctypes.c_uint64), ("b", ctypes.c_uint64))
-
-
-def _libseccomp() -> ctypes.CDLL | None:
-    try:
-        library = ctypes.CDLL("libseccomp.so.2")
-    except OSError:
-        return None
-    library.seccomp_init.restype = ctypes.c_void_p
-    return library
-
-
-class _Filter:
-    """What a process may call, on top of what it has been refused before."""
-
-    def __init__(self) -> None:
-        library = _libseccomp()
-        assert library is not None
-        self._library = library
-        self._rules = ctypes.c_void_p(library.seccomp_init(ctypes.c_uint32(_ALLOW)))
-
-    def refuse(self, name: str, error: int, *arguments: _Argument) -> None:
-        number = self._library.seccomp_syscall_resolve_name(name.encode())
-        if number != _UNKNOWN:  # an older library than the call: its kernel is likely to be older too
-            given = (_Argument * len(arguments))(*arguments)
-            answer = ctypes.c_uint32(_ERRNO | error)
-            if self._library.seccomp_rule_add_array(self._rules, answer, number, len(arguments), given):
-                raise SandboxFailed(f"seccomp takes no rule for {name}")
-
-    def load(self) -> None:
-        self._library.seccomp_attr_set(self._rules, _ALL_THREADS, 1)
-        failed = self._library.seccomp_load(self._rules)
-        self._library.seccomp_release(self._rules)
-        if failed:
-            raise SandboxFailed(f"seccomp does not load: {os.strerror(-failed)}")
-
-
-def _filter_template(signals: bool) -> None:
-    calls = _Filter()
-    for name in REFUSED if signals else (*REFUSED, *SIGNALS):
-        calls.refuse(name, EPERM)
-    for name in SWALLOWED:
-        calls.refuse(name, 0)
-    calls.refuse("clone3", ENOSYS)  # its flags cannot be looked at; the C library then takes clone
-    for flag in NEW_NAMESPACES:
-        calls.refuse("clone", EPERM, _Argument(0, _MASKED_EQUAL, flag, flag))
-    for request in (TIOCSTI, TIOCLINUX):  # typing into somebody's terminal
-        calls.refuse("ioctl", EPERM, _Argument(1, _MASKED_EQUAL, LOW_32, request))
-    calls.refuse("prlimit64", EPERM, _Argument(0, _NOT_EQUAL, 0))  # the limits of others
-    calls.refuse("socketpair", EPERM, _Argument(0, _NOT_EQUAL, AF_UNIX))
-    for kind in (SOCK_DGRAM, SOCK_RAW):  # half of a pair of these can write to any named one, such as the system's log
-        calls.refuse("socketpair", EPERM, _Argument(1, _MASKED_EQUAL, SOCKET_TYPE, kind))
-    calls.load()
-
-
-def _filter_fork() -> None:
-    """What a model forks stays in the worker's process group, with which it is killed."""
-    calls = _Filter()
-    for name in LEAVE_GROUP:
-        calls.refuse(name, EPERM)
-    calls.load()
-
-
 # Privileges
 
+PR_SET_NO_NEW_PRIVS = 38
 CAPABILITY_VERSION = 0x20080522
 CAP_DAC_READ_SEARCH = 1 << 2
 

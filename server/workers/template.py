@@ -273,7 +273,8 @@ def _locked(mode: str, models: Iterable[Path], scratch: Path, runtime: Runtime) 
     if mode == "require" and not level.full:
         raise sandbox.SandboxFailed(f"there is {level}")
     try:
-        return str(sandbox.lock_template(models, runtime.folders(), scratch, not runtime.loads_in_worker))
+        gpus = runtime.name == "torch"  # whose libraries make files in memory
+        return str(sandbox.lock_template(models, runtime.folders(), scratch, not runtime.loads_in_worker, gpus))
     except sandbox.SandboxFailed:
         if mode == "require":
             raise

@@ -67,9 +67,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def outcome(folder: Path, case: str, mode: str = "fork") -> str:
+def outcome(folder: Path, case: str, mode: str = "fork", prelude: str = PRELUDE) -> str:
     done = subprocess.run(
-        [sys.executable, "-c", PRELUDE, str(folder), mode, case],
+        [sys.executable, "-c", prelude, str(folder), mode, case],
         env=os.environ | {"PYTHONPATH": str(ROOT), "HOME": str(folder / "data")},
         cwd=folder / "data",
         capture_output=True,
@@ -126,6 +126,15 @@ DENIED_CALLS = {
     "open_by_handle_at": "call(304, -100, 0, 0)",
     "pidfd_send_signal": "signal.pidfd_send_signal(os.pidfd_open(parent), signal.SIGTERM)",
     "shmget": "call(29, 0, 4096, 0o1600)",
+    "memfd_create": "call(319, b'hidden', 0)",
+    "memfd_secret": "call(447, 0)",
+}
+UNKNOWN_CALLS = {
+    "setxattrat": "call(463, -100, bytes(secret), 0, b'user.mine', ctypes.byref(value), 16)",
+    "removexattrat": "call(466, -100, bytes(secret), 0, b'user.theirs')",
+    "open_tree_attr": "call(467, -100, bytes(secret), 0, 0, 0)",
+    "file_setattr": "call(469, -100, bytes(secret), ctypes.byref(value), 24, 0)",
+    "a call that no kernel has yet": "call(599)",
 }
 ALLOWED = {
     "read a model": "assert open(models / 'model.rds').read() == 'text'; assert os.listdir(models) == ['model.rds']",
@@ -160,6 +169,60 @@ def test_a_fork_cannot(folder: Path, case: str) -> None:
 @pytest.mark.parametrize("case", DENIED_CALLS.values(), ids=DENIED_CALLS)
 def test_a_fork_cannot_call(folder: Path, case: str) -> None:
     assert outcome(folder, case) == "denied"
+
+
+@needs_all
+@pytest.mark.parametrize("case", UNKNOWN_CALLS.values(), ids=UNKNOWN_CALLS)
+def test_a_call_that_the_library_does_not_know_is_refused_by_its_number(folder: Path, case: str) -> None:
+    prepared = "import errno\nsecret = folder / 'data/key'\nvalue = (ctypes.c_uint64 * 3)(0, 0, 0)\n"
+    expected = f"try:\n    {case}\nexcept OSError as e:\n    assert e.errno == errno.ENOSYS, e\nelse:\n    assert False"
+    assert outcome(folder, prepared + expected) == "done"
+
+
+@needs_all
+@x86_only
+def test_an_attribute_of_a_file_that_is_hidden_stays_as_it_was(folder: Path) -> None:
+    """Nothing but the call's number is in the way: Landlock does not see what is done to a file's attributes."""
+    key = folder / "data/key"
+    os.setxattr(key, "user.theirs", b"kept")
+    attributes = "class Value(ctypes.Structure):\n    _fields_ = (('at', ctypes.c_uint64), ('size', ctypes.c_uint64))\n"
+    text = "text = ctypes.create_string_buffer(b'changed')\nvalue = Value(ctypes.addressof(text), 7)\n"
+    call = "call(463, -100, bytes(folder / 'data/key'), 0, b'user.theirs', ctypes.byref(value), 16)"
+    assert "OSError" in outcome(folder, attributes + text + call)
+    assert os.getxattr(key, "user.theirs") == b"kept"
+    assert outcome(folder, attributes + text + call, mode="off") in ("done", "OSError [Errno 38] ")
+
+
+@needs_all
+def test_memory_files_are_left_to_what_needs_them(folder: Path) -> None:
+    code = PRELUDE.replace("lock_template([models], [], scratch)", "lock_template([models], [], scratch, True, True)")
+    assert outcome(folder, "os.close(os.memfd_create('shared'))", prelude=code) == "done"
+
+
+@needs_all
+def test_a_filter_that_does_not_refuse_what_it_promises_is_no_sandbox(folder: Path) -> None:
+    deaf = "from server.workers import seccomp\nseccomp._Filter.load = lambda self: None\n"
+    said = outcome(folder, "pass", prelude=PRELUDE.replace("parent = os.getpid()", deaf + "parent = os.getpid()"))
+    assert "SandboxFailed: seccomp does not refuse the system calls" in said
+    assert " io_uring_setup " in said
+
+
+@needs_all
+def test_a_call_that_is_newer_than_the_library_is_refused_all_the_same(folder: Path) -> None:
+    old = """
+from server.workers import seccomp
+library = seccomp._library
+class Old:
+    def __getattr__(self, name):
+        return getattr(library(), name)
+    def seccomp_syscall_resolve_name(self, name):
+        number = library().seccomp_syscall_resolve_name(name)
+        return number if number < 424 else -1
+seccomp._library = Old
+"""
+    code = PRELUDE.replace("parent = os.getpid()", old + "parent = os.getpid()")
+    assert outcome(folder, DENIED_CALLS["io_uring_setup"], prelude=code) == "denied"
+    assert outcome(folder, "call(452, -1, 0, 0, 0)", prelude=code) == "done"
 
 
 @needs_all
