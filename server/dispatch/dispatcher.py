@@ -71,6 +71,9 @@ class Dispatcher:
         now = time.monotonic()
         if self._quarantine.holds(request, now):
             raise Refused(Refusal.WORKER_CRASHED)
+        barred_s = self._quarantine.bars_s(request, now)
+        if barred_s:
+            raise Refused(Refusal.CRASHES_TOO_OFTEN, barred_s)
         refusal = self.state.on_submit(request, now)
         if refusal is not None:
             raise Refused(refusal, self.state.wait_s(request.model_key))

@@ -16,6 +16,7 @@ class Refusal(enum.Enum):
     DEADLINE = "deadline_exceeded"
     NO_WORKER = "no_worker"
     WORKER_CRASHED = "worker_crashed"
+    CRASHES_TOO_OFTEN = "crashes_too_often"
     MODEL_GONE = "unknown_model"
     ABANDONED = "abandoned"
 
@@ -26,7 +27,7 @@ class Request:
 
     `deadline` is a point on the shell's monotonic clock, in seconds. A `pinned` request names its version; one that
     is not may go to the model's new version when the old one has left before the request was sent. `gives_up` is when
-    it has waited long enough for a worker; the machine sets it.
+    it has waited long enough for a worker; the machine sets it. `principal` is who asks.
     """
 
     pool: str
@@ -38,6 +39,7 @@ class Request:
     arrived: float
     reply_to: Any = None
     pinned: bool = False
+    principal: str = ""
     sent: float = 0.0
     gives_up: float = 0.0
     attempts: int = 0

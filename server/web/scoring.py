@@ -57,11 +57,12 @@ REFUSED: dict[Refusal, Code] = {
     Refusal.DEADLINE: "deadline_exceeded",
     Refusal.NO_WORKER: "no_worker",
     Refusal.WORKER_CRASHED: "worker_crashed",
+    Refusal.CRASHES_TOO_OFTEN: "crashes_too_often",
     Refusal.MODEL_GONE: "unknown_model",
 }
-BACK_OFF = (Refusal.QUEUE_FULL, Refusal.OVERLOADED)
+BACK_OFF = (Refusal.QUEUE_FULL, Refusal.OVERLOADED, Refusal.CRASHES_TOO_OFTEN)
 MIN_RETRY_S = 0.05
-MAX_RETRY_S = 30.0
+MAX_RETRY_S = 60.0
 UNKNOWN_ROUTE = "/v1/models/{model}/score"
 """In the metrics, where scoring failed before it was known whether there is such a model."""
 GONE = "client_gone"
@@ -141,7 +142,7 @@ class ScoringRoute:
                 member = Member(body, content, accept, encoding, scope["query_string"])
                 if target.raw:
                     member = _for_script(member, request_id)
-                scored = await self._score(target, member, started, deadline, scope["tandem.protocol"])
+                scored = await self._score(target, member, started, deadline, principal, scope["tandem.protocol"])
                 if scored.result.code != ReplyCode.OK:
                     raise _Stop(_worker_problem(scored, principal))
                 code = "ok"
@@ -230,7 +231,13 @@ class ScoringRoute:
         return await self._relay.forward(relayed, receive, send, scope["tandem.protocol"])
 
     async def _score(
-        self, target: Target, member: Member, started: float, deadline: float, protocol: Protocol
+        self,
+        target: Target,
+        member: Member,
+        started: float,
+        deadline: float,
+        principal: Principal,
+        protocol: Protocol,
     ) -> Scored:
         entry = target.entry
         request = Request(
@@ -242,6 +249,7 @@ class ScoringRoute:
             deadline=deadline,
             arrived=started,
             pinned=target.pinned,
+            principal=principal.name,
         )
         dispatcher = target.dispatcher
         assert dispatcher is not None

@@ -50,6 +50,12 @@ class _Warned(Exception):
     """The model warned about a batch: predict singly, so that each warning reaches the request it is about."""
 
 
+class _Unreadable(Exception):
+    """Something that nobody has thought of was raised while bodies were read: it ends no worker."""
+
+    detail = "the body cannot be read as what its Content-Type says"
+
+
 @dataclass(slots=True)
 class _Ask:
     """One request of the batch that could be decoded."""
@@ -101,6 +107,9 @@ class _Batch:
                 self._results[at] = _invalid(e)
             except MemoryError:
                 self._results[at] = refusal(ReplyCode.MODEL_FAILED, OutOfMemory.detail)
+            except Exception:
+                log.exception("a body could not be read", extra={"model": self._model.name})
+                self._results[at] = refusal(ReplyCode.BAD_BODY, _Unreadable.detail)
         return asks
 
     def _ask(self, at: int, member: Member) -> _Ask:
@@ -124,6 +133,8 @@ class _Batch:
                 self._answer([ask])
         elif isinstance(failed, Invalid):
             self._results[asks[0].at] = _invalid(failed)
+        elif isinstance(failed, _Unreadable):
+            self._results[asks[0].at] = refusal(ReplyCode.BAD_BODY, failed.detail)
         elif isinstance(failed, BadRows):
             self._results[asks[0].at] = refusal(ReplyCode.INVALID, failed.detail, model_message=str(failed))
         else:
@@ -137,7 +148,7 @@ class _Batch:
             self._encode(asks, self._predict(asks))
         except MemoryError:
             return OutOfMemory("memory ran out outside of the model")
-        except (Invalid, ModelFailed, _Warned) as e:
+        except (Invalid, ModelFailed, _Unreadable, _Warned) as e:
             return e.with_traceback(None)
         return None
 
@@ -148,7 +159,7 @@ class _Batch:
         else:
             inputs = range(len(self._model.schema.inputs))
             cells = [[cell for ask in asks for cell in ask.question.cells[i]] for i in inputs]
-        columns = to_columns(self._model.schema, cells)
+        columns = self._columns(cells)
         rows = sum(ask.rows for ask in asks)
         decoded = perf_counter()
         self._decode_s += decoded - started
@@ -162,6 +173,15 @@ class _Batch:
         if predictions.warnings and len(asks) > 1:
             raise _Warned
         return predictions
+
+    def _columns(self, cells: list[Any]) -> list[Column]:
+        try:
+            return to_columns(self._model.schema, cells)
+        except (Invalid, MemoryError):
+            raise
+        except Exception as e:
+            log.exception("cells could not be read", extra={"model": self._model.name})
+            raise _Unreadable from e
 
     def _call(self, columns: list[Column], sizes: list[int], output: str, options: Options) -> Predictions:
         if len(sizes) > 1 and hasattr(self._model, "predict_joined"):

@@ -49,7 +49,8 @@ class ArrowCodec:
                 table.validate(full=True)
                 viewed = sum(_viewed_bytes(column) for column in table.columns)
                 names = table.column_names
-        except (pa.ArrowException, OSError, ValueError, OverflowError) as e:
+                _ = [c.type.tz for c in table.columns if pa.types.is_timestamp(c.type)]  # a name that may be no text
+        except (pa.ArrowException, OSError, TypeError, ValueError, OverflowError) as e:
             raise BadBody("the body is not a whole Arrow IPC stream") from e
         if names and table.num_rows > MAX_ROWS_PER_BYTE * len(body):
             raise BadBody("the body claims more rows than it can hold")

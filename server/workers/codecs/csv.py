@@ -24,6 +24,8 @@ from server.workers.schema import Input, Schema
 from server.workers.table import Fault, Invalid
 
 BLOCK_BYTES = 1 << 20
+MAX_COLUMNS_PER_INPUT, MAX_MORE_COLUMNS = 10, 1000
+"""What is no input is ignored, but pyarrow takes seconds and gigabytes for a million columns."""
 
 
 class CsvCodec:
@@ -34,6 +36,11 @@ class CsvCodec:
         body = bytes(body)
         if body.count(b'"') % 2:
             raise BadBody("the body is not CSV: a quote is opened and never closed")
+        columns = _HEADER.match(body)[0].count(b",") + 1  # type: ignore[index]  # it matches whatever comes
+        if columns > (most := MAX_COLUMNS_PER_INPUT * len(schema.inputs) + MAX_MORE_COLUMNS):
+            raise BadBody(
+                f"the body has {columns} columns, and no more than {most} are read; leave out what is no input"
+            )
         table = _typed(body, schema)
         if table is not None:
             return arrow.question(table, schema)
@@ -110,6 +117,7 @@ def _options(body: bytes, block_bytes: int, ragged: list[Any] | None) -> tuple[A
     )
 
 
+_HEADER = re.compile(rb'[\r\n]*(?:[^"\r\n]+|"[^"]*")*+')
 _COMMA_IN_HEADER = re.compile(rb'[\r\n]*(?:[^",\r\n]+|"[^"]*")*+,')
 
 

@@ -18,7 +18,7 @@ from server.workers.predictions import ModelFailed, OutOfMemory, Predicted, Pred
 from server.workers.refusals import refuse_all
 from server.workers.schema import Input, Option, Options, Output, Schema
 from server.workers.score import score
-from server.workers.table import Column
+from server.workers.table import Column, to_columns
 
 SCHEMA = Schema(
     (Input("x", "numeric"), Input("name", "string")),
@@ -359,6 +359,22 @@ def test_memory_that_runs_out_in_our_own_code_is_an_answer_too(monkeypatch: pyte
     monkeypatch.setattr("server.workers.score.to_columns", no_room)
     [document] = documents(score(Doubler(), [member(1)]))
     assert "TANDEM_WORKER_MEMORY_MB" in document["detail"]
+
+
+def test_whatever_reading_a_body_raises_is_a_bad_body_of_the_request_that_has_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def choke(schema: Schema, cells: list[Any]) -> list[Column]:
+        if UNBEARABLE in cells[0]:
+            raise RuntimeError("nobody thought of this")
+        return to_columns(schema, cells)
+
+    monkeypatch.setattr("server.workers.score.to_columns", choke)
+    reply = score(Doubler(), [member(1), member(UNBEARABLE)])
+    assert codes(reply) == [ReplyCode.OK, ReplyCode.BAD_BODY]
+    monkeypatch.setattr("server.workers.codecs.json.JsonCodec.decode", lambda *_: 1 / 0)
+    csv = Member(b"x,name\n1,a\n", MediaType.CSV)
+    assert codes(score(Doubler(), [member(1), csv])) == [ReplyCode.BAD_BODY, ReplyCode.OK]
 
 
 @pytest.mark.parametrize(

@@ -530,6 +530,20 @@ def test_text_that_is_not_utf_8_is_a_bad_body() -> None:
     assert "Arrow" in bad(stream(pa.table({"né": [1.5]})).replace("né".encode(), b"n\xc3\x28"))
 
 
+def test_a_zone_whose_name_is_no_text_is_a_bad_body() -> None:
+    times = pa.array([None, None], pa.timestamp("us", "Zone"))
+    damaged = stream(pa.table({"x": times})).replace(b"Zone", b"Z\xffne")
+    assert "Arrow" in bad(damaged, one("datetime"))
+
+
+def test_views_that_end_within_a_view_are_a_bad_body() -> None:
+    body = stream(pa.table({"x": pa.array(["short"], pa.string_view())}))
+    for size in range(4, 17):  # whatever of the message says that the views take sixteen bytes
+        damaged = body.replace((16).to_bytes(8, "little"), size.to_bytes(8, "little"))
+        with suppress(Invalid, BadBody):
+            ARROW.decode(damaged, one("string"))
+
+
 def test_an_index_outside_its_dictionary_is_a_bad_body() -> None:
     values = pa.DictionaryArray.from_arrays(pa.array([0, 7]), pa.array(["north"]), safe=False)
     bad(stream(pa.table({"x": values})), one("factor"))

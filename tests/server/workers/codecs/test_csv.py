@@ -380,6 +380,16 @@ def test_a_quote_that_is_never_closed_does_not_swallow_the_rest() -> None:
         decode('a,b\n1,"x\n2,y\n3,z\n', TWO)
 
 
+@pytest.mark.parametrize("start", [b"x", b'"x\n"', b'"",x'])
+def test_very_many_columns_are_refused_before_they_are_read(start: bytes) -> None:
+    schema = Schema((Input("x", "numeric"),), OUTPUTS)
+    wide = start + b",c" * 5_000_000 + b"\n1\n"
+    with pytest.raises(BadBody, match="no more than 1010 are read"):
+        CSV.decode(wide, schema)
+    names = [b"x", *(b"c%d" % n for n in range(1009))]
+    assert CSV.decode(b",".join(names) + b"\n" + b",".join([b"1"] * 1010) + b"\n", schema).rows == 1
+
+
 def test_a_body_longer_than_a_block_is_read_whole() -> None:
     rows = BLOCK_BYTES // 8
     body = "a,b\n" + "".join(f'{i}.5,"t\n{i}"\n' for i in range(rows))
