@@ -90,6 +90,7 @@ def require(permission: Permission | None = None) -> Callable[..., Awaitable[Pri
     async def principal(request: Request, _: Annotated[str | None, Depends(_scheme)]) -> Principal:
         header = request.headers.get("authorization", "")
         asking = _auth(request).authenticator.authenticate(header.encode("latin-1"))
+        request.state.principal = asking
         if permission is not None and not asking.may(permission):
             raise Forbidden(permission)
         return asking

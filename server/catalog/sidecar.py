@@ -159,7 +159,7 @@ def parse(data: bytes) -> Sidecar:
     if len(data) > MAX_BYTES:
         raise SidecarError("the sidecar is larger than 1 MiB")
     try:
-        document = yaml.safe_load(data)
+        document = yaml.load(data, _Loader)
     except (yaml.YAMLError, ValueError, LookupError, AttributeError, RecursionError) as e:
         # A value that does not fit its tag ("2024-13-45", "!!int ''") is not always a YAMLError.
         where = getattr(e, "problem_mark", None)
@@ -174,6 +174,18 @@ def parse(data: bytes) -> Sidecar:
     except TypeError as e:
         raise SidecarError(f"the sidecar says something that JSON cannot hold: {e}") from e
     return sidecar
+
+
+class _Loader(yaml.SafeLoader):
+    """Without aliases: a few lines of aliases of aliases stand for gigabytes."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        """Whatever comes next in the document."""
+        if self.check_event(yaml.AliasEvent):
+            event = self.peek_event()  # type: ignore[no-untyped-call]
+            where = f"*{event.anchor}, line {event.start_mark.line + 1}"
+            raise SidecarError(f"the sidecar has an alias ({where}); write out what it stands for")
+        return super().compose_node(parent, index)
 
 
 def _told(error: Any) -> str:

@@ -12,6 +12,7 @@ import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import cast
 
+from server.dispatch import replies
 from server.dispatch.messages import Close, Generation, Instruction, Kill, Limits, Refusal, Refuse, Request, Send
 from server.dispatch.quarantine import Quarantine
 from server.dispatch.state import DispatchState
@@ -128,6 +129,7 @@ class Dispatcher:
         """A worker's REPLY arrived. Raises WireError if it is not the answer to what the worker was sent."""
         reply = frames.decode_reply(frame.payload)
         now = time.monotonic()
+        replies.check(reply, self.state.busy_s(worker, now))
         requests = self.state.on_reply(worker, frame.batch, len(reply.results), reply.predict_s, now)
         if requests is None:
             raise WireError("a reply to a batch that was not sent")

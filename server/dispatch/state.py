@@ -99,6 +99,11 @@ class DispatchState:
         """About how long a new request for this model would wait."""
         return self._queues.wait_s(model_key, self.workers)
 
+    def busy_s(self, worker: str, now: float) -> float:
+        """How long ago a worker was sent what it answers; 0 where it was sent nothing."""
+        state = self._workers.get(worker)
+        return 0.0 if state is None or state.requests is None else now - state.sent
+
     # Events
 
     def on_submit(self, request: Request, now: float) -> Refusal | None:

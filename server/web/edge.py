@@ -48,6 +48,8 @@ class Edge:
         """The process stops: every reply is the last of its connection."""
         self._connections: set[Protocol] = set()
         self._spare: dict[Protocol, None] = {}
+        self._strangers: dict[Protocol, None] = {}
+        """Those that have shown no good token, the one first that was answered or opened longest ago."""
         self._refused: Counter[Code] = Counter()
         self._request_ids = RequestIds()
         self._timer: asyncio.TimerHandle | None = None
@@ -59,16 +61,37 @@ class Edge:
         self._connections.add(connection)
         if self._timer is None:
             self._timer = connection.loop.call_later(SWEEP_EVERY_S, self._sweep, connection.loop)
-        if len(self._connections) - len(self._spare) <= self.max_connections:
-            return False
-        self._make_room()
-        self._spare[connection] = None
-        return True
+        if len(self._connections) - len(self._spare) > self.max_connections and not self._room_made():
+            self._make_room()
+            self._spare[connection] = None
+            return True
+        self._strangers[connection] = None
+        return False
+
+    def answered(self, connection: Protocol) -> None:
+        """A stranger was answered: of those that are idle it is now the last to go."""
+        if self._strangers.pop(connection, self) is None:
+            self._strangers[connection] = None
+
+    def vouched(self, connection: Protocol) -> None:
+        """A connection has shown a good token: it stays, however many others come."""
+        self._strangers.pop(connection, None)
 
     def closed(self, connection: Protocol) -> None:
         """A connection has ended."""
         self._connections.discard(connection)
         self._spare.pop(connection, None)
+        self._strangers.pop(connection, None)
+
+    def _room_made(self) -> bool:
+        """Hang up on the stranger that has been idle longest, so that nobody keeps others out by doing nothing."""
+        idle = next((c for c in self._strangers if not c.answering), None)
+        if idle is None:
+            return False
+        self.closed(idle)
+        idle.cut()
+        self._on_refusal("too_many_connections")
+        return True
 
     def _make_room(self) -> None:
         """Of too many spare connections the oldest goes that is not being answered, so that a probe always gets in."""

@@ -78,6 +78,8 @@ class Identified:
             else:
                 await reply(Request(scope), problem("internal_error"))(scope, receive, identified)
         finally:
+            if "principal" in scope.get("state", {}) and "tandem.protocol" in scope:
+                scope["tandem.protocol"].vouched()
             if failed or not scope["path"].startswith(QUIET):
                 about = {"method": scope["tandem.method"], "path": scope["path"], "status": status}
                 about |= {"request_id": request_id, "seconds": round(time.monotonic() - started, 6)}

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
 from typing import Any, cast
 from urllib.parse import unquote
@@ -35,6 +36,7 @@ HIGH_WATER_BYTES = 1 << 20
 
 ONCE = (b"host", b"authorization", b"content-type", b"content-encoding", b"content-length", b"transfer-encoding")
 """Headers whose repetition two readers could understand in two ways."""
+_ENCODED_SLASH = re.compile("%2f|%5c", re.IGNORECASE)
 MALFORMED = "This is not a request in valid HTTP/1.1."
 
 
@@ -101,6 +103,10 @@ class Protocol(HttpToolsProtocol):
         on_gone, self.on_gone = self.on_gone, None
         if on_gone is not None:
             on_gone()
+
+    def vouched(self) -> None:
+        """A good token was shown on this connection: others make room before it does."""
+        self._edge.vouched(self)
 
     def shutdown(self) -> None:
         """The process stops. A reply that is due says that it is the last; an idle connection gets a little time.
@@ -191,7 +197,8 @@ class Protocol(HttpToolsProtocol):
             scope["http_version"] = version
         url = httptools.parse_url(self.url)
         path = url.path.decode("ascii")
-        scope["path"] = unquote(path) if "%" in path else path
+        # An encoded slash stays as it is and leads nowhere: whoever guards paths in front of us may read another one.
+        scope["path"] = unquote(path) if "%" in path and not _ENCODED_SLASH.search(path) else path
         scope["raw_path"] = url.path
         scope["query_string"] = url.query or b""
         before = self.cycle
@@ -269,6 +276,7 @@ class Protocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """A request is answered. Only now does the next one begin, even if it has come in already."""
         self.on_gone = None
+        self._edge.answered(self)
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return

@@ -129,6 +129,7 @@ class ScoringRoute:
         scored: Scored | None = None
         try:
             principal = self._authenticator.authenticate(headers.get(b"authorization"))
+            scope["tandem.protocol"].vouched()
             if not principal.may("score"):
                 raise _Stop(problem("forbidden"))
             target = self._checked(target, scope["method"], headers)

@@ -202,7 +202,6 @@ def test_a_document_that_is_not_a_mapping_is_refused(text: str) -> None:
 @pytest.mark.parametrize(
     "value",
     [
-        "&a {b: *a}",
         "{a: {1: 2}}",
         "{a: !!set {x}}",
         "{a: !!binary aGk=}",
@@ -212,6 +211,13 @@ def test_a_document_that_is_not_a_mapping_is_refused(text: str) -> None:
 )
 def test_what_could_not_be_told_to_a_worker_is_refused(value: str) -> None:
     assert "JSON cannot hold" in refused(f"arguments: {value}")
+
+
+@pytest.mark.parametrize("text", ["{b: *a}", "*a", "[*a, *a]", "{<<: *a}"])
+def test_an_alias_is_refused_by_its_line_because_aliases_of_aliases_fill_the_memory(text: str) -> None:
+    assert refused(f"made_with: &a {{r: x}}\narguments: {text}").startswith("the sidecar has an alias (*a, line 2)")
+    levels = "\n".join(f"  k{n}: &k{n} [{', '.join([f'*k{n - 1}'] * 10)}]" for n in range(1, 30))
+    assert "alias (*k0, line 3)" in refused(f"arguments:\n  k0: &k0 [lol]\n{levels}")
 
 
 def test_an_oversized_sidecar_is_refused() -> None:

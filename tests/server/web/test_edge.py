@@ -9,7 +9,7 @@ import signal
 import socket
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from pathlib import Path
 
 import httpx
@@ -372,8 +372,9 @@ def test_too_many_connections_are_told_so_and_those_that_are_open_go_on(edge: Ta
     eventually(lambda: said(edge, GET + b"connection: close\r\n\r\n").statuses == [200])
     with ExitStack() as stack, httpx.Client() as kept:
         assert kept.get(f"{edge.url}/health/ready").status_code == 200
+        assert kept.get(f"{edge.url}/v1/models", headers=edge.headers()).status_code == 200
         for _ in range(2 * MAX_CONNECTIONS):
-            stack.enter_context(connected(edge))
+            stack.enter_context(connected(edge)).sendall(post(edge, b"content-length: 9\r\n"))
         started = time.monotonic()
         answers = said(edge, post(edge, b"content-length: 9000000\r\n"), b"x" * 9_000_000)
         assert answers.refused(503, "too_many_connections")
@@ -383,6 +384,18 @@ def test_too_many_connections_are_told_so_and_those_that_are_open_go_on(edge: Ta
         assert edge.get("/health/live", user=None).status_code == 200
         assert edge.metric("tandem_workers") >= 1
     assert eventually(lambda: alive(edge))
+
+
+def test_silent_connections_keep_nobody_out(edge: Tandem) -> None:
+    with ExitStack() as stack, httpx.Client() as kept:
+        assert kept.get(f"{edge.url}/v1/models", headers=edge.headers()).status_code == 200
+        silent = [stack.enter_context(connected(edge)) for _ in range(2 * MAX_CONNECTIONS)]
+        for connection in silent[::2]:
+            with suppress(OSError):
+                connection.sendall(GET + b"\r\n")
+        assert edge.get("/v1/models").status_code == 200
+        assert edge.get("/auth%2faccounts").status_code == 404
+        assert kept.get(f"{edge.url}/v1/models", headers=edge.headers()).status_code == 200
 
 
 # The stop of a web process

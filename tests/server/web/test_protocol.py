@@ -272,7 +272,9 @@ def test_a_client_that_hangs_up_is_told_of_once_and_only_while_it_waits() -> Non
 def test_beyond_the_limit_only_health_is_answered() -> None:
     async def scenario() -> None:
         edge = Edge(Settings(max_connections=1))
-        inside, outside, probe = (Client(edge) for _ in range(3))
+        inside = Client(edge)
+        inside.protocol.vouched()
+        outside, probe = (Client(edge) for _ in range(2))
         for client in (inside, outside):
             await client.say(GET)
         await probe.say(GET.replace(b"/x", b"/health/live"))
@@ -287,10 +289,39 @@ def test_beyond_the_limit_only_health_is_answered() -> None:
     checked(scenario)
 
 
+def test_the_stranger_that_has_been_idle_longest_makes_room_and_whoever_showed_a_token_stays() -> None:
+    async def scenario() -> None:
+        edge = Edge(Settings(max_connections=3))
+        vouched, first, second = (Client(edge) for _ in range(3))
+        vouched.protocol.vouched()
+        await first.say(GET)
+        newcomers = []
+        for gone in (second, first):
+            newcomers.append(Client(edge))
+            assert gone.wire.aborted
+        await newcomers[-1].say(GET)
+        assert newcomers[-1].wire.statuses == [200]
+        assert [client.wire.aborted for client in (vouched, *newcomers)] == [False, False, False]
+
+    checked(scenario)
+
+
+@pytest.mark.parametrize("path", [b"/x%2fy", b"/x%2Fy", b"/x%5cy", b"/a%20b%5Cc"])
+def test_an_encoded_slash_is_no_slash(path: bytes) -> None:
+    async def scenario() -> None:
+        client = Client(Edge(Settings()))
+        await client.say(GET.replace(b"/x", path))
+        assert client.asked == [path.decode()]
+
+    checked(scenario)
+
+
 def test_the_oldest_silent_connection_beyond_the_limit_makes_room_for_a_probe() -> None:
     async def scenario() -> None:
         edge = Edge(Settings(max_connections=1))
-        silent = [Client(edge) for _ in range(1 + SPARE_CONNECTIONS)]
+        silent = [Client(edge)]
+        silent[0].protocol.vouched()
+        silent += [Client(edge) for _ in range(SPARE_CONNECTIONS)]
         probe = Client(edge)
         await probe.say(GET.replace(b"/x", b"/health/live"))
         assert [client.wire.aborted for client in silent] == [False, True] + [False] * (SPARE_CONNECTIONS - 1)
