@@ -6,6 +6,11 @@ PEERS := litserve azureml mosec
 MODELS := $(patsubst %,r_models/%.rds,boston mpg am iris) \
   $(addprefix python_models/,iris_logistic.joblib digits.pt2 faq/model.joblib)
 
+# What is not there yet, and a step of setting up for each.
+UNTRAINED := $(filter-out $(wildcard $(MODELS)),$(MODELS))
+place = $(words $(shell printf '%s\n' $(UNTRAINED) | sed '\|^$@$$|q'))
+train = @scripts/step.sh "Example models" "$(place)" "$(words $(UNTRAINED))" "$@ (about 10 s)"
+
 .PHONY: run setup test ship-test lint bench bench-peers chaos soak clean help system system-dev system-ship system-bench venv venv-dev
 
 run: setup ## install what is missing, train the example models, serve on 127.0.0.1:8000
@@ -13,11 +18,12 @@ run: setup ## install what is missing, train the example models, serve on 127.0.
 
 setup: venv $(MODELS) ## what `make run` does before it serves
 
+# A part of it: make test TESTS=tests/auth R_TESTS=schema (a regular expression).
 test: venv-dev $(MODELS) ## everything that is checked: testthat, then pytest
 	@status=0; set -x; \
-	Rscript -e 'testthat::test_dir("tests/server/workers/r/testthat", stop_on_failure = TRUE, stop_on_warning = TRUE)' \
-	  || status=1; \
-	.venv/bin/python -m pytest || status=1; \
+	Rscript -e 'testthat::test_dir("tests/server/workers/r/testthat", stop_on_failure = TRUE, stop_on_warning = TRUE, \
+	  filter = if (nzchar("$(R_TESTS)")) "$(R_TESTS)")' || status=1; \
+	.venv/bin/python -m pytest $(TESTS) || status=1; \
 	{ set +x; } 2>/dev/null; exit $$status
 
 ship-test: system-ship venv-dev .venv-ship/made $(MODELS) ## the image, the manifests, the gateway, dashboards and alerts
@@ -44,12 +50,13 @@ bench-peers: $(PEERS:%=benchmarks/.peers/%/made) ## the other servers, each in a
 
 # PyTorch is in no lock with hashes (requirements-torch.txt).
 benchmarks/.peers/%/made: benchmarks/peers/%.lock requirements-torch.lock
-	rm -rf $(@D)
-	$${PYTHON:-python3} -m venv $(@D)
-	scripts/pip.sh locked $(@D)/bin/python -q -r $<
-	$(if $(filter litserve mosec,$*),scripts/pip.sh torch $(@D)/bin/python -q)
-	scripts/pip.sh check $(@D)/bin/python
-	touch $@
+	@rm -rf $(@D)
+	@$${PYTHON:-python3} -m venv $(@D)
+	@scripts/step.sh "Peer $*" 1 3 "the packages of $< (about 1 min)" scripts/pip.sh locked $(@D)/bin/python -r $<
+	@scripts/step.sh "Peer $*" 2 3 "PyTorch, if it is for networks (about 1 min)" \
+	  $(if $(filter litserve mosec,$*),scripts/pip.sh torch $(@D)/bin/python,true)
+	@scripts/step.sh "Peer $*" 3 3 "is all there that they ask for?" scripts/pip.sh check $(@D)/bin/python
+	@touch $@
 
 clean: ## remove the environment and the caches; models and .tandem/ stay
 	rm -rf .venv .venv-ship .venv.lock benchmarks/.peers *.egg-info build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
@@ -77,21 +84,21 @@ venv-dev: system-dev
 	@scripts/make-venv.sh dev
 
 .venv-ship/made: requirements-ship.lock
-	rm -rf $(@D)
-	$${PYTHON:-python3} -m venv $(@D)
-	scripts/pip.sh locked $(@D)/bin/python -q -r $<
-	scripts/pip.sh check $(@D)/bin/python
-	touch $@
+	@rm -rf $(@D)
+	@$${PYTHON:-python3} -m venv $(@D)
+	@scripts/step.sh "Tools for ship-test" 1 2 "the packages of $< (about 1 min)" scripts/pip.sh locked $(@D)/bin/python -r $<
+	@scripts/step.sh "Tools for ship-test" 2 2 "is all there that they ask for?" scripts/pip.sh check $(@D)/bin/python
+	@touch $@
 
 # Only what is missing is trained: a model that an analyst saved under the same name stays.
 r_models/%.rds: | system
-	Rscript r_models/train/$*.R
+	$(train) Rscript r_models/train/$*.R
 
 python_models/iris_logistic.joblib: | venv
-	.venv/bin/python python_models/train/iris.py
+	$(train) .venv/bin/python python_models/train/iris.py
 
 python_models/digits.pt2: | venv
-	.venv/bin/python python_models/train/digits.py
+	$(train) .venv/bin/python python_models/train/digits.py
 
 python_models/faq/model.joblib: | venv
-	.venv/bin/python python_models/train/faq.py train
+	$(train) .venv/bin/python python_models/train/faq.py train

@@ -61,9 +61,10 @@ if ((${#missing[@]})); then
     echo "    apt-get update && DEBIAN_FRONTEND=noninteractive ${install[*]}" >&2
     exit 1
   fi
-  echo "Installing ${missing[*]}"
-  "${as_root[@]}" apt-get -qq update
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive "${install[@]}" -qq -o DPkg::Lock::Timeout=300 </dev/null >/dev/null
+  step() { k=$1 && shift && "$(dirname "$0")/step.sh" "Debian packages" "$k" 2 "$@"; }
+  step 1 "the lists of what there is (about 15 s)" "${as_root[@]}" apt-get -q update
+  step 2 "${missing[*]} and what they ask for (1 to 5 min)" \
+    "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive "${install[@]}" -q -o DPkg::Lock::Timeout=300
   # Debian starts and enables what it installs; of prometheus only promtool is wanted.
   if [[ " ${missing[*]} " == *" prometheus "* && -d /run/systemd/system ]]; then
     "${as_root[@]}" systemctl --quiet disable --now prometheus

@@ -7,8 +7,11 @@ cd "$(dirname "$0")/.."
 venv=.venv
 r_version=$(R --version | sed -n 1p)
 
-locked() { scripts/pip.sh locked "$venv/bin/python" -qq "$@"; }
-check() { scripts/pip.sh check "$venv/bin/python" >&2; }
+k=0 n=0
+step() { scripts/step.sh "Python environment" $((++k)) "$n" "$@"; }
+install() { step "$1" scripts/pip.sh locked "$venv/bin/python" --progress-bar off "${@:2}"; }
+check() { step "is all there that they ask for? (about 5 s)" scripts/pip.sh check "$venv/bin/python"; }
+count() { grep -c '^[a-z]' "$1"; }
 stamp_is() { [[ $(cat "$venv/stamp-$1" 2>/dev/null) == "$2" ]]; }
 stamp() { echo "$2" >"$venv/stamp-$1"; }
 sum_of() { cat "$@" | sha256sum; }
@@ -17,30 +20,43 @@ runtime() { sum_of requirements-build.lock requirements.lock requirements-torch.
 exec 9>.venv.lock
 flock 9 # of two makes at once the second waits, and finds the work done
 
-if ! stamp_is runtime "$(runtime 2>/dev/null)"; then
+lacks_runtime() { ! stamp_is runtime "$(runtime 2>/dev/null)"; }
+lacks_dev() { [[ ${want:-} == dev ]] && ! stamp_is dev "$(sum_of requirements-dev.lock)"; }
+lacks_project() { ! stamp_is project "$(sum_of pyproject.toml)"; }
+want=${1:-}
+
+if lacks_runtime; then
+  n=6
+  [[ $want != dev ]] || n=8
+else
+  ! lacks_dev || n=$((n + 2))
+  ! lacks_project || n=$((n + 1))
+fi
+
+if lacks_runtime; then
   python=${PYTHON:-python3}
   "$python" -c 'import sys; sys.version_info >= (3, 11) or sys.exit("Tandem needs Python 3.11 or newer.")'
-  echo "Making $venv for $r_version"
   rm -rf "$venv"
-  "$python" -m venv "$venv"
-  locked -r requirements-build.lock
+  step "an empty one in $venv, for $("$python" --version) and ${r_version%% (*} (about 10 s)" "$python" -m venv "$venv"
+  install "what builds packages (about 10 s)" -r requirements-build.lock
   # API: rpy2 must not fall back to its slower, uncompiled mode. No cache: a wheel built against another R lies there.
-  RPY2_CFFI_MODE=API locked --no-cache-dir --no-build-isolation -r requirements.lock || {
-    echo "If rpy2 is what failed: it could not be compiled against $r_version." >&2
-    exit 1
-  }
-  scripts/pip.sh torch "$venv/bin/python" -qq
+  RPY2_CFFI_MODE=API install "$(count requirements.lock) packages of requirements.lock, 130 MB; rpy2 is compiled (about 2 min)" \
+    --no-cache-dir --no-build-isolation -r requirements.lock
+  step "PyTorch, 200 MB to fetch, or 3 GB where the index has the build for GPUs (1 to 10 min)" \
+    scripts/pip.sh torch "$venv/bin/python" --progress-bar off
   check
   stamp runtime "$(runtime)"
 fi
 
-if [[ ${1:-} == dev ]] && ! stamp_is dev "$(sum_of requirements-dev.lock)"; then
-  locked --no-build-isolation -r requirements-dev.lock
+if lacks_dev; then
+  install "$(count requirements-dev.lock) packages of requirements-dev.lock, for the tests (about 2 min)" \
+    --no-build-isolation -r requirements-dev.lock
   check
   stamp dev "$(sum_of requirements-dev.lock)"
 fi
 
-if ! stamp_is project "$(sum_of pyproject.toml)"; then
-  "$venv/bin/python" -m pip -qq --disable-pip-version-check install --no-index --no-deps --no-build-isolation --editable .
+if lacks_project; then
+  step "Tandem itself (about 5 s)" \
+    "$venv/bin/python" -m pip --disable-pip-version-check install --no-index --no-deps --no-build-isolation --editable .
   stamp project "$(sum_of pyproject.toml)"
 fi
