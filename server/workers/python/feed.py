@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 
 from server.workers.python import inputs
+from server.workers.python.boosted import Categories
 from server.workers.python.tree import attribute, first, is_text, needs_frame
 from server.workers.schema import Input, Schema, SchemaError
 from server.workers.table import NA_INTEGER, Column
@@ -37,7 +38,7 @@ def feed_for(model: Any, schema: Schema) -> Feed:
     numeric = all(i.type in NUMBERS for i in schema.inputs)
     unknown = names is None and attribute(model, "n_features_in_") is None
     if unknown or (names is not None and (needs_frame(model) or not numeric)):
-        return _Frame(schema)
+        return _Frame(schema, inputs.categories(model, schema.input_names))
     if numeric:
         return _Numbers(schema, as_frame=names is not None)
     return _objects(schema)
@@ -65,14 +66,29 @@ class _Numbers:
 
 
 class _Frame:
-    """Rows as a pandas data frame with the types that pandas would find."""
+    """Rows as a pandas data frame with the types that pandas would find, and the categories that the model knows."""
 
-    def __init__(self, schema: Schema) -> None:
+    def __init__(self, schema: Schema, categories: Categories) -> None:
         self._inputs = schema.inputs
+        stated = {i.name: i.levels for i in schema.inputs if i.type in ("factor", "ordered")}
+        ordered = {i.name for i in schema.inputs if i.type == "ordered"}
+        self._dtypes = {
+            name: pd.CategoricalDtype(levels, ordered=name in ordered)
+            for name, levels in {**categories, **stated}.items()
+        }
 
     def __call__(self, columns: Sequence[Column], rows: int, single: bool) -> Any:
-        cells = {spec.name: _series(spec, column) for spec, column in zip(self._inputs, columns, strict=True)}
+        cells = {spec.name: self._series(spec, column) for spec, column in zip(self._inputs, columns, strict=True)}
         return pd.DataFrame(cells, copy=False)
+
+    def _series(self, spec: Input, column: Column) -> Any:
+        dtype = self._dtypes.get(spec.name)
+        if dtype is None:
+            return _series(spec, column)
+        if spec.type in ("factor", "ordered"):
+            codes = np.asarray(column)  # from 1; a missing one is far below
+            return pd.Categorical.from_codes(np.where(codes > 0, codes - 1, -1), dtype=dtype)
+        return pd.Categorical(_series(spec, column), dtype=dtype)
 
 
 def _objects(schema: Schema) -> Feed:
@@ -86,7 +102,7 @@ def _objects(schema: Schema) -> Feed:
 
 
 def _series(spec: Input, column: Column) -> Any:
-    if spec.type in ("string", "factor", "ordered"):
+    if spec.type == "string":
         return pd.array(_texts(spec, column), dtype="str")
     if spec.type == "date":
         return pd.to_datetime(np.asarray(column), unit="D")

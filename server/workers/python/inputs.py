@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import orjson
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import FeatureUnion, Pipeline
 
+from server.workers.python import boosted
+from server.workers.python.boosted import library
 from server.workers.python.tree import attribute, first, is_text
 from server.workers.runtime import LoadFailed
 from server.workers.schema import corrected
@@ -19,6 +23,11 @@ schema:
   inputs:
     - {name: age, type: numeric}
     - {name: region, type: string, levels: [north, south]}"""
+NO_CATEGORIES = """the model does not keep the categories of {names}; list them in the sidecar, in the order in which \
+pandas had them (frame['{first}'].cat.categories):
+schema:
+  inputs:
+{lines}"""
 
 TEXT = "text"
 Facts = Mapping[str, Any]
@@ -33,7 +42,17 @@ def named(model: Any) -> list[str] | None:
         names = attribute(one, "feature_names_in_")
         if names is not None:
             return [str(name) for name in names]
+        if (told := boosted.names(one)) is not None:
+            return told
     return None
+
+
+def categories(model: Any, names: Sequence[str]) -> boosted.Categories:
+    """The columns that have to be pandas' Categorical, with their categories, where boosted trees take the columns."""
+    for one in (model, first(model)):
+        if found := boosted.categories(one, names):
+            return found
+    return {}
 
 
 def of(model: Any, stated: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -41,12 +60,12 @@ def of(model: Any, stated: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     if is_text(first(model)):
         return corrected([] if stated else [{"name": TEXT, "type": "string"}], stated)
     names = named(model)
-    width = attribute(model, "n_features_in_") or attribute(first(model), "n_features_in_")
+    width = next((n for one in (model, first(model)) if (n := _width(one))), None)
     if names is None and width is None:
         if not stated:
             raise LoadFailed("no_schema", CURE)
         return corrected([], stated)
-    known = names or [f"x{i}" for i in range(int(width))]
+    known = names or [f"x{i}" for i in range(width or 0)]
     about = columns(model, known)
     if names is None and len(stated) == len(known) and not {i["name"] for i in stated} & set(known):
         known = [str(i["name"]) for i in stated]  # the sidecar knows the names, in the model's order
@@ -55,7 +74,31 @@ def of(model: Any, stated: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         for name, facts in zip(known, about, strict=True)
         if facts != DROPPED
     ]
-    return corrected(found, stated)
+    return _with_categories(corrected(found, stated))
+
+
+def _with_categories(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The inputs, if each category has its levels: XGBoost before 3.1 keeps none. Raises LoadFailed with a draft."""
+    lacking = [str(i["name"]) for i in found if i["type"] == "factor" and not i.get("levels")]
+    if lacking:
+        told = ", ".join(f"'{name}'" for name in lacking)
+        lines = "\n".join(f"    - {{name: {written(name)}, type: factor, levels: [...]}}" for name in lacking)
+        raise LoadFailed("no_schema", NO_CATEGORIES.format(names=told, first=lacking[0], lines=lines))
+    return found
+
+
+def written(name: str) -> str:
+    """A column's name as YAML has it."""
+    return name if _PLAIN.fullmatch(name) and name.lower() not in _WORDS else orjson.dumps(name).decode()
+
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_WORDS = ("y", "n", "yes", "no", "on", "off", "true", "false", "null")
+
+
+def _width(model: Any) -> int | None:
+    width = attribute(model, "n_features_in_") or boosted.width(model)
+    return int(width) if width else None
 
 
 def columns(model: Any, names: Sequence[str]) -> list[Facts]:
@@ -69,12 +112,17 @@ def columns(model: Any, names: Sequence[str]) -> list[Facts]:
         return _merged([columns(part, names) for _, part in model.transformer_list if not isinstance(part, str)], names)
     if is_text(model):
         return [{"type": "string"} for _ in names]
-    categories = getattr(model, "categories_", None)
-    if isinstance(categories, list) and len(categories) == len(names):
-        return [_category(levels, getattr(model, "handle_unknown", None)) for levels in categories]
+    fitted = getattr(model, "categories_", None)
+    if isinstance(fitted, list) and len(fitted) == len(names):
+        return [_category(levels, getattr(model, "handle_unknown", None)) for levels in fitted]
     statistics = getattr(model, "statistics_", None)
     if isinstance(statistics, np.ndarray) and statistics.dtype == object and len(statistics) == len(names):
         return [{"type": "string"} for _ in names]  # SimpleImputer
+    told: list[Facts] | None = boosted.facts(model, names)
+    if library(model) == "category_encoders":
+        told = [_encoded(model, name) for name in names]
+    if told is not None:
+        return told
     inner = getattr(model, "_preprocessor", None) or first(model)  # of histogram gradient boosting
     if inner is model or isinstance(inner, str):
         return nothing
@@ -122,6 +170,17 @@ def _merged(several: Sequence[Sequence[Facts]], names: Sequence[str]) -> list[Fa
         kept = [facts for facts in column if facts != DROPPED]
         told.append({k: v for facts in kept for k, v in facts.items()} if kept else DROPPED)
     return told or [{} for _ in names]
+
+
+def _encoded(encoder: Any, name: str) -> Facts:
+    """A column of an encoder of category_encoders: a text, unless it knows it otherwise."""
+    if name not in [str(column) for column in attribute(encoder, "cols") or ()]:
+        return {}
+    mapping = attribute(attribute(encoder, "ordinal_encoder") or encoder, "mapping")
+    if isinstance(mapping, list):  # [{col, mapping: a series by value, data_type}]
+        mapping = {str(one["col"]): one["mapping"] for one in mapping}
+    known = attribute(mapping.get(name) if isinstance(mapping, dict) else None, "index")
+    return {"type": "string"} if known is None else _category(known, attribute(encoder, "handle_unknown"))
 
 
 def _category(levels: Any, handle_unknown: str | None) -> Facts:
