@@ -21,6 +21,7 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, Settings
 
 PREFIX = "TANDEM_"
 TOML_FILE = "tandem.toml"
+LOOPBACK = ("127.0.0.1", "::1", "localhost")
 RUN_DIR = "TANDEM_RUN_DIR"
 """Not a setting: where the supervisor tells its web processes that its sockets are."""
 SETTINGS_FILE = "settings.json"
@@ -70,7 +71,9 @@ class Settings(BaseSettings):
         0, ge=0, le=512, description="threads of a PyTorch worker on the CPU; 0 means one per granted core"
     )
     web_workers: int = Field(1, ge=1, le=64, description="web processes")
-    docs: Literal["open", "login", "off"] = Field("open", description="who sees /docs and /openapi.json")
+    docs: Literal["open", "login", "off"] = Field(
+        "open", description="who sees /docs and /openapi.json; login where nothing is said and others reach the server"
+    )
     timeout_s: float = Field(30.0, gt=0, le=3600, description="seconds until a request is answered 504")
     load_timeout_s: float = Field(
         60.0, gt=0, le=3600, description="seconds a model file may take to be read and proven"
@@ -138,6 +141,13 @@ class Settings(BaseSettings):
         if len({one.partition("=")[0] for one in named}) < len(named):
             raise ValueError("a name is there twice")
         return value
+
+    @model_validator(mode="after")
+    def _close_docs(self) -> Settings:
+        """Names, levels and examples of all models are for everybody only where that was decided."""
+        if "docs" not in self.model_fields_set and self.host not in LOOPBACK:
+            object.__setattr__(self, "docs", "login")
+        return self
 
     @model_validator(mode="after")
     def _check_shared(self) -> Settings:

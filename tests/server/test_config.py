@@ -51,7 +51,7 @@ def test_the_environment_goes_before_the_file_and_the_file_before_what_is_built_
     toml('port = 1\nhost = "file"\n')
     monkeypatch.setenv("TANDEM_PORT", "2")
     settings = load()
-    assert (settings.port, settings.host, settings.docs) == (2, "file", "open")
+    assert (settings.port, settings.host, settings.docs) == (2, "file", "login")
 
 
 @pytest.mark.parametrize("name", ["TANDEM_PROT", "TANDEM_", "TANDEM_RUN_DIR", "TANDEM_port_"])
@@ -172,3 +172,19 @@ def test_a_trusted_proxy_is_an_address_or_a_network(monkeypatch: pytest.MonkeyPa
     assert "TANDEM_TRUSTED_PROXIES" in refused(monkeypatch, "TANDEM_TRUSTED_PROXIES", "the gateway")
     monkeypatch.setenv("TANDEM_TRUSTED_PROXIES", "10.0.0.0/8, ::1")
     assert load().trusted_networks == ["10.0.0.0/8", "::1"]
+
+
+@pytest.mark.parametrize(
+    ("said", "docs"),
+    [
+        ({}, "open"),
+        ({"host": "::1"}, "open"),
+        ({"host": "0.0.0.0"}, "login"),
+        ({"host": "10.0.0.7", "docs": "open"}, "open"),
+        ({"host": "0.0.0.0", "docs": "off"}, "off"),
+    ],
+)
+def test_the_documentation_asks_for_a_token_where_others_reach_the_server(said: dict[str, str], docs: str) -> None:
+    settings = Settings.model_validate(said)
+    assert settings.docs == docs
+    assert config.handed(settings.model_dump_json()).docs == docs
