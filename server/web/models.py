@@ -39,7 +39,7 @@ class Version(BaseModel):
     batch_reason: str | None = None
     isolated: str | None = Field(None, description="Why the model has a process of its own, where it must.")
     golden_rows: int | None = None
-    load_warnings: list[str] | None = Field(None, description="What the library warned of while it read the file.")
+    load_warnings: list[str] | None = Field(None, description="What the library warned of, and what had to be assumed.")
     made_with: dict[str, Any] | None = Field(None, description="Versions of R and packages, as the sidecar has them.")
     load_seconds: float | None = None
     model_schema: dict[str, Any] | None = Field(None, serialization_alias="schema")

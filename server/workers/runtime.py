@@ -61,7 +61,7 @@ class Description:
     batch_reason: str
     golden_rows: int
     load_warnings: Sequence[str] = ()
-    """What the library warned of while it read the file."""
+    """What the library warned of while it read the file, and what had to be assumed of the model."""
     notes: Mapping[str, Any] = field(default_factory=dict)
     """What the runtime wants to be told again when it loads the model."""
     isolated: str | None = None

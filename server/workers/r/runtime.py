@@ -181,6 +181,7 @@ def _describe(spec: ModelSpec) -> Description:
         if e.code != "no_schema" or not spec.inputs:
             raise
         facts = {"inputs": []}  # what the model cannot say, the sidecar does
+    warnings = _zones_unknown(facts["inputs"] or [], spec.inputs)
     if spec.inputs:
         inputs = corrected(_inputs(facts["inputs"] or []), spec.inputs)
         found = embedded.call_r("describe_model", model, spec.arguments, inputs, example)
@@ -213,7 +214,20 @@ def _describe(spec: ModelSpec) -> Description:
         batch_reason=_first(proof["reason"])
         or f"{proof['rows'][0]} sample rows scored together and alone gave the same bits",
         golden_rows=len(spec.golden),
+        load_warnings=warnings,
     )
+
+
+def _zones_unknown(found: Sequence[Mapping[str, Any]], stated: Sequence[Mapping[str, Any]]) -> list[str]:
+    """A warning for each input of times whose zone changes the answers, and that neither file nor sidecar tells."""
+    known = {one["name"] for one in stated if "tz" in one or one.get("type", "datetime") != "datetime"}
+    names = [_first(one["name"]) for one in found if one.get("zone_unknown")]
+    return [
+        f"the zone of '{name}' is unknown: the formula takes its hour or its day, which are taken as those of UTC; for "
+        f" times of another zone state tz in the sidecar, schema: {{inputs: [{{name: {name}, tz: Europe/Vienna}}]}}"
+        for name in names
+        if name not in known
+    ]
 
 
 def _predicted_example(model: RModel, row: Mapping[str, Any]) -> Any:

@@ -45,7 +45,7 @@ expression_label <- function(expression) {
 
 raw_variables <- function(expressions, home, rows) {
   for (expression in expressions) {
-    if (any(c("$", "[[", "@") %in% all.names(expression))) {
+    if (takes_a_column(expression)) {
       stop(tandem_condition("no_schema", paste0(
         "the formula names a column as ", expression_label(expression), ", which predict() cannot replace by new ",
         "data; fit the model with bare column names and data = your data frame"
@@ -57,14 +57,24 @@ raw_variables <- function(expressions, home, rows) {
   Filter(function(name) name %in% bare || !is_constant(name, home, rows), names)
 }
 
-# all.vars() that knows that in splines::ns(x) only x is a variable.
+# Whether data$x or data[["x"]] is in it. In as.POSIXlt(x)$hour the `$` takes a part of what a call makes of x.
+takes_a_column <- function(expression) {
+  if (!is.call(expression)) return(FALSE)
+  parts <- as.list(expression)
+  if (is_part_of(parts) && is.symbol(parts[[2L]])) return(TRUE)
+  any(vapply(Filter(is.call, parts), takes_a_column, NA))
+}
+
+is_part_of <- function(parts) is.symbol(parts[[1L]]) && as.character(parts[[1L]]) %in% c("$", "[[", "@")
+
+# all.vars() that knows that in splines::ns(x) and as.POSIXlt(x)$hour only x is a variable.
 variables_of <- function(expression) {
   if (is.symbol(expression)) return(all.vars(expression))
   if (!is.call(expression)) return(character())
   parts <- as.list(expression)
   if (is.symbol(parts[[1L]])) {
     if (as.character(parts[[1L]]) %in% c("::", ":::", "function")) return(character())
-    parts <- parts[-1L]
+    parts <- if (as.character(parts[[1L]]) %in% c("$", "@")) parts[2L] else parts[-1L]
   }
   unique(unlist(lapply(parts, variables_of)))
 }
@@ -101,7 +111,9 @@ no_keep <- c("dim", "dimnames")
 
 # What is known of one raw variable from the terms that use it: by itself if it ever stands alone, else from inside a
 # call such as log(x).
-raw_field <- function(name, uses) {
+raw_field <- function(name, uses) marked_zone(field_of_uses(name, uses), name, uses)
+
+field_of_uses <- function(name, uses) {
   alone <- Find(function(use) identical(use$expression, as.name(name)), uses)
   uses <- Filter(function(use) name %in% variables_of(use$expression), uses)
   factor_use <- Find(function(use) !is.null(levels_inside(name, use)), uses)

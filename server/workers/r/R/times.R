@@ -3,9 +3,11 @@
 is_time <- function(value) inherits(value, c("Date", "POSIXct", "POSIXlt"))
 
 # The zone of a POSIXct. One without was local to a machine that the file does not tell of: taken as UTC.
-zone_of <- function(value) {
+zone_of <- function(value) if (has_zone(value)) attr(value, "tzone")[1L] else "UTC"
+
+has_zone <- function(value) {
   zone <- attr(value, "tzone")[1L]
-  if (is.null(zone) || is.na(zone) || !nzchar(zone)) "UTC" else zone
+  !is.null(zone) && !is.na(zone) && nzchar(zone)
 }
 
 iso_text <- function(value) {
@@ -56,13 +58,29 @@ time_inside <- function(name, uses) {
     identical(use$expression, call("I", as.name(name))) && is_time(use$column)
   }, uses)
   if (!is.null(kept)) return(time_field(name, unasis(kept$column)))
-  kinds <- unlist(lapply(uses, function(use) time_calls(name, use$expression)))
+  kinds <- kinds_of_time(name, uses)
   if (length(kinds) == 0L) return(NULL)
-  if ("datetime" %in% kinds) field(name, "datetime", tz = "UTC") else field(name, "date")
+  # weekdays(x) takes a date as well as a time. As an input of times it takes both: a date is its midnight.
+  if ("date" %in% kinds && !any(c("clock", "moment") %in% kinds)) return(field(name, "date"))
+  field(name, "datetime", tz = "UTC")
 }
 
 unasis <- function(column) structure(column, class = setdiff(class(column), "AsIs"))
 
+# The hour and the weekday of a time are those of a zone. Where a formula asks for them and no column tells the zone,
+# the input is marked, for the analyst to be told.
+marked_zone <- function(field, name, uses) {
+  if (!identical(field$input$type, "datetime")) return(field)
+  columns <- lapply(uses, function(use) if (name %in% all.names(use$expression)) use$column)
+  told <- any(vapply(columns, function(column) inherits(column, "POSIXt") && has_zone(column), NA))
+  field$input$zone_unknown <- if (!told && any(c("clock", "calendar") %in% kinds_of_time(name, uses))) TRUE
+  field
+}
+
+kinds_of_time <- function(name, uses) unlist(lapply(uses, function(use) time_calls(name, use$expression)))
+
+# What the calls in an expression take a variable for: "date", "moment" (a time in any zone), "clock" (the hour of a
+# time, which depends on the zone), "calendar" (the day of a date or a time, which does too).
 time_calls <- function(name, expression) {
   if (!is.call(expression)) return(NULL)
   parts <- as.list(expression)
@@ -76,27 +94,42 @@ time_calls <- function(name, expression) {
 # What function `fun` takes beside its other arguments, as far as that can be seen.
 time_taken <- function(fun, others) {
   texts <- unlist(Filter(is.character, others))
-  if (fun %in% c("format", "strftime")) return(time_formatted(texts))
-  # as.Date(x, "%d.%m.%Y") takes text.
-  if (fun %in% names(time_functions)) return(if (!any(grepl("%", texts))) time_functions[[fun]])
-  if (fun %in% c("-", "<", ">", "<=", ">=", "==", "!=", "difftime")) time_made(others)
+  kind <- if (fun %in% c("format", "strftime")) {
+    time_formatted(texts)
+  } else if (fun %in% names(time_functions)) {
+    # as.Date(x, "%d.%m.%Y") takes text.
+    if (!any(grepl("%", texts))) time_functions[[fun]]
+  } else if (fun %in% c("trunc", "round", "cut")) {
+    if (any(grepl(time_units, texts))) "calendar"
+  } else if (fun %in% c("-", "<", ">", "<=", ">=", "==", "!=", "difftime")) {
+    time_made(others)
+  }
+  # format(x, "%H", tz = "Europe/Vienna") is the same hour whatever the zone of x.
+  states_zone <- any(c("tz", "tzone") %in% names(others))
+  if (states_zone && !is.null(kind) && kind %in% c("clock", "calendar")) "moment" else kind
 }
 
+time_units <- "^(sec|min|hour|day|week|month|quarter|year)s?$"
+
 time_formatted <- function(formats) {
-  if (any(grepl("%[HIMSTRpXcs]", formats))) return("datetime")
-  if (any(grepl("%", formats))) "date"
+  if (any(grepl("%[HIMSTRpXcrz]", formats))) return("clock")
+  if (any(grepl("%s", formats))) return("moment")
+  if (any(grepl("%", formats))) "calendar"
 }
 
 time_made <- function(expressions) {
   called <- unlist(lapply(expressions, called_functions))
-  if (any(c("as.POSIXct", "ISOdate", "ISOdatetime") %in% called)) return("datetime")
+  if (any(c("as.POSIXct", "ISOdate", "ISOdatetime") %in% called)) return("moment")
   if ("as.Date" %in% called) "date"
 }
 
-# Of base and of lubridate.
+# Of base and of lubridate. julian() of a time gives no number but a difftime.
 time_functions <- c(
-  as.POSIXct = "datetime", as.POSIXlt = "datetime", hour = "datetime", minute = "datetime", second = "datetime",
-  as.Date = "date", as_date = "date", weekdays = "date", months = "date", quarters = "date", julian = "date",
-  year = "date", month = "date", day = "date", mday = "date", wday = "date", yday = "date", week = "date",
-  isoweek = "date", quarter = "date"
+  as.POSIXct = "moment", as.POSIXlt = "clock", hour = "clock", minute = "clock", second = "clock", am = "clock",
+  pm = "clock", with_tz = "moment", as_datetime = "moment", as.Date = "calendar", as_date = "calendar",
+  weekdays = "calendar", months = "calendar", quarters = "calendar", julian = "date", year = "calendar",
+  isoyear = "calendar", month = "calendar", day = "calendar", mday = "calendar", qday = "calendar", wday = "calendar",
+  yday = "calendar", week = "calendar", isoweek = "calendar", epiweek = "calendar", quarter = "calendar",
+  semester = "calendar", decimal_date = "calendar", floor_date = "calendar", round_date = "calendar",
+  ceiling_date = "calendar"
 )

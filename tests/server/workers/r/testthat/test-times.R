@@ -19,12 +19,13 @@ test_that("date and time columns are inputs, with the zone that they had", {
 
 test_that("a call shows that its variable is a date or a time", {
   frame <- data.frame(y = sin(1:60), day = days, time = berlin, since = days, kept = days)
-  expect_identical(tandem$time_calls("x", quote(months(x) + as.POSIXlt(x)$min + log(n))), c("date", "datetime"))
+  expect_identical(tandem$time_calls("x", quote(months(x) + as.POSIXlt(x)$min + log(n))), c("calendar", "clock"))
   expect_null(tandem$time_calls("x", quote(as.Date(x, "%d.%m.%Y") + format(x))))
   formula <- y ~ factor(weekdays(day)) + format(time, "%p") + as.numeric(since - as.Date("2024-01-01"))
   served <- opened(lm(formula, frame))
-  expect_identical(input_types(served), c("date", "datetime", "date"))
+  expect_identical(input_types(served), c("datetime", "datetime", "date"))
   inputs <- served$description$inputs
+  frame$day <- as.POSIXct(frame$day)
   frame$time <- as.POSIXct(as.double(frame$time), origin = "1970-01-01", tz = "UTC")
   expect_scored(served, frame[1:20, ], "response", bare(predict(served$model, frame[1:20, ])))
   expect_identical(inputs[[2]]$tz, "UTC")
@@ -32,6 +33,47 @@ test_that("a call shows that its variable is a date or a time", {
   expect_identical(input_types(served), "date")
   expect_identical(served$description$example$kept, "2024-01-15")
   expect_scored(served, frame, "response", bare(predict(served$model, frame)))
+})
+
+test_that("weekdays of times are those of the zone that is stated, and take dates as well", {
+  frame <- data.frame(y = sin(1:60), when = berlin)
+  model <- lm(y ~ weekdays(when), frame)
+  expect_identical(input_types(opened(model)), "datetime")
+  stated <- list(list(name = "when", type = "datetime", tz = "Europe/Berlin", na = TRUE))
+  served <- list(model = model, description = tandem$describe_model(model, inputs = stated))
+  expect_scored(served, frame, "response", bare(predict(model, frame)))
+  dated <- data.frame(y = sin(1:60), when = days)
+  model <- lm(y ~ weekdays(when), dated)
+  midnight <- data.frame(when = as.POSIXct(days))
+  expect_scored(opened(model), midnight, "response", bare(predict(model, dated)))
+})
+
+test_that("a part of what a call makes of a time is no column of another frame", {
+  frame <- data.frame(y = sin(1:60), when = as.POSIXct(as.double(berlin), origin = "1970-01-01", tz = "UTC"))
+  served <- opened(lm(y ~ as.POSIXlt(when)$hour, frame))
+  expect_identical(input_types(served), "datetime")
+  expect_scored(served, frame, "response", bare(predict(served$model, frame)))
+  other <- list(inner = frame)
+  refused <- lm(other$inner$y ~ as.numeric(other$inner$when))
+  expect_refused("no_schema", "cannot replace", tandem$describe_model(refused))
+})
+
+test_that("an input whose zone the file does not tell is marked where the formula depends on it", {
+  unknown <- function(formula, when = berlin) {
+    served <- opened(lm(formula, data.frame(y = sin(1:60), x = cos(1:60), when = when)))
+    input <- Find(function(input) input$name == "when", served$description$inputs)
+    identical(input$zone_unknown, TRUE)
+  }
+  expect_true(unknown(y ~ x + format(when, "%H")))
+  expect_true(unknown(y ~ weekdays(when)))
+  expect_true(unknown(y ~ as.POSIXlt(when)$hour))
+  expect_true(unknown(y ~ x + I(as.numeric(format(when, "%M")) / 60)))
+  expect_true(unknown(y ~ when + format(when, "%H"), .POSIXct(as.double(berlin))))
+  expect_false(unknown(y ~ when, .POSIXct(as.double(berlin))))
+  expect_false(unknown(y ~ when + format(when, "%H")))
+  expect_false(unknown(y ~ format(when, "%H", tz = "Europe/Vienna")))
+  expect_false(unknown(y ~ as.numeric(as.POSIXct(when))))
+  expect_false(unknown(y ~ as.numeric(when - as.Date("2024-01-01")), days))
 })
 
 test_that("numbers of days pass for dates unless a sidecar states the date", {
