@@ -224,7 +224,7 @@ def _zones_unknown(found: Sequence[Mapping[str, Any]], stated: Sequence[Mapping[
     names = [_first(one["name"]) for one in found if one.get("zone_unknown")]
     return [
         f"the zone of '{name}' is unknown: the formula takes its hour or its day, which are taken as those of UTC; for "
-        f" times of another zone state tz in the sidecar, schema: {{inputs: [{{name: {name}, tz: Europe/Vienna}}]}}"
+        f"times of another zone state tz in the sidecar, schema: {{inputs: [{{name: {name}, tz: Europe/Vienna}}]}}"
         for name in names
         if name not in known
     ]
