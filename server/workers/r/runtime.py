@@ -102,6 +102,7 @@ class RRuntime:
         embedded.start()
         _rehearse()
         embedded.call("know_timezone")
+        embedded.call("load_starters")
         embedded.call("drop_tempdir")
         mode = "compiled (API)" if embedded.api_mode() else "slow (ABI): rpy2 was not compiled against this R"
         return {"r": embedded.version(), "blas": embedded.blas(), "rpy2": mode}

@@ -80,12 +80,33 @@ load_package <- function(package) {
   if (length(find.package(package, quiet = TRUE)) == 0L) stop(missing_package(package))
   tryCatch(
     suppressPackageStartupMessages(suppressWarnings(loadNamespace(package))),
-    error = function(e) {
-      stop(tandem_condition("package_missing", paste0(
-        package, " is installed but cannot be loaded: ", conditionMessage(e)
-      )))
-    }
+    error = function(e) stop(unloadable(package, conditionMessage(e)))
   )
+  invisible()
+}
+
+unloadable <- function(package, cause) {
+  cure <- if (starts_program(cause)) paste(
+    "; it, or a package that it needs, starts a program while it is loaded, and the sandbox forbids programs:",
+    "serve the model from a server of its own with TANDEM_SANDBOX=off"
+  )
+  tandem_condition("package_missing", paste0(package, " is installed but cannot be loaded: ", cause, cure))
+}
+
+# As R's system() says it, in the language of the process.
+starts_program <- function(message) {
+  said <- strsplit(gettext("cannot popen '%s', probable reason '%s'", domain = "R"), "%s", fixed = TRUE)[[1L]][1L]
+  grepl(said, message, fixed = TRUE)
+}
+
+# Debian's RcppParallel, and with it everything that needs rstan, asks a program for a path while it is loaded. That is
+# done before the sandbox forbids programs.
+starters <- "RcppParallel"
+
+load_starters <- function() {
+  for (package in starters) {
+    if (length(find.package(package, quiet = TRUE)) > 0L) try(load_package(package), silent = TRUE)
+  }
   invisible()
 }
 

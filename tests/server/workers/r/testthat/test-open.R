@@ -73,3 +73,16 @@ test_that("attempt answers in values, never by an error", {
   expect_identical(tandem$attempt(tandem$open_model, as_file(1))$code, "not_a_model")
   expect_identical(tandem$attempt(stop, "x")[c("code", "message")], list(code = "failed", message = "x"))
 })
+
+test_that("a package that starts a program while it is loaded is refused with a reason that says so, and the cure", {
+  error <- tandem$unloadable("rstan", "cannot popen 'dpkg-architecture', probable reason 'Cannot allocate memory'")
+  expect_identical(error$code, "package_missing")
+  expect_match(conditionMessage(error), "starts a program .* sandbox forbids programs: .* TANDEM_SANDBOX=off")
+  expect_no_match(conditionMessage(tandem$unloadable("rstan", "no such symbol")), "sandbox")
+})
+
+test_that("what starts a program while it is loaded is loaded beforehand, where it is there", {
+  skip_if_not_installed("RcppParallel")
+  tandem$load_starters()
+  expect_true(isNamespaceLoaded("RcppParallel"))
+})
