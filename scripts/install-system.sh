@@ -17,6 +17,7 @@ packages_of() {
       ;;
     test)
       echo r-cran-testthat r-cran-lintr r-cran-httr prometheus curl # prometheus: promtool
+      echo r-cran-rcppparallel # It starts a program while it is loaded.
       # One for each model class that is compared with plain R and does not come with R.
       echo r-cran-e1071 r-cran-kernlab r-cran-lme4 r-cran-partykit r-cran-caret r-cran-recipes r-cran-forecast
       echo r-cran-glmnet r-cran-quantreg r-cran-pls r-cran-earth r-cran-coin

@@ -26,15 +26,6 @@ predict_options.Arima <- function(model) {
   if (takes_horizon(model)) forecast_options(period = model$arma[5L]) else forecast_options(period = 1)["level"]
 }
 
-# As forecast() has them: twice the season or 10 steps; a level in percent or, below 1, as a share.
-forecast_options <- function(period, longest = 10000L) {
-  steps <- if (period > 1) 2L * as.integer(period) else 10L
-  list(
-    h = list(type = "integer", default = steps, minimum = 1L, maximum = longest),
-    level = list(type = "numeric", default = 95, minimum = 0, maximum = 99.99)
-  )
-}
-
 predict_rows.Arima <- function(model, newdata, output, arguments) {
   xreg <- if (!takes_horizon(model)) as.matrix(newdata)
   if (!inherits(model, "forecast_ARIMA")) return(steps_of_arima(model, nrow(newdata), xreg, output, arguments$level))
@@ -44,20 +35,10 @@ predict_rows.Arima <- function(model, newdata, output, arguments) {
   steps_ahead(do.call(forecast::forecast, c(list(quote(model)), arguments)), output)
 }
 
-steps_ahead <- function(forecast, output) {
-  fit <- as.vector(forecast$mean)
-  if (output == "response") return(fit)
-  cbind(fit = fit, lower = as.vector(forecast$lower), upper = as.vector(forecast$upper))
-}
-
 # What forecast() makes of predict().
 steps_of_arima <- function(model, h, xreg, output, level) {
   # predict() counts the columns of what was given as xreg, which is not in the file.
   if (!is.null(xreg)) model$call["xreg"] <- list(xreg)
   steps <- predict(model, n.ahead = h, newxreg = xreg)
-  fit <- as.vector(steps$pred)
-  if (output == "response") return(fit)
-  if (level > 0 && level < 1) level <- 100 * level
-  width <- stats::qnorm(0.5 * (1 + level / 100)) * as.vector(steps$se)
-  cbind(fit = fit, lower = fit - width, upper = fit + width)
+  if (output == "response") as.vector(steps$pred) else normal_interval(steps, level)
 }

@@ -14,12 +14,8 @@ predict_options.ets <- function(model) {
 
 predict_rows.ets <- function(model, newdata, output, arguments) {
   arguments$h <- nrow(newdata)
-  if (output == "response") arguments$level <- NULL
   if (output == "response" && is_simulated(model)) arguments$PI <- FALSE
-  before <- random_state()
-  on.exit(restore_random_state(before))
-  set.seed(1)
-  steps_ahead(do.call(forecast::forecast, c(list(quote(model)), arguments)), output)
+  forecast_steps(model, output, arguments)
 }
 
 # Components are error, trend and season: N(one), A(dditive) or M(ultiplicative).

@@ -80,3 +80,22 @@ with_missing <- function(frame, names) {
   for (k in seq_along(names)) frame[k, names[k]] <- NA
   frame
 }
+
+# What a model of a series answers for `h` steps, to the last bit.
+expect_steps <- function(served, h, response, interval = NULL, level = 80) {
+  expect_true(served$description$horizon)
+  expect_identical(served$description$inputs, list())
+  scorer <- scorer_of(served)
+  expect_identical(scorer(list(), "response", options = list(h = h))[[1]], as.vector(response))
+  expect_identical(names(served$description$outputs), c("response", if (!is.null(interval)) "interval"))
+  if (is.null(interval)) return(invisible())
+  reply <- scorer(list(), "interval", options = list(h = h, level = level))
+  expect_identical(reply[[2]], c("fit", "lower", "upper"))
+  expect_identical(reply[[1]], unname(lapply(interval, as.vector)))
+}
+
+expect_forecast <- function(served, h, level = 80) {
+  response <- forecast::forecast(served$model, h = h)$mean
+  steps <- forecast::forecast(served$model, h = h, level = level)
+  expect_steps(served, h, response, steps[c("mean", "lower", "upper")], level)
+}

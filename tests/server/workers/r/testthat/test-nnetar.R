@@ -1,0 +1,25 @@
+skip_if_not_installed("forecast")
+
+test_that("an nnetar takes a horizon and has no interval", {
+  set.seed(1)
+  served <- opened(forecast::nnetar(lynx, lambda = 0.5, repeats = 3))
+  expect_identical(names(served$description$options), "h")
+  expect_steps(served, 5L, forecast::forecast(served$model, h = 5)$mean)
+})
+
+test_that("with regressors the rows are the steps ahead, whether the regressors have names or not", {
+  set.seed(1)
+  y <- ts(sin(1:60 / 5))
+  named <- cbind(promo = rep(0:1, 30), price = cos(1:60))
+  served <- opened(forecast::nnetar(y, xreg = named, repeats = 3))
+  expect_identical(input_names(served), colnames(named))
+  expect_false(proof_of(served)$rowwise)
+  reply <- scorer_of(served)(list(c(1, 0, 1), c(0.5, 0.1, 0.2)), "response")
+  future <- cbind(promo = c(1, 0, 1), price = c(0.5, 0.1, 0.2))
+  expect_identical(reply[[1]], as.vector(forecast::forecast(served$model, xreg = future)$mean))
+  served <- opened(forecast::nnetar(y, xreg = named[, 2], repeats = 3))
+  expect_identical(input_names(served), "xreg1")
+  reply <- scorer_of(served)(list(c(0.5, 0.1)), "response")
+  expect_identical(reply[[4]], character())
+  expect_identical(reply[[1]], as.vector(forecast::forecast(served$model, xreg = c(0.5, 0.1))$mean))
+})
