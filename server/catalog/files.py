@@ -1,15 +1,16 @@
-"""Model files: which there are in a folder, when one has settled, and what names it.
+"""Model files: which there are in a folder, and what names one.
 
 `<folder>/<name>.rds` has the first 12 hex digits of its SHA-256 as its version; `<folder>/<name>/<version>/model.rds`
-has the folder's name. A script is a folder: `<name>/score.R` or `<name>/<version>/score.R` with whatever it reads
-beside it, and all of that counts. The key also covers the sidecar, so that a new sidecar is a new thing to load.
-The file's ending says which runtime it is for. `<file>.sig` is a model's signature and never part of it.
+has the folder's name, and so has `<folder>/<name>/model.rds`. A script is a folder: `<name>/score.R` or
+`<name>/<version>/score.R` with whatever it reads beside it, and all of that counts.
+The key also covers the sidecar, so that a new sidecar is a new thing to load.
+The file's ending, in capitals or not, says which runtime it is for. `<file>.sig` is a model's signature and never part
+of it. What else lies in a folder is told by `unserved.py`.
 """
 
 from __future__ import annotations
 
 import hashlib
-import math
 import os
 import re
 import stat
@@ -25,29 +26,43 @@ NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 Kinds = Mapping[str, str]
 """How a model file's name ends, or a script's whole name: the runtime that it is for."""
 
-R_FILES: Kinds = {".rds": "r", "score.R": "r"}
+_PICKLES = (".joblib", ".pkl", ".pickle", ".sav")
+_PACKED = (".gz", ".bz2", ".xz", ".lzma", ".z")
+R_FILES: Kinds = {".rds": "r", ".RData": "r", ".rda": "r", "score.R": "r"}
 PYTHON_FILES: Kinds = {
-    ".joblib": "python",
-    ".pkl": "python",
+    **dict.fromkeys(_PICKLES, "python"),
     ".skops": "python",
     ".onnx": "python",
     ".pt2": "torch",
     ".pt": "torch",
+    **{pickle + packed: "python" for pickle in _PICKLES for packed in _PACKED},
     "score.py": "script",
 }
-SCRIPTS = ("score.R", "score.py")
-"""The files that make a folder a model."""
+WHOLE = ("score.R", "score.py")
+"""The files that make a folder a model, with everything that lies in it."""
+IN_FOLDER = "model"
+"""How a model file in a folder of its own is called, before its ending."""
+TRAIN = "train"
+"""The folder of what models are made with; nothing in it is served."""
+NOT_SERVED = "not_served"
+"""The code of what lies in a model folder and is no model."""
 SIGNATURE_SUFFIX = ".sig"
-
-SURELY_WRITTEN_S = 10.0
 
 Stamp = tuple[int, ...]
 """Size, time and inode of a model file, then size and time of its sidecar and of its signature."""
 
 
 @dataclass(frozen=True, slots=True)
+class NotServed:
+    """Why something in a model folder is not even tried, and what to do about it."""
+
+    reason: str
+    code: str = NOT_SERVED
+
+
+@dataclass(frozen=True, slots=True)
 class Candidate:
-    """A file that looks like a model, before anybody has read it."""
+    """A file that looks like a model, before anybody has read it; or something that is told to be none."""
 
     runtime: str
     name: str
@@ -55,6 +70,7 @@ class Candidate:
     path: Path
     sidecar: Path
     stamp: Stamp
+    refused: NotServed | None = None
 
     @property
     def modified(self) -> float:
@@ -64,7 +80,7 @@ class Candidate:
     @property
     def parts(self) -> dict[str, Path]:
         """Everything that the model is made of, by its name relative to the model file's folder."""
-        if self.path.name in SCRIPTS:
+        if self.path.name in WHOLE:
             return {str(part.relative_to(self.path.parent)): part for part in _files(self.path.parent)}
         return {part.name: part for part in (self.path, self.sidecar) if part.is_file()}
 
@@ -97,6 +113,7 @@ class ModelFile:
     signed: Signed | None = None
     stamp: Stamp | None = field(default=None, compare=False)
     """Of what the key was made from."""
+    refused: NotServed | None = None
 
     @property
     def content(self) -> Path:
@@ -105,63 +122,98 @@ class ModelFile:
 
 
 def candidates(folder: Path, kinds: Kinds) -> list[Candidate]:
-    """The model files of a folder, bare ones and those in version folders. A folder that is missing has none."""
-    scripts = {name: runtime for name, runtime in kinds.items() if name in SCRIPTS}
-    in_version = scripts | {f"model{suffix}": runtime for suffix, runtime in kinds.items() if suffix not in SCRIPTS}
-    found: list[Candidate | None] = []
-    for entry in _entries(folder):
-        if entry.suffix in kinds:
-            found.append(_candidate(kinds[entry.suffix], entry.stem, None, entry, entry.with_suffix(".yaml")))
+    """The model files of a folder: bare ones, those in folders of their own, and those in version folders.
+
+    A folder that is missing has none.
+    """
+    found: list[Candidate] = []
+    for entry in entries(folder):
+        ending = ending_of(entry.name, kinds)
+        if ending is not None and not entry.is_dir():
+            stem = entry.name[: -len(ending)]
+            found += _candidate(kinds[ending], stem, None, entry, entry.with_name(f"{stem}.yaml"))
             continue
-        for name, runtime in scripts.items():
-            found.append(_candidate(runtime, entry.name, None, entry / name, entry / "model.yaml"))
-        for version in _entries(entry):
-            for name, runtime in in_version.items():
-                found.append(_candidate(runtime, entry.name, version.name, version / name, version / "model.yaml"))
-    return [candidate for candidate in found if candidate is not None]
+        if entry.name == TRAIN:
+            continue
+        own = in_folder(entry, entry.name, None, kinds)
+        found += own
+        if not any(one.path.name in WHOLE for one in own):  # else what lies deeper belongs to it
+            found += [one for version in entries(entry) for one in in_folder(version, entry.name, version.name, kinds)]
+    return found
+
+
+def in_folder(folder: Path, name: str, version: str | None, kinds: Kinds) -> list[Candidate]:
+    """The model of this name in a folder: none, or one. Of several files called `model` it is the first of `kinds`."""
+    by_name = {_place(path.name, kinds): path for path in reversed(entries(folder))}
+    for kind in (*(k for k in kinds if k in WHOLE), *(k for k in kinds if k not in WHOLE)):
+        if kind in by_name:
+            found = _candidate(kinds[kind], name, version, by_name[kind], folder / f"{IN_FOLDER}.yaml")
+            if found:
+                return found
+    return []
+
+
+def _place(name: str, kinds: Kinds) -> str | None:
+    """Which of the kinds a file in a folder of its own is."""
+    if name in WHOLE:
+        return name
+    ending = ending_of(name, kinds)
+    return ending if ending is not None and name[: -len(ending)] == IN_FOLDER else None
+
+
+def ending_of(name: str, kinds: Kinds) -> str | None:
+    """Which of the kinds a file's name ends with: the longest, in capitals or not."""
+    lower = name.lower()
+    fit = [kind for kind in kinds if kind[0] == "." and lower.endswith(kind.lower()) and len(name) > len(kind)]
+    return max(fit, key=len, default=None)
 
 
 def candidate_at(path: Path) -> Candidate | None:
     """The model that a file is, or the folder of a version or of a script, as if it lay in a folder of models."""
     kinds = {**R_FILES, **PYTHON_FILES}
-    if path.is_dir():
-        names = (*SCRIPTS, *(f"model{suffix}" for suffix in kinds if suffix not in SCRIPTS))
-        there = [path / name for name in names if (path / name).is_file()]
-        return candidate_at(there[0]) if len(there) == 1 else None
     path = path.absolute()
-    runtime = kinds.get(path.name) or kinds.get(path.suffix)
-    if runtime is None or not path.is_file():
+    folder = path if path.is_dir() else path.parent
+    found = in_folder(folder, folder.name, None, kinds)
+    if found and found[0].path.name not in WHOLE:
+        found = in_folder(folder, folder.parent.name, folder.name, kinds)
+    if path.is_dir() or [one for one in found if one.path == path or is_part(path, one)]:
+        return found[0] if found else None
+    ending = ending_of(path.name, kinds)
+    if ending is None:
         return None
-    folder = path.parent
-    script, in_version = path.name in SCRIPTS, path.name == f"model{path.suffix}"
-    name = folder.name if script else folder.parent.name if in_version else path.stem
-    sidecar = folder / "model.yaml" if script else path.with_suffix(".yaml")
-    stamp = _stamps(path, path.stat(), sidecar)
-    return Candidate(runtime, name, folder.name if in_version else None, path, sidecar, stamp)
+    stem = path.name[: -len(ending)]
+    found = _candidate(kinds[ending], stem, None, path, path.with_name(f"{stem}.yaml"))
+    return found[0] if found else None
 
 
-def _entries(folder: Path) -> list[Path]:
+def is_part(path: Path, candidate: Candidate) -> bool:
+    """Whether a file belongs to a model that is a whole folder."""
+    return candidate.path.name in WHOLE and path.is_relative_to(candidate.path.parent)
+
+
+def entries(folder: Path) -> list[Path]:
+    """What lies in a folder, in order; nothing in what is none."""
     try:
         return sorted(folder.iterdir())
     except OSError:
         return []
 
 
-def _candidate(runtime: str, name: str, version: str | None, path: Path, sidecar: Path) -> Candidate | None:
+def _candidate(runtime: str, name: str, version: str | None, path: Path, sidecar: Path) -> list[Candidate]:
     """Regular files with fit names only: opening a pipe or a device that somebody left there would hang."""
     if not NAME.fullmatch(name) or not NAME.fullmatch(version or "0"):
-        return None
+        return []
     try:
         status = path.stat()
     except OSError:
-        return None
+        return []
     if not stat.S_ISREG(status.st_mode):
-        return None
-    return Candidate(runtime, name, version, path, sidecar, _stamps(path, status, sidecar))
+        return []
+    return [Candidate(runtime, name, version, path, sidecar, _stamps(path, status, sidecar))]
 
 
 def _stamps(path: Path, status: os.stat_result, sidecar: Path) -> Stamp:
-    stamp = _folder_stamp(path.parent) if path.name in SCRIPTS else _stamp(status)
+    stamp = _folder_stamp(path.parent) if path.name in WHOLE else _stamp(status)
     return stamp + _small_stamp(sidecar) + _small_stamp(signature_of(path))
 
 
@@ -177,7 +229,7 @@ def _folder_stamp(folder: Path) -> tuple[int, int, int]:
 
 def _files(folder: Path) -> list[Path]:
     """The regular files of a script's folder, at any depth, in order; not what Python compiles of them by itself."""
-    signatures = {signature_of(folder / name) for name in SCRIPTS}
+    signatures = {signature_of(folder / name) for name in WHOLE}
     return sorted(
         path
         for path in folder.rglob("*")
@@ -199,7 +251,7 @@ def _small_stamp(path: Path) -> tuple[int, int]:
 
 def _digest(path: Path) -> hashlib._Hash:
     """Of a file its bytes; of a script the names and bytes of all files in its folder."""
-    if path.name not in SCRIPTS:
+    if path.name not in WHOLE:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256")
     digest = hashlib.sha256()
@@ -262,29 +314,3 @@ def identified_again(file: ModelFile) -> ModelFile | None:
     except OSError:
         return None
     return again if again.key == file.key else None
-
-
-class Settling:
-    """Tells which candidates have kept their size and times for long enough to be read."""
-
-    def __init__(self, settle_s: float) -> None:
-        self.settle_s = settle_s
-        self._since: dict[Path, tuple[Stamp, float]] = {}
-
-    def settled(self, found: list[Candidate], now: float, wall_time: float) -> tuple[list[Candidate], bool]:
-        """The candidates that can be read now, and whether others are still to come.
-
-        What counts is how long we have watched a file stay as it is (`now` is monotonic), since who writes it may have
-        another clock; only a file that is long past being written (by `wall_time`) is not watched first.
-        """
-        self._since = {c.path: (c.stamp, self._watched_since(c, now, wall_time)) for c in found}
-        ready = [c for c in found if now - self._since[c.path][1] >= self.settle_s]
-        return ready, len(ready) < len(found)
-
-    def _watched_since(self, candidate: Candidate, now: float, wall_time: float) -> float:
-        known = self._since.get(candidate.path)
-        if known is not None and known[0] == candidate.stamp:
-            return known[1]
-        if known is None and wall_time - candidate.modified > SURELY_WRITTEN_S:
-            return -math.inf
-        return now

@@ -1,4 +1,6 @@
-"""The watch over the model folders: yields the list of settled model files whenever it changes.
+"""The watch over the model folders: yields the list of what has settled in them whenever it changes.
+
+That is the model files, and whatever else lies there, as refused.
 
 Notifications (inotify, by watchfiles) say only that something happened; what there is comes from looking. Folders on
 network shares send none and are polled. A slow look every few seconds catches whatever was missed.
@@ -15,7 +17,9 @@ from pathlib import Path
 
 from watchfiles import awatch
 
-from server.catalog.files import Candidate, Kinds, ModelFile, Settling, candidates, identify
+from server.catalog import unserved
+from server.catalog.files import Candidate, Kinds, ModelFile, NotServed, candidates, identify
+from server.catalog.settling import Settling
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +27,7 @@ LOOK_EVERY_S = 5.0
 FIRST_LOOK_S = 5.0
 """How long files that are being written at the start may keep the first list waiting."""
 POLL_EVERY_S = 1.0
+_FORBIDDEN = NotServed("the server may not read the file; give the user that it runs as the right to", "unreadable")
 NETWORK_FILESYSTEMS = ("nfs", "cifs", "smb", "fuse", "9p", "ceph", "gluster", "afs")
 
 
@@ -49,7 +54,7 @@ class Watch:
             settling.settle_s = settle_s
 
     async def changes(self) -> AsyncIterator[list[ModelFile]]:
-        """The settled model files: once at the start, then after each change."""
+        """What has settled: once at the start, then after each change."""
         listening = asyncio.create_task(self._listen())
         try:
             last: list[ModelFile] | None = None
@@ -71,13 +76,17 @@ class Watch:
         files: list[ModelFile] = []
         unsettled = False
         for folder, kinds in self._folders.items():
-            found = await asyncio.to_thread(candidates, folder, kinds)
+            found = await asyncio.to_thread(self._found, folder, kinds)
             ready, more = self._settling[folder].settled(found, time.monotonic(), time.time())
             unsettled |= more
             self._forget_gone(folder, found)
             files += await asyncio.to_thread(self._identify_all, ready)
             files += self._still_serving(found, ready)
         return files, unsettled
+
+    def _found(self, folder: Path, kinds: Kinds) -> list[Candidate]:
+        models = candidates(folder, kinds)
+        return models + unserved.unserved(folder, kinds, models, [other for other in self._folders if other != folder])
 
     def _forget_gone(self, folder: Path, found: list[Candidate]) -> None:
         there = {c.path for c in found}
@@ -90,12 +99,20 @@ class Watch:
             known = self._identified.get(candidate.path)
             if known is None or known[0] != candidate:
                 try:
-                    known = (candidate, self._identify(candidate))
+                    known = (candidate, self._identified_as(candidate))
+                except PermissionError:  # not to be remembered: a permission that is given changes no file
+                    files.append(unserved.model_file(candidate, _FORBIDDEN))
+                    continue
                 except OSError:
                     continue
                 self._identified[candidate.path] = known
             files.append(known[1])
         return files
+
+    def _identified_as(self, candidate: Candidate) -> ModelFile:
+        if candidate.refused is not None:
+            return unserved.model_file(candidate, candidate.refused)
+        return self._identify(candidate)
 
     def _still_serving(self, found: list[Candidate], ready: list[Candidate]) -> list[ModelFile]:
         """While a file is being rewritten, what it was before stays in the list: the model must not go meanwhile."""

@@ -10,8 +10,18 @@ from typing import Any
 
 import orjson
 
-from server.catalog.files import PYTHON_FILES, R_FILES, ModelFile, candidate_at
+from server.catalog.files import (
+    PYTHON_FILES,
+    R_FILES,
+    Candidate,
+    ModelFile,
+    NotServed,
+    candidate_at,
+    candidates,
+    is_part,
+)
 from server.catalog.snapshot import Entry
+from server.catalog.unserved import not_served, unserved
 from server.config import Settings
 from server.supervisor import signatures
 from server.supervisor.pool import Pool
@@ -30,16 +40,29 @@ async def check(file: Path, settings: Settings) -> Verdict:
     """Probe one file as a pool would."""
     if not file.exists():
         return Verdict(False, f"{file}: no such file")
-    candidate = candidate_at(file)
-    if candidate is None:
-        known = ", ".join({**R_FILES, **PYTHON_FILES})
-        return Verdict(False, f"{file}: not a model file; known are {known}")
+    found = _found(file.absolute(), settings)
+    if isinstance(found, NotServed):
+        return Verdict(False, _refused(file, found.code, found.reason))
+    candidate = found
     with tempfile.TemporaryDirectory(prefix="tandem-") as folder:
         run_dir = Path(folder)
         keys = signatures.trusted_keys(settings)
         settled = signatures.identifier(settings, keys, run_dir, on_signature=lambda outcome: None)(candidate)
         entry = await _probe(settled, settings, run_dir)
     return Verdict(entry.state == "ready", _told(file, settled, entry))
+
+
+def _found(path: Path, settings: Settings) -> Candidate | NotServed:
+    """The model that a path leads to, in a model folder or elsewhere; else why it is none."""
+    for folder, kinds in ((settings.r_models, R_FILES), (settings.python_models, PYTHON_FILES)):
+        top = folder.absolute()
+        if path != top and path.is_relative_to(top):
+            models = candidates(top, kinds)
+            for one in (*models, *unserved(top, kinds, models)):
+                if one.path == path or (path.is_dir() and one.path.parent == path) or is_part(path, one):
+                    return one.refused or one
+    found = candidate_at(path)
+    return found if found is not None else not_served(path)
 
 
 async def _probe(settled: ModelFile, settings: Settings, run_dir: Path) -> Entry:
@@ -61,7 +84,7 @@ async def _nobody() -> None:
 
 def _told(file: Path, settled: ModelFile, entry: Entry) -> str:
     if entry.state != "ready":
-        return f"{file}: would be refused ({entry.code})\n  {entry.reason}".replace("\n", "\n  ")
+        return _refused(file, entry.code, entry.reason)
     assert entry.schema is not None
     lines = [
         f"{file}: would be served as {entry.name}, version {entry.version}",
@@ -77,6 +100,10 @@ def _told(file: Path, settled: ModelFile, entry: Entry) -> str:
         *(f"  warning  {text}" for text in entry.load_warnings),
     ]
     return "\n".join(lines)
+
+
+def _refused(file: Path, code: str | None, reason: str | None) -> str:
+    return f"{file}: would be refused ({code})\n  {reason}".replace("\n", "\n  ")
 
 
 def _signed_by(settled: ModelFile) -> list[str]:

@@ -21,7 +21,7 @@ from prometheus_client import start_http_server
 
 from auth.setup import prepare
 from server import config, logs, metrics
-from server.catalog.files import PYTHON_FILES, R_FILES
+from server.catalog.files import NOT_SERVED, PYTHON_FILES, R_FILES
 from server.catalog.snapshot import Entry, Snapshot
 from server.catalog.watch import Watch
 from server.config import ConfigError, Settings
@@ -216,7 +216,7 @@ class Supervisor:
         """Send all web processes the state of everything; returns when they have switched to it."""
         self._serial += 1
         own = self._pools.entries()
-        remote = self._remotes.entries({entry.name for entry in own})
+        remote = self._remotes.entries({entry.name for entry in own if entry.code != NOT_SERVED})
         entries = tuple(sorted((*own, *remote), key=lambda entry: entry.name))
         if self._scanned and self._pools.settled and self._remotes.looked:
             self._complete.set()
@@ -239,8 +239,8 @@ class Supervisor:
             self._measured = entries
             self._metrics.model_state.clear()
             for entry in entries:
-                if entry.code == "remote_unavailable":
-                    continue  # tandem_remote_up says it, and the model was not refused
+                if entry.code in ("remote_unavailable", NOT_SERVED):
+                    continue  # tandem_remote_up says it, and the model was not refused; what is no model is no failure
                 for state in metrics.STATES:
                     self._metrics.model_state.labels(entry.name, entry.version, state).set(entry.state == state)
                 if entry.load_seconds is not None:

@@ -22,7 +22,7 @@ from server.config import Settings
 from server.supervisor import ceiling, gpus
 from server.supervisor.pool import DRAIN_MARGIN_S, Pool, PoolPlan
 from server.supervisor.requirements import interpreter
-from server.supervisor.shelf import catalog
+from server.supervisor.shelf import catalog, unserved_entry
 
 log = logging.getLogger(__name__)
 
@@ -69,6 +69,8 @@ class Pools:
         """The pools of one model, each with its file."""
         self._homes: dict[Path, tuple[ModelFile, Pool]] = {}
         """Each file that there is now, with the pool that it is for; others only serve it until this one does."""
+        self._unserved: dict[Path, ModelFile] = {}
+        """What lies in the model folders and is for no pool."""
         self._wishes: dict[Known, Wish] = {}
         self._isolated: dict[Known, str] = {}
         """Models that were found to need a pool of their own, and why."""
@@ -89,14 +91,17 @@ class Pools:
 
     def entries(self) -> list[Entry]:
         """The catalog."""
-        return catalog([entry for pool in self for entry in pool.entries()])
+        told = [unserved_entry(file) for file in self._unserved.values()]
+        return catalog([entry for pool in self for entry in pool.entries()] + told)
 
     def states(self) -> dict[str, PoolState]:
         """All pools as the web processes need them, by name."""
         return {pool.plan.name: pool.state() for pool in self}
 
     async def update(self, files: Sequence[ModelFile]) -> None:
-        """These are all the model files there are now. To publish it is the caller's."""
+        """These are all the files there are now. To publish it is the caller's."""
+        self._tell_unserved({file.path: file for file in files if file.refused is not None})
+        files = [file for file in files if file.refused is None]
         new = [file for file in files if _known(file) not in self._wishes]
         wishes = self._wishes | await asyncio.to_thread(_wishes, new)
         kept = {_known(file) for file in files} | self._own.keys()
@@ -142,6 +147,14 @@ class Pools:
     async def stop(self) -> None:
         """Drain all workers and end the templates."""
         await asyncio.gather(*(pool.stop() for pool in (*self, *self._leaving.values())), *self._leaving)
+
+    def _tell_unserved(self, files: dict[Path, ModelFile]) -> None:
+        for path, file in files.items():
+            known = self._unserved.get(path)
+            if file.refused is not None and (known is None or known.refused != file.refused):
+                about = {"model": file.name, "version": file.version, "code": file.refused.code}
+                log.warning("model refused", extra=about | {"reason": file.refused.reason})
+        self._unserved = files
 
     # Which model is where
 

@@ -6,6 +6,7 @@ itself; until then, and if it is refused, the old one goes on serving beside the
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -111,19 +112,35 @@ class Shelf:
         )
 
     def _entry(self, file: ModelFile, state: Any, **more: Any) -> Entry:
-        return Entry(
-            name=file.name,
-            version=file.version,
-            runtime=file.runtime,
-            pool=self._pool,
-            state=state,
-            key=file.key,
-            file=file.path.name,
-            in_version_folder=file.in_version_folder,
-            size_bytes=file.size_bytes,
-            modified=file.modified,
-            **more,
-        )
+        return _entry(file, self._pool, state, **more)
+
+
+def unserved_entry(file: ModelFile) -> Entry:
+    """The catalog's entry of something that is for no pool."""
+    assert file.refused is not None
+    reason = f"{_shown(file)}: {file.refused.reason}"  # the name need not be the file's, which may be unfit for one
+    return _entry(file, "", "failed", reason=reason, code=file.refused.code)
+
+
+def _entry(file: ModelFile, pool: str, state: Any, **more: Any) -> Entry:
+    return Entry(
+        name=file.name,
+        version=file.version,
+        runtime=file.runtime,
+        pool=pool,
+        state=state,
+        key=file.key,
+        file=_shown(file),
+        in_version_folder=file.in_version_folder,
+        size_bytes=file.size_bytes,
+        modified=file.modified,
+        **more,
+    )
+
+
+def _shown(file: ModelFile) -> str:
+    """The file's name as text, whatever bytes it is made of."""
+    return os.fsencode(file.path.name).decode("utf-8", "replace")
 
 
 def catalog(entries: Iterable[Entry]) -> list[Entry]:

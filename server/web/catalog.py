@@ -20,8 +20,8 @@ class Told:
 
     def __init__(self, snapshot: Snapshot) -> None:
         self.serial = snapshot.serial
-        # Not what other servers have: else two could send a request back and forth.
-        self.body = orjson.dumps({"entries": [entry for entry in snapshot.entries if not entry.remote]})
+        # Not what other servers have, else two could send a request back and forth; nor what is no model.
+        self.body = orjson.dumps({"entries": [entry for entry in snapshot.entries if entry.pool and not entry.remote]})
         self.etag = f'"{hashlib.sha256(self.body).hexdigest()[:32]}"'
 
 

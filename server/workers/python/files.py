@@ -30,7 +30,7 @@ def read(spec: ModelSpec) -> tuple[Any, tuple[str, ...]]:
         warnings.simplefilter("always")
         try:
             read_one: Callable[[], Any] = {".skops": lambda: _skops(path, spec.settings.get("trusted") or ())}.get(
-                path.suffix, lambda: joblib.load(path)
+                path.suffix.lower(), lambda: joblib.load(path)
             )
             found = read_one()
         except LoadFailed:

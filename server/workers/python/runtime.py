@@ -70,7 +70,7 @@ class PythonRuntime:
             model = describe.load(spec, _held(spec))
         except SchemaError as e:
             raise LoadFailed("bad_schema", str(e)) from e
-        if not spec.path.endswith(".onnx") and (spec.settings.get("threads") or 1) == 1:
+        if not _is_graph(spec) and (spec.settings.get("threads") or 1) == 1:
             _warm(model, spec.example or {})
         return model
 
@@ -96,7 +96,11 @@ class PythonRuntime:
 
 
 def _held(spec: ModelSpec) -> Held:
-    return onnx.OnnxModel(spec) if spec.path.endswith(".onnx") else Estimator(spec)
+    return onnx.OnnxModel(spec) if _is_graph(spec) else Estimator(spec)
+
+
+def _is_graph(spec: ModelSpec) -> bool:
+    return spec.path.lower().endswith(".onnx")
 
 
 def _warm(model: PythonModel, example: Mapping[str, object]) -> None:

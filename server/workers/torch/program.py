@@ -45,7 +45,7 @@ class Program:
 
 def load(path: str, device: torch.device) -> Program:
     """Read a file onto a device. Raises LoadFailed, with no path in its text."""
-    if path.endswith(".pt2"):
+    if path.lower().endswith(".pt2"):
         return _exported(path, device)
     return _script(path, device)
 

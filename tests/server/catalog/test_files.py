@@ -1,4 +1,4 @@
-"""Model files: which are found, what names them, and when one has settled."""
+"""Model files: which are found, and what names them."""
 
 from __future__ import annotations
 
@@ -8,16 +8,11 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from server.catalog.files import (
     PYTHON_FILES,
     R_FILES,
-    SURELY_WRITTEN_S,
-    Candidate,
     ModelFile,
-    Settling,
     candidate_at,
     candidates,
     identified_again,
@@ -27,7 +22,6 @@ from server.catalog.files import (
 )
 
 LONG_AGO = 1_000_000_000.0
-SETTLE_S = 0.5
 
 
 def write(path: Path, content: bytes = b"model", modified: float | None = None) -> Path:
@@ -61,11 +55,52 @@ def test_version_folders_hold_one_version_each(tmp_path: Path) -> None:
     assert sorted(found(tmp_path)) == [("mpg", "1.10", "mpg/1.10/model.rds"), ("mpg", "1.9", "mpg/1.9/model.rds")]
 
 
+def test_a_model_may_have_a_folder_of_its_own_without_a_version(tmp_path: Path) -> None:
+    write(tmp_path / "mpg" / "model.rds")
+    write(tmp_path / "mpg" / "2" / "model.rds")
+    assert found(tmp_path) == [("mpg", None, "mpg/model.rds"), ("mpg", "2", "mpg/2/model.rds")]
+    [bare, _] = candidates(tmp_path, R_FILES)
+    assert bare.sidecar == tmp_path / "mpg" / "model.yaml"
+
+
+@pytest.mark.parametrize("name", ["mpg.RDS", "mpg.Rds", "mpg.rDs"])
+def test_an_ending_may_be_in_capitals(tmp_path: Path, name: str) -> None:
+    write(tmp_path / name)
+    assert found(tmp_path) == [("mpg", None, name)]
+    [one] = candidates(tmp_path, R_FILES)
+    assert one.sidecar == tmp_path / "mpg.yaml"
+
+
+def test_a_compressed_file_has_the_name_before_both_endings(tmp_path: Path) -> None:
+    write(tmp_path / "a.b.pkl.gz")
+    [one] = candidates(tmp_path, PYTHON_FILES)
+    assert (one.name, one.sidecar.name) == ("a.b", "a.b.yaml")
+
+
+def test_what_lies_in_a_scripts_folder_is_no_model_of_its_own(tmp_path: Path) -> None:
+    for name in ("a/score.py", "a/model.pkl", "a/weights/model.pkl"):
+        write(tmp_path / name)
+    assert [c.path.name for c in candidates(tmp_path, PYTHON_FILES)] == ["score.py"]
+
+
+def test_of_two_model_files_in_a_folder_one_is_the_model(tmp_path: Path) -> None:
+    for name in ("a/model.pkl", "a/model.joblib"):
+        write(tmp_path / name)
+    assert [c.path.name for c in candidates(tmp_path, PYTHON_FILES)] == ["model.joblib"]
+
+
 @pytest.mark.parametrize(
     ("name", "runtime"),
     [
         ("a.joblib", "python"),
         ("a.pkl", "python"),
+        ("a.PKL", "python"),
+        ("a.pickle", "python"),
+        ("a.sav", "python"),
+        ("a.pkl.gz", "python"),
+        ("a.joblib.xz", "python"),
+        ("a/model.pkl", "python"),
+        ("a/1/model.pkl.gz", "python"),
         ("a.skops", "python"),
         ("a.onnx", "python"),
         ("a.pt2", "torch"),
@@ -93,8 +128,7 @@ def test_other_files_are_not_models(tmp_path: Path) -> None:
         "mpg.yaml",
         "README.md",
         "mpg.rds.part",
-        "mpg.RDS",
-        "mpg/model.rds",
+        "mpg/mpg.rds",
         "mpg/1/other.rds",
         "a/b/c/model.rds",
     ):
@@ -266,87 +300,6 @@ def test_what_is_no_model_is_none(tmp_path: Path, file: str) -> None:
     for name in ("mpg.rds", "mpg.yaml", "mpg.rds.sig"):
         write(tmp_path / name)
     assert candidate_at(tmp_path / file) is None
-
-
-# Settling: `at` is how long after the first look
-
-
-def one(size: int = 1, modified: float = LONG_AGO, name: str = "mpg") -> Candidate:
-    stamp = (size, int(modified * 1e9), 7, 0, 0)
-    return Candidate("r", name, None, Path(f"/models/{name}.rds"), Path(f"/models/{name}.yaml"), stamp)
-
-
-def settled(settling: Settling, at: float, *found: Candidate) -> list[Candidate]:
-    ready, more = settling.settled(list(found), now=50.0 + at, wall_time=LONG_AGO + at)
-    assert more == (len(ready) < len(found))
-    return ready
-
-
-def test_a_fresh_file_settles_once_it_has_stayed_as_it_is() -> None:
-    settling = Settling(SETTLE_S)
-    assert settled(settling, 0.0, one()) == []
-    assert settled(settling, 0.49, one()) == []
-    assert settled(settling, 0.5, one()) == [one()]
-
-
-def test_a_file_that_grows_starts_again() -> None:
-    settling = Settling(SETTLE_S)
-    assert settled(settling, 0.0, one(size=1)) == []
-    assert settled(settling, 0.25, one(size=2)) == []
-    assert settled(settling, 0.6, one(size=2)) == []
-    assert settled(settling, 0.75, one(size=2)) == [one(size=2)]
-
-
-def test_a_settled_file_that_changes_is_watched_again() -> None:
-    settling = Settling(SETTLE_S)
-    settled(settling, 0.0, one())
-    assert settled(settling, 0.5, one()) == [one()]
-    assert settled(settling, 0.6, one(size=2)) == []
-
-
-def test_a_file_long_past_being_written_is_read_at_once() -> None:
-    old = one(modified=LONG_AGO - SURELY_WRITTEN_S - 1)
-    for settle_s in (0.1, 0.4, 0.7):  # not all of which 50 - (50 - x) gives back
-        assert settled(Settling(settle_s), 0.0, old) == [old]
-
-
-def test_an_old_file_in_the_place_of_one_that_was_watched_is_not_read_at_once() -> None:
-    """A copy that keeps times sets them last, and an older file may be moved there by hand."""
-    settling, old = Settling(SETTLE_S), one(size=2, modified=LONG_AGO - 1000)
-    settled(settling, 0.0, one())
-    assert settled(settling, 0.5, old) == []
-    assert settled(settling, 1.0, old) == [old]
-
-
-def test_a_file_from_a_clock_that_is_ahead_settles_all_the_same() -> None:
-    settling, ahead = Settling(SETTLE_S), one(modified=LONG_AGO + 5000)
-    assert settled(settling, 0.0, ahead) == []
-    assert settled(settling, 0.5, ahead) == [ahead]
-
-
-def test_files_settle_each_for_itself() -> None:
-    settling = Settling(SETTLE_S)
-    settled(settling, 0.0, one(name="a"))
-    assert settled(settling, 0.5, one(name="a"), one(name="b")) == [one(name="a")]
-
-
-def test_a_file_that_went_and_came_back_is_watched_again() -> None:
-    settling = Settling(SETTLE_S)
-    settled(settling, 0.0, one())
-    settled(settling, 0.3)
-    assert settled(settling, 0.5, one()) == []
-
-
-@given(st.lists(st.tuples(st.integers(1, 40), st.integers(1, 2)), max_size=20))
-def test_a_file_is_read_when_it_has_stayed_the_same_long_enough_and_not_before(
-    looks: list[tuple[int, int]],
-) -> None:
-    settling, at, since, last = Settling(SETTLE_S), 0.0, 0.0, None
-    for passed, size in looks:
-        at += passed / 64
-        if size != last:
-            since, last = at, size
-        assert bool(settled(settling, at, one(size))) == (at - since >= SETTLE_S)
 
 
 def test_a_file_that_was_touched_since_it_was_identified_is_not_what_its_key_was_made_from(tmp_path: Path) -> None:

@@ -96,11 +96,11 @@ def test_a_replaced_file_is_another_version(folder: Path, watching: Watching) ->
 
 
 def test_a_file_written_again_with_the_same_bytes_and_time_is_no_change(folder: Path, watching: Watching) -> None:
-    for name in ("mpg.rds", "new"):
+    for name in ("mpg.rds", "new.tmp"):
         (folder / name).write_bytes(b"one")
         os.utime(folder / name, (LONG_AGO, LONG_AGO))
     eventually(lambda: watching.names() == ["mpg"])
-    (folder / "new").rename(folder / "mpg.rds")
+    (folder / "new.tmp").rename(folder / "mpg.rds")
     (folder / "am.rds").write_bytes(b"am")
     eventually(lambda: watching.names() == ["am", "mpg"])
     assert watching.told[-1][1] == watching.told[1][0]
@@ -131,11 +131,41 @@ def test_version_folders_are_told(folder: Path, watching: Watching) -> None:
     eventually(lambda: watching.names() == ["boston/1.10", "boston/1.9"])
 
 
-def test_a_pipe_with_a_models_name_is_ignored(folder: Path, watching: Watching) -> None:
+def test_a_pipe_with_a_models_name_is_never_opened_and_told_as_not_served(folder: Path, watching: Watching) -> None:
     os.mkfifo(folder / "pipe.rds")
     os.mkfifo(folder / "mpg.yaml")
     (folder / "mpg.rds").write_bytes(b"one")
     eventually(lambda: watching.names() == ["mpg"])
+    eventually(lambda: watching.names() == ["mpg", "pipe"])
+    refused = watching.now["pipe"].refused
+    assert refused is not None
+    assert "pipe" in refused.reason
+
+
+def test_what_is_no_model_is_told_once_it_has_lain_for_a_while(folder: Path, watching: Watching) -> None:
+    """Somebody may be about to rename it."""
+    (folder / "upload").write_bytes(b"half")
+    (folder / "mpg.rds").write_bytes(b"one")
+    eventually(lambda: watching.names() == ["mpg"])
+    (folder / "upload").rename(folder / "am.rds")
+    (folder / "old.h5").write_bytes(b"keras")
+    os.utime(folder / "old.h5", (LONG_AGO, LONG_AGO))
+    eventually(lambda: watching.names() == ["am", "mpg", "old"])
+    assert all(file.name != "upload" for told in watching.told for file in told)
+    refused = watching.now["old"].refused
+    assert refused is not None
+    assert (refused.code, "ONNX" in refused.reason) == ("not_served", True)
+
+
+def test_what_is_no_model_does_not_keep_the_first_list_waiting(folder: Path) -> None:
+    (folder / "new.h5").write_bytes(b"keras")
+    started = Watching(folder, SETTLE_S).start()
+    try:
+        eventually(lambda: started.told)
+        assert started.told[0] == []
+        eventually(lambda: started.names() == ["new"])
+    finally:
+        started.stop()
 
 
 def test_a_file_being_rewritten_keeps_its_model_until_it_has_settled(folder: Path) -> None:

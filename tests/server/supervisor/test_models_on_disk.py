@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
+import lzma
 import os
+import pickle
 import shutil
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -10,6 +14,7 @@ from pathlib import Path
 import httpx
 import orjson
 import pytest
+from sklearn.linear_model import LinearRegression
 
 from tests.conftest import Tandem, eventually, run_r
 from tests.load import Load
@@ -268,7 +273,7 @@ def test_only_regular_files_are_read(server: Tandem) -> None:
     os.mkfifo(server.r_models / "pipe.rds")
     server.drop("after", "lm(dist ~ speed, cars)")
     eventually(lambda: server.score("after", SPEED).status_code == 200, 5)
-    assert server.model("pipe") == {}
+    eventually(lambda: server.version("pipe", "failed"))
 
 
 def test_details_are_for_analysts(server: Tandem) -> None:
@@ -291,3 +296,54 @@ def test_tandem_check_tells_what_would_happen(server: Tandem, tmp_path: Path) ->
     told = server.command("check", str(bad))
     assert told.returncode == 1
     assert "not_a_model" in told.stdout
+
+
+def test_the_endings_that_people_use_are_served(tandem_factory: Callable[..., Tandem]) -> None:
+    server = tandem_factory()
+    run_r(
+        "m <- lm(dist ~ speed, cars); n <- 1; f <- commandArgs(TRUE); saveRDS(m, file.path(f, 'upper.RDS')); "
+        "saveRDS(m, file.path(f, 'mixed.Rds')); save(m, n, file = file.path(f, 'image.RData')); "
+        "save(m, cars, file = file.path(f, 'short.rda')); dir.create(file.path(f, 'own')); "
+        "saveRDS(m, file.path(f, 'own', 'model.rds'))",
+        str(server.r_models),
+    )
+    model = pickle.dumps(LinearRegression().fit([[1.0], [2.0]], [1.0, 2.0]))
+    python = {"line1.pickle": model, "line2.sav": model, "line3.PKL": model, "line4.pkl.gz": gzip.compress(model)}
+    python |= {"line5.pkl.bz2": bz2.compress(model), "line6.joblib.xz": lzma.compress(model), "line7/model.pkl": model}
+    for name, content in python.items():
+        path = server.python_models / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+    server.start(wait=False)
+    eventually(server.ready, 180)
+    for name in ("upper", "mixed", "image", "short", "own"):
+        eventually(lambda name=name: server.score(name, SPEED).status_code == 200)
+    for name in (f"line{number}" for number in range(1, 8)):
+        eventually(lambda name=name: server.score(name, {"rows": [{"x0": 3}]}).status_code == 200)
+
+
+def test_what_is_not_served_is_listed_with_its_cure_and_check_says_the_same(server: Tandem) -> None:
+    for folder, name, cure in (
+        (server.r_models, "cars.qs", "saveRDS(model, 'NAME.rds')"),
+        (server.python_models, "net.h5", "ONNX"),
+        (server.python_models, "nested/other.pkl", "rename it"),
+        (server.python_models, "lost/weights.dat", "the folder holds no model"),
+    ):
+        path = folder / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(b"x")
+        listed = name.partition("/")[0].partition(".")[0]
+        version = eventually(lambda listed=listed: server.version(listed, "failed"), 60)
+        assert version["code"] == "not_served"
+        assert cure in version["reason"]
+        told = server.command("check", str(path if listed != "lost" else path.parent))
+        assert told.returncode == 1
+        assert "would be refused (not_served)" in told.stdout
+        assert cure in told.stdout
+        assert any(line.get("model") == listed and cure in line.get("reason", "") for line in server.log_lines())
+    assert server.score("net", SPEED).status_code != 200
+    assert server.metric("tandem_model_state", model="net") == 0
+    assert server.get("/health/ready").status_code == 200
+    assert "net" in {model["model"] for model in server.get("/v1/models").json()}
+    (server.python_models / "net.h5").unlink()
+    eventually(lambda: server.model("net") == {})

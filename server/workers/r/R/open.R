@@ -1,4 +1,4 @@
-# From an .rds file, or a script, to a model whose predict() can be called.
+# From a file of saveRDS() or save(), or a script, to a model whose predict() can be called.
 
 open_model <- function(path, packages = character()) {
   use_utf8()
@@ -21,7 +21,10 @@ read_model <- function(path) {
   if (is.na(size)) stop(tandem_condition("unreadable", "the file is gone or cannot be opened"))
   if (size == 0) stop(tandem_condition("unreadable", "the file is empty; write it again with saveRDS(model, file)"))
   withCallingHandlers(
-    tryCatch(readRDS(path), error = function(e) stop(unreadable(path, e))),
+    tryCatch(
+      if (looks_like_save(path)) read_saved(path) else readRDS(path),
+      error = function(e) stop(unreadable(path, e))
+    ),
     # A namespace that a function in the model needs is replaced by the global environment with no more than a
     # warning; the model would then fail, or worse, answer with another function of the same name.
     warning = function(w) {
@@ -34,12 +37,6 @@ read_model <- function(path) {
 
 unreadable <- function(path, error) {
   if (inherits(error, "tandem_error")) return(error)
-  if (looks_like_save(path)) {
-    return(tandem_condition("unreadable", paste(
-      "the file was written by save(), which stores variables, not one model;",
-      "write it with saveRDS(model, file)"
-    )))
-  }
   if (lacks_memory(conditionMessage(error))) {
     return(tandem_condition("unreadable", paste(
       "reading the file takes more memory than a probe may have;",
@@ -50,13 +47,6 @@ unreadable <- function(path, error) {
   tandem_condition("unreadable", paste0(
     "the file is truncated or no .rds file (", cause, "); write it again with saveRDS(model, file)"
   ))
-}
-
-looks_like_save <- function(path) {
-  connection <- gzfile(path, "rb")
-  on.exit(close(connection))
-  magic <- tryCatch(suppressWarnings(readBin(connection, "raw", 4L)), error = function(e) raw())
-  length(magic) == 4L && rawToChar(magic[1:3]) %in% c("RDX", "RDA")
 }
 
 missing_namespace <- function(message) {

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import lzma
 import pickle
 import sys
+import zlib
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -44,6 +48,13 @@ def _pickle(model: Any, path: Path) -> None:
         ("m.pkl", _pickle),
         ("m.pkl", lambda model, path: joblib.dump(model, path, compress=3)),
         ("m.skops", skops.io.dump),
+        ("m.SKOPS", skops.io.dump),
+        ("m.PKL", _pickle),
+        ("m.sav", joblib.dump),
+        ("m.pkl.gz", lambda model, path: path.write_bytes(gzip.compress(pickle.dumps(model)))),
+        ("m.pkl.bz2", lambda model, path: path.write_bytes(bz2.compress(pickle.dumps(model)))),
+        ("m.pickle.xz", lambda model, path: path.write_bytes(lzma.compress(pickle.dumps(model)))),
+        ("m.joblib.z", lambda model, path: path.write_bytes(zlib.compress(pickle.dumps(model)))),
     ],
 )
 def test_a_model_is_the_same_in_every_format(

@@ -1,0 +1,260 @@
+"""What lies in a model folder and is not served: each thing is told, with what to do about it.
+
+What commonly lies beside models (sidecars, signatures, notes, tables, programs, `train/`, hidden files, files under a
+name that says that they are being written) is left alone. Nothing is opened here: names, and what kind of thing has
+them, tell enough.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import stat
+from collections.abc import Collection, Iterable
+from pathlib import Path
+
+from server.catalog.files import (
+    DIGEST_DIGITS,
+    IN_FOLDER,
+    NAME,
+    PYTHON_FILES,
+    R_FILES,
+    WHOLE,
+    Candidate,
+    Kinds,
+    ModelFile,
+    NotServed,
+    Stamp,
+    ending_of,
+    entries,
+)
+
+NO_VERSION = "-"
+"""The version of what is told to be no model: it has none."""
+ALL: Kinds = {**R_FILES, **PYTHON_FILES}
+
+_BESIDE = re.compile(
+    r"""\. .* | .* ~ | \# .* \# | __pycache__
+    | (?!score\.) .* \. (?: py | r | ipynb | rmd | qmd | sh | sql | ps1 | bat )
+    | .* \. (?: yaml | sig | lock | pyc | tmp | temp | part | partial | filepart | crdownload | sw[op] | bak | old
+              | md | rst | html? | pdf | docx? | pptx? | rtf | tex | log | png | jpe?g | gif | svg
+              | csv | tsv | parquet | feather | arrow | xlsx? | sas7bdat | dta | jsonl | ndjson
+              | ini | cfg | toml | env | rproj | requirements\.txt )
+    | (?: readme | licen[cs]e | copying | notice | changelog | news | todo | makefile | dockerfile | requirements
+          | constraints | thumbs | desktop ) (?: [-_.] .* )?
+    | train | training | tests? | docs? | data | figures | images | plots | notebooks | scripts | src | man
+    | renv | venv | node_modules | lost\+found""",
+    re.VERBOSE | re.IGNORECASE,
+)
+"""Names of what commonly lies beside models, and nobody waits for it to be served."""
+
+_KERAS = "Tandem does not run TensorFlow; convert the model to ONNX (with tf2onnx), or serve it by a scoring script"
+_WEIGHTS = "it holds a PyTorch model's weights without the program; save the model with torch.export.save as NAME.pt2"
+_DATA = "it holds data, no model; keep it elsewhere, or in a folder called train"
+_CODE = (
+    "code beside models is not run; a scoring script is a folder NAME with a file {score}, and other code lies in it"
+)
+_PACKED = "an archive is not opened; unpack it, and copy the model file that is in it"
+_BOOSTER = (
+    "XGBoost and LightGBM name it so; save it again with save_model, as NAME.ubj (XGBoost) or NAME.txt (LightGBM)"
+)
+_QS = "saved with the package qs; read it there and save it with saveRDS(model, 'NAME.rds')"
+CURES: dict[str, str] = {
+    **dict.fromkeys((".h5", ".hdf5", ".keras", ".pb", ".tflite"), _KERAS),
+    **dict.fromkeys((".pth", ".pth.tar", ".ckpt", ".safetensors", ".bin"), _WEIGHTS),
+    **dict.fromkeys((".csv", ".tsv", ".parquet", ".feather", ".arrow", ".xlsx", ".xls", ".sas7bdat", ".npy"), _DATA),
+    **dict.fromkeys((".npz", ".db", ".sqlite", ".jsonl"), _DATA),
+    **dict.fromkeys((".py", ".r", ".ipynb", ".rmd", ".qmd"), _CODE),
+    **dict.fromkeys((".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z"), _PACKED),
+    **dict.fromkeys((".model", ".bst", ".xgb", ".lgb"), _BOOSTER),
+    **dict.fromkeys((".qs", ".qs2", ".qdata"), _QS),
+    ".yml": "a sidecar's name ends in .yaml; rename it",
+    ".pmml": "Tandem does not read PMML; save the model itself, or export it as ONNX",
+    ".mojo": "H2O's models need Java; serve one by a scoring script, or export it in another form",
+    ".dill": "save the model with joblib.dump(model, 'NAME.joblib')",
+    ".cloudpickle": "it is a pickle under another name; rename it to NAME.pkl",
+}
+"""Endings that people try, with what to do."""
+_LIKE_MODELS = frozenset(CURES) - {e for e, cure in CURES.items() if cure in (_DATA, _CODE, _PACKED)} - {".yml", ".bin"}
+
+
+def unserved(folder: Path, kinds: Kinds, found: Iterable[Candidate], others: Collection[Path] = ()) -> list[Candidate]:
+    """What lies in a model folder and is not one of the models `found` in it; `others` are model folders too."""
+    models = {one.path: one for one in found}
+    told: list[Candidate] = []
+    for entry in entries(folder):
+        if _BESIDE.fullmatch(entry.name) or any(other.is_relative_to(entry) for other in others):
+            continue
+        if entry in models:
+            continue
+        if _is_dir(entry):
+            told += _in(entry, kinds, models)
+        else:
+            told += _told(entry, entry.name, None, file_refused(entry, kinds))
+    return told
+
+
+def _in(folder: Path, kinds: Kinds, models: dict[Path, Candidate]) -> list[Candidate]:
+    """What a model's own folder, or those of its versions, hold beside the models."""
+    if not entries(folder):
+        return []  # somebody is about to fill it
+    if not NAME.fullmatch(folder.name):
+        return _told(folder, folder.name, None, _UNFIT)
+    own = [one for path, one in models.items() if path.is_relative_to(folder)]
+    if any(one.path.name in WHOLE and one.path.parent == folder for one in own):
+        return []
+    told = _leftovers(folder, folder.name, None, kinds, models)
+    for version in entries(folder):
+        whole = any(one.path.name in WHOLE and one.path.parent == version for one in own)
+        if _is_dir(version) and not whole and not _BESIDE.fullmatch(version.name):
+            told += _leftovers(version, folder.name, version.name, kinds, models)
+    return told if told or own else _told(folder, folder.name, None, _no_model(folder, kinds))
+
+
+def _leftovers(
+    folder: Path, name: str, version: str | None, kinds: Kinds, models: dict[Path, Candidate]
+) -> list[Candidate]:
+    """The files in a model's or a version's folder that look like models and are not served."""
+    served = next((path.name for path in models if path.parent == folder), None)
+    told: list[Candidate] = []
+    for path in entries(folder):
+        like_one = (
+            ending_of(path.name, ALL) or ending_of(path.name, dict.fromkeys(_LIKE_MODELS, "")) or (path.name in WHOLE)
+        )
+        if path in models or not like_one or _BESIDE.fullmatch(path.name) or _is_dir(path):
+            continue
+        told += _told(path, name, version, _leftover(path, version, kinds, served))
+    return told
+
+
+def _leftover(path: Path, version: str | None, kinds: Kinds, served: str | None) -> NotServed:
+    ending = ending_of(path.name, kinds)
+    if version is not None and not NAME.fullmatch(version):
+        return _UNFIT
+    if ending is None or not _is_file(path):
+        return file_refused(path, kinds)
+    if served is not None:
+        return NotServed(f"the model of this folder is {served}, and a folder has one; keep one of the two files")
+    return NotServed(f"in a folder of its own a model file is called {IN_FOLDER}{ending}; rename it, or move it up")
+
+
+def _no_model(folder: Path, kinds: Kinds) -> NotServed:
+    names = {path.name for path in entries(folder)}
+    if {"saved_model.pb", "keras_metadata.pb"} & names:
+        return NotServed(_KERAS)
+    known = ", ".join(f"{IN_FOLDER}{kind}" if kind[0] == "." else kind for kind in _plain(kinds))
+    return NotServed(
+        f"the folder holds no model; a folder NAME, or NAME/VERSION, is served if it has one of {known} in it. "
+        "Keep what is no model elsewhere, or in a folder called train"
+    )
+
+
+_UNFIT = NotServed(
+    "a name that is part of an address has letters, digits, '.', '_' and '-', begins with a letter or a digit, and has "
+    "100 characters at most; rename it"
+)
+
+
+def not_served(path: Path) -> NotServed:
+    """Why nothing is served of something that lies in no model folder."""
+    return _no_model(path, ALL) if _is_dir(path) else file_refused(path, ALL)
+
+
+def file_refused(path: Path, kinds: Kinds) -> NotServed:
+    """Why a file that lies among models of these kinds is not served."""
+    if not _is_file(path):
+        return NotServed(_what(path))
+    ending = ending_of(path.name, kinds)
+    if ending is not None:
+        return _UNFIT
+    elsewhere = ending_of(path.name, ALL)
+    if elsewhere is not None or (path.name in WHOLE and path.name not in kinds):
+        kind = "R" if ALL[elsewhere or path.name] == "r" else "Python"
+        return NotServed(f"a {elsewhere or path.name} file is served from the folder of {kind} models; move it there")
+    known = ", ".join(kind for kind in _plain(kinds) if kind[0] == ".")
+    cured = ending_of(path.name, dict.fromkeys(CURES, ""))
+    if cured is not None:
+        score = next(kind for kind in kinds if kind in WHOLE)
+        return NotServed(f"a {cured} file is not served: {CURES[cured].format(score=score)}")
+    return NotServed(
+        f"the name does not end as a model file's does; known are {known}. Keep what is no model elsewhere"
+    )
+
+
+def _plain(kinds: Kinds) -> list[str]:
+    """The kinds without those that only say that a file is compressed."""
+    return [kind for kind in kinds if kind.rfind(".") <= 0 or kind in WHOLE]
+
+
+def _what(path: Path) -> str:
+    if path.is_symlink():
+        return "it is a link that leads to no file; copy the file itself"
+    return "it is no file but a pipe, a socket or a device, and such are never opened; copy a file"
+
+
+def _is_dir(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except OSError:  # a loop of links
+        return False
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.stat().st_mode)
+    except OSError:
+        return False
+
+
+def model_file(candidate: Candidate, refused: NotServed) -> ModelFile:
+    """A candidate that is refused as it is, unread."""
+    version = candidate.version or NO_VERSION
+    seen = hashlib.sha256(os.fsencode(candidate.path) + repr(candidate.stamp).encode()).hexdigest()
+    return ModelFile(
+        runtime=candidate.runtime,
+        name=candidate.name,
+        version=version,
+        key=f"{candidate.name}/{version}/{seen[:DIGEST_DIGITS]}",
+        path=candidate.path.absolute(),
+        sidecar=candidate.sidecar,
+        size_bytes=candidate.stamp[0],
+        modified=candidate.modified,
+        in_version_folder=candidate.version is not None,
+        refused=refused,
+    )
+
+
+def _told(path: Path, name: str, version: str | None, refused: NotServed) -> list[Candidate]:
+    """A candidate that is refused; nothing if it has gone meanwhile."""
+    try:
+        status = path.lstat()
+    except OSError:
+        return []
+    stem = name if version is not None or path.name != name or stat.S_ISDIR(status.st_mode) else _stem(name)
+    stamp: Stamp = (status.st_size, status.st_mtime_ns, status.st_ino, 0, 0, 0, 0)
+    if stat.S_ISDIR(status.st_mode):
+        stamp = (0, _written(path, status.st_mtime_ns), *stamp[2:])
+    return [Candidate("", printable(stem), version and printable(version), path, path, stamp, refused)]
+
+
+def _written(folder: Path, own: int) -> int:
+    """When something last came into a folder or one of its folders."""
+    times = [own]
+    for path in entries(folder):
+        try:
+            times.append(path.lstat().st_mtime_ns)
+        except OSError:
+            continue
+    return max(times)
+
+
+def _stem(name: str) -> str:
+    ending = ending_of(name, {**ALL, **dict.fromkeys(CURES, "")}) or Path(name).suffix
+    return name[: len(name) - len(ending)] or name
+
+
+def printable(name: str) -> str:
+    """A name as it may stand in an address and on a page, whatever bytes it is made of."""
+    text = os.fsencode(name).decode("utf-8", "replace")
+    return re.sub(r"[^A-Za-z0-9._-]", "_", text).lstrip("._-")[:100] or "unnamed"
