@@ -9,7 +9,7 @@ from typing import Any
 from server.workers import golden
 from server.workers.codecs import BadBody
 from server.workers.predictions import ModelFailed
-from server.workers.python import proof, samples
+from server.workers.python import proof, reasons, samples
 from server.workers.python.answers import Method
 from server.workers.python.held import Held
 from server.workers.python.model import PythonModel
@@ -30,7 +30,7 @@ def describe(spec: ModelSpec, held: Held) -> Description:
     shapes: dict[str, dict[str, Any]] = {}
     methods = {name: _watched(held, name, method, shapes) for name, method in held.methods.items()}
     trial = PythonModel(spec, schema, held.feed(schema), methods)
-    outputs = _outputs(spec, trial, example, shapes)
+    outputs = _outputs(spec, trial, example, shapes, held.age)
     inputs = _counting(_with_na(trial, schema, found, example))
     schema = _schema(spec, inputs, outputs)
     feed = held.feed(schema)
@@ -70,7 +70,11 @@ def _watched(held: Held, name: str, method: Method, shapes: dict[str, dict[str, 
 
 
 def _outputs(
-    spec: ModelSpec, trial: PythonModel, example: Mapping[str, Any], shapes: Mapping[str, dict[str, Any]]
+    spec: ModelSpec,
+    trial: PythonModel,
+    example: Mapping[str, Any],
+    shapes: Mapping[str, dict[str, Any]],
+    age: str | None,
 ) -> list[dict[str, Any]]:
     """The outputs that answer for the example, the default first; of these, those that the sidecar states."""
     default = trial.schema.default_output
@@ -79,7 +83,7 @@ def _outputs(
             golden.predict_row(trial, example, output.name)
         except _UNANSWERED as e:
             if output.name == default and not spec.outputs:
-                raise LoadFailed("predict_fails", _failed(e)) from e
+                raise LoadFailed("predict_fails", _failed(e, age)) from e
     if not spec.outputs:
         return [shapes[o.name] for o in trial.schema.outputs if o.name in shapes]
     for stated in spec.outputs:
@@ -93,9 +97,11 @@ def _outputs(
     return [shapes[o["name"]] | {k: v for k, v in o.items() if v is not None} for o in spec.outputs]
 
 
-def _failed(error: Exception) -> str:
+def _failed(error: Exception, age: str | None) -> str:
     faults = getattr(error, "faults", ())
     where = f" ({faults[0].column}: expected {faults[0].expected}, got {faults[0].got})" if faults else ""
+    if age is not None and not faults:
+        return f"the model was {age}, and fails on the example row ({reasons.words(str(error))}); {reasons.WAY_OUT}"
     return (
         f"the model fails on the example row: {error}{where}; if that row is at fault, state a good one as a golden "
         "row in the sidecar, and the type of a column under schema"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -11,13 +10,9 @@ from typing import Any
 import joblib
 import skops.io
 
+from server.workers.python import reasons
 from server.workers.python.warned import MAX_WARNINGS, distinct
 from server.workers.runtime import LoadFailed, ModelSpec
-
-_NO_ATTRIBUTE = re.compile(
-    r"Can't get attribute '(?P<name>[^']+)' on <module '(?P<module>[^']+)'"
-    r"|module '(?P<module2>[^']+)' has no attribute '(?P<name2>[^']+)'"
-)
 
 
 def read(spec: ModelSpec) -> tuple[Any, tuple[str, ...]]:
@@ -36,9 +31,7 @@ def read(spec: ModelSpec) -> tuple[Any, tuple[str, ...]]:
         except LoadFailed:
             raise
         except ModuleNotFoundError as e:
-            raise LoadFailed(
-                "package_missing", f"the model needs the Python package '{e.name}', which is not installed here"
-            ) from e
+            raise reasons.missing(e, path) from e
         except SystemExit as e:
             raise LoadFailed("unreadable", "reading the file ended the process (it calls sys.exit)") from e
         except MemoryError as e:
@@ -48,7 +41,7 @@ def read(spec: ModelSpec) -> tuple[Any, tuple[str, ...]]:
                 "TANDEM_WORKER_MEMORY_MB raised",
             ) from e
         except Exception as e:
-            raise _unreadable(e, path) from e
+            raise reasons.unreadable(e, path) from e
     return found, distinct(caught, developers_too=True)[:MAX_WARNINGS]
 
 
@@ -61,17 +54,3 @@ def _skops(path: Path, trusted: Sequence[str]) -> Any:
             f"trusted: [{', '.join(unknown)}]",
         )
     return skops.io.load(path, trusted=list(trusted))
-
-
-def _unreadable(error: Exception, path: Path) -> LoadFailed:
-    if missing := _NO_ATTRIBUTE.search(str(error)):
-        name, module = missing["name"] or missing["name2"], missing["module"] or missing["module2"]
-        return LoadFailed(
-            "missing_code",
-            f"the file refers to '{name}' of the module '{module}', which does not exist here; define it in a package "
-            "that is installed on the server, or serve the model by a scoring script",
-        )
-    if isinstance(error, EOFError):
-        return LoadFailed("unreadable", "the file is cut short or is no model file")
-    words = str(error).replace(str(path), "the file").replace(path.name, "the file")
-    return LoadFailed("unreadable", f"the file cannot be read: {words or 'it raised an error without a text'}")

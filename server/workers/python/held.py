@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, Protocol
 
-from server.workers.python import answers, files, inputs, joined, samples
+from server.workers.python import answers, files, inputs, joined, reasons, samples
 from server.workers.python.answers import Method
 from server.workers.python.feed import Feed, feed_for, takes_arrays
 from server.workers.python.tree import forget_names, use_threads
-from server.workers.runtime import LoadFailed, ModelSpec
+from server.workers.runtime import ModelSpec
 from server.workers.schema import Schema
 
 
@@ -30,6 +30,10 @@ class Held(Protocol):
     @property
     def warnings(self) -> tuple[str, ...]:
         """What was warned of while reading it."""
+
+    @property
+    def age(self) -> str | None:
+        """With which version of its library it was made and which is here, where they differ."""
 
     @property
     def methods(self) -> Mapping[str, Method]:
@@ -60,19 +64,20 @@ class Estimator:
     def __init__(self, spec: ModelSpec) -> None:
         self._model, warnings = files.read(spec)
         self.warnings: tuple[str, ...] = warnings
-        self.methods: Mapping[str, Method] = answers.methods(self._model)
+        self.methods: Mapping[str, Method] = {} if isinstance(self._model, type) else answers.methods(self._model)
         if not self.methods:
-            raise LoadFailed(
-                "no_predict",
-                f"the file holds an object of class {type(self._model).__name__}, which has neither predict nor "
-                "transform; save a fitted model",
-            )
+            raise reasons.no_model(self._model)
         use_threads(self._model, int(spec.settings.get("threads") or 1))
+
+    @property
+    def age(self) -> str | None:
+        """See `Held`."""
+        return reasons.age(reasons.warned_of(self.warnings))
 
     def about(self) -> About:
         """The outermost class with its steps, and the package of that class."""
         root = type(self._model).__module__.partition(".")[0]
-        package = {"sklearn": "scikit-learn"}.get(root, root)
+        package = reasons.distribution(root)
         steps = [type(step).__name__ for _, step in getattr(self._model, "steps", ()) if not isinstance(step, str)]
         name = type(self._model).__name__ + (f" of {', '.join(steps)}" if steps else "")
         try:

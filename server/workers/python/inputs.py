@@ -3,31 +3,18 @@
 from __future__ import annotations
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
-import orjson
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import FeatureUnion, Pipeline
 
 from server.workers.python import boosted
 from server.workers.python.boosted import library
+from server.workers.python.drafts import no_schema, with_categories
 from server.workers.python.tree import attribute, first, is_text
-from server.workers.runtime import LoadFailed
 from server.workers.schema import corrected
-
-CURE = """the model does not say what columns it needs; say it in the sidecar:
-schema:
-  inputs:
-    - {name: age, type: numeric}
-    - {name: region, type: string, levels: [north, south]}"""
-NO_CATEGORIES = """the model does not keep the categories of {names}; list them in the sidecar, in the order in which \
-pandas had them (frame['{first}'].cat.categories):
-schema:
-  inputs:
-{lines}"""
 
 TEXT = "text"
 Facts = Mapping[str, Any]
@@ -63,7 +50,7 @@ def of(model: Any, stated: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     width = next((n for one in (model, first(model)) if (n := _width(one))), None)
     if names is None and width is None:
         if not stated:
-            raise LoadFailed("no_schema", CURE)
+            raise no_schema(model)
         return corrected([], stated)
     known = names or [f"x{i}" for i in range(width or 0)]
     about = columns(model, known)
@@ -74,26 +61,7 @@ def of(model: Any, stated: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         for name, facts in zip(known, about, strict=True)
         if facts != DROPPED
     ]
-    return _with_categories(corrected(found, stated))
-
-
-def _with_categories(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The inputs, if each category has its levels: XGBoost before 3.1 keeps none. Raises LoadFailed with a draft."""
-    lacking = [str(i["name"]) for i in found if i["type"] == "factor" and not i.get("levels")]
-    if lacking:
-        told = ", ".join(f"'{name}'" for name in lacking)
-        lines = "\n".join(f"    - {{name: {written(name)}, type: factor, levels: [...]}}" for name in lacking)
-        raise LoadFailed("no_schema", NO_CATEGORIES.format(names=told, first=lacking[0], lines=lines))
-    return found
-
-
-def written(name: str) -> str:
-    """A column's name as YAML has it."""
-    return name if _PLAIN.fullmatch(name) and name.lower() not in _WORDS else orjson.dumps(name).decode()
-
-
-_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
-_WORDS = ("y", "n", "yes", "no", "on", "off", "true", "false", "null")
+    return with_categories(corrected(found, stated))
 
 
 def _width(model: Any) -> int | None:

@@ -76,6 +76,7 @@ class OnnxModel:
     """See `server.workers.python.held.Held`."""
 
     warnings: tuple[str, ...] = ()
+    age: str | None = None
 
     def __init__(self, spec: ModelSpec) -> None:
         self._graph = Graph(Path(spec.path))

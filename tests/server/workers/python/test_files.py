@@ -159,7 +159,7 @@ def test_an_object_that_cannot_predict_is_refused(content: Any, serve: Serve) ->
 
 
 def test_an_estimator_that_was_never_fitted_is_refused(serve: Serve) -> None:
-    with pytest.raises(LoadFailed, match="schema:"):
+    with pytest.raises(LoadFailed, match="never fitted"):
         serve(LogisticRegression())
     with pytest.raises(LoadFailed, match="not fitted"):
         serve(LogisticRegression(), inputs=[{"name": "a", "type": "numeric"}])
