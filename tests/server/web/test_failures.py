@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import orjson
 import pytest
+from fastapi import FastAPI
+from fastapi.responses import StreamingResponse
 from starlette.types import Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.server import ServerState
@@ -16,6 +19,7 @@ from uvicorn.server import ServerState
 from server.catalog.snapshot import Entry
 from server.config import Settings
 from server.dispatch.dispatcher import Scored
+from server.web import failures
 from server.web.access_log import AccessLog
 from server.web.edge import Edge
 from server.web.protocol import Protocol
@@ -23,6 +27,7 @@ from server.web.request_id import RequestIds
 from server.web.scoring import ScoringRoute
 from server.web.serving import Target
 from server.wire.frames import ReplyCode, ReplyPayload, Result
+from tests.server.dispatch.test_dispatcher import Stage
 from tests.server.web.test_protocol import Wire
 
 ENTRY = Entry("a", "1", "r", "r", "ready", "a/1", "a.rds", False, 1, 0.0)
@@ -40,8 +45,11 @@ class Counts:
         self.answers: list[tuple[str, str]] = []
         self.failed_routes: list[str] = []
         self.edge: list[str] = []
+        self.unwritable = False
 
     def answered(self, model: str, version: str, runtime: str, code: str, seconds: float, rows: int) -> None:
+        if self.unwritable:
+            raise OSError("no space left on device")
         self.answers.append((model, code))
 
     def staged(self, *_: object) -> None:
@@ -116,13 +124,18 @@ class Played:
         authenticator: Authenticator | None = None,
         app: Callable[[Scope, Receive, Send], Awaitable[None]] | None = None,
         path: str = "/v1/models/a/score",
+        unwritable_counts: bool = False,
     ) -> None:
         self.counts = Counts()
+        self.counts.unwritable = unwritable_counts
         self.access = Access()
         self.wire = Wire()
         asyncio.run(self._play(target, authenticator or Authenticator(), app, path))
 
     async def _play(self, target: Target, authenticator: Authenticator, app: Any, path: str) -> None:
+        if isinstance(app, FastAPI):
+            counts: Any = self.counts
+            failures.install(app, RequestIds(), counts)
         edge = Edge(Settings(), self.counts.edge.append)
         route: Any = ScoringRoute(
             app, Settings(), Serving(target), Relay(), authenticator, self.counts, self.access, RequestIds()
@@ -241,3 +254,97 @@ def test_a_failure_around_all_routes_is_logged_under_the_id_that_its_caller_is_t
     assert line.exc_info is not None
     assert line.exc_info[0] is ZeroDivisionError
     assert played.counts.edge == ["internal_error"]
+
+
+def test_a_batch_that_cannot_be_sent_is_answered_at_once_and_its_worker_replaced(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """By the real dispatcher, to a worker whose connection stands."""
+
+    def unsendable(*_: object) -> list[bytes]:
+        raise OverflowError("a length that no frame can hold")
+
+    kills: list[tuple[str, str]] = []
+
+    class Staged(Dispatcher):
+        """A real one, made in the loop of the request."""
+
+        def submit(self, request: Any) -> Awaitable[Scored]:
+            return self._sent(request)
+
+        async def _sent(self, request: Any) -> Scored:
+            stage = Stage(tmp_path)
+            await stage.generation(1, "w1", key=ENTRY.key)
+            monkeypatch.setattr("server.wire.frames.score_parts", unsendable)
+            try:
+                return await stage.dispatcher.submit(request)
+            finally:
+                kills.extend(stage.kills)
+                stage.stop()
+
+    dispatcher: Any = Staged(raises)
+    played = Played(Target(ENTRY, 30.0, False, dispatcher))
+    assert played.document["code"] == "internal_error"
+    played.assert_counted(caplog)
+    assert kills == [("w1", "wire")], "it may have been sent a part"
+    [line] = [r for r in caplog.records if r.levelno >= logging.ERROR]
+    assert line.exc_info is not None
+    assert line.exc_info[0] is OverflowError
+
+
+def failing_app() -> FastAPI:
+    app = FastAPI()
+
+    @app.get("/things/{name}")
+    @app.post("/things/{name}")
+    async def fails_at_once(name: str) -> str:
+        raise LookupError(f"nobody foresaw {name}")
+
+    @app.post("/streams")
+    async def fails_halfway() -> StreamingResponse:
+        async def half() -> AsyncIterator[bytes]:
+            yield b"half"
+            raise LookupError("the other half")
+
+        return StreamingResponse(half())
+
+    return app
+
+
+def test_a_route_that_fails_is_answered_logged_under_its_id_and_counted_by_its_template(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO)
+    played = Played(scoring(raises), app=failing_app(), path="/things/secret-name")
+    assert (played.document["code"], played.document["request_id"]) == ("internal_error", "mine-1")
+    assert "foresaw" not in played.wire.written.decode()
+    assert (played.counts.failed_routes, played.counts.edge) == (["/things/{name}"], [])
+    failed, answered = [r for r in caplog.records if getattr(r, "request_id", None) == "mine-1"]
+    assert failed.exc_info is not None
+    assert failed.exc_info[0] is LookupError
+    assert (answered.message, answered.__dict__["status"]) == ("answered", 500)
+
+
+def test_a_route_that_fails_with_half_of_the_answer_out_ends_the_connection_and_is_counted(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    played = Played(scoring(raises), app=failing_app(), path="/streams")
+    assert played.wire.aborted
+    assert (played.counts.failed_routes, played.counts.edge) == (["/streams"], [])
+    assert "mine-1" in [getattr(r, "request_id", None) for r in caplog.records if r.levelno >= logging.ERROR]
+
+
+@pytest.mark.parametrize(
+    ("submit", "status"), [pytest.param(answers(ReplyCode.OK, b"1"), 200, id="ok"), pytest.param(raises, 500, id="bad")]
+)
+def test_counts_that_cannot_be_written_take_no_answer_from_anybody(
+    submit: Callable[[], Awaitable[Scored]], status: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    played = Played(scoring(submit), unwritable_counts=True)
+    assert played.wire.written.startswith(b"HTTP/1.1 %d" % status)
+    assert not played.wire.aborted
+    assert played.counts.edge == []
+    lines = [r for r in caplog.records if r.message == "a request could not be accounted for"]
+    assert [getattr(line, "request_id", None) for line in lines] == ["mine-1"]
+    assert lines[0].exc_info is not None
+    assert lines[0].exc_info[0] is OSError
