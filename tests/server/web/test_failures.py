@@ -256,7 +256,7 @@ def test_a_failure_around_all_routes_is_logged_under_the_id_that_its_caller_is_t
     assert played.counts.edge == ["internal_error"]
 
 
-def test_a_batch_that_cannot_be_sent_is_answered_at_once_and_its_worker_replaced(
+def test_a_batch_that_cannot_be_sent_is_answered_at_once_and_its_worker_killed(
     tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """By the real dispatcher, to a worker whose connection stands."""
