@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import math
+import re
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -43,6 +45,12 @@ schema:
   inputs:
     - {name: age, type: numeric}
     - {name: region, type: factor, levels: [north, south]}"""
+
+
+DRAFTED = """the model does not say what columns it needs, but these names stand in it; correct their types and say it \
+in the sidecar:"""
+
+YAML_WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan"})
 
 
 class RModel:
@@ -189,11 +197,11 @@ def _describe(spec: ModelSpec) -> Description:
         facts = embedded.call("told", found)
     horizon = bool(_first(facts["horizon"]))
     if not facts["inputs"] and not horizon:
-        raise LoadFailed("no_schema", CURE)
+        raise LoadFailed("no_schema", _cure(embedded.call("draft_inputs", model)))
     schema = Schema.from_data(
         {
             "inputs": corrected(_inputs(facts["inputs"] or []), spec.inputs),
-            "outputs": _outputs(facts, spec.outputs),
+            "outputs": _outputs(model, facts, spec.outputs),
             "options": _options(facts["options"] or {}),
             "horizon": horizon,
             "extra": spec.extra,
@@ -231,6 +239,36 @@ def _zones_unknown(found: Sequence[Mapping[str, Any]], stated: Sequence[Mapping[
     ]
 
 
+def _failed(model: Any, reason: str) -> str:
+    """Why predict() fails on the example row, with what would mend it where R's message tells."""
+    cure = _first(embedded.call("cure_of_failure", model, reason))
+    return cure or (
+        f"predict() fails on the example row: {reason}; if that row is at fault, state a good one as a golden row in "
+        "the sidecar"
+    )
+
+
+def _cure(draft: Sequence[Mapping[str, Any]]) -> str:
+    """What to write into the sidecar: the columns that the model itself names, as far as it names any."""
+    if not draft:
+        return CURE
+    lines = "".join(f"\n    - {_drafted(one)}" for one in draft)
+    return f"{DRAFTED}\nschema:\n  inputs:{lines}"
+
+
+def _drafted(one: Mapping[str, Any]) -> str:
+    parts = {"name": _yaml(_first(one["name"])), "type": str(_first(one["type"]))}
+    if one.get("levels"):
+        parts["levels"] = f"[{', '.join(_yaml(level) for level in one['levels'])}]"
+    return "{" + ", ".join(f"{key}: {value}" for key, value in parts.items()) + "}"
+
+
+def _yaml(text: Any) -> str:
+    """Plain where YAML takes it for the same text."""
+    plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9_.]*", str(text)) and str(text).lower() not in YAML_WORDS
+    return str(text) if plain else json.dumps(str(text), ensure_ascii=False)
+
+
 def _predicted_example(model: RModel, row: Mapping[str, Any]) -> Any:
     with suppress(BadBody, Invalid, ModelFailed, TypeError):
         return golden.predict_row(model, row, model.schema.default_output)
@@ -258,18 +296,14 @@ def _options(found: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
     ]
 
 
-def _outputs(facts: Mapping[str, Any], stated: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _outputs(model: Any, facts: Mapping[str, Any], stated: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """The outputs that answered for the example, the default first; or those that the sidecar states."""
     if stated:
         return [dict(o) for o in stated]
     default = _first(facts["default_output"])
     found = facts["outputs"]
     if "reason" in found[default]:
-        raise LoadFailed(
-            "predict_fails",
-            f"predict() fails on the example row: {_first(found[default]['reason'])}; if that row is at fault, state a "
-            "good one as a golden row in the sidecar",
-        )
+        raise LoadFailed("predict_fails", _failed(model, str(_first(found[default]["reason"]))))
     names = [default, *(name for name in found if name != default)]
     return [
         {"name": name, "type": _first(o["type"]), "levels": o.get("levels"), "columns": o.get("columns")}

@@ -170,7 +170,16 @@ def test_a_model_without_a_schema_is_told_the_sidecar_lines_that_cure_it_and_the
     )
     code, reason = refused(server, "bare")
     assert code == "no_schema", reason
-    assert "schema:\n  inputs:\n    - {name:" in reason
+    assert "schema:\n  inputs:\n    - {name: speed, type: numeric}" in reason
+
+
+def test_a_function_that_left_its_model_in_the_workspace_is_told_so(server: Tandem) -> None:
+    (server.r_models / "left.yaml").write_text("schema:\n  inputs:\n    - {name: speed, type: numeric}\n")
+    server.drop("left", "f <- function(df) predict(fit_of_mine, df); environment(f) <- globalenv(); f")
+    code, reason = refused(server, "left")
+    assert code == "predict_fails", reason
+    assert "uses `fit_of_mine`, which stayed in your workspace" in reason
+    assert "golden" not in reason
 
 
 def test_a_sidecar_corrects_the_schema(server: Tandem) -> None:

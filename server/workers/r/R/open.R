@@ -11,6 +11,8 @@ open_model <- function(path, packages = character()) {
 make_ready <- function(model, packages) UseMethod("make_ready")
 
 make_ready.default <- function(model, packages) {
+  refuse_not_model(model)
+  refuse_list(model)
   refuse_data(model)
   package <- load_model_package(model)
   supply_functions(model, c(packages, package))
@@ -90,8 +92,7 @@ supply_functions <- function(model, packages) {
     found <- find_function(name, c(packages, "splines"))
     if (is.null(found)) {
       stop(tandem_condition("package_missing", paste0(
-        "the model's formula uses ", name, "(), which no package known to be needed has; name its package in the ",
-        "sidecar: packages: [...]"
+        "the model's formula uses `", name, "`: ", cure_of_function(name)
       )))
     }
     assign(name, found, envir = supplied)

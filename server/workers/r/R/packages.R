@@ -22,8 +22,9 @@ load_model_package <- function(model) {
   if (!is.null(maker)) return(maker)
   name <- class(model)[1L]
   stop(tandem_condition("package_missing", paste0(
-    "no installed package has a predict method for an object of class '", name, "'. If it is a model, install the ",
-    "package that made it and name it in the sidecar: packages: [", name, "]"
+    "no installed package has a predict method for an object of class '", name, "'. If a package has one, install it ",
+    "and name it in the sidecar, packages: [...]; if none has, save a function that predicts, ",
+    as_function("...")
   )))
 }
 

@@ -134,7 +134,8 @@ no_values <- function(prediction, rows) {
 }
 
 place_of_values <- function(parts, rows) {
-  for (name in intersect(c("response", "class", "predictions", "predicted", "fit", "data"), names(parts))) {
+  usual <- c("response", "class", "classification", "predictions", "predicted", "fit", "data")
+  for (name in intersect(usual, names(parts))) {
     part <- .subset2(parts, name)
     if (is.atomic(part) && NROW(part) == rows) return(paste0("$", name))
     within <- if (is.list(part)) place_of_values(part, rows)
