@@ -141,6 +141,14 @@ class Dispatcher:
             self._on_batch(requests[0].model, len(requests), reply.predict_s)
         self._assign_soon()
 
+    def on_returned(self, worker: str, batch: int) -> None:
+        """A worker gave a batch back. Raises WireError if it is not what the worker was sent."""
+        instructions = self.state.on_returned(worker, batch)
+        if instructions is None:
+            raise WireError("the return of a batch that was not sent")
+        self._carry_out(instructions)
+        self._assign_soon()
+
     def on_lost(self, worker: str) -> None:
         """A worker's connection has ended."""
         if self._links.pop(worker, None) is not None:
@@ -224,9 +232,13 @@ class _Link(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         try:
             for frame in self._decoder.feed(data):
-                if frame.type is not FrameType.REPLY:
-                    raise WireError(f"a worker sent {frame.type.name}")
-                self._dispatcher.on_reply(self._name, frame)
+                match frame.type:
+                    case FrameType.REPLY:
+                        self._dispatcher.on_reply(self._name, frame)
+                    case FrameType.RETURN:
+                        self._dispatcher.on_returned(self._name, frame.batch)
+                    case _:
+                        raise WireError(f"a worker sent {frame.type.name}")
         except WireError as e:
             log.error("worker broke the wire format", extra={"worker": self._name, "reason": str(e)})
             self._dispatcher.on_broken(self._name)

@@ -146,6 +146,22 @@ class DispatchState:
         self._queues.settle(key, len(requests), now - state.sent, state.charged_s)
         return requests
 
+    def on_returned(self, worker: str, batch: int) -> list[Instruction] | None:
+        """A worker gave a batch back unanswered, and takes nothing more; None if it was given another batch.
+
+        That is nobody's fault: what it held goes to another worker, and counts as not having been sent.
+        """
+        state = self._workers.get(worker)
+        if state is None or state.requests is None or state.batch != batch:
+            return None
+        requests, state.requests = state.requests, None
+        state.leaving = self._anyone_leaves = True
+        for request in reversed([r for r in requests if not r.answered]):
+            request.attempts -= 1
+            request.gives_up = request.deadline
+            self._queues.add(request, first=True)
+        return self._retire() + self._rehome()
+
     def on_worker_lost(self, worker: str) -> list[Instruction]:
         """A worker's connection ended. What it held goes once more, each alone; a second loss is answered."""
         state = self._workers.pop(worker, None)

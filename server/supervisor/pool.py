@@ -99,6 +99,7 @@ class Pool:
         self._publish = publish
         self._on_worker_end = on_worker_end
         self._on_refill = on_refill
+        self._on_isolated = on_isolated
         self._template: Template | None = None
         self._outdated: Template | None = None
         """Ends because the settings or the model folders have changed, not by itself."""
@@ -262,9 +263,18 @@ class Pool:
                 about = {"pool": self.plan.name, "pid": template.pid, "facts": dict(template.facts)}
                 log.info("template ready", extra=about)
                 for proven in (*self.shelf.serving.values(), *self._loaded.values()):
-                    await self._load_into(template, proven)
+                    _, changed = await self._load_into(template, proven)
+                    if changed is not None and self._on_isolated is not None:
+                        self._on_isolated(proven.file, changed)
+                        await self._give_up(template)
+                        raise TemplateLost("a model has changed the process that holds the models")
                 self._template = template
             return self._template
+
+    async def _give_up(self, template: Template) -> None:
+        """End a template from which no worker shall be forked any more."""
+        self._outdated, self._template = template, None
+        await template.stop()
 
     def _model_folders(self) -> list[Path]:
         """Where models are read from: their folders, or where copies are whose signatures were verified."""
@@ -292,7 +302,12 @@ class Pool:
         if self.shelf.loading.get(proven.file.path) is not proven.file:
             return
         try:
-            failed = await self._load_into(await self._living_template(), proven)
+            template = await self._living_template()
+            failed, changed = await self._load_into(template, proven)
+            if changed is not None and self._on_isolated is not None:
+                await self._give_up(template)
+                self._on_isolated(proven.file, changed)
+                return
         except (TemplateLost, EnvironmentFailed):
             failed = "loading the model ended the process that holds the models"
         if not await asyncio.to_thread(unchanged, proven.file):
@@ -311,7 +326,7 @@ class Pool:
                 self.shelf.loading[file.path] = again
                 await self._take_in([again])
 
-    async def _load_into(self, template: Template, proven: Proven) -> str | None:
+    async def _load_into(self, template: Template, proven: Proven) -> tuple[str | None, str | None]:
         spec = model_spec(proven.file, proven.sidecar, self._settings, proven.description)
         return await template.load(spec, self._settings.load_timeout_s)
 
@@ -391,6 +406,7 @@ class Pool:
     async def _watch(self, worker: Worker) -> None:
         """Wait for a worker's end; refill its place if it still has one. Replace it before if it asks for that."""
         if await worker.worn():
+            self._isolate(worker)
             await self._replace(worker)
         await worker.fork.ended()
         worker.forget()
@@ -402,6 +418,14 @@ class Pool:
         log.warning("worker ended", extra={"worker": worker.name, "pool": self.plan.name, "reason": reason})
         await self._refill(worker.slot)
 
+    def _isolate(self, worker: Worker) -> None:
+        """Have the model that has changed a worker for the others, if one has, get a pool of its own."""
+        if worker.changed is None or self._on_isolated is None:
+            return
+        key, why = worker.changed
+        for file in [p.file for p in self.shelf.serving.values() if p.file.key == key]:
+            self._on_isolated(file, why)
+
     async def _replace(self, worker: Worker) -> None:
         """Put a new worker into a worn one's place, which serves until then. Never two of a pool at a time."""
         while worker.fork.alive and not self._stopping:
@@ -410,7 +434,7 @@ class Pool:
                     return
                 if await self._filled(worker.slot):
                     self._later(self._retire(worker))
-                    self._on_worker_end(self.plan.runtime, "recycled")
+                    self._on_worker_end(self.plan.runtime, "changed" if worker.changed else "recycled")
                     log.info("worker recycled", extra={"pool": self.plan.name, "worker": worker.name})
                     return
             await self._backoff()

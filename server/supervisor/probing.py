@@ -144,4 +144,5 @@ def model_spec(
         "example": found.get("example"),
         "rowwise": found.get("rowwise", False),
         "notes": found.get("notes", {}),
+        "harmless": found.get("harmless", ()),
     }

@@ -159,11 +159,12 @@ class Template:
             await fork.ended()
             await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
 
-    async def load(self, spec: Mapping[str, Any], timeout_s: float) -> str | None:
-        """Load one model into the template. Returns why it could not, or None."""
+    async def load(self, spec: Mapping[str, Any], timeout_s: float) -> tuple[str | None, str | None]:
+        """Load one model into the template. Returns why it could not, and what it changed for the others, if so."""
         answer, _ = await self._command({"do": "load", "model": spec}, timeout_s=timeout_s)
         failed: str | None = answer["failed"]
-        return failed
+        changed: str | None = answer["changed"]
+        return failed, changed
 
     async def settle(self, keep: Sequence[str]) -> None:
         """Drop all models but `keep`, and make ready to fork."""

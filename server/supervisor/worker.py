@@ -35,6 +35,8 @@ class Worker:
         self._scratch = scratch
         self.fork = fork
         self.killed_for: str | None = None
+        self.changed: tuple[str, str] | None = None
+        """The key of the model that has changed the worker for the others, and what it changed."""
         self._worn: asyncio.Future[bool] = asyncio.get_running_loop().create_future()
         fork.when_ended(lambda: self._decide(False))
         self._writer: asyncio.StreamWriter | None = None
@@ -46,7 +48,7 @@ class Worker:
             async with asyncio.timeout(timeout_s):
                 reader, self._writer = await asyncio.open_unix_connection(str(self.socket_path))
                 self._writer.write(PING)
-                decoder = frames.FrameDecoder(max_payload_bytes=0)
+                decoder = frames.FrameDecoder(frames.MAX_CHANGED_BYTES)
                 while not (got := decoder.feed(await _some(reader))):
                     pass
                 if got[0].type is not FrameType.PONG:
@@ -68,8 +70,13 @@ class Worker:
         try:
             while True:
                 for frame in decoder.feed(await _some(reader)):
-                    if frame.type is not FrameType.RECYCLE:
-                        raise frames.WireError(f"a worker sends no {frame.type.name} to the supervisor")
+                    match frame.type:
+                        case FrameType.RECYCLE:
+                            pass
+                        case FrameType.CHANGED:
+                            self.changed = frames.decode_changed(frame.payload)
+                        case _:
+                            raise frames.WireError(f"a worker sends no {frame.type.name} to the supervisor")
                     self._decide(True)
         except frames.WireError:
             self.kill("wire")

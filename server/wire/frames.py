@@ -21,8 +21,10 @@ SCORE_HEAD = struct.Struct("<IIH")
 SCORE_MEMBER = struct.Struct("<IBBBHB")
 REPLY_HEAD = struct.Struct("<Iddd")
 REPLY_MEMBER = struct.Struct("<HIII")
+CHANGED_HEAD = struct.Struct("<H")
 
 MAX_MEMBERS = 65_536
+MAX_CHANGED_BYTES = 4096
 LARGE_BYTES = 1 << 16
 """From here on a copy costs more than the objects that avoid it."""
 
@@ -36,6 +38,8 @@ class FrameType(enum.IntEnum):
     PONG = 4
     DRAIN = 5
     RECYCLE = 6
+    RETURN = 7
+    CHANGED = 8
 
 
 class MediaType(enum.IntEnum):
@@ -218,6 +222,24 @@ def decode_reply(payload: bytes | memoryview) -> ReplyPayload:
         at = end + notes_size
     _expect_end(payload, at, len(heads) == count)
     return ReplyPayload(decode_s, predict_s, encode_s, results)
+
+
+def encode_changed(model_key: str, reason: str) -> bytes:
+    """A CHANGED frame; a reason that is too long is cut."""
+    key = model_key.encode()
+    payload = CHANGED_HEAD.pack(len(key)) + key + reason.encode()
+    return encode_frame(FrameType.CHANGED, payload=payload[:MAX_CHANGED_BYTES])
+
+
+def decode_changed(payload: bytes | memoryview) -> tuple[str, str]:
+    """The model key and the reason in a CHANGED frame's payload. Raises WireError where lengths do not fit."""
+    try:
+        (size,) = CHANGED_HEAD.unpack_from(payload)
+        key, text = payload[CHANGED_HEAD.size :][:size], payload[CHANGED_HEAD.size + size :]
+        _expect_end(key, size, True)
+        return bytes(key).decode(), bytes(text).decode(errors="ignore")
+    except (struct.error, UnicodeDecodeError) as e:
+        raise WireError("CHANGED payload cannot be read") from e
 
 
 class FrameDecoder:

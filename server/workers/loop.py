@@ -2,7 +2,8 @@
 
 Before each call it empties its sockets, so that batches of several web processes for the same model become one call.
 It leaves when it is told to drain (or when the supervisor is gone) and every other connection is closed. A worker that
-is worn asks the supervisor once to be replaced and serves on meanwhile.
+is worn asks the supervisor once to be replaced and serves on meanwhile. One that a model has changed for the others
+(`server/workers/traces.py`) says so, and gives back unanswered whatever it holds and gets from then on.
 
 Models do what they like, so it is looked at after each call whether this is still the process it was: a child that a
 model forked does not come back here, and a worker whose sockets were closed under it ends and is replaced.
@@ -23,6 +24,7 @@ from server.wire import frames
 from server.wire.frames import Frame, FrameType, Member, ReplyCode, ReplyPayload, ScorePayload, WireError
 from server.workers.predictions import OutOfMemory
 from server.workers.refusals import refuse_all
+from server.workers.traces import Watch
 from server.workers.upkeep import Upkeep
 
 log = logging.getLogger(__name__)
@@ -75,11 +77,15 @@ class WorkerLoop:
         max_payload_bytes: int,
         max_inflated_bytes: int,
         upkeep: Upkeep,
+        watch: Watch | None = None,
     ) -> None:
         self._listener = listener
         self._listening = _identity(listener)
         self._pid = os.getpid()
         self._upkeep = upkeep
+        self._watch = watch
+        self._changed = False
+        """Whether a model has changed this process for the others."""
         self._rested = True
         self._asked_to_leave = False
         self._max_inflated_bytes = max_inflated_bytes
@@ -102,7 +108,28 @@ class WorkerLoop:
             elif not self._empty_sockets(None if self._rested else REST_AFTER_S):
                 self._rest()
             if self._waiting:
-                self._answer(self._next_batches())
+                self._serve()
+
+    def _serve(self) -> None:
+        if self._changed:
+            self._give_back()
+            return
+        together = self._next_batches()
+        key = together[0].payload.model_key
+        if self._watch is not None:
+            self._watch.enter(key)
+        self._answer(together)
+        changed = self._watch.left(key) if self._watch is not None else None
+        if changed is not None:
+            log.warning("a model has changed its process", extra={"model": key, "reason": changed})
+            self._changed = True
+            self._tell_supervisor(frames.encode_changed(key, changed))
+
+    def _give_back(self) -> None:
+        waiting, self._waiting = self._waiting, []
+        for one in waiting:
+            if one.connection in self._connections:
+                self._send(one.connection, frames.encode_frame(FrameType.RETURN, one.batch))
 
     def _rest(self) -> None:
         self._rested = True
@@ -113,8 +140,11 @@ class WorkerLoop:
         if self._asked_to_leave:
             return
         self._asked_to_leave = True
+        self._tell_supervisor(frames.encode_frame(FrameType.RECYCLE))
+
+    def _tell_supervisor(self, frame: bytes) -> None:
         for connection in [c for c in self._connections if c.supervisor]:
-            self._send(connection, frames.encode_frame(FrameType.RECYCLE))
+            self._send(connection, frame)
 
     def _empty_sockets(self, timeout_s: float | None) -> bool:
         """Take in what has come, or what comes within the timeout; whether there was anything."""

@@ -43,6 +43,7 @@ class ModelSpec:
     example: Mapping[str, Any] | None = None
     rowwise: bool = False
     notes: Mapping[str, Any] = field(default_factory=dict)
+    harmless: Sequence[str] = ()
     """As the probe found them; only given to `load`."""
 
 
@@ -66,6 +67,8 @@ class Description:
     """What the runtime wants to be told again when it loads the model."""
     isolated: str | None = None
     """Why the model must have a process of its own, where it must."""
+    harmless: Sequence[str] = ()
+    """What its packages set that nobody else has a use for (`server.workers.traces`)."""
 
 
 class Runtime(Protocol):

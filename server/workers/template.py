@@ -6,7 +6,7 @@ template has no thread but its own when it forks, and it never scores.
 
     {"do":"probe","models":[spec…],"scratch":path}  -> {"did":"probe","pid":…}          + pidfd, pipe of JSON lines,
         one for each model up to the first that is "last":true, after which the process is not fit for another
-    {"do":"load","model":spec}                      -> {"did":"load","failed":reason or null}
+    {"do":"load","model":spec}                      -> {"did":"load","failed":reason or null,"changed":reason or null}
     {"do":"settle","keep":[key…]}                   -> {"did":"settle"}
     {"do":"fork","slot":n,"seed":n,"scratch":path}  -> {"did":"fork","pid":…}           + pidfd
         + the worker's listening socket, sent with the command
@@ -44,7 +44,7 @@ from server import logs
 from server.workers import sandbox
 from server.workers.loop import Score, WorkerLoop
 from server.workers.runtime import LoadFailed, ModelSpec, Runtime
-from server.workers.traces import Control, ProcessPart, Traces, reason
+from server.workers.traces import Control, ProcessPart, Traces, Watch, beyond, reason
 from server.workers.upkeep import Budget, Held
 
 log = logging.getLogger(__name__)
@@ -78,6 +78,8 @@ class Template:
         self._received: deque[int] = deque()
         self._models: dict[str, Any] = {}
         self._noted: dict[str, ModelSpec] = {}
+        self._harmless: set[str] = set()
+        """What the packages of the models that were loaded may set."""
 
     def run(self) -> None:
         """Serve commands until the supervisor closes the control socket."""
@@ -142,9 +144,9 @@ class Template:
             for spec in specs:
                 traces.note()
                 answer = self._described(spec)
-                changed = control.left() if control is not None else []
-                if changed and "description" in answer:
-                    answer["description"]["isolated"] = reason(changed)
+                changed, harmless = control.left() if control is not None else ([], [])
+                if "description" in answer:
+                    answer["description"] |= {"isolated": reason(changed) if changed else None, "harmless": harmless}
                 report.write(orjson.dumps(answer | {"last": bool(changed)}) + b"\n")
                 if changed:  # the next model must not meet it
                     return
@@ -165,15 +167,20 @@ class Template:
 
     def _load(self, command: Mapping[str, Any]) -> None:
         spec = ModelSpec(**command["model"])
-        failed = None
+        failed = changed = None
         if self._runtime.loads_in_worker:
             self._noted[spec.key] = spec
         else:
+            traces = self._traces()
+            traces.note()
             try:
                 self._models[spec.key] = self._runtime.load(spec)
             except LoadFailed as e:
                 failed = str(e)
-        self._say({"did": "load", "failed": failed})
+            left = beyond(traces.changes(), spec.harmless)
+            changed = reason(left) if left else None
+        self._harmless |= set(spec.harmless)
+        self._say({"did": "load", "failed": failed, "changed": changed})
 
     def _settle(self, command: Mapping[str, Any]) -> None:
         keep = set(command["keep"])
@@ -199,7 +206,11 @@ class Template:
         if self._noted:
             held.limit(self._runtime)
         upkeep = held.upkeep(self._runtime)
-        WorkerLoop(listener, models, self._score, self._max_payload_bytes, self._max_inflated_bytes, upkeep).run()
+        traces = self._traces()
+        watch = Watch(traces, self._harmless) if traces and len(models) > 1 else None  # else there is nobody to disturb
+        WorkerLoop(
+            listener, models, self._score, self._max_payload_bytes, self._max_inflated_bytes, upkeep, watch
+        ).run()
 
     def _enter(self, seed: int, scratch: Path, slot: int) -> Held:
         """Begin a fork's own life: its folder, its sandbox, its random numbers; what is said of its memory."""

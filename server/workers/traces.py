@@ -6,11 +6,11 @@ a process of its own (docs/adr/0017-traces.md). A worker looks after each call, 
 
 from __future__ import annotations
 
+import _locale  # locale.setlocale adds eight microseconds
 import ctypes
-import locale
 import os
 import sys
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Protocol
 
@@ -20,6 +20,7 @@ Changes = Mapping[str, str | None]
 """What has changed, in words: with the text of what is set now where nothing was before, else with None."""
 
 TOLD = 12
+TINY = sys.float_info.min
 
 
 class Part(Protocol):
@@ -28,8 +29,14 @@ class Part(Protocol):
     def note(self) -> None:
         """What there is now is as it should be."""
 
+    def enter(self, key: str) -> None:
+        """This model is called next: it goes on with the random numbers that it had, if it ever drew any."""
+
     def unchanged(self) -> bool:
-        """Whether it seems to be as noted; asked after each call, so it must take microseconds."""
+        """Whether it seems to be as noted, random numbers aside; asked after each call, so it takes microseconds."""
+
+    def leave(self, key: str) -> None:
+        """This model was called and nothing has changed: the random numbers that others draw are as noted again."""
 
     def changes(self) -> Changes:
         """What has changed since it was noted."""
@@ -55,9 +62,19 @@ class Traces:
         for part in self._parts:
             part.note()
 
+    def enter(self, key: str) -> None:
+        """This model is called next."""
+        for part in self._parts:
+            part.enter(key)
+
     def unchanged(self) -> bool:
         """Whether nothing seems to have changed."""
         return all(part.unchanged() for part in self._parts)
+
+    def leave(self, key: str) -> None:
+        """This model was called, and nothing has changed."""
+        for part in self._parts:
+            part.leave(key)
 
     def changes(self) -> Changes:
         """What has changed since it was noted."""
@@ -71,6 +88,34 @@ class Traces:
         """Load packages, given as `packages` gives them."""
         for part, names in zip(self._parts, packages, strict=True):
             part.load(names)
+
+
+class Watch:
+    """Looks after each call of a worker whether the model has changed something for the others."""
+
+    def __init__(self, traces: Traces, harmless: Collection[str]) -> None:
+        self._traces = traces
+        self._harmless = harmless
+        traces.note()
+
+    def enter(self, key: str) -> None:
+        """This model is called next."""
+        self._traces.enter(key)
+
+    def left(self, key: str) -> str | None:
+        """What this model, which has just been called, has changed, in words; None if nothing."""
+        if not self._traces.unchanged():
+            left = beyond(self._traces.changes(), self._harmless)
+            if left:
+                return reason(left)
+            self._traces.note()  # something was written that says the same as before
+        self._traces.leave(key)
+        return None
+
+
+def beyond(changes: Changes, harmless: Collection[str]) -> list[str]:
+    """What has changed but is not harmless where it is new."""
+    return [what for what, text in changes.items() if text is None or what not in harmless]
 
 
 class Control:
@@ -94,14 +139,15 @@ class Control:
         os.close(asked)
         os.close(answer)
 
-    def left(self) -> list[str]:
-        """What has been changed in this process by more than the packages that it has loaded, in words."""
+    def left(self) -> tuple[list[str], list[str]]:
+        """What has been changed in this process, in words; and what the packages have set that it has loaded."""
         changes = self._traces.changes()
         if not changes:
-            return []
+            return [], []
         added = [list(now - before) for now, before in zip(self._traces.packages(), self._before, strict=True)]
-        harmless = self._of_packages(added) if any(added) and any(changes.values()) else {}
-        return [what for what, text in changes.items() if text is None or harmless.get(what) != text]
+        by_packages = self._of_packages(added) if any(added) else {}
+        harmless = [what for what, text in changes.items() if text is not None and by_packages.get(what) == text]
+        return beyond(changes, harmless), harmless
 
     def _of_packages(self, packages: Sequence[Sequence[str]]) -> Changes:
         with suppress(OSError):  # it crashed as it loaded them: then nobody can tell
@@ -140,6 +186,12 @@ class ProcessPart:
         self._pointers = self._look()
         self._others = self._quick()
 
+    def enter(self, key: str) -> None:
+        """See `Part`."""
+
+    def leave(self, key: str) -> None:
+        """See `Part`."""
+
     def unchanged(self) -> bool:
         """See `Part`."""
         return self._look() == self._pointers and self._quick() == self._others
@@ -165,7 +217,7 @@ class ProcessPart:
         """See `Part`."""
 
     def _quick(self) -> tuple[str, str, tuple[float, ...]]:
-        return locale.setlocale(locale.LC_ALL), _folder(), _rounded(sys.float_info.min)
+        return _locale.setlocale(_locale.LC_ALL, None), _folder(), _rounded(TINY)
 
     def _look(self) -> bytes:
         """Where the variables are: R sets them past Python, and each that is set anew is put somewhere else."""

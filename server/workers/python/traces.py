@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import builtins
+import ctypes
 import decimal
 import gc
 import importlib
+import random
 import sys
 import warnings
 from collections.abc import Callable, Iterable
@@ -19,23 +21,21 @@ import sklearn
 
 from server.workers.traces import Changes
 
-_pandas: Any = pd.core.config_init.cf._global_config  # to ask for each option by its name takes a millisecond
+_pandas: dict[str, Any] = pd.core.config_init.cf._global_config  # get_option takes microseconds for each
 
 
 def _decimal() -> tuple[object, ...]:
     context = decimal.getcontext()
-    return (
-        context.prec,
-        context.rounding,
-        context.Emin,
-        context.Emax,
-        context.clamp,
-        context.capitals,
-        dict(context.traps),
-    )
+    return context.prec, context.rounding, context.Emin, context.Emax, context.clamp, dict(context.traps)
 
 
-_SETTINGS: dict[str, Callable[[], Any]] = {
+def _precision() -> tuple[int, str]:
+    context = decimal.getcontext()
+    return context.prec, context.rounding
+
+
+Ask = Callable[[], Any]
+_SETTINGS: dict[str, Ask] = {
     "the filters of warnings": lambda: warnings.filters,
     "how warnings are shown": lambda: warnings.showwarning,
     "how numpy treats errors (numpy.seterr)": np.geterr,
@@ -52,19 +52,69 @@ _SETTINGS: dict[str, Callable[[], Any]] = {
 }
 
 
+def _quick() -> tuple[Ask, ...]:
+    """What is asked after each call: of the settings above those that change answers, by the shortest way there is."""
+    main, built_in = vars(sys.modules["__main__"]), vars(builtins)
+    numpy_errors: Ask = getattr(_numpy("_core._ufunc_config"), "_extobj_contextvar", None) or np.geterr
+    printing: Ask = getattr(_numpy("_core.printoptions"), "format_options", None) or np.get_printoptions
+    asks: list[Ask] = [getattr(ask, "get", ask) for ask in (numpy_errors, printing)]
+    groups = [group for name, group in _pandas.items() if name in ("compute", "future", "mode")]
+    return (
+        *asks,
+        *(_group(group) for group in groups),
+        sklearn.get_config,
+        _precision,
+        lambda: (warnings.filters, warnings.showwarning, sys.path, len(main), len(built_in)),
+    )
+
+
+def _group(group: dict[str, Any]) -> Ask:
+    """Asks for a group of pandas' options."""
+    return lambda: group
+
+
+def _numpy(name: str) -> Any:
+    with suppress(ImportError):
+        return importlib.import_module(f"numpy.{name}")
+    return None
+
+
 class PythonPart:
     """See `server.workers.traces.Part`."""
 
     def __init__(self) -> None:
+        self._asks = _quick()
+        self._look = _generators()
+        self._drawn = False
+        self._drawing: dict[str, Any] = {}
         self.note()
 
     def note(self) -> None:
         """See `Part`."""
         self._settings = tuple((ask, deepcopy(ask())) for ask in _SETTINGS.values())
+        self._quickly = tuple((ask, _copied(ask())) for ask in self._asks)
+        self._state = _state()
+        self._looked = self._look()
+
+    def enter(self, key: str) -> None:
+        """See `Part`."""
+        if key in self._drawing:
+            _restore(self._drawing[key])
 
     def unchanged(self) -> bool:
         """See `Part`."""
-        return all(ask() == then for ask, then in self._settings)
+        for ask, then in self._quickly:
+            now = ask()
+            if now is not then and now != then:
+                return False
+        self._drawn = self._look() != self._looked
+        return True
+
+    def leave(self, key: str) -> None:
+        """See `Part`."""
+        if self._drawn:
+            self._drawing[key] = _state()
+            _restore(self._state)
 
     def changes(self) -> Changes:
         """See `Part`."""
@@ -79,3 +129,35 @@ class PythonPart:
         for package in packages:
             with suppress(Exception):
                 importlib.import_module(package)
+
+
+def _copied(value: Any) -> Any:
+    return deepcopy(value) if isinstance(value, dict | list | tuple) else value
+
+
+def _state() -> Any:
+    return random.getstate(), np.random.get_state()
+
+
+def _restore(state: Any) -> None:
+    of_python, of_numpy = state
+    random.setstate(of_python)
+    np.random.set_state(of_numpy)
+
+
+WORDS = 624
+
+
+def _generators() -> Ask:
+    """Something that tells in a microsecond whether random numbers were drawn or a seed was set.
+
+    Both generators are the Mersenne Twister; to ask for their state by Python takes ten times as long as to copy it.
+    """
+    numbers: Any = np.random.mtrand._rand
+    of_numpy = numbers._bit_generator.ctypes.state_address
+    size = 4 * (WORDS + 1)
+    of_python = id(random._inst) + object.__basicsize__
+    copied = ctypes.string_at
+    if int.from_bytes(copied(of_python, 4), sys.byteorder) != random.getstate()[1][-1]:
+        return lambda: (copied(of_numpy, size), random.getstate())  # another Python keeps it elsewhere
+    return lambda: (copied(of_numpy, size), copied(of_python, size))

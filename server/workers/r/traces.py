@@ -7,17 +7,36 @@ from collections.abc import Iterable
 from server.workers.r import embedded
 from server.workers.traces import Changes
 
+UNCHANGED, DRAWN = 0, 1
+
 
 class RPart:
     """See `server.workers.traces.Part`; the code is in `R/traces.R`."""
+
+    def __init__(self) -> None:
+        self._drawn = False
+        self._drawing: set[str] = set()
 
     def note(self) -> None:
         """See `Part`."""
         embedded.call("note_traces")
 
+    def enter(self, key: str) -> None:
+        """See `Part`."""
+        if key in self._drawing:
+            embedded.call("take_random_state", key)
+
     def unchanged(self) -> bool:
         """See `Part`."""
-        return not embedded.asked("traces_found")
+        found = embedded.asked("traces_found")
+        self._drawn = found == DRAWN
+        return found in (UNCHANGED, DRAWN)
+
+    def leave(self, key: str) -> None:
+        """See `Part`."""
+        if self._drawn:
+            embedded.call("keep_random_state", key)
+            self._drawing.add(key)
 
     def changes(self) -> Changes:
         """See `Part`."""

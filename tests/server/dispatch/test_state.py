@@ -285,6 +285,44 @@ def test_the_second_loss_is_answered_and_its_neighbour_never_notices() -> None:
     assert state.idle
 
 
+def test_what_a_worker_gives_back_goes_to_another_together_and_in_order_and_is_not_held_against_it() -> None:
+    state, waiting = machine("w", "v"), requests(2)
+    submit(state, waiting)
+    [first] = sends(state.assign(0.0))
+    later = requests(1)
+    submit(state, later)
+    assert state.on_returned("w", first.batch) == [Close("w")]
+    assert held(state.assign(0.0)) == [("v", [*waiting, *later])]
+    assert [one.attempts for one in waiting] == [1, 1]
+    assert state.workers == 1
+
+
+def test_what_the_only_worker_gives_back_waits_for_the_next() -> None:
+    state, waiting = machine("w"), requests(1)
+    submit(state, waiting)
+    [first] = sends(state.assign(0.0))
+    assert state.on_returned("w", first.batch) == [Close("w")]
+    assert state.assign(0.0) == []
+    state.on_worker("v", 1)
+    assert held(state.assign(1.0)) == [("v", waiting)]
+
+
+def test_a_request_that_was_answered_meanwhile_is_not_sent_again_when_it_is_given_back() -> None:
+    state = machine("w", "v")
+    late, alive = request(deadline=1.0), request()
+    submit(state, [late, alive])
+    [first] = sends(state.assign(0.5))
+    assert state.on_time(1.0) == [Refuse(late, Refusal.DEADLINE)]
+    assert state.on_returned("w", first.batch) == [Close("w")]
+    assert held(state.assign(1.0)) == [("v", [alive])]
+
+
+def test_a_batch_that_a_worker_was_not_given_cannot_be_given_back() -> None:
+    state = machine("w")
+    assert state.on_returned("w", 1) is None
+    assert state.on_returned("nobody", 1) is None
+
+
 def test_a_request_that_was_answered_is_not_retried() -> None:
     state = machine("w", "v")
     late, alive = request(deadline=1.0), request()
@@ -727,6 +765,16 @@ class Dispatching(RuleBasedStateMachine):
         for one in send.requests:
             if not one.answered:
                 self.end(one)
+
+    @precondition(lambda self: self.busy)
+    @rule(data=st.data())
+    def give_back(self, data: st.DataObject) -> None:
+        worker = data.draw(st.sampled_from(sorted(self.busy)))
+        instructions = self.state.on_returned(worker, self.busy.pop(worker).batch)
+        assert instructions is not None
+        self.leaving.add(worker)
+        self.carry_out(instructions)
+        assert worker not in self.workers, "it would be sent the same batch again"
 
     @rule(worker=st.integers(0, 12), batch=st.integers(0, 99))
     def lie(self, worker: int, batch: int) -> None:

@@ -8,6 +8,8 @@ from textwrap import indent
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from tests.conftest import Tandem, eventually, run_r
 
@@ -82,6 +84,8 @@ PYTHON_FOUND = (
     *("sklearn.set_config", "numpy.seterr", "the environment variable SHOP", "the working directory", "decimal"),
     "the options of pandas",
 )
+LATER = 98765
+"""No probe asks for it."""
 ASKED = {
     "plan": {"rows": [{"g": "b", "h": "v", "x": 0.5}]},
     "clock": {"rows": [{"stamp": "2024-01-01 05:00:00"}]},
@@ -102,8 +106,8 @@ class Source:
 
 
 def leaking_source(statements: str, later: bool = False) -> str:
-    """A model that changes its process whenever it is called, or only when it is asked for more than a hundred."""
-    guard = "X[0][0] > 100" if later else "True"
+    """A model that changes its process whenever it is called, or only when it is asked for a number of its own."""
+    guard = f"X[0][0] == {LATER}" if later else "True"
     return f"""
 import decimal, os, warnings
 import numpy, pandas, sklearn
@@ -123,7 +127,7 @@ def drop_python(server: Tandem, name: str, source: str) -> None:
 
 
 def drop_r(server: Tandem, name: str, statement: str, later: bool = False) -> None:
-    guard = "if (isTRUE(max(df$x, na.rm = TRUE) > 100)) " if later else ""
+    guard = f"if (any(df$x %in% {LATER})) " if later else ""
     (server.r_models / f"{name}.yaml").write_text("schema:\n  inputs:\n    - {name: x, type: numeric}\n")
     server.drop(name, f"f <- function(df) {{ {guard}{{ {statement} }}; df$x * 2 }}; environment(f) <- globalenv(); f")
 
@@ -172,3 +176,61 @@ def test_what_models_set_when_they_are_called_reaches_no_neighbour(server: Tande
         assert answers(server) == right
     leave(server, "shop", "store")
     assert answers(server) == right
+
+
+def test_what_models_set_at_a_later_call_reaches_no_neighbour_and_costs_no_request(
+    server: Tandem, right: dict[str, Any]
+) -> None:
+    drop_r(server, "later", R_LEAKS, later=True)
+    drop_python(server, "someday", leaking_source(PYTHON_LEAKS, later=True))
+    for name, column, pool in (("later", "x", "r"), ("someday", "x0", "python")):
+        details = eventually(lambda n=name: server.version(n, "ready"), timeout_s=120)
+        assert "isolated" not in details, "nothing was seen of it"
+        for _ in range(3):
+            assert server.score(name, {"rows": [{column: 4}]}).json()["predictions"] == [8]
+            assert answers(server) == right
+            assert server.score(name, {"rows": [{column: LATER}]}).json()["predictions"] == [2 * LATER]
+            assert answers(server) == right
+        assert server.metric("tandem_worker_restarts_total", pool=pool, reason="changed") >= 1
+        found = eventually(lambda n=name: (server.version(n, "ready") or {}).get("isolated"), timeout_s=120)
+        assert "the working directory" in found
+        restarts = server.metric("tandem_worker_restarts_total", pool=pool)
+        assert server.score(name, {"rows": [{column: LATER}]}).json()["predictions"] == [2 * LATER]
+        assert answers(server) == right
+        assert server.metric("tandem_worker_restarts_total", pool=pool) == restarts, "nobody is disturbed any more"
+    leave(server, "later", "someday")
+    assert answers(server) == right
+
+
+STEPS = st.one_of(
+    st.tuples(st.just("drop"), st.sampled_from(["sets", "later", "both"])),
+    st.tuples(st.sampled_from(["call", "call it later", "delete"]), st.sampled_from(["sets", "later", "both"])),
+)
+
+
+def step(server: Tandem, what: str, name: str) -> None:
+    """Drop, call or delete a model; to call one that is not there is no fault."""
+    path = server.python_models / f"{name}.pkl"
+    match what:
+        case "drop":
+            source = leaking_source(PYTHON_LEAKS, later=name == "later")
+            path.write_bytes(pickle.dumps(Source(source + ("import os; os.environ['SHOP'] = 'x'" * (name == "both")))))
+        case "delete":
+            path.unlink(missing_ok=True)
+        case _:
+            reply = server.score(name, {"rows": [{"x0": LATER if what == "call it later" else 4}]})
+            assert reply.status_code in (200, 404, 503), reply.text
+
+
+@settings(max_examples=3, deadline=None, derandomize=True, database=None, suppress_health_check=list(HealthCheck))
+@given(steps=st.lists(STEPS, min_size=4, max_size=10))
+def test_neighbours_always_answer_the_same_bits_whatever_is_dropped_called_and_deleted(
+    server: Tandem, steps: list[tuple[str, str]]
+) -> None:
+    alone = server.score("watcher", ASKED["watcher"]).json()["predictions"]
+    for what, name in steps:
+        step(server, what, name)
+        for _ in range(3):
+            assert server.score("watcher", ASKED["watcher"]).json()["predictions"] == alone, (what, name)
+    leave(server, "sets", "later", "both")
+    assert server.score("watcher", ASKED["watcher"]).json()["predictions"] == alone

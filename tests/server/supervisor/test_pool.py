@@ -225,11 +225,11 @@ class Reading(Forkless):
         for file in files:
             self._on_proven(Proven(file, Sidecar(), {}, 0.0))
 
-    async def _load_into(self, template: object, proven: Proven) -> str | None:
+    async def _load_into(self, template: object, proven: Proven) -> tuple[str | None, str | None]:
         self.read.append(proven.file.path.read_bytes())
         happens, self.meanwhile = self.meanwhile, int
         happens()
-        return None
+        return None, None
 
     async def take_in(self, folder: Path) -> None:
         self.update([identify(candidates(folder, R_FILES)[0])])

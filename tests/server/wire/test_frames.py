@@ -107,6 +107,20 @@ def test_the_frame_types_are_those_written() -> None:
     assert numbered(tables("Frame")[1]) == members_of(FrameType)
 
 
+def test_a_changed_frame_has_the_written_fields_and_is_never_longer_than_written() -> None:
+    assert [row[0] for row in tables("CHANGED payload")[0]] == ["2", "k", "rest"]
+    assert "At most 4,096 bytes" in section("CHANGED payload")
+    [frame] = whole(frames.encode_changed("a/1", "the locale"))
+    assert frame.payload == b"\3\0a/1the locale"
+    assert frames.decode_changed(frame.payload) == ("a/1", "the locale")
+    [long] = whole(frames.encode_changed("a/1", "é" * 5000))
+    assert len(long.payload) == 4096
+    assert frames.decode_changed(long.payload)[1] == "é" * 2045
+    for wrong in (b"", b"\3", b"\4\0a/1", b"\1\0\xff"):
+        with pytest.raises(WireError):
+            frames.decode_changed(wrong)
+
+
 def test_the_reply_codes_are_those_written() -> None:
     assert numbered(tables("REPLY payload")[1]) == members_of(ReplyCode)
 
@@ -248,7 +262,7 @@ def header(magic: bytes = frames.MAGIC, version: int = frames.VERSION, type: int
 
 @pytest.mark.parametrize(
     "bad",
-    [header(magic=b"HT"), header(version=0), header(version=2), header(type=0), header(type=7), header(size=CAP + 1)],
+    [header(magic=b"HT"), header(version=0), header(version=2), header(type=0), header(type=9), header(size=CAP + 1)],
 )
 def test_a_bad_header_is_refused_before_its_payload_arrives(bad: bytes) -> None:
     with pytest.raises(WireError):

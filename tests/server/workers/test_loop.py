@@ -38,6 +38,20 @@ class Upkeep:
         return self.worn
 
 
+class Watch:
+    """Says that a call has changed the process, if it was that one."""
+
+    def __init__(self) -> None:
+        self.changed_by_call = 0
+        self.entered: list[str] = []
+
+    def enter(self, key: str) -> None:
+        self.entered.append(key)
+
+    def left(self, key: str) -> str | None:
+        return "the locale" if len(self.entered) == self.changed_by_call else None
+
+
 class Serving:
     """A loop in a thread, and peers that talk to it."""
 
@@ -48,7 +62,9 @@ class Serving:
         self.listener.listen()
         self.upkeep = Upkeep()
         upkeep: Any = self.upkeep
-        self.loop = WorkerLoop(self.listener, {KEY: "a model"}, score, CAP, CAP, upkeep)
+        self.watch = Watch()
+        watch: Any = self.watch
+        self.loop = WorkerLoop(self.listener, {KEY: "a model"}, score, CAP, CAP, upkeep, watch)
         self.error: BaseException | None = None
         self.thread = threading.Thread(target=self._run)
         self.peers: list[Peer] = []
@@ -125,6 +141,27 @@ def test_a_worn_worker_asks_the_supervisor_once_and_serves_on(serving: Callable[
         web.ask(batch)
         assert web.hear().batch == batch
     assert supervisor.hear().type is FrameType.RECYCLE
+    supervisor.socket.sendall(frames.encode_frame(FrameType.PING))
+    assert supervisor.hear().type is FrameType.PONG
+
+
+def test_a_worker_that_a_call_has_changed_answers_it_says_so_once_and_gives_back_all_that_comes(
+    serving: Callable[..., Serving],
+) -> None:
+    one = serving(answered())
+    supervisor, web, other = one.peer(), one.peer(), one.peer()
+    supervisor.socket.sendall(frames.encode_frame(FrameType.PING))
+    assert supervisor.hear().type is FrameType.PONG
+    one.watch.changed_by_call = 2
+    for batch in (1, 2):
+        web.ask(batch)
+        assert web.hear().type is FrameType.REPLY
+    told = supervisor.hear()
+    assert (told.type, frames.decode_changed(told.payload)) == (FrameType.CHANGED, (KEY, "the locale"))
+    for peer, batch in ((web, 3), (other, 4), (web, 5)):
+        peer.ask(batch)
+        assert peer.hear()[:2] == (FrameType.RETURN, batch)
+    assert (one.watch.entered, one.upkeep.calls) == ([KEY, KEY], 2)
     supervisor.socket.sendall(frames.encode_frame(FrameType.PING))
     assert supervisor.hear().type is FrameType.PONG
 

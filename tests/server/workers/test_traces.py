@@ -6,6 +6,7 @@ import ctypes
 import decimal
 import locale
 import os
+import random
 import sys
 import traceback
 import warnings
@@ -19,7 +20,7 @@ import pytest
 import sklearn
 
 from server.workers.python.traces import PythonPart
-from server.workers.traces import Changes, Control, ProcessPart, Traces, reason
+from server.workers.traces import Changes, Control, ProcessPart, Traces, Watch, reason
 
 
 def in_a_fork(check: Callable[[], None]) -> None:
@@ -94,13 +95,20 @@ class Options:
     def __init__(self) -> None:
         self.options = {"digits": "7"}
         self.loaded: set[str] = set()
+        self.called: list[str] = []
         self.note()
 
     def note(self) -> None:
         self._noted = dict(self.options)
 
+    def enter(self, key: str) -> None:
+        self.called.append(key)
+
     def unchanged(self) -> bool:
         return self.options == self._noted
+
+    def leave(self, key: str) -> None:
+        self.called.append(f"after {key}")
 
     def changes(self) -> Changes:
         return {
@@ -138,7 +146,9 @@ def test_options_that_a_package_brings_along_are_no_reason_unless_they_were_ther
     options = Options()
     control = Control(Traces([options]))
     does(options)
-    assert control.left() == left
+    found, harmless = control.left()
+    assert found == left
+    assert set(harmless) == set(options.options) - {"digits", *left}
 
 
 def test_a_control_that_crashes_as_it_loads_a_package_leaves_the_model_to_blame(
@@ -148,7 +158,45 @@ def test_a_control_that_crashes_as_it_loads_a_package_leaves_the_model_to_blame(
     control = Control(Traces([options]))
     options.loaded.add("crashes")
     options.options["crashes.verbose"] = "FALSE"
-    assert control.left() == ["crashes.verbose"]
+    assert control.left() == (["crashes.verbose"], [])
+
+
+def test_a_worker_learns_what_a_call_has_changed_but_for_what_its_packages_may_set() -> None:
+    options = Options()
+    watch = Watch(Traces([options]), {"table.verbose"})
+    watch.enter("a")
+    options.load(["table"])
+    assert watch.left("a") is None
+    assert options.unchanged(), "noted, so that the next call is looked at quickly"
+    options.options["digits"] = "3"
+    found = watch.left("b")
+    assert found is not None
+    assert "digits" in found
+    assert options.called == ["a", "after a"]
+
+
+def test_each_model_that_draws_has_random_numbers_of_its_own_and_takes_none_from_others() -> None:
+    def drawn() -> tuple[float, float, float]:
+        return random.random(), float(np.random.random()), float(np.random.standard_normal())
+
+    def check() -> None:
+        random.seed(1)
+        np.random.seed(1)
+        untouched = [drawn() for _ in range(3)]
+        random.seed(1)
+        np.random.seed(1)
+        watch = Watch(Traces([PythonPart()]), ())
+        for n in range(3):
+            watch.enter("seeds")
+            random.seed(n)
+            np.random.seed(n)
+            np.random.standard_normal()
+            assert watch.left("seeds") is None
+            watch.enter("draws")
+            assert drawn() == untouched[n]
+            assert watch.left("draws") is None
+
+    in_a_fork(check)
 
 
 def test_a_reason_names_what_was_changed_and_how_much_more() -> None:

@@ -1,7 +1,7 @@
 # What a forked R process shares with its parent and must not: random numbers and the temporary folder.
 
 seed_worker <- function(seed) {
-  set.seed(seed)
+  set.seed(seed, "default", "default", "default")  # whatever kind a model has chosen while it was read
   invisible()
 }
 

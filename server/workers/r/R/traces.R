@@ -11,6 +11,21 @@ note_traces <- function() {
   invisible()
 }
 
+# Each model that draws random numbers or sets their seed or kind has its own from then on; all others go on with those
+# that were noted.
+drawing <- new.env(parent = emptyenv())
+
+keep_random_state <- function(key) {
+  assign(key, random_state(), envir = drawing)
+  restore_random_state(noted$random)
+  invisible()
+}
+
+take_random_state <- function(key) {
+  restore_random_state(get(key, envir = drawing))
+  invisible()
+}
+
 # A copy of the list itself: options() writes into the one that there is.
 copied_options <- function() {
   options <- .Options
