@@ -9,7 +9,7 @@ MODELS := $(patsubst %,r_models/%.rds,boston mpg am iris) \
 # What is not there yet, and a step of setting up for each.
 UNTRAINED := $(filter-out $(wildcard $(MODELS)),$(MODELS))
 place = $(words $(shell printf '%s\n' $(UNTRAINED) | sed '\|^$@$$|q'))
-train = @scripts/step.sh "Example models" "$(place)" "$(words $(UNTRAINED))" "$@ (about 10 s)"
+train = @scripts/step.sh "Example models" "$(place)" "$(words $(UNTRAINED))" "$@ (5 to 60 s)"
 
 .PHONY: run setup test ship-test lint bench bench-peers chaos soak clean help system system-dev system-ship system-bench venv venv-dev
 

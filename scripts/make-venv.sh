@@ -40,9 +40,9 @@ if lacks_runtime; then
   step "an empty one in $venv, for $("$python" --version) and ${r_version%% (*} (about 10 s)" "$python" -m venv "$venv"
   install "what builds packages (about 10 s)" -r requirements-build.lock
   # API: rpy2 must not fall back to its slower, uncompiled mode. No cache: a wheel built against another R lies there.
-  RPY2_CFFI_MODE=API install "$(count requirements.lock) packages of requirements.lock, 130 MB; rpy2 is compiled (about 2 min)" \
+  RPY2_CFFI_MODE=API install "$(count requirements.lock) packages of requirements.lock, 200 MB; rpy2 is compiled (about 2 min)" \
     --no-cache-dir --no-build-isolation -r requirements.lock
-  step "PyTorch, 200 MB to fetch, or 3 GB where the index has the build for GPUs (1 to 10 min)" \
+  step "PyTorch, 200 MB, or 2.7 GB where the index has the build for GPUs (1 to 10 min)" \
     scripts/pip.sh torch "$venv/bin/python" --progress-bar off
   check
   stamp runtime "$(runtime)"
