@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from collections.abc import Iterator
+from pathlib import Path
 from textwrap import indent
 from typing import Any
 
@@ -234,3 +235,11 @@ def test_neighbours_always_answer_the_same_bits_whatever_is_dropped_called_and_d
             assert server.score("watcher", ASKED["watcher"]).json()["predictions"] == alone, (what, name)
     leave(server, "sets", "later", "both")
     assert server.score("watcher", ASKED["watcher"]).json()["predictions"] == alone
+
+
+def test_check_says_that_a_model_would_get_a_process_of_its_own_and_why(server: Tandem, tmp_path: Path) -> None:
+    (tmp_path / "store.pkl").write_bytes(pickle.dumps(Source(leaking_source("sklearn.set_config(assume_finite=True)"))))
+    done = server.command("check", str(tmp_path / "store.pkl"))
+    assert done.returncode == 0, done.stderr
+    [told] = [line for line in done.stdout.splitlines() if line.startswith("  process")]
+    assert told.startswith("  process  of its own: reading or calling it changes the configuration of scikit-learn")
