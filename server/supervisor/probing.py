@@ -139,6 +139,7 @@ def model_spec(
         "extra": stated.extra,
         "golden": side.golden,
         "max_rows": side.max_rows or settings.batch_max_rows,
+        "load_timeout_s": settings.load_timeout_s,
         "settings": side.model_dump(include=set(RuntimeSettings.model_fields)),
         "schema": found.get("schema"),
         "example": found.get("example"),

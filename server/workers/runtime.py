@@ -42,6 +42,8 @@ class ModelSpec:
     schema: Mapping[str, Any] | None = None
     example: Mapping[str, Any] | None = None
     rowwise: bool = False
+    load_timeout_s: float = 60.0
+    """How long reading and trying the model may take; trying optional things takes a small part of it."""
     notes: Mapping[str, Any] = field(default_factory=dict)
     harmless: Sequence[str] = ()
     """As the probe found them; only given to `load`."""

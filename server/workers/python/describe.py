@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Any
 
 from server.workers import golden
 from server.workers.codecs import BadBody
 from server.workers.predictions import ModelFailed
-from server.workers.python import proof, reasons, samples
+from server.workers.python import missing, proof, reasons, samples
 from server.workers.python.answers import Method
 from server.workers.python.held import Held
 from server.workers.python.model import PythonModel
@@ -18,6 +19,8 @@ from server.workers.schema import Schema
 from server.workers.table import Invalid
 
 SAMPLE_ROWS = 64
+PROOF_SHARE = 1 / 3
+"""How much of the time that loading may take is for the proof."""
 _UNANSWERED = (BadBody, Invalid, ModelFailed, TypeError)
 
 
@@ -36,9 +39,7 @@ def describe(spec: ModelSpec, held: Held) -> Description:
     feed = held.feed(schema)
     model = PythonModel(spec, schema, feed, held.ready(feed))
     golden.check(model, spec.golden)
-    rows = proof.bearable(model, samples.rows(schema, example, SAMPLE_ROWS))
-    proof.refuse_one_row_only(model, rows)
-    differs = proof.differs(model, rows)
+    rows, differs = proof.prove(model, samples.rows(schema, example, SAMPLE_ROWS), spec.load_timeout_s * PROOF_SHARE)
     about = held.about()
     return Description(
         schema=schema.to_data(),
@@ -48,7 +49,7 @@ def describe(spec: ModelSpec, held: Held) -> Description:
         example=example,
         example_prediction=_answer(model, example),
         rowwise=differs is None,
-        batch_reason=differs or f"{len(rows)} sample rows scored together and alone gave the same bits",
+        batch_reason=differs or f"{rows} sample rows scored together and alone gave the same bits",
         golden_rows=len(spec.golden),
         load_warnings=held.warnings,
     )
@@ -112,11 +113,9 @@ def _with_na(
     trial: PythonModel, schema: Schema, found: Sequence[Mapping[str, Any]], example: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """The inputs with whether they may be missing, tried where nobody says."""
-    open_ = [i["name"] for i in found if "na" not in i]
-    if len(open_) > 1 and _bears(trial, schema, example, open_):
-        bearing = set(open_)
-    else:
-        bearing = {name for name in open_ if _bears(trial, schema, example, [name])}
+    # Columns of one type are often treated alike, and then in few questions.
+    open_ = [i["name"] for i in sorted(found, key=lambda i: str(i["type"])) if "na" not in i]
+    bearing = missing.may_be(partial(_bears, trial, schema, example), open_)
     return [{"na": i["name"] in bearing, **i} for i in found]
 
 

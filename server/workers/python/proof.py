@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import suppress
@@ -13,6 +14,7 @@ import orjson
 
 from server.workers.codecs.json import JSON
 from server.workers.predictions import ModelFailed, Predictions
+from server.workers.python.cost import Stopwatch
 from server.workers.python.model import PythonModel
 from server.workers.runtime import LoadFailed
 from server.workers.table import Column, Invalid, to_columns
@@ -23,23 +25,46 @@ MANY_ROWS = 1024
 ENOUGH_S = 4.0
 """Seconds to spend on one model, about."""
 LEAST_ROWS = 4
+CALLS = 20
+"""How many calls the proof makes for each output, of a slow model."""
 
 
-def bearable(model: PythonModel, rows: Iterable[Mapping[str, Any]]) -> list[list[Any]]:
-    """The cells of those rows that the model can predict alone, by input; fewer of a slow model."""
+def prove(model: PythonModel, samples: Iterable[Mapping[str, Any]], patience_s: float) -> tuple[int, str | None]:
+    """How many rows were tried, and why requests must not be joined: None if every answer has the same bits.
+
+    If the proof would take longer than `patience_s`, only that two rows are answered is tried. Raises LoadFailed.
+    """
+    calls = CALLS * len(model.schema.outputs)
+    rows, call_s = _bearable(model, samples, patience_s / calls)
+    _refuse_one_row_only(model, rows)
+    if call_s * calls > patience_s:
+        return len(rows), f"a row takes {call_s:.1f} s: too slow to prove more"
+    return len(rows), _differing(model, rows)
+
+
+def _bearable(model: PythonModel, rows: Iterable[Mapping[str, Any]], limit_s: float) -> tuple[list[list[Any]], float]:
+    """The cells of those rows that the model can predict alone, by input, and how long the quickest took.
+
+    Fewer of a slow model, and one if that takes longer than the limit.
+    """
     started = perf_counter()
     kept: list[list[Any]] = []
+    quickest = math.inf
     for row in rows:
+        call = Stopwatch()
         with suppress(ModelFailed, Invalid, TypeError):
             cells = _cells(model, row)
             model.predict(to_columns(model.schema, [[c] for c in cells]), 1, model.schema.default_output, ())
             kept.append(cells)
+            quickest = min(quickest, call.spent())
         if len(kept) >= LEAST_ROWS and perf_counter() - started > ENOUGH_S / 4:
             break
-    return kept
+        if kept and quickest > limit_s:
+            break
+    return kept, quickest
 
 
-def refuse_one_row_only(model: PythonModel, rows: Sequence[Sequence[Any]]) -> None:
+def _refuse_one_row_only(model: PythonModel, rows: Sequence[Sequence[Any]]) -> None:
     """Raise LoadFailed if the model answers a row but not the same row twice: it would fail when it is asked."""
     if not rows:
         return
@@ -58,8 +83,7 @@ def refuse_one_row_only(model: PythonModel, rows: Sequence[Sequence[Any]]) -> No
         )
 
 
-def differs(model: PythonModel, rows: Sequence[Sequence[Any]]) -> str | None:
-    """Why requests must not be joined; None where every answer has the same bits, joined or alone."""
+def _differing(model: PythonModel, rows: Sequence[Sequence[Any]]) -> str | None:
     if len(rows) < LEAST_ROWS:
         return "too few of the sample rows could be predicted; state golden rows in the sidecar"
     for output in model.schema.outputs:

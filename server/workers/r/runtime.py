@@ -37,6 +37,12 @@ each worker: 8 workers of a 208 MB forest held 4.4 times the memory of one proce
 WARM_CALLS = 3
 """R's compiler takes up a function at its second call."""
 
+WARMING_S = 1.0
+"""A model whose calls take so long gains nothing from more of them."""
+
+OPTIONAL_SHARE, PROOF_SHARE = 1 / 6, 1 / 3
+"""How much of the time that loading may take is for trying outputs that nobody may want, and for the proof."""
+
 REHEARSALS = 2
 """For the same reason. Without them each probe spends a quarter of a second on it."""
 
@@ -168,9 +174,12 @@ class RRuntime:
 
 def _warm(model: RModel, example: Mapping[str, Any] | None) -> None:
     """Predict a few times before any fork, so that workers share what R compiles and loads on first use."""
+    started = perf_counter()
     with suppress(BadBody, Invalid, ModelFailed, TypeError):
         for _ in range(WARM_CALLS):
             golden.predict_row(model, example or {}, model.schema.default_output)
+            if perf_counter() - started > WARMING_S:
+                return
 
 
 def _rehearse() -> None:
@@ -183,8 +192,10 @@ def _rehearse() -> None:
 def _describe(spec: ModelSpec) -> Description:
     model = embedded.call_r("open_model", spec.path, spec.packages)
     example = golden.example(spec.golden)
+    stated = [output["name"] for output in spec.outputs] or None
+    budget_s = spec.load_timeout_s * OPTIONAL_SHARE
     try:
-        found = embedded.call_r("describe_model", model, spec.arguments, None, example)
+        found = embedded.call_r("describe_model", model, spec.arguments, None, example, stated, budget_s)
         facts = embedded.call("told", found)
     except RError as e:
         if e.code != "no_schema" or not spec.inputs:
@@ -193,7 +204,7 @@ def _describe(spec: ModelSpec) -> Description:
     warnings = _zones_unknown(facts["inputs"] or [], spec.inputs)
     if spec.inputs:
         inputs = corrected(_inputs(facts["inputs"] or []), spec.inputs)
-        found = embedded.call_r("describe_model", model, spec.arguments, inputs, example)
+        found = embedded.call_r("describe_model", model, spec.arguments, inputs, example, stated, budget_s)
         facts = embedded.call("told", found)
     horizon = bool(_first(facts["horizon"]))
     if not facts["inputs"] and not horizon:
@@ -211,7 +222,8 @@ def _describe(spec: ModelSpec) -> Description:
     loaded = RModel(spec, schema, scorer)
     golden.check(loaded, spec.golden)
     row = {name: _example(_first(value)) for name, value in (facts["example"] or {}).items()}
-    proof = embedded.call("prove_rowwise", scorer, found)
+    proof = embedded.call("prove_rowwise", scorer, found, 0.25, spec.load_timeout_s * PROOF_SHARE)
+    unproven = [name for name in stated or () if "reason" in facts["outputs"].get(name, ())]
     return Description(
         schema=schema.to_data(),
         model_class=", ".join(facts["class"]),
@@ -219,11 +231,12 @@ def _describe(spec: ModelSpec) -> Description:
         package_version=_first(facts["package_version"]),
         example=row,
         example_prediction=_predicted_example(loaded, row),
-        rowwise=bool(proof["rowwise"][0]),
+        rowwise=bool(proof["rowwise"][0]) and not unproven,
         batch_reason=_first(proof["reason"])
+        or (unproven and f"the output {unproven[0]} could not be proven: {_reason(facts, unproven[0])}")
         or f"{proof['rows'][0]} sample rows scored together and alone gave the same bits",
         golden_rows=len(spec.golden),
-        load_warnings=warnings,
+        load_warnings=[*warnings, *(_left_out(facts) if stated is None else ())],
     )
 
 
@@ -267,6 +280,17 @@ def _yaml(text: Any) -> str:
     """Plain where YAML takes it for the same text."""
     plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9_.]*", str(text)) and str(text).lower() not in YAML_WORDS
     return str(text) if plain else json.dumps(str(text), ensure_ascii=False)
+
+
+def _reason(facts: Mapping[str, Any], output: str) -> str:
+    return str(_first(facts["outputs"][output]["reason"]))
+
+
+def _left_out(facts: Mapping[str, Any]) -> list[str]:
+    """What to say of the outputs that cost too much to be tried."""
+    cure = "raise TANDEM_LOAD_TIMEOUT_S, or state it under outputs in the sidecar"
+    names = [name for name, about in facts["outputs"].items() if "left_out" in about]
+    return [f"the output {name} is left out: {_reason(facts, name)}; {cure}" for name in names]
 
 
 def _predicted_example(model: RModel, row: Mapping[str, Any]) -> Any:

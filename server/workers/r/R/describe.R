@@ -1,8 +1,12 @@
 # What a model takes and gives, as plain lists for the other side of rpy2.
 
-# `inputs` and `example` replace what the model says, if a sidecar states them.
-describe_model <- function(model, arguments = list(), inputs = NULL, example = NULL) {
+# `inputs` and `example` replace what the model says, if a sidecar states them. If it states `outputs`, no others are
+# tried. `budget_s` is for trying those that are not the default.
+describe_model <- function(
+  model, arguments = list(), inputs = NULL, example = NULL, outputs = NULL, budget_s = 10
+) {
   names <- outputs_with(model, arguments)
+  if (!is.null(outputs)) names <- unique(c(names[1L], outputs))
   stated <- !is.null(inputs)
   horizon <- takes_horizon(model)
   found <- if (horizon) {
@@ -30,7 +34,9 @@ describe_model <- function(model, arguments = list(), inputs = NULL, example = N
   description["example"] <- list(if (is.null(example)) first_row(inputs, description$values) else example)
   scorer <- make_scorer(model, inputs, arguments)
   if (!stated) description$inputs <- try_missing(scorer, description)
-  description$outputs <- observe_outputs(scorer, description, names)
+  observed <- observe_outputs(scorer, description, names, budget_s)
+  description$outputs <- observed$outputs
+  description$seconds <- observed$seconds
   description
 }
 
@@ -51,25 +57,72 @@ first_row <- function(inputs, values) {
   stats::setNames(row, vapply(inputs, `[[`, "", "name"))
 }
 
-# Whether an input may be missing is what predict() does with a missing value: an error means no. Asking costs one
-# prediction an input; a slow model is given two seconds, and what could not be asked is refused.
+# Whether an input may be missing is what predict() does with a missing value: an error means no. What could not be
+# asked in the time there is may not be missing.
 try_missing <- function(scorer, description) {
   row <- draw_rows(description, 1L)
-  until <- proc.time()[["elapsed"]] + 2
-  Map(function(input, position) {
+  bears <- function(positions) {
     asked <- row
-    asked[[position]] <- asked[[position]][NA_integer_]
-    input$na <- proc.time()[["elapsed"]] < until && is.null(scorer(asked, description$default_output)[[5L]])
-    input
-  }, description$inputs, seq_along(row))
+    for (i in positions) asked[[i]] <- asked[[i]][NA_integer_]
+    is.null(scorer(asked, description$default_output)[[5L]])
+  }
+  by_type <- order(vapply(description$inputs, `[[`, "", "type"))
+  bearing <- seq_along(row) %in% may_miss(bears, if (length(row) > few_inputs) list(by_type) else seq_along(row))
+  Map(function(input, na) replace(input, "na", na), description$inputs, bearing)
 }
 
-# The shape of each output is what predict() gives for the example, so that arguments of a sidecar are heeded.
-observe_outputs <- function(scorer, description, names) {
+few_inputs <- 64L
+
+# A few inputs are asked for one by one. Of many, all are asked for at once, and those that fail in halves: a call for
+# each of 3,000 inputs would take minutes.
+may_miss <- function(bears, groups, budget_s = 1.5) {
+  spent <- stopwatch()
+  found <- list()
+  while (length(groups) > 0L && spent() < budget_s) {
+    group <- groups[[1L]]
+    groups <- groups[-1L]
+    if (bears(group)) {
+      found <- c(found, list(group))
+    } else if (length(group) > 1L) {
+      half <- seq_along(group) <= length(group) / 2
+      groups <- c(groups, list(group[half], group[!half]))
+    }
+  }
+  unlist(found)
+}
+
+# The shape of each output is what predict() gives for the example, so that arguments of a sidecar are heeded. What an
+# output costs is known after its first call: one that cannot be proven within what is left of the budget is left out,
+# but for the default. list(outputs =, seconds = what a call for each takes).
+observe_outputs <- function(scorer, description, names, budget_s = 10) {
   row <- draw_rows(description, 1L)
   rows <- if (description$horizon) description$options[["h"]]$default else 1L
-  outputs <- lapply(names, function(name) describe_reply(scorer(row, name, rows)))
-  stats::setNames(outputs, names)
+  calls <- if (description$horizon) 1 else calls_to_prove$other
+  outputs <- list()
+  seconds <- numeric()
+  for (name in names) {
+    limit <- if (name == names[1L]) Inf else budget_s / calls
+    spent <- stopwatch()
+    outputs[[name]] <- if (limit > 0) observe_output(limit, scorer(row, name, rows))
+    seconds[[name]] <- spent()
+    if (name == names[1L]) next
+    fits <- limit > 0 && seconds[[name]] <= limit
+    if (!fits) outputs[[name]] <- left_out(seconds[[name]], budget_s)
+    budget_s <- budget_s - seconds[[name]] * if (fits) calls else 1
+  }
+  list(outputs = outputs, seconds = seconds)
+}
+
+observe_output <- function(limit, reply) {
+  tryCatch(
+    describe_reply(cut_short(limit, reply)),
+    error = function(e) list(type = "unknown", reason = conditionMessage(e))
+  )
+}
+
+left_out <- function(seconds, budget_s) {
+  cost <- if (budget_s > 0) sprintf("a row of it takes more than %.1f s", seconds) else "no time was left to try it"
+  list(type = "unknown", reason = cost, left_out = TRUE)
 }
 
 describe_reply <- function(reply) {

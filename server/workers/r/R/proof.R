@@ -1,19 +1,27 @@
 # Whether a model may be batched: only if scoring rows together gives, to the last bit, what each gives alone.
 
-# list(rowwise, rows, reason). `budget_s` bounds the time for a slow model; several sizes are always tried.
-prove_rowwise <- function(scorer, description, budget_s = 0.25) {
+# list(rowwise, rows, reason). `budget_s` is for asking rows alone; several sizes are tried all the same, of a model so
+# slow that `patience_s` would pass fewer, or none.
+prove_rowwise <- function(scorer, description, budget_s = 0.25, patience_s = 20) {
   if (isTRUE(description$horizon)) return(list(rowwise = FALSE, rows = 0L, reason = "its input is a horizon, not rows"))
   before <- random_state()
   on.exit(restore_random_state(before))
-  started <- proc.time()[["elapsed"]]
   sample <- sample_with_missing(description)
-  known <- score_sample(scorer, sample, description$outputs, started + budget_s)
-  spent <- proc.time()[["elapsed"]] - started
+  seconds <- max(0, description$seconds[description$default_output])
+  least <- least_rows(seconds, patience_s)
+  if (is.null(least)) {
+    refuse_one_row_only(scorer, sample, 1L, description$default_output)
+    return(list(rowwise = FALSE, rows = 1L, reason = sprintf("a row takes %.1f s: too slow to prove more", seconds)))
+  }
+  spent <- stopwatch()
+  offered <- Filter(function(output) is.null(output$reason), description$outputs)
+  known <- score_sample(scorer, sample, offered, function(asked) asked >= least && spent() >= budget_s)
+  wide <- spent() < budget_s / 2
   refuse_one_row_only(scorer, sample, known$good, description$default_output)
   reason <- if (length(known$good) < 2L) {
     paste("predict() failed on the sample rows:", known$error)
   } else {
-    compare_batches(scorer, sample, known, wide = spent < budget_s / 2)
+    compare_batches(scorer, sample, known, wide)
   }
   if (length(known$good) >= 2L && !identical(before, random_state())) reason <- "predict() draws random numbers"
   list(rowwise = is.null(reason), rows = length(known$good), reason = reason)
@@ -50,14 +58,14 @@ sample_with_missing <- function(description, n = 32L) {
 # To ask for one row takes as long as to ask for a hundred. The most telling output is asked for every row alone, while
 # there is time. The others go most of the same way: they are asked for 6 rows alone (the example, some more, one with a
 # missing value and one of nothing else) and for the rest in one call, or alone as well if that fails.
-score_sample <- function(scorer, sample, outputs, until) {
+score_sample <- function(scorer, sample, outputs, enough) {
   telling <- telling_output(outputs)
   scored <- list()
   good <- seq_len(sample$rows)
   error <- NULL
   for (output in c(telling, setdiff(names(outputs), telling))) {
     ask <- function(rows) list(rows = rows, reply = scorer(lapply(sample$columns, `[`, rows), output, length(rows)))
-    replies <- if (output == telling) ask_alone(ask, good, until) else ask_some_alone(ask, good, 6L)
+    replies <- if (output == telling) ask_alone(ask, good, enough) else ask_some_alone(ask, good, 6L)
     failed <- vapply(replies, function(one) !is.null(one$reply[[5L]]), NA)
     if (any(failed) && is.null(error)) error <- replies[[which(failed)[1L]]]$reply[[5L]]
     scored[[output]] <- joined(replies[!failed])
@@ -72,11 +80,11 @@ telling_output <- function(outputs) {
   names(outputs)[c(which(numbers), 1L)[1L]]
 }
 
-# Stops early, but not before 10 rows, when the time is up.
-ask_alone <- function(ask, rows, until) {
+# `enough` says after how many rows it may stop.
+ask_alone <- function(ask, rows, enough) {
   replies <- list()
   for (k in seq_along(rows)) {
-    if (k > 10L && proc.time()[["elapsed"]] > until) break
+    if (enough(k - 1L)) break
     replies[[k]] <- ask(rows[k])
   }
   replies

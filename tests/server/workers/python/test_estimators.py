@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import time
 import warnings
 from collections.abc import Callable
 from typing import Any
@@ -308,3 +309,30 @@ def test_a_model_that_answers_one_row_but_not_two_is_refused(serve: Serve, fails
     with pytest.raises(LoadFailed, match="answers one row but not two: ") as refused:
         serve(OneRow(fails))
     assert refused.value.code == "predict_fails"
+
+
+class Slow:
+    """Computes for a while at each call."""
+
+    n_features_in_ = 1
+
+    def predict(self, rows: Any) -> Any:
+        until = time.process_time() + 0.05
+        while time.process_time() < until:
+            pass
+        return rows[:, 0]
+
+
+def test_a_model_too_slow_to_be_proven_is_served_without_joining_requests(serve: Serve) -> None:
+    served = serve(Slow(), load_timeout_s=1.0)
+    assert not served.description.rowwise
+    assert served.description.batch_reason.endswith("s: too slow to prove more")
+    assert served.ask([{"x0": 1}, {"x0": 2}]) == [1, 2]
+    assert serve(Slow()).description.rowwise
+
+
+def test_a_model_of_thousands_of_columns_that_refuses_missing_values_is_described_in_time(serve: Serve) -> None:
+    model = LogisticRegression().fit(np.eye(2, 3000), ["a", "b"])
+    started = time.process_time()
+    assert not any(i["na"] for i in serve(model).inputs().values())
+    assert time.process_time() - started < 30

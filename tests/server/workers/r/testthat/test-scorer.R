@@ -275,3 +275,114 @@ test_that("a sidecar that corrects one column keeps what is known of the others"
   expect_identical(description$example, list(wt = 2.62, hp = 1L))
   expect_identical(names(description$values), "wt")
 })
+
+# A scorer that computes for so long for an output.
+costly <- function(seconds) {
+  function(columns, output, rows, options = NULL) {
+    error <- tryCatch({
+      spent <- tandem$stopwatch()
+      while (spent() < seconds[[output]]) NULL
+      NULL
+    }, error = conditionMessage)
+    list(if (is.null(error)) columns[[1L]], NULL, NULL, character(), error)
+  }
+}
+
+test_that("an output that costs too much to be proven is left out with a reason, and the default never", {
+  description <- list(
+    inputs = list(list(name = "x", type = "numeric", levels = NULL, na = FALSE)),
+    horizon = FALSE, default_output = "response"
+  )
+  scorer <- costly(c(response = 1, interval = 1, se = 0, terms = 4, more = 4, link = 0))
+  names <- c("response", "interval", "se", "terms", "more", "link")
+  observed <- tandem$observe_outputs(scorer, description, names, budget_s = 4)
+  outputs <- observed$outputs
+  expect_identical(names(outputs), names)
+  expect_identical(outputs[c("response", "se", "link")], list(
+    response = list(type = "number"), se = list(type = "number"), link = list(type = "number")
+  ))
+  for (name in c("interval", "terms", "more")) {
+    expect_true(outputs[[name]]$left_out)
+    expect_match(outputs[[name]]$reason, "a row of it takes more than [0-9.]+ s")
+  }
+  expect_lt(observed$seconds[["terms"]], 3)
+  none_left <- tandem$observe_outputs(scorer, description, c("response", "more", "link"), budget_s = 0)$outputs
+  expect_match(none_left$link$reason, "no time was left")
+  description[c("outputs", "seconds")] <- list(outputs, c(response = 0))
+  asked <- character()
+  proof <- tandem$prove_rowwise(function(columns, output, rows) {
+    asked <<- union(asked, output)
+    list(columns[[1L]], NULL, NULL, character(), NULL)
+  }, description)
+  expect_identical(asked, c("response", "se", "link"))
+  expect_true(proof$rowwise)
+})
+
+test_that("a horizon's outputs are tried once, so they may cost the whole budget", {
+  description <- list(inputs = list(), horizon = TRUE, options = list(h = list(default = 10L)))
+  scorer <- function(...) costly(c(interval = 0.4))(list(1), "interval", 1L)
+  observed <- tandem$observe_outputs(scorer, description, c("response", "interval"), budget_s = 2)
+  expect_identical(observed$outputs$interval, list(type = "number"))
+})
+
+test_that("a slow model is proven on fewer rows, a very slow one not at all, but two rows it must answer", {
+  description <- list(
+    inputs = list(list(name = "x", type = "numeric", levels = NULL, na = FALSE)),
+    outputs = list(response = list(type = "number")), default_output = "response"
+  )
+  calls <- 0
+  answer <- function(columns, output, rows) {
+    calls <<- calls + 1
+    list(columns[[1L]], NULL, NULL, character(), if (rows > alone) "one row only")
+  }
+  proven <- function(seconds) {
+    calls <<- 0
+    description$seconds <- c(response = seconds)
+    tandem$prove_rowwise(answer, description, budget_s = 0, patience_s = 20)
+  }
+  alone <- Inf
+  expect_identical(proven(0.5)[1:2], list(rowwise = TRUE, rows = 10L))
+  expect_lte(calls, tandem$calls_to_prove$default)
+  expect_identical(proven(2)[1:2], list(rowwise = TRUE, rows = 4L))
+  expect_lte(calls, tandem$calls_to_prove$short + 1)
+  slowest <- proven(4)
+  expect_false(slowest$rowwise)
+  expect_match(slowest$reason, "a row takes 4.0 s: too slow")
+  expect_identical(calls, 1)
+  alone <- 1
+  for (seconds in c(0.5, 2, 4)) expect_refused("predict_fails", "one row but not two: one row only", proven(seconds))
+})
+
+test_that("of thousands of inputs, those that may be missing are found in few calls", {
+  asked <- 0
+  bears <- function(open) {
+    function(group) {
+      asked <<- asked + 1
+      all(group %in% open)
+    }
+  }
+  expect_identical(tandem$may_miss(bears(1:4000), list(1:4000)), 1:4000)
+  expect_identical(asked, 1)
+  open <- setdiff(1:4000, c(7L, 2500L))
+  expect_setequal(tandem$may_miss(bears(open), list(1:4000)), open)
+  expect_lt(asked, 60)
+  expect_null(tandem$may_miss(bears(open), list(1:4000), budget_s = 0))
+  expect_identical(tandem$may_miss(bears(2L), 1:3), 2L)
+})
+
+test_that("a model of 2,000 columns is described without looking through all its terms for each", {
+  names <- sprintf("x%04d", 1:2000)
+  model <- structure(list(terms = stats::terms(stats::reformulate(names, "y"))), class = "made_up")
+  model$f <- function(newdata, ...) newdata$x0001
+  looked <- 0
+  variables_of <- tandem$variables_of
+  assign("variables_of", function(expression) {
+    looked <<- looked + 1
+    variables_of(expression)
+  }, tandem)
+  on.exit(assign("variables_of", variables_of, tandem))
+  description <- tandem$describe_model(model)
+  expect_length(description$inputs, 2000L)
+  expect_true(all(vapply(description$inputs, `[[`, NA, "na")))
+  expect_lt(looked, 10000)
+})
