@@ -134,3 +134,8 @@ def test_example_models_are_steps_of_those_that_are_missing(tmp_path: Path) -> N
         *("r_models/mpg.rds", "r_models/am.rds", "r_models/iris.rds"),
         *("python_models/iris_logistic.joblib", "python_models/faq/model.joblib"),
     ]
+
+
+def test_what_picks_a_part_of_the_tests_is_no_variable_that_r_reads() -> None:
+    """R runs the file that R_TESTS names, and make hands its variables on to what it starts."""
+    assert "$(R_TESTS)" not in (ROOT / "Makefile").read_text()
