@@ -43,9 +43,12 @@ party_variables <- function(model) {
 }
 
 predict_party_surely <- function(model, newdata, output, arguments) {
+  without_lots_if_drawn(model, newdata, arguments, type = if (output == "prob") "prob" else "response")
+}
+
+without_lots_if_drawn <- function(model, newdata, arguments, type) {
   before <- random_state()
   on.exit(restore_random_state(before))
-  type <- if (output == "prob") "prob" else "response"
   prediction <- call_predict(model, newdata, arguments, type = type)
   if (identical(before, random_state())) return(prediction)
   call_predict(without_lots(model), newdata, arguments, type = type)

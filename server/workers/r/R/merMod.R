@@ -12,15 +12,16 @@ make_ready.merMod <- function(model, packages) {
   model
 }
 
+describe_inputs.merMod <- function(model) inputs_from_mixed_frame(model@frame)
+
 # Text is taken as a factor, as lmer() does with groups, so that it is known which there are.
-describe_inputs.merMod <- function(model) {
-  frame <- model@frame
+inputs_from_mixed_frame <- function(frame, offset = NULL) {
   terms <- attr(frame, "terms")
   text <- vapply(frame, is.character, NA)
   frame[text] <- lapply(frame[text], factor)
   factors <- names(frame)[vapply(frame, is.factor, NA)]
   attr(terms, "dataClasses")[factors] <- vapply(frame[factors], stats::.MFclass, "")
-  inputs_from_terms(terms, frame = frame, xlevels = lapply(frame[factors], levels))
+  inputs_from_terms(terms, frame = frame, xlevels = lapply(frame[factors], levels), offset = offset)
 }
 
 output_names.merMod <- function(model) {

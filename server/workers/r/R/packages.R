@@ -7,7 +7,7 @@ cache <- new.env(parent = emptyenv())
 # Classes that inherit from lm or glm but must not be answered by their methods when their package is missing.
 heirs <- c(
   gam = "mgcv", bam = "mgcv", Gam = "gam", negbin = "MASS", rlm = "MASS", svyglm = "survey", lmrob = "robustbase",
-  glmrob = "robustbase", zeroinfl = "pscl", hurdle = "pscl", ivreg = "ivreg", biglm = "biglm", gls = "nlme"
+  glmrob = "robustbase", zeroinfl = "pscl", hurdle = "pscl", biglm = "biglm", gls = "nlme"
 )
 
 # Loads the namespace that the model needs and returns its name; signals package_missing or not_a_model.
@@ -44,9 +44,10 @@ package_of_class <- function(model, name) {
   method <- utils::getS3method("predict", name, optional = TRUE, envir = globalenv())
   home <- if (!is.null(method)) topenv(environment(method))
   if (isNamespace(home)) return(environmentName(home))
-  if (name %in% names(heirs)) return(heirs[[name]])
   found <- predict_index()[[name]]
-  if (is.null(found)) NULL else found[1L]
+  usual <- if (name %in% names(heirs)) heirs[[name]]
+  # The usual package is named where none that is installed has the method.
+  if (is.null(found) || any(usual %in% found)) usual else found[1L]
 }
 
 # Class -> packages with a predict method for it, read from the namespace files of what is installed: loading them
