@@ -25,7 +25,9 @@ case(
 
 case(
   "gls-transformed",
-  fit = function() nlme::gls(y ~ log(x) + I(x^2) + factor(kind), gls_data(), weights = nlme::varIdent(form = ~ 1 | kind)),
+  fit = function() {
+    nlme::gls(y ~ log(x) + I(x^2) + factor(kind), gls_data(), weights = nlme::varIdent(form = ~ 1 | kind))
+  },
   rows = function() gls_rows()[-1:-2, c("x", "kind")],
   expect = list(response = function(model, rows) predict(model, rows))
 )

@@ -19,7 +19,8 @@ case(
 case(
   "segmented-glm",
   fit = function() {
-    segmented::segmented(glm(carb ~ hp + wt, poisson, segmented_data()), seg.Z = ~ hp + wt, psi = list(hp = 150, wt = 3))
+    fit <- glm(carb ~ hp + wt, poisson, segmented_data())
+    segmented::segmented(fit, seg.Z = ~ hp + wt, psi = list(hp = 150, wt = 3))
   },
   rows = function() segmented_rows()[c("hp", "wt")],
   expect = list(
