@@ -1,0 +1,14 @@
+# Package bundle: a model that saveRDS() cannot keep by itself, with the way to make it again. What is within is served.
+
+make_ready.bundle <- function(model, packages) {
+  for (package in c("bundle", packages)) load_package(package)
+  within <- tryCatch(unbundled(model), error = function(e) {
+    stop(tandem_condition("unreadable", paste0(
+      "bundle::unbundle() cannot make the model within again: ", conditionMessage(e), "; if a package is missing, ",
+      "install it and name it in the sidecar: packages: [...]"
+    )))
+  })
+  make_ready(within, packages)
+}
+
+unbundled <- function(model) getExportedValue("bundle", "unbundle")(model)
