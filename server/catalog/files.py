@@ -3,7 +3,7 @@
 `<folder>/<name>.rds` has the first 12 hex digits of its SHA-256 as its version; `<folder>/<name>/<version>/model.rds`
 has the folder's name, and so has `<folder>/<name>/model.rds`. A script is a folder: `<name>/score.R` or
 `<name>/<version>/score.R` with whatever it reads beside it, and all of that counts.
-The key also covers the sidecar, so that a new sidecar is a new thing to load.
+The key also covers the sidecar and a Python model's requirements, so that a new one is a new thing to load.
 The file's ending, in capitals or not, says which runtime it is for. `<file>.sig` is a model's signature and never part
 of it. What else lies in a folder is told by `unserved.py`.
 """
@@ -47,9 +47,11 @@ TRAIN = "train"
 NOT_SERVED = "not_served"
 """The code of what lies in a model folder and is no model."""
 SIGNATURE_SUFFIX = ".sig"
+REQUIREMENTS = "requirements.txt"
+"""What a Python model needs that the server has not, or has in another version."""
 
 Stamp = tuple[int, ...]
-"""Size, time and inode of a model file, then size and time of its sidecar and of its signature."""
+"""Size, time and inode of a model file, then size and time of its sidecar, its signature and its requirements."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,8 @@ class Candidate:
         """Everything that the model is made of, by its name relative to the model file's folder."""
         if self.path.name in WHOLE:
             return {str(part.relative_to(self.path.parent)): part for part in _files(self.path.parent)}
-        return {part.name: part for part in (self.path, self.sidecar) if part.is_file()}
+        beside = (self.path, self.sidecar, requirements_of(self.runtime, self.path, self.sidecar))
+        return {part.name: part for part in beside if part is not None and part.is_file()}
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,6 +122,12 @@ class ModelFile:
     def content(self) -> Path:
         """The file to read, where `path` is where the model lies."""
         return self.path if self.copy is None else self.copy.path
+
+    @property
+    def requirements(self) -> Path | None:
+        """The file that names the packages of the model's own environment, if there is one."""
+        found = requirements_of(self.runtime, self.content, self.sidecar)
+        return found if found is not None and found.is_file() else None
 
 
 def candidates(folder: Path, kinds: Kinds) -> list[Candidate]:
@@ -214,7 +223,19 @@ def _candidate(runtime: str, name: str, version: str | None, path: Path, sidecar
 
 def _stamps(path: Path, status: os.stat_result, sidecar: Path) -> Stamp:
     stamp = _folder_stamp(path.parent) if path.name in WHOLE else _stamp(status)
-    return stamp + _small_stamp(sidecar) + _small_stamp(signature_of(path))
+    requirements = path.with_name(_requirements_name(path, sidecar))
+    return stamp + _small_stamp(sidecar) + _small_stamp(signature_of(path)) + _small_stamp(requirements)
+
+
+def requirements_of(runtime: str, path: Path, sidecar: Path) -> Path | None:
+    """Where a model's requirements would lie, as far as models of its kind have any."""
+    return path.with_name(_requirements_name(path, sidecar)) if runtime in ("python", "script") else None
+
+
+def _requirements_name(path: Path, sidecar: Path) -> str:
+    """In a folder of its own a model's is called `requirements.txt`, else as its sidecar: `churn.requirements.txt`."""
+    alone = path.name in WHOLE or sidecar.stem == IN_FOLDER
+    return REQUIREMENTS if alone else f"{sidecar.stem}.{REQUIREMENTS}"
 
 
 def signature_of(path: Path) -> Path:
@@ -276,9 +297,10 @@ def identify(candidate: Candidate, signature: Path | None = None) -> ModelFile:
     """
     digest = _digest(candidate.path)
     version = candidate.version or digest.hexdigest()[:DIGEST_DIGITS]
-    for part in (candidate.sidecar, signature):
+    requirements = requirements_of(candidate.runtime, candidate.path, candidate.sidecar)
+    for mark, part in ((b"\0", candidate.sidecar), (b"\1", requirements), (b"\0", signature)):
         if part is not None and part.is_file():
-            digest.update(b"\0")
+            digest.update(mark)
             _update(digest, part)
     key = f"{candidate.name}/{version}/{digest.hexdigest()[:DIGEST_DIGITS]}"
     return ModelFile(

@@ -67,7 +67,8 @@ def _found(path: Path, settings: Settings) -> Candidate | NotServed:
 
 async def _probe(settled: ModelFile, settings: Settings, run_dir: Path) -> Entry:
     wish, runtime = wish_of(settled) or Wish(), settled.runtime
-    only = own_plan(runtime, settled, wish, settings) if runtime == "script" else plan(runtime, settings, 1)
+    alone = runtime == "script" or wish.requirements is not None
+    only = own_plan(runtime, settled, wish, settings) if alone else plan(runtime, settings, 1)
     folder = settled.path.parent  # it need not be one of the model folders
     settings = settings.model_copy(update={"r_models": folder, "python_models": folder})
     pool = Pool(only, run_dir, settings, publish=_nobody, on_worker_end=lambda pool, reason: None)

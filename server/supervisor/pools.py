@@ -20,7 +20,7 @@ from server.catalog.sidecar import SidecarError
 from server.catalog.snapshot import Entry, PoolState
 from server.config import Settings
 from server.supervisor import ceiling, gpus
-from server.supervisor.pool import DRAIN_MARGIN_S, Pool, PoolPlan
+from server.supervisor.pool import DRAIN_MARGIN_S, Pool, PoolPlan, own_python
 from server.supervisor.requirements import interpreter
 from server.supervisor.shelf import catalog, unserved_entry
 
@@ -33,10 +33,19 @@ Known = tuple[Path, str]
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a model's sidecar says of its workers; None for one that is content with its runtime's pool."""
+    """What a model's sidecar says of its workers; None for one that is content with its runtime's pool.
+
+    `requirements` is the file of the packages of its own environment, which only a pool of its own can have.
+    """
 
     workers: int | None = None
     threads: int = 1
+    requirements: Path | None = None
+
+    @property
+    def alone(self) -> bool:
+        """Whether the model wants a pool of its own."""
+        return self.workers is not None or self.requirements is not None
 
 
 class Pools:
@@ -161,7 +170,7 @@ class Pools:
     def _home(self, file: ModelFile) -> Pool:
         """The pool that a file is for; made if it is to have one of its own."""
         wish, isolated = self._wishes.get(_known(file), Wish()), self._isolated.get(_known(file))
-        if file.runtime in SHARED and wish.workers is None and isolated is None:
+        if file.runtime in SHARED and not wish.alone and isolated is None:
             return self._shared[file.runtime]
         if _known(file) not in self._own:
             name = f"{file.runtime}{next(self._numbers)}"
@@ -237,7 +246,7 @@ def wish_of(file: ModelFile) -> Wish | None:
         side = sidecar.read(file.sidecar, file.runtime)
     except SidecarError:
         return None
-    return Wish(side.workers, side.threads)
+    return Wish(side.workers, side.threads, file.requirements)
 
 
 def plan(runtime: str, settings: Settings, cores: int) -> PoolPlan:
@@ -251,14 +260,17 @@ def plan(runtime: str, settings: Settings, cores: int) -> PoolPlan:
 def own_plan(name: str, file: ModelFile, wish: Wish, settings: Settings, isolated: str | None = None) -> PoolPlan:
     """A model's own pool, as its sidecar has it; `isolated` says why it needs one, where that was found out."""
     size = wish.workers or 1
+    python = (
+        own_python if wish.requirements is None else partial(interpreter, wish.requirements, settings, file.runtime)
+    )
     if file.runtime != "script":
         # One thread in its template, which loads the models and forks: scikit-learn is granted more call by call.
-        return PoolPlan(name, file.runtime, size, isolated=isolated)
+        return PoolPlan(name, file.runtime, size, isolated=isolated, python=python)
     return PoolPlan(
         name=name,
         runtime=file.runtime,
         size=size,
         threads=wish.threads,
         answer_timeout_s=settings.load_timeout_s,
-        python=partial(interpreter, file.content.with_name("requirements.txt"), settings),
+        python=python,
     )

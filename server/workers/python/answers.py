@@ -8,7 +8,7 @@ from contextlib import suppress
 from typing import Any
 
 import numpy as np
-from sklearn.base import is_classifier, is_clusterer, is_outlier_detector, is_regressor
+from sklearn.base import is_classifier, is_outlier_detector, is_regressor
 
 from server.workers.predictions import Predicted, Predictions
 
@@ -22,6 +22,8 @@ _METHODS = {
     "score": "score_samples",
     "transform": "transform",
 }
+_DENSITIES = ("density_estimator", "DensityEstimator")
+"""What scikit-learn calls them, from 1.6 on and before."""
 MAX_LEVELS = 10_000
 """A label output of more classes does not list them."""
 
@@ -34,7 +36,7 @@ def methods(model: Any) -> dict[str, Method]:
         detects = _says(is_outlier_detector, model)
         names = ["response" if regressor and not _groups(model) and not detects else "class", *names]
         names[1:1] = ["prob", "decision", *(["score"] if detects else [])]
-    if _type(model) == "density_estimator":
+    if _type(model) in _DENSITIES:
         names.append("score")
     return {name: getattr(model, _METHODS[name]) for name in names if hasattr(model, _METHODS[name])}
 
@@ -44,7 +46,7 @@ def _labels(model: Any) -> bool:
 
 
 def _groups(model: Any) -> bool:
-    return _says(is_clusterer, model) or _type(model) == "density_estimator"
+    return _type(model) in ("clusterer", *_DENSITIES)
 
 
 def _says(test: Callable[[Any], bool], model: Any) -> bool:
@@ -58,7 +60,7 @@ def _says(test: Callable[[Any], bool], model: Any) -> bool:
 def _type(model: Any) -> Any:
     with suppress(Exception):
         return model.__sklearn_tags__().estimator_type
-    return None
+    return getattr(model, "_estimator_type", None)  # of scikit-learn before 1.6
 
 
 # Describing

@@ -28,7 +28,10 @@ MAX_LOOKED_AT = 1 << 28
 """So many bytes of a file, unpacked, are searched for the version that made it."""
 MAX_WORDS = 500
 MAX_NAMES = 20
-WAY_OUT = "save it again with this version, or serve it by a scoring script with a requirements.txt"
+WAY_OUT = (
+    "save it again with this version, or put a requirements.txt with the version beside it "
+    "(NAME.requirements.txt beside a bare file)"
+)
 
 _DISTRIBUTIONS = {"sklearn": "scikit-learn", "cv2": "opencv-python", "PIL": "pillow", "skimage": "scikit-image"}
 _NO_ATTRIBUTE = re.compile(
@@ -110,8 +113,8 @@ def missing(error: ModuleNotFoundError, path: Path) -> LoadFailed:
     return LoadFailed(
         "package_missing",
         f"the model needs the Python package '{root}', which is not installed here; install it where the server runs "
-        f"(pip install {root}, as docs/packages.md says), or serve the model by a scoring script with a "
-        "requirements.txt",
+        f"(pip install {root}, as docs/packages.md says), or put a requirements.txt beside the model "
+        "(NAME.requirements.txt beside a bare file)",
     )
 
 

@@ -189,6 +189,44 @@ def test_a_sidecar_changes_the_key_but_not_the_version(tmp_path: Path) -> None:
     assert len({file.version for file in keys}) == 1
 
 
+@pytest.mark.parametrize(
+    ("file", "beside"),
+    [
+        ("churn.joblib", "churn.requirements.txt"),
+        ("churn.pkl.gz", "churn.requirements.txt"),
+        ("churn/model.joblib", "requirements.txt"),
+        ("churn/2/model.pkl", "requirements.txt"),
+        ("churn/score.py", "requirements.txt"),
+    ],
+)
+def test_requirements_beside_a_python_model_are_part_of_it(tmp_path: Path, file: str, beside: str) -> None:
+    path = write(tmp_path / file)
+    requirements = path.with_name(beside)
+
+    def now() -> ModelFile:
+        [one] = candidates(tmp_path, PYTHON_FILES)
+        assert (beside in one.parts) == requirements.exists()
+        return identify(one)
+
+    without = now()
+    assert without.requirements is None
+    write(requirements, b"shade==1.0")
+    first = now()
+    assert first.requirements == requirements
+    assert not unchanged(without)
+    write(requirements, b"shade==2.0")
+    assert len({without.key, first.key, now().key}) == 3
+    assert (now().version == without.version) == (file != "churn/score.py")
+
+
+def test_requirements_beside_a_model_of_r_say_nothing(tmp_path: Path) -> None:
+    write(tmp_path / "mpg.rds")
+    before = identified(tmp_path)
+    write(tmp_path / "mpg.requirements.txt")
+    assert identified(tmp_path).key == before.key
+    assert identified(tmp_path).requirements is None
+
+
 def test_the_sidecar_of_a_version_is_in_its_folder(tmp_path: Path) -> None:
     write(tmp_path / "mpg" / "1" / "model.rds")
     before = identified(tmp_path)

@@ -14,6 +14,7 @@ from sklearn.dummy import DummyRegressor
 
 from tests.conftest import Tandem, eventually
 from tests.load import Load, expect
+from tests.wheels import wheel
 
 SPEED = {"rows": [{"speed": 10}]}
 CONSTANT = {"rows": [{"x0": 1}]}
@@ -182,3 +183,32 @@ def _remove(folder: Path) -> None:
     for path in folder.iterdir():
         path.unlink()
     folder.rmdir()
+
+
+SHADE = """
+VERSION = "{version}"
+class Model:
+    n_features_in_ = 1
+    def predict(self, rows):
+        return [float(VERSION)] * len(rows)
+"""
+
+
+def test_a_python_model_has_the_requirements_beside_it(server: Tandem, tmp_path: Path) -> None:
+    """Two models of one package in two versions, which the server has in none."""
+    for name, version in (("light", "1.0"), ("dark", "2.0")):
+        wheel(tmp_path, "shade", version, code=SHADE.format(version=version))
+        lines = f"--no-index\n--find-links {tmp_path}\nshade=={version}\n"
+        (server.python_models / f"{name}.requirements.txt").write_text(lines)
+        (server.python_models / f"{name}.pkl").write_bytes(b"cshade\nModel\n)R.")
+    for name, shade in (("light", 1.0), ("dark", 2.0)):
+        eventually(lambda name=name: server.score(name, CONSTANT).status_code == 200, 300)
+        assert server.score(name, CONSTANT).json()["predictions"] == [shade]
+    (server.python_models / "light.requirements.txt").write_text("--no-index\nnothing-of-this-name==1\n")
+    code = eventually(lambda: next((v["code"] for v in server.model("light")["versions"] if v.get("code")), None), 120)
+    assert code == "bad_requirements"
+    assert server.score("light", CONSTANT).json()["predictions"] == [1.0]
+    for name in ("light", "dark"):
+        for path in server.python_models.glob(f"{name}.*"):
+            path.unlink()
+    eventually(lambda: server.score("light", CONSTANT).status_code == 404, 60)

@@ -1,4 +1,4 @@
-"""A script's requirements: installed once into an environment of their own, which ends in the server's packages."""
+"""A model's requirements: installed once into an environment of their own, which ends in the server's packages."""
 
 from __future__ import annotations
 
@@ -34,8 +34,8 @@ def run(python: Path, code: str) -> str:
     return done.stdout.strip()
 
 
-def ask(requirements: Path, settings: Settings) -> Path:
-    return asyncio.run(interpreter(requirements, settings))
+def ask(requirements: Path, settings: Settings, runtime: str = "script") -> Path:
+    return asyncio.run(interpreter(requirements, settings, runtime))
 
 
 def processes_that_name(folder: Path) -> list[str]:
@@ -55,6 +55,19 @@ def test_without_requirements_it_is_the_servers_own(tmp_path: Path) -> None:
     assert not (tmp_path / "data").exists()
 
 
+def test_requirements_that_tandem_cannot_run_with_are_refused_and_tried_again(tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    folder.mkdir()
+    name = wheel(folder, "threadpoolctl", "0.1", code='raise ImportError("older than this program needs")\n')
+    requirements = script(folder, f"./{name}")
+    for _ in range(2):
+        with pytest.raises(
+            EnvironmentFailed, match=r"cannot run with these requirements.*older than this program needs"
+        ):
+            ask(requirements, settings(tmp_path), "python")
+    assert ask(requirements, settings(tmp_path), "script") != Path(sys.executable)
+
+
 PROBE = """
 import sys, shade, pluggy
 import server.workers.template, server.workers.script.runtime
@@ -69,7 +82,7 @@ def test_what_is_required_comes_first_and_the_server_is_found_behind_it(tmp_path
     requirements = script(folder, *(f"./{name}" for name in wheels))
 
     async def ask_twice() -> list[Path]:
-        return await asyncio.gather(*(interpreter(requirements, settings(tmp_path)) for _ in range(2)))
+        return await asyncio.gather(*(interpreter(requirements, settings(tmp_path), "script") for _ in range(2)))
 
     first, second = asyncio.run(ask_twice())
     assert first == second
