@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Iterable, Mapping
 from typing import cast
 
 from server.dispatch import replies
+from server.dispatch.board import Board
 from server.dispatch.messages import Close, Generation, Instruction, Kill, Limits, Refusal, Refuse, Request, Send
 from server.dispatch.quarantine import Quarantine
 from server.dispatch.state import DispatchState
@@ -56,11 +57,15 @@ class Dispatcher:
         max_payload_bytes: int,
         kill_worker: Callable[[str, str], None],
         on_batch: Callable[[str, int, float], None] | None = None,
+        board: Board | None = None,
     ) -> None:
         self.state = DispatchState(limits)
         self._max_payload_bytes = max_payload_bytes
         self._kill_worker = kill_worker
         self._on_batch = on_batch
+        self._board = board
+        self._elsewhere: Mapping[str, str] = {}
+        self._looked = 0.0
         self._loop = asyncio.get_running_loop()
         self._links: dict[str, _Link] = {}
         self._quarantine = Quarantine()
@@ -101,14 +106,17 @@ class Dispatcher:
 
     def switch(self, generation: Generation) -> None:
         """Serve from this generation's workers, in one step."""
+        if self._board is not None:
+            self._board.know({policy.model: None for policy in generation.models.values()})
         self._carry_out(self.state.on_generation(generation))
         self._assign_soon()
 
     def close(self) -> None:
         """Close every connection."""
         links, self._links = self._links, {}
-        for link in links.values():
+        for name, link in links.items():
             link.close()
+            self._left(name)
         if self._watch is not None:
             self._watch.cancel()
 
@@ -121,6 +129,8 @@ class Dispatcher:
             return
         if not link.lost:
             self._links[name] = link
+            if self._board is not None:
+                self._board.add(name, path)
             self.state.on_worker(name, generation)
 
     # Events from the links
@@ -133,6 +143,8 @@ class Dispatcher:
         requests = self.state.on_reply(worker, frame.batch, len(reply.results), reply.predict_s, now)
         if requests is None:
             raise WireError("a reply to a batch that was not sent")
+        if self._board is not None:
+            self._board.release(worker)
         for request, result in zip(requests, reply.results, strict=True):
             if not request.answered and not request.reply_to.done():
                 scored = Scored(result, reply, request.sent - request.arrived, len(requests))
@@ -152,6 +164,7 @@ class Dispatcher:
     def on_lost(self, worker: str) -> None:
         """A worker's connection has ended."""
         if self._links.pop(worker, None) is not None:
+            self._left(worker)
             self._loop.call_later(LOST_GRACE_S, self._kill_worker, worker, "connection")
             self._carry_out(self.state.on_worker_lost(worker))
             self._assign_soon()
@@ -170,11 +183,17 @@ class Dispatcher:
 
     def _assign(self) -> None:
         self._assigning = False
-        self._carry_out(self.state.assign(time.monotonic()))
+        now = time.monotonic()
+        if self._board is not None and now >= self._looked + LATENESS_S / 2:
+            self._looked = now
+            self._elsewhere = self._board.held_long()
+        self._carry_out(self.state.assign(now, self._elsewhere))
 
     def _on_time(self) -> None:
         self._watch = None
         self._carry_out(self.state.on_time(time.monotonic()))
+        if self._board is not None and self.state.queued_requests:
+            self._assign_soon()  # another process may have got an answer from a worker, which nobody tells
         if not self.state.idle:
             self._watch = self._loop.call_later(LATENESS_S, self._on_time)
 
@@ -197,12 +216,19 @@ class Dispatcher:
                     link = self._links.pop(worker, None)
                     if link is not None:
                         link.close()
+                        self._left(worker)
+
+    def _left(self, worker: str) -> None:
+        if self._board is not None:
+            self._board.drop(worker)
 
     def _send(self, worker: str, batch: int, key: str, requests: list[Request]) -> None:
         left_s = min(r.deadline for r in requests) - time.monotonic()
         members = [r.member for r in requests]
         parts = frames.score_parts(batch, key, max(0, int(left_s * 1000)), members)
         self._links[worker].send(parts)
+        if self._board is not None:
+            self._board.hold(worker, requests[0].model)
 
     def _fail(self, worker: str, requests: list[Request], error: Exception) -> None:
         """A batch could not be sent, for no fault of the worker's: whoever asked is told what was raised, at once."""

@@ -12,7 +12,7 @@ and whose turn it is, is `Queues`'.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from server.dispatch.messages import (
     Close,
@@ -29,6 +29,7 @@ from server.dispatch.messages import (
 from server.dispatch.queues import NEWEST, Queues
 
 MAX_ATTEMPTS = 2
+NOBODY: Mapping[str, str] = {}
 
 
 class _Worker:
@@ -58,6 +59,7 @@ class DispatchState:
         self._queues = Queues(limits)
         self._predict_s: dict[str, float] = {}
         """What predicting a request of a model takes, as a moving average."""
+        self._elsewhere: Mapping[str, str] = NOBODY
         self._batch = 0
         self._anyone_leaves = False
 
@@ -183,10 +185,17 @@ class DispatchState:
             instructions += self._late(worker, now)
         return instructions
 
-    def assign(self, now: float) -> list[Instruction]:
-        """Give every idle worker what it can take. The shell calls this once after a burst of events."""
+    def assign(self, now: float, elsewhere: Mapping[str, str] = NOBODY) -> list[Instruction]:
+        """Give every idle worker what it can take. The shell calls this once after a burst of events.
+
+        `elsewhere` are workers that other web processes have held for long, with the models that hold them: they get
+        nothing, and count where a model's share of the workers is looked at.
+        """
         instructions = self._retire() if self._anyone_leaves else []
+        self._elsewhere = elsewhere
         idle = [w for w in self._workers.values() if w.requests is None and not w.killed and not w.leaving]
+        if elsewhere:
+            idle = [w for w in idle if w.name not in elsewhere]
         while idle and self.queued_requests:
             taken = self._take(idle, now)
             if not taken:
@@ -215,9 +224,12 @@ class DispatchState:
         return []
 
     def _held_by_model(self) -> Counter[str]:
-        """How many workers of the newest generation each model holds."""
-        workers = (w for w in self._workers.values() if w.generation == self._newest)
-        return Counter(w.requests[0].model for w in workers if w.requests)
+        """How many workers of the newest generation each model holds, in whichever web process."""
+        workers = [w for w in self._workers.values() if w.generation == self._newest]
+        held = Counter(w.requests[0].model for w in workers if w.requests)
+        if self._elsewhere:
+            held.update(self._elsewhere[w.name] for w in workers if not w.requests and w.name in self._elsewhere)
+        return held
 
     def _policy(self, worker: _Worker, key: str) -> ModelPolicy | None:
         """How this worker may call that model; a worker of an old generation only takes what no newer one holds."""

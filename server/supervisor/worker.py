@@ -16,6 +16,8 @@ PING = frames.encode_frame(FrameType.PING)
 DRAIN = frames.encode_frame(FrameType.DRAIN)
 
 
+BOARD_SUFFIX = ".busy"
+"""Of the file beside a worker's socket in which web processes tell each other who waits for it."""
 END_MARGIN_S = 1.0
 """A worker that ends closes its sockets a moment before."""
 
@@ -107,6 +109,7 @@ class Worker:
         if self._writer is not None:
             self._writer.close()
         self.socket_path.unlink(missing_ok=True)
+        self.socket_path.with_name(self.socket_path.name + BOARD_SUFFIX).unlink(missing_ok=True)
         # In a thread: a model may have left more there than can be removed in a moment.
         asyncio.get_running_loop().run_in_executor(None, partial(shutil.rmtree, self._scratch, ignore_errors=True))
 

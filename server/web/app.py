@@ -41,7 +41,7 @@ class WebApp:
         self.settings = settings
         self._run_dir = run_dir
         self.metrics = WebMetrics()
-        self._serving = Serving(settings, self.metrics)
+        self._serving = Serving(settings, self.metrics, run_dir)
         self._relay = Relay(settings.timeout_s)
         self._auth: Auth = open_auth(
             settings.data,

@@ -17,6 +17,7 @@ import orjson
 
 from server.catalog.snapshot import Entry, Snapshot
 from server.config import Settings
+from server.dispatch.board import Board, NoLane
 from server.dispatch.dispatcher import Dispatcher
 from server.dispatch.messages import Generation, Limits, ModelPolicy
 from server.dispatch.state import DispatchState
@@ -51,8 +52,9 @@ class Target:
 class Serving:
     """The current snapshot and everything derived from it."""
 
-    def __init__(self, settings: Settings, metrics: WebMetrics) -> None:
+    def __init__(self, settings: Settings, metrics: WebMetrics, run_dir: Path | None = None) -> None:
         self._settings = settings
+        self._board = _board(run_dir) if run_dir is not None and settings.web_workers > 1 else None
         self._metrics = metrics
         self.snapshot = Snapshot(0, (), {}, complete=False)
         self.targets: dict[str, Target] = {}
@@ -106,6 +108,8 @@ class Serving:
         """Close all connections."""
         for dispatcher in self._dispatchers.values():
             dispatcher.close()
+        if self._board is not None:
+            self._board.close()
         if self._writer is not None:
             self._writer.close()
 
@@ -166,7 +170,7 @@ class Serving:
             # A worker that loads its models itself is not to be had anew in milliseconds: its call may end.
             abandon_after_s=ABANDON_AFTER_S if runtime in FORKED else settings.timeout_s,
         )
-        return Dispatcher(limits, settings.max_payload_bytes, self._kill, self._on_batch)
+        return Dispatcher(limits, settings.max_payload_bytes, self._kill, self._on_batch, self._board)
 
     def _on_batch(self, model: str, requests: int, predict_s: float) -> None:
         self._metrics.batch(model, requests, predict_s)
@@ -177,6 +181,15 @@ class Serving:
     def _tell(self, message: dict[str, object]) -> None:
         if self._writer is not None:
             self._writer.write(orjson.dumps(message) + b"\n")
+
+
+def _board(run_dir: Path) -> Board | None:
+    """A place on the board of busy workers; without one this process knows its own calls only."""
+    try:
+        return Board(run_dir)
+    except (NoLane, OSError):
+        log.exception("this web process cannot tell the others which workers it holds")
+        return None
 
 
 def _policy(entry: Entry) -> ModelPolicy:

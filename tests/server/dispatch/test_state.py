@@ -690,6 +690,23 @@ def test_a_worker_that_joins_the_present_generation_serves() -> None:
     assert held(state.assign(0.0)) == [("refill", [waiting])]
 
 
+# Workers that other web processes hold
+
+
+def test_a_worker_that_another_web_process_holds_gets_nothing_until_it_is_free() -> None:
+    state, waiting = machine("w", "v"), requests(1)
+    submit(state, waiting)
+    assert state.assign(0.0, {"w": "b", "v": "b"}) == []
+    assert held(state.assign(0.0, {"w": "b"})) == [("v", waiting)]
+
+
+def test_what_a_model_holds_in_another_web_process_counts_to_its_share() -> None:
+    state = machine("w", "v", "u")
+    state.on_generation(Generation("r", 1, generation(1, "a/1", "b/1").models, None, 1))
+    submit(state, [request("a/1"), quick := request("b/1")])
+    assert held(state.assign(0.0, {"w": "a"})) == [("v", [quick])], "the model that is stuck elsewhere has its share"
+
+
 # Everything at once
 
 LIMITS = Limits(queue_max_requests=12, queue_max_bytes=400, batch_max_requests=4, batch_max_bytes=120, kill_after_s=0.5)
@@ -713,6 +730,7 @@ class Dispatching(RuleBasedStateMachine):
         self.gone: set[str] = set()
         """Models of the present generation that are served no more; its workers hold them still."""
         self.busy: dict[str, Send] = {}
+        self.elsewhere: dict[str, str] = {}
         self.accepted: list[Request] = []
         self.ended: dict[int, int] = {}
         self.switch(["a", "b"], [], 1)
@@ -753,7 +771,13 @@ class Dispatching(RuleBasedStateMachine):
 
     @rule()
     def assign(self) -> None:
-        self.carry_out(self.state.assign(self.now))
+        self.carry_out(self.state.assign(self.now, self.elsewhere))
+
+    @rule(data=st.data())
+    def others_hold_workers(self, data: st.DataObject) -> None:
+        """Or do so no more. One may be held by others and by us: its socket has two batches."""
+        workers = st.sampled_from([*sorted(self.workers), "not-ours"])
+        self.elsewhere = data.draw(st.dictionaries(workers, st.sampled_from("abc"), max_size=3))
 
     @precondition(lambda self: self.busy)
     @rule(data=st.data(), predict_s=st.sampled_from([0.0, SLOW, 1.0]))
@@ -878,10 +902,13 @@ class Dispatching(RuleBasedStateMachine):
         assert send.worker not in self.busy, "a worker holds two batches"
         assert send.worker not in self.killed
         assert send.worker not in self.leaving, "sent to a worker that is to leave"
+        assert send.worker not in self.elsewhere, "sent to a worker that another web process holds"
         assert all(r.deadline > self.now for r in send.requests), "sent too late"
         newest = [s for s in self.busy.values() if self.workers.get(s.worker) == self.number]
         alike = [s for s in newest if s.requests[0].model == send.requests[0].model]
-        assert not self.share or len(alike) < self.share, "one model holds more than its share"
+        others = [w for w, model in self.elsewhere.items() if model == send.requests[0].model]
+        alike_elsewhere = [w for w in others if w not in self.busy and self.workers.get(w) == self.number]
+        assert not self.share or len(alike) + len(alike_elsewhere) < self.share, "one model holds more than its share"
         assert {r.model_key for r in send.requests} == {send.model_key}
         policies = self.generations[self.workers[send.worker]]
         assert 1 <= len(send.requests) <= min(policies[send.model_key].max_requests, LIMITS.batch_max_requests)
@@ -918,6 +945,7 @@ class Dispatching(RuleBasedStateMachine):
         """Once what was killed is dead and one worker answers, everything comes to its end."""
         if not hasattr(self, "state"):
             return
+        self.elsewhere = {}
         for worker in sorted(self.killed):
             if worker in self.workers:  # not closed meanwhile
                 self.lose_one(worker)

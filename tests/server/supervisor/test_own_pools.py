@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import joblib
@@ -177,6 +177,36 @@ def test_a_stuck_model_does_not_keep_the_others_waiting(server: Tandem, sidecar:
     assert replies == [200, 200]
     _remove(folder)
     eventually(lambda: server.model("slow") == {})
+
+
+def test_with_several_web_processes_a_model_that_is_stuck_in_one_keeps_nobody_waiting_in_another(
+    tandem_factory: Callable[..., Tandem],
+) -> None:
+    server = tandem_factory(web_workers=2, r_workers=1, timeout_s=60, queue_wait_s=60)
+    end = server.r_models / "end"
+    server.drop("stays", "lm(dist ~ speed, cars)")
+    folder = server.r_models / "slow"
+    folder.mkdir()
+    (folder / "model.yaml").write_text("schema: {inputs: [{name: s, type: numeric}]}\n")
+    stuck = f"while (isTRUE(df$s[1] == 77) && !file.exists('{end}')) Sys.sleep(0.05)"
+    (folder / "score.R").write_text(f"run <- function(df) {{ {stuck}; df$s }}\n")
+    server.start()
+    eventually(lambda: server.score("slow", {"rows": [{"s": 0}]}).status_code == 200)
+    replies: list[int] = []
+
+    def ask() -> None:
+        replies.append(server.score("slow", {"rows": [{"s": 77}]}).status_code)
+
+    slow = [threading.Thread(target=ask) for _ in range(2)]
+    for number, thread in enumerate(slow, 1):
+        thread.start()
+        eventually(lambda n=number: server.metric("tandem_inflight", pool="r") >= n)  # type: ignore[misc]
+    statuses = {server.score("stays", SPEED).status_code for _ in range(20)}  # each on a connection of its own
+    assert (statuses, replies) == ({200}, []), "some waited behind the call that is stuck"
+    end.touch()
+    for thread in slow:
+        thread.join()
+    assert replies == [200, 200]
 
 
 def _remove(folder: Path) -> None:
