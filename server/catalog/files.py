@@ -36,6 +36,9 @@ PYTHON_FILES: Kinds = {
     ".pt2": "torch",
     ".pt": "torch",
     **{pickle + packed: "python" for pickle in _PICKLES for packed in _PACKED},
+    ".ubj": "python",
+    ".cbm": "python",
+    ".json": "python",
     "score.py": "script",
 }
 WHOLE = ("score.R", "score.py")

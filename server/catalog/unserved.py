@@ -57,7 +57,11 @@ _CODE = (
 )
 _PACKED = "an archive is not opened; unpack it, and copy the model file that is in it"
 _BOOSTER = (
-    "XGBoost and LightGBM name it so; save it again with save_model, as NAME.ubj (XGBoost) or NAME.txt (LightGBM)"
+    "XGBoost and LightGBM name it so; save XGBoost's again with save_model('NAME.ubj'), and serve LightGBM's by a "
+    "scoring script ({score}) that reads it"
+)
+_TEXT = (
+    "if LightGBM wrote it, serve it by a scoring script ({score}) that reads it with lightgbm.Booster(model_file=...)"
 )
 _QS = "saved with the package qs; read it there and save it with saveRDS(model, 'NAME.rds')"
 CURES: dict[str, str] = {
@@ -69,6 +73,7 @@ CURES: dict[str, str] = {
     **dict.fromkeys((".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z"), _PACKED),
     **dict.fromkeys((".model", ".bst", ".xgb", ".lgb"), _BOOSTER),
     **dict.fromkeys((".qs", ".qs2", ".qdata"), _QS),
+    ".txt": _TEXT,
     ".yml": "a sidecar's name ends in .yaml; rename it",
     ".pmml": "Tandem does not read PMML; save the model itself, or export it as ONNX",
     ".mojo": "H2O's models need Java; serve one by a scoring script, or export it in another form",
@@ -76,7 +81,11 @@ CURES: dict[str, str] = {
     ".cloudpickle": "it is a pickle under another name; rename it to NAME.pkl",
 }
 """Endings that people try, with what to do."""
-_LIKE_MODELS = frozenset(CURES) - {e for e, cure in CURES.items() if cure in (_DATA, _CODE, _PACKED)} - {".yml", ".bin"}
+_LIKE_MODELS = (
+    frozenset(CURES) - {e for e, cure in CURES.items() if cure in (_DATA, _CODE, _PACKED)} - {".yml", ".bin", ".txt"}
+)
+_OFTEN_ELSE = ".json"
+"""The ending of models and of much else: in a model's folder, or among those of R, it is no sign of a model."""
 
 
 def unserved(folder: Path, kinds: Kinds, found: Iterable[Candidate], others: Collection[Path] = ()) -> list[Candidate]:
@@ -119,13 +128,15 @@ def _leftovers(
     served = next((path.name for path in models if path.parent == folder), None)
     told: list[Candidate] = []
     for path in entries(folder):
-        like_one = (
-            ending_of(path.name, ALL) or ending_of(path.name, dict.fromkeys(_LIKE_MODELS, "")) or (path.name in WHOLE)
-        )
-        if path in models or not like_one or _BESIDE.fullmatch(path.name) or _is_dir(path):
+        if path in models or not _like_one(path.name) or _BESIDE.fullmatch(path.name) or _is_dir(path):
             continue
         told += _told(path, name, version, _leftover(path, version, kinds, served))
     return told
+
+
+def _like_one(name: str) -> bool:
+    ending = ending_of(name, {**ALL, **dict.fromkeys(_LIKE_MODELS, "")})
+    return name in WHOLE or ending not in (None, _OFTEN_ELSE)
 
 
 def _leftover(path: Path, version: str | None, kinds: Kinds, served: str | None) -> NotServed:
@@ -169,7 +180,7 @@ def file_refused(path: Path, kinds: Kinds) -> NotServed:
     if ending is not None:
         return _UNFIT
     elsewhere = ending_of(path.name, ALL)
-    if elsewhere is not None or (path.name in WHOLE and path.name not in kinds):
+    if elsewhere not in (None, _OFTEN_ELSE) or (path.name in WHOLE and path.name not in kinds):
         kind = "R" if ALL[elsewhere or path.name] == "r" else "Python"
         return NotServed(f"a {elsewhere or path.name} file is served from the folder of {kind} models; move it there")
     known = ", ".join(kind for kind in _plain(kinds) if kind[0] == ".")

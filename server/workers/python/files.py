@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import joblib
 import skops.io
 
-from server.workers.python import reasons
+from server.workers.python import native, reasons
 from server.workers.python.warned import MAX_WARNINGS, distinct
 from server.workers.runtime import LoadFailed, ModelSpec
 
@@ -24,10 +24,7 @@ def read(spec: ModelSpec) -> tuple[Any, tuple[str, ...]]:
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            read_one: Callable[[], Any] = {".skops": lambda: _skops(path, spec.settings.get("trusted") or ())}.get(
-                path.suffix.lower(), lambda: joblib.load(path)
-            )
-            found = read_one()
+            found = _reader(path, spec.settings)()
         except LoadFailed:
             raise
         except ModuleNotFoundError as e:
@@ -43,6 +40,12 @@ def read(spec: ModelSpec) -> tuple[Any, tuple[str, ...]]:
         except Exception as e:
             raise reasons.unreadable(e, path) from e
     return found, distinct(caught, developers_too=True)[:MAX_WARNINGS]
+
+
+def _reader(path: Path, settings: Mapping[str, Any]) -> Callable[[], Any]:
+    if path.suffix.lower() == ".skops":
+        return lambda: _skops(path, settings.get("trusted") or ())
+    return native.reader(path, int(settings.get("threads") or 1)) or (lambda: joblib.load(path))
 
 
 def _skops(path: Path, trusted: Sequence[str]) -> Any:

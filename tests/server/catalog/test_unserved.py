@@ -34,6 +34,10 @@ def told(folder: Path, kinds: Kinds = PYTHON_FILES) -> dict[str, str]:
         ("python", "line.pmml", "export it as ONNX"),
         ("python", "line.npz", "holds data"),
         ("python", "line.zip", "unpack it"),
+        ("python", "line.txt", "if LightGBM wrote it"),
+        ("python", "line.bst", "save_model('NAME.ubj')"),
+        ("r", "request.json", "known are .rds"),
+        ("r", "line.ubj", "folder of Python models"),
         ("python", "line.yml", "rename it"),
         ("python", "line.rds", "move it there"),
         ("python", "score.py", "folder NAME with a file score.py"),
@@ -107,7 +111,8 @@ def test_a_folder_without_a_model_is_told(tmp_path: Path) -> None:
 
 
 def test_in_a_models_folder_a_file_under_another_name_is_told(tmp_path: Path) -> None:
-    for name in ("a/a.pkl", "b/1/model.pkl", "b/1/other.pkl", "b/2/model.h5", "c/1/model.pkl", "c/1/vocabulary.bin"):
+    beside = ("c/1/words.bin", "c/1/about.json")
+    for name in ("a/a.pkl", "b/1/model.pkl", "b/1/other.pkl", "b/2/model.h5", "c/1/model.pkl", *beside):
         write(tmp_path / name)
     reasons = told(tmp_path)
     assert sorted(reasons) == ["a/a.pkl", "b/1/other.pkl", "b/2/model.h5"]
