@@ -70,7 +70,14 @@ s4_method_of <- function(model) {
   if (methods::is(method, "MethodDefinition")) method <- method@.Data
   local <- function(part) is.call(part) && length(part) > 2L && identical(part[[2L]], quote(.local))
   inner <- if (is.function(method)) Find(local, as.list(body(method)))
-  if (is.null(inner)) method else eval(inner[[3L]], baseenv())
+  if (is.null(inner)) called_by(method) else eval(inner[[3L]], baseenv())
+}
+
+# VGAM's methods do no more than to call another function with all that they are given.
+called_by <- function(method) {
+  call <- if (is.function(method)) body(method)
+  handed <- is.call(call) && is.symbol(call[[1L]]) && identical(as.list(call)[-1L], list(quote(object), quote(...)))
+  if (handed) get0(as.character(call[[1L]]), environment(method), mode = "function", ifnotfound = method) else method
 }
 
 rows_argument <- function(arguments) {

@@ -47,6 +47,20 @@ test_that("a method without types, or with types that say nothing, answers a res
   expect_scored(odd, frame_of_x, "response", frame_of_x$x)
 })
 
+test_that("types are found behind an S4 method that hands all on, as VGAM's do", {
+  predictserved <- function(object, newdata, type = c("link", "response")) {
+    if (match.arg(type) == "link") newdata$x else exp(newdata$x)
+  }
+  methods::setClass("ServedS4", methods::representation(x = "numeric"), where = globalenv())
+  methods::setMethod("predict", "ServedS4", function(object, ...) predictserved(object, ...), where = globalenv())
+  on.exit({
+    methods::removeMethod("predict", "ServedS4", where = globalenv())
+    methods::removeClass("ServedS4", where = globalenv())
+  })
+  way <- tandem$predict_way(methods::new("ServedS4", x = 1))
+  expect_identical(tandem$outputs_of_types(way$types), c("response", "link"))
+})
+
 test_that("a sidecar that sets the type says what the response is, but of the link it cannot say so", {
   typed <- function(object, newdata, type = c("link", "response", "double")) {
     switch(match.arg(type), link = newdata$x, response = exp(newdata$x), double = 2 * newdata$x)
