@@ -16,7 +16,10 @@ describe_inputs <- function(model) UseMethod("describe_inputs", as_served(model)
 describe_inputs.default <- function(model) {
   terms <- tryCatch(stats::terms(model), error = function(e) NULL)
   if (is.null(terms)) return(NULL)
-  part <- function(name) if (is.list(model) && is.null(dim(model))) .subset2(model, name)
+  part <- function(name) {
+    if (isS4(model)) return(if (methods::.hasSlot(model, name)) methods::slot(model, name))
+    if (is.list(model) && is.null(dim(model))) .subset2(model, name)
+  }
   inputs_from_terms(terms, frame = part("model"), xlevels = part("xlevels"), offset = offset_in_call(part("call")))
 }
 

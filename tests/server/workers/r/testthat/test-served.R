@@ -125,3 +125,13 @@ test_that("mlr's models get their rows by name", {
   reason <- tandem$describe_model(model, inputs = inputs)$outputs$response$reason
   expect_match(reason, "predict(m, newdata = newdata)$data$response", fixed = TRUE)
 })
+
+test_that("VGAM's models answer a response that is no link, and know the levels of their factors", {
+  skip_if_not_installed("VGAM")
+  data <- data.frame(x = sin(1:60), k = factor(rep(c("a", "b", "c"), 20)), n = rep(0:5, 10))
+  served <- opened(VGAM::vglm(n ~ x + k, VGAM::poissonff, data))
+  expect_identical(served$description$inputs[[2]]$levels, c("a", "b", "c"))
+  for (type in c("response", "link")) {
+    expect_scored(served, data[1:9, ], type, bare(VGAM::predict(served$model, data[1:9, ], type = type)))
+  }
+})
