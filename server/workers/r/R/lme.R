@@ -3,8 +3,8 @@
 
 model_package.lme <- function(model) "nlme"
 
-# predict() evaluates the fixed formula where the analyst wrote it, which may be a variable of theirs. Of a column of text
-# it takes the levels from the rows, unless the model has contrasts for it as it has for factors.
+# predict() evaluates the fixed formula where the analyst wrote it, which may be a variable of theirs. Of a column of
+# text it takes the levels from the rows, unless the model has contrasts for it as it has for factors.
 make_ready.lme <- function(model, packages) {
   model <- make_ready.default(model, packages)
   if (!inherits(model$terms, "terms")) return(model)

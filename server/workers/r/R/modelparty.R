@@ -1,5 +1,5 @@
-# partykit's lmtree, glmtree and other trees with a model in each leaf. As in constparty.R a row of which the tree cannot
-# tell which way it goes is answered by the likeliest.
+# partykit's lmtree, glmtree and other trees with a model in each leaf. As in constparty.R a row of which the tree
+# cannot tell which way it goes is answered by the likeliest.
 
 describe_inputs.modelparty <- function(model) inputs_from_party(model)
 

@@ -1,6 +1,6 @@
 # Harrell's rms: ols, lrm, orm, Glm, cph, psm, Gls, Rq. `lp` is the linear predictor, at the intercept that predict()
-# takes by itself; `fitted` the chance, of an ordinal response the chances to reach each of its levels, `fitted.ind` those
-# to be each. A missing value gives NA. An offset in the formula is left out, as predict() does.
+# takes by itself; `fitted` the chance, of an ordinal response the chances to reach each of its levels, `fitted.ind`
+# those to be each. A missing value gives NA. An offset in the formula is left out, as predict() does.
 
 model_package.rms <- function(model) "rms"
 
