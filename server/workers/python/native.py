@@ -14,7 +14,6 @@ import orjson
 
 from server.workers.runtime import LoadFailed
 
-NOT_SERVED = "not_served"
 _BEGINNING = 256
 _LABELS = ("Logloss", "CrossEntropy", "MultiClass", "MultiClassOneVsAll", "MultiLogloss", "MultiCrossEntropy")
 """CatBoost's losses of models that answer with classes."""
@@ -32,7 +31,7 @@ def _xgboost(path: Path, threads: int) -> Any:
         file.seek(max(0, path.stat().st_size - _BEGINNING))
         whole = file.read().rstrip().endswith(b"}")
     if b'"learner"' not in beginning and b"learner" not in beginning[:32]:
-        raise LoadFailed(NOT_SERVED, _no_xgboost(path, beginning))
+        raise LoadFailed("not_served", _no_xgboost(path, beginning))
     xgboost = importlib.import_module("xgboost")
     kinds = {"classifier": xgboost.XGBClassifier, "ranker": xgboost.XGBRanker}
     if not whole:  # XGBoost would crash
