@@ -21,8 +21,8 @@ setup: venv $(MODELS) ## what `make run` does before it serves
 # A part of it: make test TESTS=tests/auth TESTTHAT=lm (a regular expression). Not R_TESTS: R runs the file of that name.
 test: venv-dev $(MODELS) ## everything that is checked: testthat, then pytest
 	@status=0; set -x; \
-	Rscript -e 'testthat::test_dir("tests/server/workers/r/testthat", stop_on_failure = TRUE, stop_on_warning = TRUE, \
-	  filter = if (nzchar("$(TESTTHAT)")) "$(TESTTHAT)")' || status=1; \
+	Rscript -e 'testthat::test_dir("tests/server/workers/r/testthat", filter = if (nzchar("$(TESTTHAT)")) "$(TESTTHAT)",' \
+	  -e 'stop_on_failure = TRUE, stop_on_warning = TRUE)' || status=1; \
 	.venv/bin/python -m pytest $(TESTS) || status=1; \
 	{ set +x; } 2>/dev/null; exit $$status
 

@@ -18,7 +18,8 @@ describe_inputs.rms <- function(model) {
   expressions <- as.list(attr(terms, "variables"))[-1L]
   offsets <- attr(terms, "offset")
   if (!is.null(offsets)) expressions <- expressions[-(offsets - attr(model$terms, "response"))]
-  names <- raw_variables(expressions, environment(terms), NULL)
+  uses <- lapply(expressions, function(term) list(expression = term, variables = variables_of(term)))
+  names <- raw_variables(uses, environment(terms), NULL)
   fields <- lapply(names, rms_field, design = model$Design)
   list(
     inputs = lapply(fields, `[[`, "input"),
