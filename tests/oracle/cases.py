@@ -21,7 +21,7 @@ RUN = HERE / "run.R"
 FEWEST_ROWS = 200
 PROCESSES = 2
 FIT_TIMEOUT_S = 240
-LOAD_TIMEOUT_S = 90
+LOAD_TIMEOUT_S = 300
 
 
 @dataclass(frozen=True, slots=True)
