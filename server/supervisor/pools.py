@@ -265,7 +265,14 @@ def own_plan(name: str, file: ModelFile, wish: Wish, settings: Settings, isolate
     )
     if file.runtime != "script":
         # One thread in its template, which loads the models and forks: scikit-learn is granted more call by call.
-        return PoolPlan(name, file.runtime, size, isolated=isolated, python=python)
+        return PoolPlan(
+            name=name,
+            runtime=file.runtime,
+            size=size,
+            answer_timeout_s=settings.load_timeout_s,
+            isolated=isolated,
+            python=python,
+        )
     return PoolPlan(
         name=name,
         runtime=file.runtime,

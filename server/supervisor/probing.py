@@ -144,6 +144,7 @@ def model_spec(
         "schema": found.get("schema"),
         "example": found.get("example"),
         "rowwise": found.get("rowwise", False),
+        "loads_in_worker": found.get("loads_in_worker", False),
         "notes": found.get("notes", {}),
         "harmless": found.get("harmless", ()),
     }

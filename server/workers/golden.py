@@ -11,14 +11,15 @@ where a runtime allows a tolerance, each number within it and everything else, s
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import orjson
 
 from server.workers.codecs import BadBody
 from server.workers.codecs.json import JSON
-from server.workers.predictions import ModelFailed
+from server.workers.predictions import ModelFailed, Predictions
 from server.workers.runtime import LoadFailed
 from server.workers.score import Model
 from server.workers.table import Invalid, to_columns
@@ -86,3 +87,14 @@ def predict_row(model: Model, row: Mapping[str, Any], output: str) -> Any:
     predictions = model.predict(to_columns(model.schema, question.cells), 1, output, ())
     body, _ = JSON.encoder("", "", predictions).encode(0, 1, ())
     return orjson.loads(body)["predictions"][0]
+
+
+def calls(model: Model, example: Mapping[str, Any]) -> list[Callable[[], object]]:
+    """Calls as requests make them: the example, the example twice, and with nothing where that may be."""
+    missing = {**example, **{i.name: None for i in model.schema.inputs if i.na}}
+    return [partial(_predict, model, rows) for rows in ([example], [example, example], [missing, example])]
+
+
+def _predict(model: Model, rows: Sequence[Mapping[str, Any]]) -> Predictions:
+    question = JSON.decode(orjson.dumps({"rows": rows}), model.schema)
+    return model.predict(to_columns(model.schema, question.cells), len(rows), model.schema.default_output, ())

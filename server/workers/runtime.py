@@ -44,6 +44,7 @@ class ModelSpec:
     rowwise: bool = False
     load_timeout_s: float = 60.0
     """How long reading and trying the model may take; trying optional things takes a small part of it."""
+    loads_in_worker: bool = False
     notes: Mapping[str, Any] = field(default_factory=dict)
     harmless: Sequence[str] = ()
     """As the probe found them; only given to `load`."""
@@ -71,6 +72,8 @@ class Description:
     """Why the model must have a process of its own, where it must."""
     harmless: Sequence[str] = ()
     """What its packages set that nobody else has a use for (`server.workers.traces`)."""
+    loads_in_worker: bool = False
+    """Whether each worker must read the model itself, because it cannot be called in a fork of who read it."""
 
 
 class Runtime(Protocol):

@@ -14,8 +14,8 @@ template has no thread but its own when it forks, and it never scores.
 It says one line of itself, when it has started: {"did":"start","failed":reason or null,"facts":{…}}. By then it has
 locked itself up (server/workers/sandbox.py), so that it makes no socket, and no model file has been read before.
 
-Models that cannot live through a fork (PyTorch on a GPU, a script's threads) are only noted by `load`; each worker
-loads them itself before it answers its first ping.
+Models that cannot live through a fork (PyTorch on a GPU, a script's threads, LightGBM's) are only noted by `load`; each
+worker loads them itself before it answers its first ping.
 """
 
 from __future__ import annotations
@@ -145,10 +145,13 @@ class Template:
                 traces.note()
                 answer = self._described(spec)
                 changed, harmless = control.left() if control is not None else ([], [])
+                last = bool(changed)
                 if "description" in answer:
-                    answer["description"] |= {"isolated": reason(changed) if changed else None, "harmless": harmless}
-                report.write(orjson.dumps(answer | {"last": bool(changed)}) + b"\n")
-                if changed:  # the next model must not meet it
+                    found = answer["description"]
+                    last |= found["loads_in_worker"]
+                    found |= {"isolated": reason(changed) if changed else found["isolated"], "harmless": harmless}
+                report.write(orjson.dumps(answer | {"last": last}) + b"\n")
+                if last:  # the next model must not meet it
                     return
 
     def _described(self, spec: ModelSpec) -> dict[str, Any]:
@@ -168,7 +171,7 @@ class Template:
     def _load(self, command: Mapping[str, Any]) -> None:
         spec = ModelSpec(**command["model"])
         failed = changed = None
-        if self._runtime.loads_in_worker:
+        if self._runtime.loads_in_worker or spec.loads_in_worker:
             self._noted[spec.key] = spec
         else:
             traces = self._traces()

@@ -7,7 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
-from server.workers import golden
+from server.workers import forked, golden
 from server.workers.codecs import BadBody
 from server.workers.predictions import ModelFailed
 from server.workers.python import missing, proof, reasons, samples
@@ -41,6 +41,7 @@ def describe(spec: ModelSpec, held: Held) -> Description:
     golden.check(model, spec.golden)
     rows, differs = proof.prove(model, samples.rows(schema, example, SAMPLE_ROWS), spec.load_timeout_s * PROOF_SHARE)
     about = held.about()
+    lives = forked.survives(golden.calls(model, example))
     return Description(
         schema=schema.to_data(),
         model_class=about.model_class,
@@ -52,6 +53,8 @@ def describe(spec: ModelSpec, held: Held) -> Description:
         batch_reason=differs or f"{rows} sample rows scored together and alone gave the same bits",
         golden_rows=len(spec.golden),
         load_warnings=held.warnings,
+        isolated=None if lives else forked.REASON,
+        loads_in_worker=not lives,
     )
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from server.workers import golden, sandbox
+from server.workers import forked, golden, sandbox
 from server.workers.codecs import BadBody
 from server.workers.predictions import (
     ModelFailed,
@@ -182,6 +182,10 @@ def _warm(model: RModel, example: Mapping[str, Any] | None) -> None:
                 return
 
 
+def _is_rehearsal(spec: ModelSpec) -> bool:
+    return not spec.key
+
+
 def _rehearse() -> None:
     """Describe a small model before the first probe is forked: probes share what R compiles and loads on first use."""
     spec = ModelSpec(key="", name="", version="", path=embedded.call("save_small_model")[0])
@@ -223,6 +227,7 @@ def _describe(spec: ModelSpec) -> Description:
     golden.check(loaded, spec.golden)
     row = {name: _example(_first(value)) for name, value in (facts["example"] or {}).items()}
     proof = embedded.call("prove_rowwise", scorer, found, 0.25, spec.load_timeout_s * PROOF_SHARE)
+    lives = _is_rehearsal(spec) or forked.survives(golden.calls(loaded, row))
     unproven = [name for name in stated or () if "reason" in facts["outputs"].get(name, ())]
     return Description(
         schema=schema.to_data(),
@@ -237,6 +242,8 @@ def _describe(spec: ModelSpec) -> Description:
         or f"{proof['rows'][0]} sample rows scored together and alone gave the same bits",
         golden_rows=len(spec.golden),
         load_warnings=[*warnings, *(_left_out(facts) if stated is None else ())],
+        isolated=None if lives else forked.REASON,
+        loads_in_worker=not lives,
     )
 
 

@@ -1,0 +1,77 @@
+"""Whether a model that was read in one process can be called in a fork of it, as it is in workers.
+
+A library may have started threads as it read the model, which a fork does not have: LightGBM's calls then wait for them
+for ever. So a probe has a fork of its own call the model; one that waits without computing is found out in seconds.
+"""
+
+from __future__ import annotations
+
+import os
+import select
+import signal
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+
+STUCK_S = 3.0
+"""A fork that computes nothing for so long, and for longer than the calls took in the process before, is stuck."""
+LONGEST_S = 10.0
+PATIENCE = 5
+"""How many times what the calls took there they may compute, and LONGEST_S more, before they are given up."""
+PAUSE_S = 0.05
+LOOK_EVERY_S = 0.1
+
+REASON = (
+    "called in a fork of the process that read it, it does not answer: its library starts threads, which do not live "
+    "on in a fork; so each of its workers reads it by itself"
+)
+
+
+def survives(calls: Sequence[Callable[[], object]]) -> bool:
+    """Whether these calls, which return or raise Exceptions here, do so in a fork too, one after another and again.
+
+    They are made here first. False where the fork is stuck or dies.
+    """
+    started = time.perf_counter()
+    _make(calls)
+    took_s = time.perf_counter() - started
+    done, report = os.pipe()
+    pid = os.fork()
+    if not pid:
+        try:
+            _make(calls)
+            time.sleep(PAUSE_S)
+            _make(calls)
+            os.write(report, b"1")
+        finally:
+            os._exit(0)
+    os.close(report)
+    try:
+        return _answered(pid, done, took_s)
+    finally:
+        os.close(done)
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
+def _make(calls: Sequence[Callable[[], object]]) -> None:
+    for call in calls:
+        with suppress(Exception):
+            call()
+
+
+def _answered(pid: int, done: int, took_s: float) -> bool:
+    computed, since = 0.0, time.monotonic()
+    while True:
+        if select.select([done], [], [], LOOK_EVERY_S)[0]:
+            return bool(os.read(done, 1))
+        now, computing = time.monotonic(), _computed_s(pid)
+        if computing > computed:
+            computed, since = computing, now
+        if now - since > max(STUCK_S, PATIENCE * took_s) or computed > LONGEST_S + PATIENCE * took_s:
+            return False
+
+
+def _computed_s(pid: int) -> float:
+    """The processor's seconds that another process has used, by its clock (clock_getcpuclockid)."""
+    return time.clock_gettime((~pid << 3) | 2)
