@@ -46,6 +46,8 @@ class Entry:
     """For the runtime that loads the model; shown to nobody."""
     isolated: str | None = None
     """Why the model has a process of its own, where it must have one."""
+    loads_in_worker: bool = False
+    """Whether each worker reads the model by itself; shown to nobody."""
     harmless: Sequence[str] = ()
     """For the process that loads the model; shown to nobody."""
     current: bool = False
