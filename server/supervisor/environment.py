@@ -19,8 +19,9 @@ class EnvironmentFailed(Exception):
 def of_threads(threads: int) -> dict[str, str]:
     """For a template whose libraries may use so many threads.
 
-    One, where it forks what it has loaded: the workers are the parallelism.
+    One, where it forks what it has loaded: the workers are the parallelism. joblib, where it is not told how many
+    cores it has (LOKY_MAX_CPU_COUNT), starts a program to count them, which the sandbox forbids.
     """
-    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS")
+    names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
     more = {"JE_ARROW_MALLOC_CONF": "background_thread:false", "GOMP_SPINCOUNT": SPIN_COUNT}
     return dict.fromkeys(names, str(threads)) | more
