@@ -36,9 +36,7 @@ PYTHON_FILES: Kinds = {
     ".pt2": "torch",
     ".pt": "torch",
     **{pickle + packed: "python" for pickle in _PICKLES for packed in _PACKED},
-    ".ubj": "python",
-    ".cbm": "python",
-    ".json": "python",
+    **dict.fromkeys((".ubj", ".cbm", ".txt", ".xgb", ".lgb", ".bst", ".model", ".json"), "python"),
     "score.py": "script",
 }
 WHOLE = ("score.R", "score.py")
@@ -50,6 +48,9 @@ TRAIN = "train"
 NOT_SERVED = "not_served"
 """The code of what lies in a model folder and is no model."""
 SIGNATURE_SUFFIX = ".sig"
+TEXT = ".txt"
+TEXT_BEGINS = b"tree"
+"""The first line of LightGBM's text format; a text that begins otherwise is no model."""
 REQUIREMENTS = "requirements.txt"
 """What a Python model needs that the server has not, or has in another version."""
 
@@ -203,6 +204,17 @@ def is_part(path: Path, candidate: Candidate) -> bool:
     return candidate.path.name in WHOLE and path.is_relative_to(candidate.path.parent)
 
 
+def is_mere_text(path: Path) -> bool:
+    """Whether a file is called as LightGBM's models are and is none of them."""
+    if path.suffix.lower() != TEXT:
+        return False
+    try:
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
+            return file.readline(len(TEXT_BEGINS) + 2).rstrip() != TEXT_BEGINS
+    except OSError:
+        return True
+
+
 def entries(folder: Path) -> list[Path]:
     """What lies in a folder, in order; nothing in what is none."""
     try:
@@ -219,7 +231,7 @@ def _candidate(runtime: str, name: str, version: str | None, path: Path, sidecar
         status = path.stat()
     except OSError:
         return []
-    if not stat.S_ISREG(status.st_mode):
+    if not stat.S_ISREG(status.st_mode) or is_mere_text(path):
         return []
     return [Candidate(runtime, name, version, path, sidecar, _stamps(path, status, sidecar))]
 

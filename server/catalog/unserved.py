@@ -1,8 +1,8 @@
 """What lies in a model folder and is not served: each thing is told, with what to do about it.
 
 What commonly lies beside models (sidecars, signatures, notes, tables, programs, `train/`, hidden files, files under a
-name that says that they are being written) is left alone. Nothing is opened here: names, and what kind of thing has
-them, tell enough.
+name that says that they are being written) is left alone. Nothing but a `.txt` is opened here: names, and what kind of
+thing has them, tell enough.
 """
 
 from __future__ import annotations
@@ -28,6 +28,7 @@ from server.catalog.files import (
     Stamp,
     ending_of,
     entries,
+    is_mere_text,
 )
 
 NO_VERSION = "-"
@@ -56,12 +57,9 @@ _CODE = (
     "code beside models is not run; a scoring script is a folder NAME with a file {score}, and other code lies in it"
 )
 _PACKED = "an archive is not opened; unpack it, and copy the model file that is in it"
-_BOOSTER = (
-    "XGBoost and LightGBM name it so; save XGBoost's again with save_model('NAME.ubj'), and serve LightGBM's by a "
-    "scoring script ({score}) that reads it"
-)
 _TEXT = (
-    "if LightGBM wrote it, serve it by a scoring script ({score}) that reads it with lightgbm.Booster(model_file=...)"
+    "a .txt file is served if LightGBM's save_model() wrote it, so that its first line is 'tree', and this one is "
+    "something else"
 )
 _QS = "saved with the package qs; read it there and save it with saveRDS(model, 'NAME.rds')"
 CURES: dict[str, str] = {
@@ -71,9 +69,7 @@ CURES: dict[str, str] = {
     **dict.fromkeys((".npz", ".db", ".sqlite", ".jsonl"), _DATA),
     **dict.fromkeys((".py", ".r", ".ipynb", ".rmd", ".qmd"), _CODE),
     **dict.fromkeys((".zip", ".tar", ".tgz", ".tar.gz", ".tar.bz2", ".tar.xz", ".7z"), _PACKED),
-    **dict.fromkeys((".model", ".bst", ".xgb", ".lgb"), _BOOSTER),
     **dict.fromkeys((".qs", ".qs2", ".qdata"), _QS),
-    ".txt": _TEXT,
     ".yml": "a sidecar's name ends in .yaml; rename it",
     ".pmml": "Tandem does not read PMML; save the model itself, or export it as ONNX",
     ".mojo": "H2O's models need Java; serve one by a scoring script, or export it in another form",
@@ -81,9 +77,7 @@ CURES: dict[str, str] = {
     ".cloudpickle": "it is a pickle under another name; rename it to NAME.pkl",
 }
 """Endings that people try, with what to do."""
-_LIKE_MODELS = (
-    frozenset(CURES) - {e for e, cure in CURES.items() if cure in (_DATA, _CODE, _PACKED)} - {".yml", ".bin", ".txt"}
-)
+_LIKE_MODELS = frozenset(CURES) - {e for e, cure in CURES.items() if cure in (_DATA, _CODE, _PACKED)} - {".yml", ".bin"}
 _OFTEN_ELSE = ".json"
 """The ending of models and of much else: in a model's folder, or among those of R, it is no sign of a model."""
 
@@ -93,7 +87,7 @@ def unserved(folder: Path, kinds: Kinds, found: Iterable[Candidate], others: Col
     models = {one.path: one for one in found}
     told: list[Candidate] = []
     for entry in entries(folder):
-        if _BESIDE.fullmatch(entry.name) or any(other.is_relative_to(entry) for other in others):
+        if _beside(entry) or any(other.is_relative_to(entry) for other in others):
             continue
         if entry in models:
             continue
@@ -116,7 +110,7 @@ def _in(folder: Path, kinds: Kinds, models: dict[Path, Candidate]) -> list[Candi
     told = _leftovers(folder, folder.name, None, kinds, models)
     for version in entries(folder):
         whole = any(one.path.name in WHOLE and one.path.parent == version for one in own)
-        if _is_dir(version) and not whole and not _BESIDE.fullmatch(version.name):
+        if _is_dir(version) and not whole and not _beside(version):
             told += _leftovers(version, folder.name, version.name, kinds, models)
     return told if told or own else _told(folder, folder.name, None, _no_model(folder, kinds))
 
@@ -128,10 +122,15 @@ def _leftovers(
     served = next((path.name for path in models if path.parent == folder), None)
     told: list[Candidate] = []
     for path in entries(folder):
-        if path in models or not _like_one(path.name) or _BESIDE.fullmatch(path.name) or _is_dir(path):
+        if path in models or not _like_one(path.name) or _beside(path) or _is_dir(path):
             continue
         told += _told(path, name, version, _leftover(path, version, kinds, served))
     return told
+
+
+def _beside(path: Path) -> bool:
+    """Whether it is what commonly lies beside models; any text is that LightGBM did not write."""
+    return bool(_BESIDE.fullmatch(path.name)) or (_is_file(path) and is_mere_text(path))
 
 
 def _like_one(name: str) -> bool:
@@ -177,6 +176,8 @@ def file_refused(path: Path, kinds: Kinds) -> NotServed:
     if not _is_file(path):
         return NotServed(_what(path))
     ending = ending_of(path.name, kinds)
+    if is_mere_text(path):
+        return NotServed(_TEXT)
     if ending is not None:
         return _UNFIT
     elsewhere = ending_of(path.name, ALL)

@@ -1,11 +1,14 @@
-"""Model files in a library's own format: XGBoost's `.json` and `.ubj`, CatBoost's `.cbm`. Reading them runs no code.
+"""Model files in a library's own format: XGBoost's, LightGBM's and CatBoost's. Reading them runs no code.
 
-Each becomes the estimator that it was saved from; a booster alone answers what its own predict does.
+Each becomes the estimator that it was saved from, where the file tells; a booster alone answers what its own predict
+does. XGBoost's and LightGBM's share endings, so their beginning says which it is.
 """
 
 from __future__ import annotations
 
 import importlib
+import mmap
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -25,35 +28,62 @@ def reader(path: Path, threads: int) -> Callable[[], Any] | None:
     return None if read is None else lambda: read(path, threads)
 
 
-def _xgboost(path: Path, threads: int) -> Any:
+def _boosted(path: Path, threads: int) -> Any:
     with path.open("rb") as file:
         beginning = file.read(_BEGINNING)
-        file.seek(max(0, path.stat().st_size - _BEGINNING))
-        whole = file.read().rstrip().endswith(b"}")
-    if b'"learner"' not in beginning and b"learner" not in beginning[:32]:
-        raise LoadFailed("not_served", _no_xgboost(path, beginning))
+    if beginning.splitlines()[:1] == [b"tree"]:
+        return _lightgbm(path)
+    if b'"learner"' in beginning or b"learner" in beginning[:32]:
+        return _xgboost(path, threads)
+    raise LoadFailed("not_served", _neither(path, beginning))
+
+
+def _lightgbm(path: Path) -> Any:
+    lightgbm = importlib.import_module("lightgbm")
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as text:
+        parameters = text.rfind(b"\nparameters:")
+        end = b"\nend of trees" if parameters < 0 else b"\nend of parameters"
+        whole = text.find(end, max(0, parameters)) >= 0
+    if not whole:  # LightGBM would end the process
+        raise LoadFailed("unreadable", _cut(lightgbm, "save_model"))
+    try:
+        return lightgbm.Booster(model_file=path)
+    except Exception as e:
+        raise LoadFailed("unreadable", _cut(lightgbm, "save_model")) from e
+
+
+def _xgboost(path: Path, threads: int) -> Any:
     xgboost = importlib.import_module("xgboost")
     kinds = {"classifier": xgboost.XGBClassifier, "ranker": xgboost.XGBRanker}
-    if not whole:  # XGBoost would crash
+    content = bytearray(path.read_bytes())  # of a file XGBoost goes by the ending, of bytes by what they are
+    if not content.rstrip().endswith(b"}"):  # XGBoost would crash
         raise LoadFailed("unreadable", _cut(xgboost, "save_model"))
     try:
-        booster = xgboost.Booster(model_file=path)
+        booster = xgboost.Booster(model_file=content)
         saved_from = orjson.loads(booster.attr("scikit_learn") or "{}").get("_estimator_type")
         model = kinds.get(saved_from, xgboost.XGBRegressor)(n_jobs=threads)
-        model.load_model(path)
+        model.load_model(content)
     except Exception as e:  # with a trace of the stack and paths in its text
         raise LoadFailed("unreadable", _cut(xgboost, "save_model")) from e
     return model
 
 
-def _no_xgboost(path: Path, beginning: bytes) -> str:
+def _neither(path: Path, beginning: bytes) -> str:
     text = beginning.lstrip()
     if text.startswith(b"[") and b'"nodeid"' in text:
         return "dump_model() wrote this file, and nothing reads it back; write it with save_model()"
+    if re.match(rb'\{\s*"name"\s*:\s*"tree"', text):
+        return "LightGBM's dump_model() wrote this file, and nothing reads it back; write NAME.txt with save_model()"
     if text.startswith(b"{") and b'"features_info"' in text:
         return "this is CatBoost's .json, which keeps less than its own format; write NAME.cbm with save_model()"
+    if beginning.startswith((b"binf", b"bs64")) or b"\0\0reg:" in beginning or b"\0binary:" in beginning:
+        return (
+            "this is XGBoost's old binary format, which newer releases do not read; read it with the release that "
+            "wrote it, and write NAME.ubj with save_model()"
+        )
+    kinds = "XGBoost's" if path.suffix.lower() in (".json", ".ubj") else "XGBoost's or LightGBM's"
     return (
-        f"a {path.suffix} file is served if XGBoost's save_model() wrote it, and this one is something else; keep what "
+        f"a {path.suffix} file is served if {kinds} save_model() wrote it, and this one is something else; keep what "
         "is no model elsewhere, or in a folder called train"
     )
 
@@ -78,4 +108,7 @@ def _cut(library: Any, method: str) -> str:
     )
 
 
-_READERS: Mapping[str, Callable[[Path, int], Any]] = {".json": _xgboost, ".ubj": _xgboost, ".cbm": _catboost}
+_READERS: Mapping[str, Callable[[Path, int], Any]] = {
+    **dict.fromkeys((".json", ".ubj", ".txt", ".xgb", ".lgb", ".bst", ".model"), _boosted),
+    ".cbm": _catboost,
+}

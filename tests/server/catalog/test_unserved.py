@@ -13,9 +13,9 @@ from server.catalog.files import PYTHON_FILES, R_FILES, Kinds, candidates
 KINDS = {"r": R_FILES, "python": PYTHON_FILES}
 
 
-def write(path: Path) -> Path:
+def write(path: Path, content: bytes = b"x") -> Path:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(b"x")
+    path.write_bytes(content)
     return path
 
 
@@ -34,8 +34,6 @@ def told(folder: Path, kinds: Kinds = PYTHON_FILES) -> dict[str, str]:
         ("python", "line.pmml", "export it as ONNX"),
         ("python", "line.npz", "holds data"),
         ("python", "line.zip", "unpack it"),
-        ("python", "line.txt", "if LightGBM wrote it"),
-        ("python", "line.bst", "save_model('NAME.ubj')"),
         ("r", "request.json", "known are .rds"),
         ("r", "line.ubj", "folder of Python models"),
         ("python", "line.yml", "rename it"),
@@ -78,6 +76,8 @@ def test_a_file_that_is_no_model_here_is_told_with_what_to_do(
         "README",
         "LICENSE.txt",
         "requirements.txt",
+        "cars.txt",
+        "notes.TXT",
         "notes.md",
         "cars.csv",
         "request.jsonl",
@@ -100,6 +100,19 @@ def test_what_commonly_lies_beside_models_is_left_alone(tmp_path: Path, name: st
         write(tmp_path / name)
     assert told(tmp_path, R_FILES) == {}
     assert [c.path.name for c in candidates(tmp_path, R_FILES)] == ["cars.rds"]
+
+
+def test_a_text_that_lightgbm_wrote_is_a_model_and_any_other_is_left_alone(tmp_path: Path) -> None:
+    trees = b"tree\nversion=v4\n"
+    for name in ("churn.txt", "folder/model.txt", "folder/old.txt", "windows.txt"):
+        write(tmp_path / name, trees.replace(b"\n", b"\r\n") if name == "windows.txt" else trees)
+    for name in ("notes.txt", "churn.requirements.txt", "folder/requirements.txt", "folder/LICENSE.txt", "empty.txt"):
+        write(tmp_path / name, b"" if name == "empty.txt" else b"trees")
+    found = [str(one.path.relative_to(tmp_path)) for one in candidates(tmp_path, PYTHON_FILES)]
+    assert found == ["churn.txt", "folder/model.txt", "windows.txt"]
+    assert list(told(tmp_path)) == ["folder/old.txt"]
+    assert "folder of Python models" in told(tmp_path, R_FILES)["churn.txt"]
+    assert "first line is 'tree'" in unserved.not_served(tmp_path / "notes.txt").reason
 
 
 def test_a_folder_without_a_model_is_told(tmp_path: Path) -> None:
