@@ -19,6 +19,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
+from server.catalog import beneath
+from server.catalog.beneath import Unopened
 from server.catalog.private_copy import PrivateCopy
 
 DIGEST_DIGITS = 12
@@ -77,6 +79,8 @@ class Candidate:
     sidecar: Path
     stamp: Stamp
     refused: NotServed | None = None
+    folder: Path | None = None
+    """The model folder, which no link leads out of; None for the file's own."""
 
     @property
     def modified(self) -> float:
@@ -121,6 +125,8 @@ class ModelFile:
     stamp: Stamp | None = field(default=None, compare=False)
     """Of what the key was made from."""
     refused: NotServed | None = None
+    folder: Path | None = field(default=None, compare=False)
+    """As of the candidate; of a copy its own folder."""
 
     @property
     def content(self) -> Path:
@@ -140,27 +146,31 @@ def candidates(folder: Path, kinds: Kinds) -> list[Candidate]:
     A folder that is missing has none.
     """
     found: list[Candidate] = []
-    for entry in entries(folder):
+    for entry in entries(folder, folder):
         ending = ending_of(entry.name, kinds)
-        if ending is not None and not entry.is_dir():
+        if ending is not None and beneath.kind(entry, folder) != "folder":
             stem = entry.name[: -len(ending)]
-            found += _candidate(kinds[ending], stem, None, entry, entry.with_name(f"{stem}.yaml"))
+            found += _candidate(kinds[ending], stem, None, entry, entry.with_name(f"{stem}.yaml"), folder)
             continue
         if entry.name == TRAIN:
             continue
-        own = in_folder(entry, entry.name, None, kinds)
+        own = in_folder(entry, entry.name, None, kinds, folder)
         found += own
         if not any(one.path.name in WHOLE for one in own):  # else what lies deeper belongs to it
-            found += [one for version in entries(entry) for one in in_folder(version, entry.name, version.name, kinds)]
+            for version in entries(entry, folder):
+                found += in_folder(version, entry.name, version.name, kinds, folder)
     return found
 
 
-def in_folder(folder: Path, name: str, version: str | None, kinds: Kinds) -> list[Candidate]:
-    """The model of this name in a folder: none, or one. Of several files called `model` it is the first of `kinds`."""
-    by_name = {_place(path.name, kinds): path for path in reversed(entries(folder))}
+def in_folder(folder: Path, name: str, version: str | None, kinds: Kinds, models: Path) -> list[Candidate]:
+    """The model of this name in a folder: none, or one. Of several files called `model` it is the first of `kinds`.
+
+    `models` is the model folder that it lies in.
+    """
+    by_name = {_place(path.name, kinds): path for path in reversed(entries(folder, models))}
     for kind in (*(k for k in kinds if k in WHOLE), *(k for k in kinds if k not in WHOLE)):
         if kind in by_name:
-            found = _candidate(kinds[kind], name, version, by_name[kind], folder / f"{IN_FOLDER}.yaml")
+            found = _candidate(kinds[kind], name, version, by_name[kind], folder / f"{IN_FOLDER}.yaml", models)
             if found:
                 return found
     return []
@@ -186,16 +196,16 @@ def candidate_at(path: Path) -> Candidate | None:
     kinds = {**R_FILES, **PYTHON_FILES}
     path = path.absolute()
     folder = path if path.is_dir() else path.parent
-    found = in_folder(folder, folder.name, None, kinds)
+    found = in_folder(folder, folder.name, None, kinds, folder.parent)
     if found and found[0].path.name not in WHOLE:
-        found = in_folder(folder, folder.parent.name, folder.name, kinds)
+        found = in_folder(folder, folder.parent.name, folder.name, kinds, folder.parent.parent)
     if path.is_dir() or [one for one in found if one.path == path or is_part(path, one)]:
         return found[0] if found else None
     ending = ending_of(path.name, kinds)
     if ending is None:
         return None
     stem = path.name[: -len(ending)]
-    found = _candidate(kinds[ending], stem, None, path, path.with_name(f"{stem}.yaml"))
+    found = _candidate(kinds[ending], stem, None, path, path.with_name(f"{stem}.yaml"), path.parent)
     return found[0] if found else None
 
 
@@ -204,42 +214,46 @@ def is_part(path: Path, candidate: Candidate) -> bool:
     return candidate.path.name in WHOLE and path.is_relative_to(candidate.path.parent)
 
 
-def is_mere_text(path: Path) -> bool:
-    """Whether a file is called as LightGBM's models are and is none of them."""
+def is_mere_text(path: Path, folder: Path) -> bool:
+    """Whether a file is called as LightGBM's models are and is none of them, or not to be opened."""
     if path.suffix.lower() != TEXT:
         return False
     try:
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK), "rb") as file:
-            return file.readline(len(TEXT_BEGINS) + 2).rstrip() != TEXT_BEGINS
+        with beneath.opened(path, folder) as fd:
+            return beneath.read(fd, len(TEXT_BEGINS) + 2).split(b"\n")[0].rstrip() != TEXT_BEGINS
     except OSError:
         return True
 
 
-def entries(folder: Path) -> list[Path]:
-    """What lies in a folder, in order; nothing in what is none."""
+def entries(path: Path, folder: Path) -> list[Path]:
+    """What lies at a path in a model folder, in order; nothing in what is no folder, or is none of that folder's."""
     try:
-        return sorted(folder.iterdir())
+        return [path / name for name in beneath.names(path, folder)]
     except OSError:
         return []
 
 
-def _candidate(runtime: str, name: str, version: str | None, path: Path, sidecar: Path) -> list[Candidate]:
-    """Regular files with fit names only: opening a pipe or a device that somebody left there would hang."""
+def _candidate(
+    runtime: str, name: str, version: str | None, path: Path, sidecar: Path, folder: Path
+) -> list[Candidate]:
+    """Regular files of the folder with fit names only."""
     if not NAME.fullmatch(name) or not NAME.fullmatch(version or "0"):
         return []
     try:
-        status = path.stat()
+        status = beneath.status(path, folder)
+        if not stat.S_ISREG(status.st_mode) or is_mere_text(path, folder):
+            return []
+        return [Candidate(runtime, name, version, path, sidecar, _stamps(path, status, sidecar, folder), folder=folder)]
     except OSError:
         return []
-    if not stat.S_ISREG(status.st_mode) or is_mere_text(path):
-        return []
-    return [Candidate(runtime, name, version, path, sidecar, _stamps(path, status, sidecar))]
 
 
-def _stamps(path: Path, status: os.stat_result, sidecar: Path) -> Stamp:
-    stamp = _folder_stamp(path.parent) if path.name in WHOLE else _stamp(status)
-    requirements = path.with_name(_requirements_name(path, sidecar))
-    return stamp + _small_stamp(sidecar) + _small_stamp(signature_of(path)) + _small_stamp(requirements)
+def _stamps(path: Path, status: os.stat_result, sidecar: Path, folder: Path) -> Stamp:
+    """What changes with the model, without reading it."""
+    stamp = _folder_stamp(path.parent, folder) if path.name in WHOLE else _stamp(status)
+    for beside in (sidecar, signature_of(path), path.with_name(_requirements_name(path, sidecar))):
+        stamp += _small_stamp(beside, folder)
+    return stamp
 
 
 def requirements_of(runtime: str, path: Path, sidecar: Path) -> Path | None:
@@ -258,8 +272,8 @@ def signature_of(path: Path) -> Path:
     return path.with_name(path.name + SIGNATURE_SUFFIX)
 
 
-def _folder_stamp(folder: Path) -> tuple[int, int, int]:
-    stamps = [_stamp(path.stat()) for path in _files(folder)]
+def _folder_stamp(folder: Path, models: Path) -> Stamp:
+    stamps = [_stamp(_status(path, models)) for path in _files(folder)]
     return sum(s[0] for s in stamps), max((s[1] for s in stamps), default=0), len(stamps)
 
 
@@ -273,50 +287,57 @@ def _files(folder: Path) -> list[Path]:
     )
 
 
-def _stamp(status: os.stat_result) -> tuple[int, int, int]:
+def _stamp(status: os.stat_result) -> Stamp:
     return status.st_size, status.st_mtime_ns, status.st_ino
 
 
-def _small_stamp(path: Path) -> tuple[int, int]:
+def _small_stamp(path: Path, folder: Path) -> Stamp:
     try:
-        status = path.stat()
+        status = _status(path, folder)
     except OSError:
         return 0, 0
     return status.st_size, status.st_mtime_ns
 
 
-def _digest(path: Path) -> hashlib._Hash:
+def _status(path: Path, folder: Path) -> os.stat_result:
+    """Of a link that leads out its own: what it leads to is nobody's business."""
+    try:
+        return beneath.status(path, folder)
+    except Unopened:
+        return path.lstat()
+
+
+def _digest(path: Path, folder: Path) -> hashlib._Hash:
     """Of a file its bytes; of a script the names and bytes of all files in its folder."""
     if path.name not in WHOLE:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256")
+        return _update(hashlib.sha256(), path, folder)
     digest = hashlib.sha256()
     for part in _files(path.parent):
-        with part.open("rb") as file:
-            digest.update(os.fsencode(part.relative_to(path.parent)))  # a name need not be text
-            digest.update(f"\0{hashlib.file_digest(file, 'sha256').hexdigest()}\n".encode())
+        digest.update(os.fsencode(part.relative_to(path.parent)))  # a name need not be text
+        digest.update(f"\0{_update(hashlib.sha256(), part, folder).hexdigest()}\n".encode())
     return digest
 
 
-def _update(digest: hashlib._Hash, path: Path) -> None:
+def _update(digest: hashlib._Hash, path: Path, folder: Path) -> hashlib._Hash:
     """In pieces: nobody has looked yet how large the file is."""
-    with path.open("rb") as file:
-        while piece := file.read(1 << 20):
-            digest.update(piece)
+    for piece in beneath.pieces(path, folder):
+        digest.update(piece)
+    return digest
 
 
 def identify(candidate: Candidate, signature: Path | None = None) -> ModelFile:
-    """Read a candidate's bytes once and name it. Raises OSError where it has gone meanwhile.
+    """Read a candidate's bytes once and name it. Raises OSError: it has gone meanwhile, or it is not to be opened.
 
     The key covers the signature only where there is somebody to verify it.
     """
-    digest = _digest(candidate.path)
+    folder = candidate.folder or candidate.path.parent
+    digest = _digest(candidate.path, folder)
     version = candidate.version or digest.hexdigest()[:DIGEST_DIGITS]
     requirements = requirements_of(candidate.runtime, candidate.path, candidate.sidecar)
     for mark, part in ((b"\0", candidate.sidecar), (b"\1", requirements), (b"\0", signature)):
         if part is not None and part.is_file():
             digest.update(mark)
-            _update(digest, part)
+            _update(digest, part, folder)
     key = f"{candidate.name}/{version}/{digest.hexdigest()[:DIGEST_DIGITS]}"
     return ModelFile(
         runtime=candidate.runtime,
@@ -329,6 +350,7 @@ def identify(candidate: Candidate, signature: Path | None = None) -> ModelFile:
         modified=candidate.modified,
         in_version_folder=candidate.version is not None,
         stamp=candidate.stamp,
+        folder=candidate.folder,
     )
 
 
@@ -337,7 +359,7 @@ def unchanged(file: ModelFile) -> bool:
     if file.copy is not None or file.stamp is None:
         return True
     try:
-        return _stamps(file.path, file.path.stat(), file.sidecar) == file.stamp
+        return _stamps_now(file) == file.stamp
     except OSError:
         return False
 
@@ -346,8 +368,15 @@ def identified_again(file: ModelFile) -> ModelFile | None:
     """A model file as it is now, if it is still, or again, what its key was made from."""
     version = file.version if file.in_version_folder else None
     try:
-        stamp = _stamps(file.path, file.path.stat(), file.sidecar)
-        again = identify(Candidate(file.runtime, file.name, version, file.path, file.sidecar, stamp))
+        stamp = _stamps_now(file)
+        again = identify(
+            Candidate(file.runtime, file.name, version, file.path, file.sidecar, stamp, folder=file.folder)
+        )
     except OSError:
         return None
     return again if again.key == file.key else None
+
+
+def _stamps_now(file: ModelFile) -> Stamp:
+    folder = file.folder or file.path.parent
+    return _stamps(file.path, beneath.status(file.path, folder), file.sidecar, folder)

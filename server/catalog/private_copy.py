@@ -5,7 +5,6 @@ It lies in a folder of its own that nobody else can open, and lives for as long 
 
 from __future__ import annotations
 
-import errno
 import os
 import shutil
 import stat
@@ -14,7 +13,7 @@ import weakref
 from collections.abc import Mapping
 from pathlib import Path
 
-CHUNK_BYTES = 1 << 20
+from server.catalog import beneath
 
 
 class PrivateCopy:
@@ -31,21 +30,22 @@ class PrivateCopy:
         self.sidecar = self.folder / sidecar.name
         self.signature = top / "signature"
 
-    def fill(self, parts: Mapping[str, Path], signature: Path | None = None) -> None:
-        """Copy the files with these names, and the signature if there is one. Raises OSError."""
+    def fill(self, parts: Mapping[str, Path], folder: Path, signature: Path | None = None) -> None:
+        """Copy the files with these names, and the signature if there is one. Raises OSError, Unopened among them.
+
+        They lie in the model `folder`, which no link leads out of.
+        """
         for name, part in parts.items():
-            _copy(part, self.folder / name)
+            _copy(part, self.folder / name, folder)
         if signature is not None and signature.is_file():
-            _copy(signature, self.signature)
+            _copy(signature, self.signature, folder)
 
 
-def _copy(source: Path, target: Path) -> None:
-    read_fd = os.open(source, os.O_RDONLY | os.O_NONBLOCK)  # a pipe that was put in its place must not hold us
-    with os.fdopen(read_fd, "rb") as reader:
-        mode = os.fstat(read_fd).st_mode
-        if not stat.S_ISREG(mode):
-            raise OSError(errno.EINVAL, "not a file", source.name)
+def _copy(source: Path, target: Path, folder: Path) -> None:
+    with beneath.opened(source, folder) as fd:
+        status = os.fstat(fd)
         target.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400 | mode & stat.S_IXUSR)
+        write_fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o400 | status.st_mode & stat.S_IXUSR)
         with os.fdopen(write_fd, "wb") as writer:
-            shutil.copyfileobj(reader, writer, CHUNK_BYTES)
+            for piece in beneath.pieces_of(fd, source.name):
+                writer.write(piece)

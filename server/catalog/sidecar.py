@@ -10,6 +10,9 @@ import orjson
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from server.catalog import beneath
+from server.catalog.beneath import Unopened
+
 MAX_BYTES = 1 << 20
 
 
@@ -132,9 +135,12 @@ _WHY = {
 }
 
 
-def read(path: Path, runtime: str) -> Sidecar:
-    """Read the sidecar of a model of this runtime; an absent file is an empty one. Raises SidecarError."""
-    sidecar = _read(path)
+def read(path: Path, runtime: str, folder: Path | None = None) -> Sidecar:
+    """Read the sidecar of a model of this runtime; an absent file is an empty one. Raises SidecarError.
+
+    It is read if it lies in the model `folder` (the sidecar's own, if None is given).
+    """
+    sidecar = _read(path, folder or path.parent)
     said = {Sidecar.model_fields[name].alias or name for name in sidecar.model_fields_set}
     for key in sorted(said - KEYS[runtime]):
         why = f" ({_WHY[runtime, key]})" if (runtime, key) in _WHY else ""
@@ -142,16 +148,20 @@ def read(path: Path, runtime: str) -> Sidecar:
     return sidecar
 
 
-def _read(path: Path) -> Sidecar:
+def _read(path: Path, folder: Path) -> Sidecar:
+    data = bytearray()
     try:
-        if path.exists() and not path.is_file():
-            raise SidecarError("the sidecar is not a file")  # to open a pipe would hang
-        data = path.read_bytes()
+        for piece in beneath.pieces(path, folder):
+            data += piece
+            if len(data) > MAX_BYTES:
+                break
     except FileNotFoundError:
         return Sidecar()
+    except Unopened as e:
+        raise SidecarError(f"the sidecar cannot be used: {e.text}") from e
     except OSError as e:
         raise SidecarError(f"the sidecar cannot be read: {e.strerror}") from e
-    return parse(data)
+    return parse(bytes(data))
 
 
 def parse(data: bytes) -> Sidecar:

@@ -14,6 +14,8 @@ import stat
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from server.catalog import beneath
+from server.catalog.beneath import LEADS_OUT
 from server.catalog.files import (
     DIGEST_DIGITS,
     IN_FOLDER,
@@ -86,51 +88,55 @@ def unserved(folder: Path, kinds: Kinds, found: Iterable[Candidate], others: Col
     """What lies in a model folder and is not one of the models `found` in it; `others` are model folders too."""
     models = {one.path: one for one in found}
     told: list[Candidate] = []
-    for entry in entries(folder):
-        if _beside(entry) or any(other.is_relative_to(entry) for other in others):
+    for entry in entries(folder, folder):
+        if _beside(entry, folder) or any(other.is_relative_to(entry) for other in others):
             continue
         if entry in models:
             continue
-        if _is_dir(entry):
-            told += _in(entry, kinds, models)
+        if _is_dir(entry, folder):
+            told += _in(entry, kinds, models, folder)
         else:
-            told += _told(entry, entry.name, None, file_refused(entry, kinds))
+            told += _told(entry, entry.name, None, file_refused(entry, kinds, folder))
     return told
 
 
-def _in(folder: Path, kinds: Kinds, models: dict[Path, Candidate]) -> list[Candidate]:
+def _in(folder: Path, kinds: Kinds, models: dict[Path, Candidate], top: Path) -> list[Candidate]:
     """What a model's own folder, or those of its versions, hold beside the models."""
-    if not entries(folder):
+    if not entries(folder, top):
         return []  # somebody is about to fill it
     if not NAME.fullmatch(folder.name):
         return _told(folder, folder.name, None, _UNFIT)
     own = [one for path, one in models.items() if path.is_relative_to(folder)]
     if any(one.path.name in WHOLE and one.path.parent == folder for one in own):
         return []
-    told = _leftovers(folder, folder.name, None, kinds, models)
-    for version in entries(folder):
+    told = _leftovers(folder, folder.name, None, kinds, models, top)
+    for version in entries(folder, top):
         whole = any(one.path.name in WHOLE and one.path.parent == version for one in own)
-        if _is_dir(version) and not whole and not _beside(version):
-            told += _leftovers(version, folder.name, version.name, kinds, models)
-    return told if told or own else _told(folder, folder.name, None, _no_model(folder, kinds))
+        if whole or _beside(version, top):
+            continue
+        if _is_dir(version, top):
+            told += _leftovers(version, folder.name, version.name, kinds, models, top)
+        elif beneath.kind(version, top) == "out" and not _like_one(version.name):
+            told += _told(version, folder.name, version.name, NotServed(f"it is {LEADS_OUT}"))
+    return told if told or own else _told(folder, folder.name, None, _no_model(folder, kinds, top))
 
 
 def _leftovers(
-    folder: Path, name: str, version: str | None, kinds: Kinds, models: dict[Path, Candidate]
+    folder: Path, name: str, version: str | None, kinds: Kinds, models: dict[Path, Candidate], top: Path
 ) -> list[Candidate]:
     """The files in a model's or a version's folder that look like models and are not served."""
     served = next((path.name for path in models if path.parent == folder), None)
     told: list[Candidate] = []
-    for path in entries(folder):
-        if path in models or not _like_one(path.name) or _beside(path) or _is_dir(path):
+    for path in entries(folder, top):
+        if path in models or not _like_one(path.name) or _beside(path, top) or _is_dir(path, top):
             continue
-        told += _told(path, name, version, _leftover(path, version, kinds, served))
+        told += _told(path, name, version, _leftover(path, version, kinds, served, top))
     return told
 
 
-def _beside(path: Path) -> bool:
+def _beside(path: Path, top: Path) -> bool:
     """Whether it is what commonly lies beside models; any text is that LightGBM did not write."""
-    return bool(_BESIDE.fullmatch(path.name)) or (_is_file(path) and is_mere_text(path))
+    return bool(_BESIDE.fullmatch(path.name)) or (_is_file(path, top) and is_mere_text(path, top))
 
 
 def _like_one(name: str) -> bool:
@@ -138,19 +144,19 @@ def _like_one(name: str) -> bool:
     return name in WHOLE or ending not in (None, _OFTEN_ELSE)
 
 
-def _leftover(path: Path, version: str | None, kinds: Kinds, served: str | None) -> NotServed:
+def _leftover(path: Path, version: str | None, kinds: Kinds, served: str | None, top: Path) -> NotServed:
     ending = ending_of(path.name, kinds)
     if version is not None and not NAME.fullmatch(version):
         return _UNFIT
-    if ending is None or not _is_file(path):
-        return file_refused(path, kinds)
+    if ending is None or not _is_file(path, top):
+        return file_refused(path, kinds, top)
     if served is not None:
         return NotServed(f"the model of this folder is {served}, and a folder has one; keep one of the two files")
     return NotServed(f"in a folder of its own a model file is called {IN_FOLDER}{ending}; rename it, or move it up")
 
 
-def _no_model(folder: Path, kinds: Kinds) -> NotServed:
-    names = {path.name for path in entries(folder)}
+def _no_model(folder: Path, kinds: Kinds, top: Path) -> NotServed:
+    names = {path.name for path in entries(folder, top)}
     if {"saved_model.pb", "keras_metadata.pb"} & names:
         return NotServed(_KERAS)
     known = ", ".join(f"{IN_FOLDER}{kind}" if kind[0] == "." else kind for kind in _plain(kinds))
@@ -168,15 +174,16 @@ _UNFIT = NotServed(
 
 def not_served(path: Path) -> NotServed:
     """Why nothing is served of something that lies in no model folder."""
-    return _no_model(path, ALL) if _is_dir(path) else file_refused(path, ALL)
+    top = path.parent
+    return _no_model(path, ALL, top) if _is_dir(path, top) else file_refused(path, ALL, top)
 
 
-def file_refused(path: Path, kinds: Kinds) -> NotServed:
-    """Why a file that lies among models of these kinds is not served."""
-    if not _is_file(path):
-        return NotServed(_what(path))
+def file_refused(path: Path, kinds: Kinds, top: Path) -> NotServed:
+    """Why a file that lies in a model folder, among models of these kinds, is not served."""
+    if not _is_file(path, top):
+        return NotServed(_what(path, top))
     ending = ending_of(path.name, kinds)
-    if is_mere_text(path):
+    if is_mere_text(path, top):
         return NotServed(_TEXT)
     if ending is not None:
         return _UNFIT
@@ -199,24 +206,21 @@ def _plain(kinds: Kinds) -> list[str]:
     return [kind for kind in kinds if kind.rfind(".") <= 0 or kind in WHOLE]
 
 
-def _what(path: Path) -> str:
-    if path.is_symlink():
+def _what(path: Path, top: Path) -> str:
+    kind = beneath.kind(path, top)
+    if kind == "out":
+        return f"it is {LEADS_OUT}"
+    if kind == "nothing":
         return "it is a link that leads to no file; copy the file itself"
     return "it is no file but a pipe, a socket or a device, and such are never opened; copy a file"
 
 
-def _is_dir(path: Path) -> bool:
-    try:
-        return path.is_dir()
-    except OSError:  # a loop of links
-        return False
+def _is_dir(path: Path, top: Path) -> bool:
+    return beneath.kind(path, top) == "folder"
 
 
-def _is_file(path: Path) -> bool:
-    try:
-        return stat.S_ISREG(path.stat().st_mode)
-    except OSError:
-        return False
+def _is_file(path: Path, top: Path) -> bool:
+    return beneath.kind(path, top) == "file"
 
 
 def model_file(candidate: Candidate, refused: NotServed) -> ModelFile:
@@ -253,7 +257,7 @@ def _told(path: Path, name: str, version: str | None, refused: NotServed) -> lis
 def _written(folder: Path, own: int) -> int:
     """When something last came into a folder or one of its folders."""
     times = [own]
-    for path in entries(folder):
+    for path in entries(folder, folder):
         try:
             times.append(path.lstat().st_mtime_ns)
         except OSError:

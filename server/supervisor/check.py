@@ -10,7 +10,9 @@ from typing import Any
 
 import orjson
 
+from server.catalog.beneath import Unopened
 from server.catalog.files import (
+    NOT_SERVED,
     PYTHON_FILES,
     R_FILES,
     Candidate,
@@ -47,7 +49,10 @@ async def check(file: Path, settings: Settings) -> Verdict:
     with tempfile.TemporaryDirectory(prefix="tandem-") as folder:
         run_dir = Path(folder)
         keys = signatures.trusted_keys(settings)
-        settled = signatures.identifier(settings, keys, run_dir, on_signature=lambda outcome: None)(candidate)
+        try:
+            settled = signatures.identifier(settings, keys, run_dir, on_signature=lambda outcome: None)(candidate)
+        except Unopened as e:
+            return Verdict(False, _refused(file, NOT_SERVED, e.text))
         entry = await _probe(settled, settings, run_dir)
     return Verdict(entry.state == "ready", _told(file, settled, entry))
 

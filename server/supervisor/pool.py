@@ -21,6 +21,7 @@ from typing import Any
 from server.catalog.files import ModelFile, identified_again, unchanged
 from server.catalog.snapshot import Entry, PoolState
 from server.config import Settings
+from server.daemon_thread import in_daemon_thread
 from server.supervisor.ceiling import ceiling_bytes
 from server.supervisor.environment import EnvironmentFailed
 from server.supervisor.probing import Prober, model_spec
@@ -310,7 +311,7 @@ class Pool:
                 return
         except (TemplateLost, EnvironmentFailed):
             failed = "loading the model ended the process that holds the models"
-        if not await asyncio.to_thread(unchanged, proven.file):
+        if not await in_daemon_thread(unchanged, proven.file):
             self._later(self._examine_again(proven.file))
         elif failed is None:
             self._loaded[proven.file.path] = proven
@@ -321,7 +322,7 @@ class Pool:
         """Newer bytes may have been read under this file's key. They come under their own, unless the old are back."""
         while self.shelf.loading.get(file.path) is file:
             await asyncio.sleep(TOGETHER_S)
-            again = await asyncio.to_thread(identified_again, file)
+            again = await in_daemon_thread(identified_again, file)
             if again is not None and self.shelf.loading.get(file.path) is file:
                 self.shelf.loading[file.path] = again
                 await self._take_in([again])

@@ -19,6 +19,7 @@ from server.catalog.files import ModelFile
 from server.catalog.sidecar import SidecarError
 from server.catalog.snapshot import Entry, PoolState
 from server.config import Settings
+from server.daemon_thread import in_daemon_thread
 from server.supervisor import ceiling, gpus
 from server.supervisor.pool import DRAIN_MARGIN_S, Pool, PoolPlan, own_python
 from server.supervisor.requirements import interpreter
@@ -112,7 +113,7 @@ class Pools:
         self._tell_unserved({file.path: file for file in files if file.refused is not None})
         files = [file for file in files if file.refused is None]
         new = [file for file in files if _known(file) not in self._wishes]
-        wishes = self._wishes | await asyncio.to_thread(_wishes, new)
+        wishes = self._wishes | await in_daemon_thread(_wishes, new)
         kept = {_known(file) for file in files} | self._own.keys()
         self._wishes = {known: wish for known, wish in wishes.items() if known in kept}
         self._isolated = {known: why for known, why in self._isolated.items() if known in kept}
@@ -243,7 +244,7 @@ def wish_of(file: ModelFile) -> Wish | None:
     if file.signed is not None and file.signed.refused:
         return None
     try:
-        side = sidecar.read(file.sidecar, file.runtime)
+        side = sidecar.read(file.sidecar, file.runtime, file.folder)
     except SidecarError:
         return None
     return Wish(side.workers, side.threads, file.requirements)

@@ -56,7 +56,7 @@ class Prober:
                 self._refuse(file, file.signed.outcome, file.signed.text)
                 continue
             try:
-                asked.append((file, sidecar.read(file.sidecar, file.runtime)))
+                asked.append((file, sidecar.read(file.sidecar, file.runtime, file.folder)))
             except SidecarError as e:
                 self._refuse(file, "bad_sidecar", str(e))
         chunks = [asked[i : i + MODELS_PER_PROBE] for i in range(0, len(asked), MODELS_PER_PROBE)]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from server.catalog.beneath import Unopened
 from server.catalog.files import (
     PYTHON_FILES,
     R_FILES,
@@ -287,6 +288,35 @@ def test_a_file_in_a_scripts_folder_whose_name_is_not_text_is_a_part_like_any_ot
     before = identified(tmp_path, "faq").version
     write(Path(os.fsdecode(os.fsencode(folder) + b"/\xff.csv")))
     assert identified(tmp_path, "faq").version != before
+
+
+@pytest.mark.parametrize("part", ["mpg.rds", "mpg.yaml", "faq/notes.txt", "faq/score.R"])
+def test_a_part_that_is_a_link_out_of_the_model_folder_is_not_read(tmp_path: Path, part: str) -> None:
+    """A digest of a file is an oracle for what is in it."""
+    folder = tmp_path / "models"
+    write(folder / "mpg.rds")
+    write(folder / "faq" / "score.R")
+    secret = write(tmp_path / "secret", modified=LONG_AGO)
+    name = "faq" if part.startswith("faq") else "mpg"
+    [before] = [one for one in candidates(folder, R_FILES) if one.name == name]
+    (folder / part).unlink(missing_ok=True)
+    (folder / part).symlink_to(secret)
+    with pytest.raises(Unopened, match="leads out of the model folder"):
+        identify(before)
+    assert not unchanged(replace(identified(folder, "faq" if name == "mpg" else "mpg"), path=folder / part))
+    left = [one for one in candidates(folder, R_FILES) if one.name == name]
+    assert bool(left) == (part not in ("mpg.rds", "faq/score.R"))
+    assert all(secret.stat().st_mtime_ns not in one.stamp for one in left)
+
+
+def test_a_folder_of_links_as_kubernetes_makes_them_is_read(tmp_path: Path) -> None:
+    write(tmp_path / "..2026_11_29" / "mpg.rds")
+    write(tmp_path / "..2026_11_29" / "mpg.yaml", b"description: cars")
+    (tmp_path / "..data").symlink_to("..2026_11_29")
+    for name in ("mpg.rds", "mpg.yaml"):
+        (tmp_path / name).symlink_to(f"..data/{name}")
+    assert found(tmp_path) == [("mpg", None, "mpg.rds")]
+    assert identified(tmp_path).version == hashlib.sha256(b"model").hexdigest()[:12]
 
 
 # Signatures

@@ -233,6 +233,21 @@ def test_a_sidecar_that_is_not_a_file_is_refused_and_not_opened(tmp_path: Path) 
             read(tmp_path / name, "r")
 
 
+def test_a_sidecar_that_is_a_link_out_of_the_model_folder_is_refused_and_not_read(tmp_path: Path) -> None:
+    """What it says would show through: the first keys in a refusal, the rest in the catalog."""
+    (tmp_path / "models" / "churn").mkdir(parents=True)
+    (tmp_path / "secret").write_text("password: x")
+    link = tmp_path / "models" / "churn" / "model.yaml"
+    link.symlink_to("../../secret")
+    with pytest.raises(SidecarError, match="leads out of the model folder") as error:
+        read(link, "r", tmp_path / "models")
+    assert "password" not in str(error.value)
+    (tmp_path / "models" / "shared.yaml").write_text("description: shared")
+    link.unlink()
+    link.symlink_to("../shared.yaml")
+    assert read(link, "r", tmp_path / "models").description == "shared"
+
+
 YAML = st.text(alphabet="abc:-[]{}&*!?|>%@'\"#,0129.~\n \t", max_size=40)
 
 

@@ -155,6 +155,28 @@ def test_links_and_pipes_are_told_and_not_opened(tmp_path: Path) -> None:
     assert "pipe" in reasons["pipe.pkl"]
 
 
+def test_links_that_lead_out_of_the_model_folder_are_told_and_not_followed(tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    for name in ("models/versions/1/model.pkl", "out/model.pkl", "out/1/model.pkl", "models/faq/2/words.txt"):
+        write(tmp_path / name)
+    for link, target in {
+        "bare.pkl": "../out/model.pkl",
+        "alone": "../out",
+        "versions/2": "../../out",
+        "faq/1": "../../out",
+        "faq/model.pkl": "../../out/model.pkl",
+        "inside": "versions/1",
+    }.items():
+        (folder / link).symlink_to(target)
+    assert [(one.name, one.version) for one in candidates(folder, PYTHON_FILES)] == [
+        ("inside", None),
+        ("versions", "1"),
+    ]
+    reasons = told(folder)
+    assert sorted(reasons) == ["alone", "bare.pkl", "faq/1", "faq/model.pkl", "versions/2"]
+    assert all("leads out of the model folder" in reason for reason in reasons.values())
+
+
 def test_any_bytes_in_a_name_can_be_told(tmp_path: Path) -> None:
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/\xff\xfe\n.h5")).write_bytes(b"x")
     Path(os.fsdecode(os.fsencode(tmp_path) + b"/" + b"\xff" * 200)).write_bytes(b"x")

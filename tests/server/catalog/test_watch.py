@@ -23,6 +23,7 @@ class Watching:
     """A watch in a thread of its own, and the lists it has told so far."""
 
     def __init__(self, folder: Path, settle_s: float) -> None:
+        self._folder = folder
         self._watch = Watch({folder: R_FILES}, settle_s)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run)
@@ -58,6 +59,9 @@ class Watching:
 
     def names(self) -> list[str]:
         return sorted(self.now) if self.told else ["nothing was told"]
+
+    def listened_to(self) -> list[str]:
+        return [str(path.relative_to(self._folder)).strip(".") for path in self._watch.listened_to]
 
 
 @pytest.fixture
@@ -140,6 +144,43 @@ def test_a_pipe_with_a_models_name_is_never_opened_and_told_as_not_served(folder
     refused = watching.now["pipe"].refused
     assert refused is not None
     assert "pipe" in refused.reason
+
+
+def test_a_link_to_a_file_that_has_no_end_stops_neither_the_watch_nor_its_stop(
+    folder: Path, watching: Watching
+) -> None:
+    (folder / "log.rds").symlink_to("/proc/kmsg")
+    (folder / "mpg.yaml").symlink_to("/proc/kmsg")
+    (folder / "mpg.rds").write_bytes(b"one")
+    (folder / "am.rds").write_bytes(b"am")
+    eventually(lambda: watching.names() == ["am", "log", "mpg"])
+    for name in ("log", "mpg"):
+        refused = watching.now[name].refused
+        assert refused is not None
+        assert "leads out of the model folder" in refused.reason
+    (folder / "mpg.yaml").unlink()
+    eventually(lambda: watching.now["mpg"].refused is None)
+
+
+def test_a_link_to_the_whole_disk_is_not_listened_to(folder: Path, watching: Watching) -> None:
+    (folder / "all").symlink_to("/")
+    (folder / "mpg" / "1").mkdir(parents=True)
+    (folder / "mpg" / "1" / "model.rds").write_bytes(b"one")
+    eventually(lambda: watching.names() == ["all", "mpg/1"])
+    assert watching.listened_to() == ["", "mpg", "mpg/1"]
+
+
+def test_a_new_volume_of_a_kubernetes_mount_is_another_version(folder: Path, watching: Watching) -> None:
+    for volume in ("..1", "..2"):
+        (folder / volume).mkdir()
+        (folder / volume / "mpg.rds").write_bytes(volume.encode())
+    (folder / "..data").symlink_to("..1")
+    (folder / "mpg.rds").symlink_to("..data/mpg.rds")
+    eventually(lambda: watching.names() == ["mpg"])
+    before = watching.now["mpg"].version
+    (folder / "..new").symlink_to("..2")
+    (folder / "..new").rename(folder / "..data")
+    eventually(lambda: watching.now["mpg"].version != before)
 
 
 def test_what_is_no_model_is_told_once_it_has_lain_for_a_while(folder: Path, watching: Watching) -> None:

@@ -21,6 +21,8 @@ import pytest
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
+from server.catalog import private_copy
+from server.catalog.beneath import Unopened
 from server.catalog.files import Candidate, ModelFile, Signed, candidate_at, identify, signature_of
 from server.config import ConfigError, Settings
 from server.supervisor.signatures import VERIFIED, SignError, identifier, sign, trusted_keys
@@ -124,6 +126,35 @@ def desk(tmp_path: Path, keys: Path) -> Desk:
 
 FORMS: dict[str, Callable[[Desk], Path]] = {"bare": Desk.bare, "version": Desk.version, "script": Desk.script}
 form = pytest.mark.parametrize("form", FORMS)
+
+
+# Links
+
+
+@pytest.mark.parametrize("demand", ["warn", "require"])
+@pytest.mark.parametrize("link", ["faq/notes.txt", "faq/score.py.sig", "faq/requirements.txt"])
+def test_what_a_link_leads_to_outside_of_the_model_folder_is_never_copied(
+    tmp_path: Path, keys: Path, demand: str, link: str
+) -> None:
+    """The copy is what the script reads, which may not read the file itself."""
+    desk = Desk(tmp_path, keys, demand)
+    path = desk.script()
+    (tmp_path / "signing.key").write_text("the key")
+    (desk.folder / link).unlink(missing_ok=True)
+    (desk.folder / link).symlink_to(tmp_path / "signing.key")
+    with pytest.raises(Unopened, match=f"{Path(link).name} is a link that leads out of the model folder"):
+        desk.look(path)
+    assert desk.copies() == []
+    if not link.endswith(".sig"):
+        with pytest.raises(SignError, match="leads out of the model folder"):
+            desk.sign(path)
+
+
+def test_a_link_inside_of_the_model_folder_is_copied_as_what_it_leads_to(desk: Desk) -> None:
+    path = desk.script()
+    (desk.folder / "faq" / "notes.txt").symlink_to("data/words.txt")
+    desk.sign(path)
+    assert (desk.look(path).content.parent / "notes.txt").read_text() == "content of data/words.txt"
 
 
 # What a signature covers
@@ -402,7 +433,7 @@ def test_a_full_disk_refuses_the_model_and_says_why(desk: Desk, monkeypatch: pyt
     path = desk.bare()
     desk.sign(path)
     with monkeypatch.context() as patch:
-        patch.setattr(shutil, "copyfileobj", full)
+        patch.setattr(private_copy, "_copy", full)
         found = desk.signed(path)
     assert (found.outcome, found.refused) == ("no_room", True)
     assert "TMPDIR" in found.text
