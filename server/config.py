@@ -79,7 +79,12 @@ class Settings(BaseSettings):
         60.0, gt=0, le=3600, description="seconds a model file may take to be read and proven"
     )
     install_timeout_s: float = Field(
-        600.0, gt=0, le=86400, description="seconds that installing a script's requirements may take"
+        600.0, gt=0, le=86400, description="seconds that installing a model's requirements may take"
+    )
+    requirements: Literal["off", "wheels", "any"] = Field(
+        "wheels",
+        description="what is installed for a model that has a requirements.txt: nothing, wheels alone, or also "
+        "source packages, whose building runs their code",
     )
     queue_max: int = Field(1024, ge=1, description="requests that may wait for one pool in one web process")
     queue_wait_s: float = Field(
@@ -153,6 +158,15 @@ class Settings(BaseSettings):
     def _check_shared(self) -> Settings:
         if self.remotes and not (self.accounts and self.token_key):
             raise ValueError("TANDEM_REMOTES needs TANDEM_ACCOUNTS and TANDEM_TOKEN_KEY, which those servers share")
+        return self
+
+    @model_validator(mode="after")
+    def _check_requirements(self) -> Settings:
+        if self.requirements == "any" and self.sandbox == "require":
+            raise ValueError(
+                "TANDEM_REQUIREMENTS=any builds packages by their own code, which can reach the network as no model "
+                "can; where TANDEM_SANDBOX=require, set wheels or off"
+            )
         return self
 
     @field_validator("trusted_proxies")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import socket
 import subprocess
@@ -18,6 +19,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 START_TIMEOUT_S = 60.0
+TEMPLATE = re.compile(rb"server\.workers\.template|server/workers/start\.py")
+"""What a template was started as, and what its forks are called too."""
 
 
 def eventually(check: Callable[[], Any], timeout_s: float = 20.0, every_s: float = 0.02) -> Any:
@@ -209,8 +212,8 @@ def _kind(pid: int) -> str | None:
         above = Path(f"/proc/{parent_of(pid)}/cmdline").read_bytes()
     except (OSError, ValueError):
         return None
-    if b"server.workers.template" in command:
-        return "worker" if b"server.workers.template" in above else "template"
+    if TEMPLATE.search(command):
+        return "worker" if TEMPLATE.search(above) else "template"
     return "web" if b"gunicorn" in command and b"gunicorn" in above else None
 
 

@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import logging
 import secrets
-import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -46,14 +45,13 @@ CANNOT_START = (TemplateLost, NeverAnswered, EnvironmentFailed)
 ANSWER_TIMEOUT_S = 10.0
 
 
-async def own_python() -> Path:
-    """The interpreter that the supervisor itself runs on."""
-    return Path(sys.executable)
+async def no_environment() -> None:
+    """The server's own packages are all."""
 
 
 @dataclass(frozen=True, slots=True)
 class PoolPlan:
-    """What a pool is of: `size` workers, whose libraries may use `threads` each, on an interpreter."""
+    """What a pool is of: `size` workers, whose libraries may use `threads` each, and of which packages."""
 
     name: str
     runtime: str
@@ -63,8 +61,8 @@ class PoolPlan:
     """Whether there are as many again while there are several models, of which one may hold `size` at most."""
     answer_timeout_s: float = ANSWER_TIMEOUT_S
     """How long a new worker may take to answer; one that loads the models itself needs longer."""
-    python: Callable[[], Awaitable[Path]] = own_python
-    """Raises EnvironmentFailed."""
+    environment: Callable[[], Awaitable[Path | None]] = no_environment
+    """The folder of the packages that come before the server's, if any. Raises EnvironmentFailed."""
     isolated: str | None = None
     """Why it is of one model, where that was found out and not asked for."""
 
@@ -254,9 +252,9 @@ class Pool:
                 await self._outdated.stop()
             if self._template is None or self._template.lost.is_set():
                 plan = self.plan
-                python = await plan.python()
+                environment = await plan.environment()
                 template = await Template.start(
-                    plan.runtime, self._settings, python, plan.threads, self._model_folders(), self._scratch
+                    plan.runtime, self._settings, environment, plan.threads, self._model_folders(), self._scratch
                 )
                 self.facts = template.facts
                 self.r_is_vulnerable = template.r_is_vulnerable

@@ -21,8 +21,8 @@ from server.catalog.snapshot import Entry, PoolState
 from server.config import Settings
 from server.daemon_thread import in_daemon_thread
 from server.supervisor import ceiling, gpus
-from server.supervisor.pool import DRAIN_MARGIN_S, Pool, PoolPlan, own_python
-from server.supervisor.requirements import interpreter
+from server.supervisor.pool import DRAIN_MARGIN_S, Pool, PoolPlan, no_environment
+from server.supervisor.requirements import installed
 from server.supervisor.shelf import catalog, unserved_entry
 
 log = logging.getLogger(__name__)
@@ -261,8 +261,8 @@ def plan(runtime: str, settings: Settings, cores: int) -> PoolPlan:
 def own_plan(name: str, file: ModelFile, wish: Wish, settings: Settings, isolated: str | None = None) -> PoolPlan:
     """A model's own pool, as its sidecar has it; `isolated` says why it needs one, where that was found out."""
     size = wish.workers or 1
-    python = (
-        own_python if wish.requirements is None else partial(interpreter, wish.requirements, settings, file.runtime)
+    environment = (
+        no_environment if wish.requirements is None else partial(installed, wish.requirements, settings, file.runtime)
     )
     if file.runtime != "script":
         # One thread in its template, which loads the models and forks: scikit-learn is granted more call by call.
@@ -272,7 +272,7 @@ def own_plan(name: str, file: ModelFile, wish: Wish, settings: Settings, isolate
             size=size,
             answer_timeout_s=settings.load_timeout_s,
             isolated=isolated,
-            python=python,
+            environment=environment,
         )
     return PoolPlan(
         name=name,
@@ -280,5 +280,5 @@ def own_plan(name: str, file: ModelFile, wish: Wish, settings: Settings, isolate
         size=size,
         threads=wish.threads,
         answer_timeout_s=settings.load_timeout_s,
-        python=python,
+        environment=environment,
     )

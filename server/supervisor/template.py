@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import shutil
+import site
 import socket
 import sys
 from collections import deque
@@ -20,6 +21,7 @@ from server.config import PREFIX, Settings
 from server.supervisor.ceiling import ceiling_bytes
 from server.supervisor.environment import MEMORY_KEPT, of_threads
 from server.supervisor.fork import Fork
+from server.workers import start
 
 log = logging.getLogger(__name__)
 
@@ -59,19 +61,25 @@ class Template:
 
     @staticmethod
     async def start(
-        runtime: str, settings: Settings, python: Path, threads: int, models: Iterable[Path], scratch: Path
+        runtime: str,
+        settings: Settings,
+        environment: Path | None,
+        threads: int,
+        models: Iterable[Path],
+        scratch: Path,
     ) -> Template:
         """Start a template and wait until its runtime is up and locked up. Raises TemplateLost.
 
-        `python` is the interpreter, `threads` what the runtime's libraries may use; `models` are the folders that
-        models are read from, `scratch` is where the template and its forks may write.
+        `environment` has the packages that come before the server's, if any; `threads` is what the runtime's libraries
+        may use; `models` are the folders that models are read from, `scratch` is where the template and its forks may
+        write.
         """
         own_scratch = scratch / "template"
         own_scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
         identities = _identities(folder.absolute() for folder in models)
         ours, theirs = socket.socketpair()
         process = await asyncio.create_subprocess_exec(
-            *(str(python), "-m", "server.workers.template", "--runtime", runtime),
+            *(*_program(environment), "--runtime", runtime),
             *("--control-fd", str(theirs.fileno()), "--max-payload-bytes", str(settings.max_payload_bytes)),
             *("--max-inflated-bytes", str(settings.max_body_bytes)),
             *("--sandbox", settings.sandbox, "--scratch", str(scratch), "--models", *map(str, identities)),
@@ -300,6 +308,14 @@ class Template:
 def for_models(environment: Mapping[str, str]) -> dict[str, str]:
     """What a process that runs models sees of the environment: neither our settings nor the ways to other services."""
     return {name: value for name, value in environment.items() if not name.startswith(PREFIX) and name not in PRIVATE}
+
+
+def _program(environment: Path | None) -> list[str]:
+    """Always our own interpreter: one that an environment brings, or what it reads when it starts, is not ours."""
+    if environment is None:
+        return [sys.executable, "-m", "server.workers.template"]
+    own = ["--environment", str(environment), "--own", *site.getsitepackages()]
+    return [sys.executable, "-I", "-S", str(Path(start.__file__).absolute()), *own]
 
 
 def _identities(folders: Iterable[Path]) -> Identities:

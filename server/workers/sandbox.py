@@ -12,16 +12,19 @@ read files of other users. Each does what the kernel at hand can do, and `Level`
 from __future__ import annotations
 
 import ctypes
+import logging
 import os
 import resource
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import server
 from server.workers import seccomp
 from server.workers.seccomp import SandboxFailed as SandboxFailed
+
+log = logging.getLogger(__name__)
 
 _libc = ctypes.CDLL(None, use_errno=True)
 
@@ -65,6 +68,25 @@ _reads: list[tuple[str, int]] = []
 _level: Level | None = None
 
 
+def as_asked(mode: str, lock: Callable[[], Level]) -> str:
+    """Lock this process as far as a server's setting asks for and as is possible; how far, in words.
+
+    Raises SandboxFailed where it is required and cannot be had.
+    """
+    if mode == "off":
+        return "off"
+    level = available()
+    if mode == "require" and not level.full:
+        raise SandboxFailed(f"there is {level}")
+    try:
+        return str(lock())
+    except SandboxFailed:
+        if mode == "require":
+            raise
+        log.exception("the sandbox cannot be put in place")
+        return "failed"
+
+
 def locked() -> bool:
     """Whether this process is in a sandbox, whatever there is of one."""
     return _level is not None
@@ -86,17 +108,30 @@ def lock_template(
     home = Path(os.environ.get("HOME") or "/root")
     found = _above_none_of((scratch, home, Path.cwd()), [*map(Path, sys.path), *_open_libraries()])
     _reads[:] = _rules([*_given(), *more, *models, *found])
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    files = MAX_FILES if most == resource.RLIM_INFINITY else min(MAX_FILES, most)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
-    _give_up_capabilities()
-    _no_new_privileges()
+    _give_up_privileges()
     if level.landlock:
-        _restrict(level.landlock, scratch)
+        _restrict(level.landlock, _for_models(scratch))
     if level.seccomp:
-        seccomp.filter_template(level.landlock >= SCOPES_SINCE, memory_files)
+        seccomp.filter_process(level.landlock >= SCOPES_SINCE, memory_files=memory_files)
     _level = level
+    return level
+
+
+def lock_installer(reads: Iterable[Path], writes: Sequence[Path], network: bool, programs: bool) -> Level:
+    """Lock this process, which is to install packages: it reads what Python runs on and `reads`, and writes `writes`.
+
+    It stays in its process group, and makes sockets only of the `network`, to call. Where it may start `programs`, as
+    compilers, it starts those of what it reads and writes. Raises SandboxFailed.
+    """
+    level = available()
+    rules = [*_rules([*_given(), *reads]), *((str(folder), READ | WRITE) for folder in writes)]
+    rights = EXECUTE if programs else 0
+    _give_up_privileges()
+    if level.landlock:
+        _restrict(level.landlock, [*((path, right | rights) for path, right in rules), *_devices()], not network)
+    if level.seccomp:
+        seccomp.filter_process(level.landlock >= SCOPES_SINCE, network=network, programs=programs)
+        seccomp.filter_fork()
     return level
 
 
@@ -106,9 +141,13 @@ def lock_fork(scratch: Path) -> None:
         return
     os.environ["HOME"] = str(scratch)  # where libraries keep caches, if they find it
     if _level.landlock:
-        _restrict(_level.landlock, scratch)
+        _restrict(_level.landlock, _for_models(scratch))
     if _level.seccomp:
         seccomp.filter_fork()
+
+
+def _for_models(scratch: Path) -> list[tuple[str, int]]:
+    return [*_reads, *_devices(), (str(scratch), READ | WRITE)]
 
 
 # What may be read
@@ -196,19 +235,18 @@ def _landlock_version() -> int:
     return max(0, version)
 
 
-def _restrict(version: int, scratch: Path) -> None:
-    """Everything is forbidden that a rule does not allow; programs are allowed nowhere."""
+def _restrict(version: int, rules: Iterable[tuple[str, int]], ports: bool = True) -> None:
+    """Everything is forbidden that a rule does not allow; and ports, where they are not left out."""
     files = (1 << 13) - 1
     for since, right in _NEWER:
         files |= right if version >= since else 0
-    ports = ALL_PORTS if version >= PORTS_SINCE else 0
     scopes = ALL_SCOPES if version >= SCOPES_SINCE else 0
-    wanted = _Ruleset(files, ports, scopes)
+    wanted = _Ruleset(files, ALL_PORTS if ports and version >= PORTS_SINCE else 0, scopes)
     ruleset = _libc.syscall(_CREATE_RULESET, ctypes.byref(wanted), ctypes.c_size_t(ctypes.sizeof(wanted)), 0)
     if ruleset < 0:
         raise SandboxFailed(f"Landlock makes no ruleset: {os.strerror(ctypes.get_errno())}")
     try:
-        for path, rights in [*_reads, *_devices(), (str(scratch), READ | WRITE)]:
+        for path, rights in rules:
             _allow(ruleset, path, rights & files)
         if _libc.syscall(_RESTRICT_SELF, ruleset, 0):
             raise SandboxFailed(f"Landlock does not restrict: {os.strerror(ctypes.get_errno())}")
@@ -239,6 +277,16 @@ def _allow(ruleset: int, path: str, rights: int) -> None:
 PR_SET_NO_NEW_PRIVS = 38
 CAPABILITY_VERSION = 0x20080522
 CAP_DAC_READ_SEARCH = 1 << 2
+
+
+def _give_up_privileges() -> None:
+    """No core file, no more files than a process needs, no capability."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    files = MAX_FILES if most == resource.RLIM_INFINITY else min(MAX_FILES, most)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (files, files))
+    _give_up_capabilities()
+    _no_new_privileges()
 
 
 def _no_new_privileges() -> None:

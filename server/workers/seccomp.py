@@ -17,7 +17,7 @@ PR_GET_SECCOMP = 21
 EPERM, ENOSYS = 1, 38
 _ALLOW, _ERRNO = 0x7FFF0000, 0x00050000
 _ALL_THREADS = 4
-_NOT_EQUAL, _MASKED_EQUAL = 1, 7
+_NOT_EQUAL, _AT_LEAST, _MASKED_EQUAL = 1, 5, 7
 _UNKNOWN = -1
 
 
@@ -25,11 +25,11 @@ class SandboxFailed(Exception):
     """A part of the sandbox cannot be put in place, or does not refuse what it should; the text says which."""
 
 
+SOCKETS = ("socket", "connect")
+"""Those that a worker needs were made by the supervisor."""
+PROGRAMS = ("execve", "execveat")
 REFUSED = (
-    # Sockets: those that a worker needs were made by the supervisor
-    *("socket", "connect", "bind", "listen"),
-    # Programs
-    *("execve", "execveat", "uselib"),
+    *("bind", "listen", "uselib"),
     # Other processes
     *("ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "process_mrelease", "kcmp"),
     *("pidfd_getfd", "pidfd_send_signal", "migrate_pages", "move_pages"),
@@ -72,7 +72,8 @@ NOT_LOOKED_AT = range(463, 600)
 A program is told that the kernel does not have them, and takes the older call."""
 NEW_NAMESPACES = (0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000)
 TIOCSTI, TIOCLINUX = 0x5412, 0x541C
-AF_UNIX, SOCKET_TYPE, SOCK_DGRAM, SOCK_RAW = 1, 0xF, 2, 3
+AF_UNIX, AF_INET, AF_INET6, FAMILIES = 1, 2, 10, 64
+SOCKET_TYPE, SOCK_DGRAM, SOCK_RAW = 0xF, 2, 3
 LOW_32 = 0xFFFFFFFF
 
 
@@ -85,14 +86,17 @@ def available() -> bool:
     return _library() is not None and _libc.prctl(PR_GET_SECCOMP, 0, 0, 0, 0) >= 0
 
 
-def filter_template(signals: bool, memory_files: bool) -> None:
+def filter_process(signals: bool, memory_files: bool = False, network: bool = False, programs: bool = False) -> None:
     """Give up for good what no process that reads models may call. Raises SandboxFailed.
 
-    `signals` and `memory_files` stay allowed where they are true.
+    `signals`, `memory_files`, sockets of the `network` and `programs` stay allowed where they are true.
     """
     calls = _Filter()
-    for name in (*REFUSED, *(() if signals else SIGNALS), *(() if memory_files else MEMORY_FILES)):
+    kept = ((SIGNALS, signals), (MEMORY_FILES, memory_files), (SOCKETS, network), (PROGRAMS, programs))
+    for name in (*REFUSED, *(name for names, keep in kept if not keep for name in names)):
         calls.refuse(name, EPERM)
+    if network:
+        _refuse_other_sockets(calls)
     for name in SWALLOWED:
         calls.refuse(name, 0)
     for number in NOT_LOOKED_AT:
@@ -108,6 +112,13 @@ def filter_template(signals: bool, memory_files: bool) -> None:
         calls.refuse("socketpair", EPERM, _Argument(1, _MASKED_EQUAL, SOCKET_TYPE, kind))
     calls.load()
     calls.prove()
+
+
+def _refuse_other_sockets(calls: _Filter) -> None:
+    """Those of other kinds than the Internet's, as Unix sockets, by which other processes of this machine listen."""
+    for family in set(range(FAMILIES)) - {AF_INET, AF_INET6}:
+        calls.refuse("socket", EPERM, _Argument(0, _MASKED_EQUAL, LOW_32, family))
+    calls.refuse("socket", EPERM, _Argument(0, _AT_LEAST, FAMILIES))
 
 
 def filter_fork() -> None:

@@ -21,12 +21,10 @@ worker loads them itself before it answers its first ping.
 from __future__ import annotations
 
 import argparse
-import ctypes
 import gc
 import logging
 import os
 import shutil
-import signal
 import socket
 import tempfile
 from collections import deque
@@ -41,7 +39,7 @@ from typing import Any
 import orjson
 
 from server import logs
-from server.workers import sandbox
+from server.workers import sandbox, start
 from server.workers.loop import Score, WorkerLoop
 from server.workers.runtime import LoadFailed, ModelSpec, Runtime
 from server.workers.traces import Control, ProcessPart, Traces, Watch, beyond, reason
@@ -50,7 +48,6 @@ from server.workers.upkeep import Budget, Held
 log = logging.getLogger(__name__)
 
 REAP_EVERY_S = 1.0
-PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 PROBE_SEED = 1
 """A probe's verdict must not depend on chance."""
 
@@ -279,21 +276,15 @@ def _runtime(name: str) -> Runtime:
     raise SystemExit(f"no runtime is called {name}")
 
 
-def _locked(mode: str, models: Iterable[Path], scratch: Path, runtime: Runtime) -> str:
+def _locked(given: argparse.Namespace, runtime: Runtime) -> str:
     """Lock this process up as far as is asked for and possible; how far, in words. Raises SandboxFailed if required."""
-    if mode == "off":
-        return "off"
-    level = sandbox.available()
-    if mode == "require" and not level.full:
-        raise sandbox.SandboxFailed(f"there is {level}")
-    try:
-        gpus = runtime.name == "torch"  # whose libraries make files in memory
-        return str(sandbox.lock_template(models, runtime.folders(), scratch, not runtime.loads_in_worker, gpus))
-    except sandbox.SandboxFailed:
-        if mode == "require":
-            raise
-        log.exception("the sandbox cannot be put in place")
-        return "failed"
+    gpus = runtime.name == "torch"  # whose libraries make files in memory
+    return sandbox.as_asked(
+        given.sandbox,
+        lambda: sandbox.lock_template(
+            given.models, runtime.folders(), given.scratch, not runtime.loads_in_worker, gpus
+        ),
+    )
 
 
 def _score(runtime: str) -> Score:
@@ -311,30 +302,22 @@ def _score(runtime: str) -> Score:
 
 def main() -> None:
     """`python -m server.workers.template`: started by the supervisor, with the control socket as a descriptor."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--runtime", required=True)
-    parser.add_argument("--control-fd", type=int, required=True)
-    parser.add_argument("--max-payload-bytes", type=int, required=True)
-    parser.add_argument("--max-inflated-bytes", type=int, required=True)
-    parser.add_argument("--sandbox", choices=("off", "on", "require"), required=True)
-    parser.add_argument("--scratch", type=Path, required=True, help="folder of the folders that forks write to")
-    parser.add_argument("--models", type=Path, nargs="*", default=[], help="folders that models are read from")
-    parser.add_argument("--memory-bytes", type=int, required=True, help="what each fork may use beyond the models")
-    parser.add_argument("--max-calls", type=int, required=True, help="after which a worker is worn; 0 means never")
-    arguments = parser.parse_args()
-    libc = ctypes.CDLL(None)
-    libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)  # a template without a supervisor serves nobody
-    libc.prctl(PR_SET_CHILD_SUBREAPER, 1)  # what a worker's children leave behind is reaped here
+    given = start.arguments().parse_args()
+    start.bind_to_parent()
+    serve(given, partial(_locked, given))
+
+
+def serve(given: argparse.Namespace, lock: Callable[[Runtime], str]) -> None:
+    """Be a template to the end of the process; `lock` locks it up, or tells how far it has been by now."""
     logs.configure()
-    control = socket.socket(fileno=arguments.control_fd)
-    missing = _missing(arguments.runtime)
+    control = socket.socket(fileno=given.control_fd)
+    missing = _missing(given.runtime)
     if missing is not None:
         control.sendall(orjson.dumps({"did": "start", "failed": missing, "facts": {}}) + b"\n")
         return
-    runtime, score = _runtime(arguments.runtime), _score(arguments.runtime)
-    lock = partial(_locked, arguments.sandbox, arguments.models, arguments.scratch)
-    budget = Budget(arguments.memory_bytes, arguments.max_calls)
-    Template(runtime, score, control, arguments.max_payload_bytes, arguments.max_inflated_bytes, lock, budget).run()
+    runtime, score = _runtime(given.runtime), _score(given.runtime)
+    budget = Budget(given.memory_bytes, given.max_calls)
+    Template(runtime, score, control, given.max_payload_bytes, given.max_inflated_bytes, lock, budget).run()
     os._exit(0)
 
 

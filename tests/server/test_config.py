@@ -188,3 +188,12 @@ def test_the_documentation_asks_for_a_token_where_others_reach_the_server(said: 
     settings = Settings.model_validate(said)
     assert settings.docs == docs
     assert config.handed(settings.model_dump_json()).docs == docs
+
+
+def test_where_the_sandbox_is_required_no_package_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TANDEM_SANDBOX", "require")
+    assert load().requirements == "wheels"
+    told = refused(monkeypatch, "TANDEM_REQUIREMENTS", "any")
+    assert "where TANDEM_SANDBOX=require, set wheels or off" in told
+    monkeypatch.setenv("TANDEM_SANDBOX", "on")
+    assert load().requirements == "any"
