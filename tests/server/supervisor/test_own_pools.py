@@ -224,11 +224,13 @@ class Model:
 """
 
 
-def test_a_python_model_has_the_requirements_beside_it(server: Tandem, tmp_path: Path) -> None:
+def test_a_python_model_has_the_requirements_beside_it(server: Tandem) -> None:
     """Two models of one package in two versions, which the server has in none."""
+    wheels = server.python_models / ".wheels"
+    wheels.mkdir()
     for name, version in (("light", "1.0"), ("dark", "2.0")):
-        wheel(tmp_path, "shade", version, code=SHADE.format(version=version))
-        lines = f"--no-index\n--find-links {tmp_path}\nshade=={version}\n"
+        wheel(wheels, "shade", version, code=SHADE.format(version=version))
+        lines = f"--no-index\n--find-links {wheels.name}\nshade=={version}\n"
         (server.python_models / f"{name}.requirements.txt").write_text(lines)
         (server.python_models / f"{name}.pkl").write_bytes(b"cshade\nModel\n)R.")
     for name, shade in (("light", 1.0), ("dark", 2.0)):
@@ -241,4 +243,5 @@ def test_a_python_model_has_the_requirements_beside_it(server: Tandem, tmp_path:
     for name in ("light", "dark"):
         for path in server.python_models.glob(f"{name}.*"):
             path.unlink()
+    _remove(wheels)
     eventually(lambda: server.score("light", CONSTANT).status_code == 404, 60)
