@@ -22,6 +22,7 @@ packages_of() {
       echo r-cran-e1071 r-cran-kernlab r-cran-lme4 r-cran-partykit r-cran-caret r-cran-recipes r-cran-forecast
       echo r-cran-glmnet r-cran-quantreg r-cran-pls r-cran-earth r-cran-coin
       echo r-cran-glmmtmb r-cran-rms r-cran-aer r-cran-segmented
+      echo r-cran-vgam r-cran-mlr r-cran-prophet # 33 MB more to download, 18 of them prophet's, which needs rstan
       ! grep -qs '^VERSION_ID="12"' /etc/os-release || echo r-cran-gbm # Debian 13 has none
       ;;
     ship)

@@ -76,3 +76,28 @@ case(
   rows = function() rms_rows()[c("age", "stage")],
   expect = list(lp = rms_lp, fitted = rms_type("fitted"))
 )
+
+case(
+  "rms-gls",
+  fit = function() {
+    rms_fit(function(data) Gls(weeks ~ rcs(age, 3) + sex, data, correlation = nlme::corCompSymm(form = ~ 1 | stage)))
+  },
+  rows = function() rms_rows()[c("age", "sex")],
+  expect = list(lp = rms_lp)
+)
+
+case(
+  "rms-rq",
+  fit = function() rms_fit(function(data) Rq(weeks ~ rcs(age, 3) * sex, data = data, tau = 0.5)),
+  rows = function() rms_rows()[c("age", "sex")],
+  expect = list(lp = rms_lp)
+)
+
+case(
+  "rms-psm",
+  fit = function() {
+    rms_fit(function(data) psm(survival::Surv(weeks, dead) ~ rcs(age, 3) + sex + site, data, dist = "lognormal"))
+  },
+  rows = function() rms_rows()[c("age", "sex", "site")],
+  expect = list(lp = rms_lp)
+)

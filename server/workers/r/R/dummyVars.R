@@ -8,8 +8,5 @@ output_names.dummyVars <- function(model) "columns"
 
 # R looks for the contrasts that predict() sets among what is attached, which caret is not here.
 predict_rows.dummyVars <- function(model, newdata, output, arguments) {
-  if (exists("contr.ltfr", envir = globalenv())) return(call_predict(model, newdata, arguments))
-  assign("contr.ltfr", getExportedValue("caret", "contr.ltfr"), envir = globalenv())
-  on.exit(rm("contr.ltfr", envir = globalenv()))
-  call_predict(model, newdata, arguments)
+  lent("contr.ltfr", "caret", call_predict(model, newdata, arguments))
 }

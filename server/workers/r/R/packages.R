@@ -87,6 +87,14 @@ load_package <- function(package) {
   invisible()
 }
 
+# For a package that looks for what it exports itself among what is attached, which it is not here.
+lent <- function(name, package, answer) {
+  if (exists(name, envir = globalenv())) return(answer)
+  assign(name, getExportedValue(package, name), envir = globalenv())
+  on.exit(rm(list = name, envir = globalenv()))
+  force(answer)
+}
+
 unloadable <- function(package, cause) {
   cure <- if (starts_program(cause)) paste(
     "; it, or a package that it needs, starts a program while it is loaded, and the sandbox forbids programs:",
