@@ -108,6 +108,9 @@ class Settings(BaseSettings):
     worker_max_calls: int = Field(
         100_000, ge=0, description="calls after which a worker is replaced, a tenth more or less; 0 means never"
     )
+    pools: Literal["runtime", "signed", "model"] = Field(
+        "runtime", description="which models share processes: those of a runtime, of these the signed ones, or none"
+    )
     sandbox: Literal["off", "on", "require"] = Field(
         "on", description="lock up what runs models; require: refuse to start where the kernel cannot"
     )
@@ -166,6 +169,14 @@ class Settings(BaseSettings):
             raise ValueError(
                 "TANDEM_REQUIREMENTS=any builds packages by their own code, which can reach the network as no model "
                 "can; where TANDEM_SANDBOX=require, set wheels or off"
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _check_pools(self) -> Settings:
+        if self.pools == "signed" and self.model_signatures == "off":
+            raise ValueError(
+                "TANDEM_POOLS=signed needs TANDEM_MODEL_SIGNATURES, without which no signature is looked at"
             )
         return self
 

@@ -13,7 +13,7 @@ import logging
 import secrets
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,10 +23,11 @@ from server.config import Settings
 from server.daemon_thread import in_daemon_thread
 from server.supervisor.ceiling import ceiling_bytes
 from server.supervisor.environment import EnvironmentFailed
-from server.supervisor.probing import Prober, model_spec
+from server.supervisor.plan import PoolPlan
+from server.supervisor.probing import Prober
 from server.supervisor.shelf import Proven, Refused, Shelf
-from server.supervisor.signatures import VERIFIED
 from server.supervisor.template import Template, TemplateLost
+from server.supervisor.template_keeper import ChangesOthers, TemplateKeeper
 from server.supervisor.watchdog import LOOK_EVERY_S, Watchdog
 from server.supervisor.worker import NeverAnswered, Worker
 
@@ -40,31 +41,6 @@ BACKOFF_S = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
 WORKERS_KNOW = ("batch_max_rows", "max_body_mb", "worker_max_calls")
 """Settings that templates and workers of all pools are started with."""
 CANNOT_START = (TemplateLost, NeverAnswered, EnvironmentFailed)
-
-
-ANSWER_TIMEOUT_S = 10.0
-
-
-async def no_environment() -> None:
-    """The server's own packages are all."""
-
-
-@dataclass(frozen=True, slots=True)
-class PoolPlan:
-    """What a pool is of: `size` workers, whose libraries may use `threads` each, and of which packages."""
-
-    name: str
-    runtime: str
-    size: int
-    threads: int = 1
-    spares: bool = False
-    """Whether there are as many again while there are several models, of which one may hold `size` at most."""
-    answer_timeout_s: float = ANSWER_TIMEOUT_S
-    """How long a new worker may take to answer; one that loads the models itself needs longer."""
-    environment: Callable[[], Awaitable[Path | None]] = no_environment
-    """The folder of the packages that come before the server's, if any. Raises EnvironmentFailed."""
-    isolated: str | None = None
-    """Why it is of one model, where that was found out and not asked for."""
 
 
 class Pool:
@@ -88,30 +64,25 @@ class Pool:
         """In the template, but not yet in a generation that serves."""
         self.generation = 0
         self.reason: str | None = None
-        self.facts: Mapping[str, str] = {}
-        """What the latest template told of itself."""
-        self.r_is_vulnerable = False
         self._run_dir = run_dir
-        self._scratch = run_dir / "scratch" / plan.name
-        """The folder of the folders that the pool's processes may write to."""
         self._settings = settings
         self._publish = publish
         self._on_worker_end = on_worker_end
         self._on_refill = on_refill
         self._on_isolated = on_isolated
-        self._template: Template | None = None
-        self._outdated: Template | None = None
-        """Ends because the settings or the model folders have changed, not by itself."""
+        self._keeper = TemplateKeeper(plan, run_dir, settings, self._held, self._on_started, on_isolated)
         self._size = plan.size
         """How many workers the generation that serves has, and how many of them one model may hold (0: all)."""
         self._model_share = 0
         self._workers: dict[int, Worker] = {}
         self._retiring: dict[str, Worker] = {}
         self._changing = asyncio.Lock()
-        self._starting = asyncio.Lock()
         self._prober = Prober(
-            settings, self._scratch, self._living_template, self._on_proven, self._refuse, on_isolated
+            settings, self._keeper.scratch, self._keeper.living, self._on_proven, self._refuse, on_isolated
         )
+        self._renewing = False
+        self._renewal_s = 0.0
+        """How long the latest one took."""
         self._tasks: set[asyncio.Task[None]] = set()
         self._names = 0
         self._failures = 0
@@ -119,6 +90,16 @@ class Pool:
         self._guarded = False
 
     # What the supervisor asks
+
+    @property
+    def facts(self) -> Mapping[str, str]:
+        """What the latest template told of itself."""
+        return self._keeper.facts
+
+    @property
+    def r_is_vulnerable(self) -> bool:
+        """Whether the pool's R runs code as it reads a file."""
+        return self._keeper.r_is_vulnerable
 
     def state(self) -> PoolState:
         """The pool as the web processes need it."""
@@ -196,6 +177,7 @@ class Pool:
                 await self._load(one)
             if self._loaded:
                 await self._turn_generation()
+            self._renew_if_left()  # also where a model was refused when it had been read
 
     def _on_proven(self, proven: Proven) -> None:
         if self.plan.isolated is not None:
@@ -221,14 +203,14 @@ class Pool:
         turn |= ceiling_bytes(settings) != ceiling_bytes(self._settings)
         self.plan, self._settings, self._prober.settings = plan, settings, settings
         if not turn:
+            self._keeper.plan, self._keeper.settings = plan, settings
             return
         async with self._changing:
-            async with self._starting:
-                self._outdated, self._template = self._template, None
+            before = await self._keeper.change(plan, settings)
             if self.shelf.serving:
                 await self._turn_generation()
-            if self._outdated is not None:
-                await self._outdated.stop()
+            if before is not None:
+                await before.stop()
 
     async def stop(self, timeout_s: float = DRAIN_MARGIN_S) -> None:
         """Drain all workers and end the template. By itself it is quick: when all stops, nobody waits for an answer."""
@@ -239,74 +221,81 @@ class Pool:
             await asyncio.wait(self._tasks, timeout=CANCEL_TIMEOUT_S)
         workers = (*self._workers.values(), *self._retiring.values())
         await asyncio.gather(*(w.drain(timeout_s) for w in workers))
-        if self._template is not None:
-            await self._template.stop()
+        await self._keeper.stop()
 
     # Template
 
-    async def _living_template(self) -> Template:
-        """A template that holds everything that serves or is about to; started if need be. Raises TemplateLost."""
-        async with self._starting:
-            if self._template is not None and self._template.blind:
-                self._outdated, self._template = self._template, None
-                await self._outdated.stop()
-            if self._template is None or self._template.lost.is_set():
-                plan = self.plan
-                environment = await plan.environment()
-                template = await Template.start(
-                    plan.runtime, self._settings, environment, plan.threads, self._model_folders(), self._scratch
-                )
-                self.facts = template.facts
-                self.r_is_vulnerable = template.r_is_vulnerable
-                self._later(self._watch_template(template))
-                about = {"pool": self.plan.name, "pid": template.pid, "facts": dict(template.facts)}
-                log.info("template ready", extra=about)
-                for proven in (*self.shelf.serving.values(), *self._loaded.values()):
-                    _, changed = await self._load_into(template, proven)
-                    if changed is not None and self._on_isolated is not None:
-                        self._on_isolated(proven.file, changed)
-                        await self._give_up(template)
-                        raise TemplateLost("a model has changed the process that holds the models")
-                self._template = template
-            return self._template
+    def _held(self) -> list[Proven]:
+        """What the template is to hold: what serves, and what is about to."""
+        return [*self.shelf.serving.values(), *self._loaded.values()]
 
-    async def _give_up(self, template: Template) -> None:
-        """End a template from which no worker shall be forked any more."""
-        self._outdated, self._template = template, None
-        await template.stop()
-
-    def _model_folders(self) -> list[Path]:
-        """Where models are read from: their folders, or where copies are whose signatures were verified."""
-        settings = self._settings
-        if settings.model_signatures != "off":
-            return [self._run_dir / VERIFIED]
-        return [settings.r_models, settings.python_models]
+    def _on_started(self, template: Template) -> None:
+        self._later(self._watch_template(template))
 
     async def _watch_template(self, template: Template) -> None:
         """When a template ends, build another; its workers go on meanwhile."""
         await template.lost.wait()
+        meant = template.ending
         await template.stop()
-        if self._stopping or template is self._outdated:
+        if self._stopping or meant:
             return
         self._on_worker_end(self.plan.runtime, "template")
         log.error("template lost", extra={"pool": self.plan.name, "pid": template.pid})
         while self.shelf.serving:
             with contextlib.suppress(TemplateLost, EnvironmentFailed):
-                await self._living_template()
+                await self._keeper.living()
                 return
             await self._backoff()
+
+    def _renew_if_left(self) -> None:
+        """See to it that processes leave which have read a model that has left."""
+        if self._has_left() and not self._renewing:
+            self._renewing = True
+            self._later(self._renew())
+
+    def _has_left(self) -> bool:
+        held = {proven.file.key for proven in self._held()}
+        return any(read - held for read in (self._keeper.read, *(w.read for w in self._workers.values())))
+
+    async def _renew(self) -> None:
+        """Put a new template and its workers in the place of those that serve, which go on until then.
+
+        At most half of the time is spent on this, however often models change.
+        """
+        try:
+            while self._has_left():
+                await asyncio.sleep(max(TOGETHER_S, self._renewal_s))
+                started = time.monotonic()
+                try:
+                    await self._renew_once()
+                except CANNOT_START as e:
+                    log.error("template not renewed", extra={"pool": self.plan.name, "reason": repr(e)})
+                    await self._backoff()
+                self._renewal_s = time.monotonic() - started
+        finally:
+            self._renewing = False
+
+    async def _renew_once(self) -> None:
+        started = time.monotonic()
+        fresh = await self._keeper.fresh()
+        async with self._changing:
+            before = await self._keeper.take(fresh)
+            await self._turn_generation()
+        if before is not None:
+            await before.stop()
+        about = {"pool": self.plan.name, "seconds": round(time.monotonic() - started, 3)}
+        log.info("template renewed, as a model that it had read has left", extra=about)
 
     async def _load(self, proven: Proven) -> None:
         """Put a proven model into the template, unless its file has changed meanwhile."""
         if self.shelf.loading.get(proven.file.path) is not proven.file:
             return
         try:
-            template = await self._living_template()
-            failed, changed = await self._load_into(template, proven)
-            if changed is not None and self._on_isolated is not None:
-                await self._give_up(template)
-                self._on_isolated(proven.file, changed)
-                return
+            failed = await self._keeper.load(proven)
+        except ChangesOthers as e:
+            assert self._on_isolated is not None
+            self._on_isolated(proven.file, str(e))
+            return
         except (TemplateLost, EnvironmentFailed):
             failed = "loading the model ended the process that holds the models"
         if not await in_daemon_thread(unchanged, proven.file):
@@ -325,10 +314,6 @@ class Pool:
                 self.shelf.loading[file.path] = again
                 await self._take_in([again])
 
-    async def _load_into(self, template: Template, proven: Proven) -> tuple[str | None, str | None]:
-        spec = model_spec(proven.file, proven.sidecar, self._settings, proven.description)
-        return await template.load(spec, self._settings.load_timeout_s)
-
     # Workers
 
     async def _turn_generation(self) -> None:
@@ -340,7 +325,7 @@ class Pool:
         share = self.plan.size if self.plan.spares and len({file.name for file in files}) > 1 else 0
         size = 2 * share if share else self.plan.size
         try:
-            template = await self._living_template()
+            template = await self._keeper.living()
             await template.settle(keys)
             new = await self._fork_all(template, range(1, size + 1), self.generation + 1) if keys else {}
         except CANNOT_START as e:
@@ -369,6 +354,7 @@ class Pool:
             self._later(self._retire(worker))
         about = {"pool": self.plan.name, "generation": self.generation, "models": len(keys), "workers": len(new)}
         log.info("generation serves", extra=about | {"seconds": round(time.monotonic() - started, 3)})
+        self._renew_if_left()
 
     async def _retry_generation(self) -> None:
         await self._backoff()
@@ -398,9 +384,9 @@ class Pool:
         self._names += 1
         name = f"{self.plan.name}-{slot}.{self._names}"
         path = self._run_dir / f"{name}.sock"
-        scratch = self._scratch / name
+        scratch = self._keeper.scratch / name
         fork = await template.fork(slot, path, secrets.randbits(31), scratch)
-        return Worker(name, slot, generation, path, scratch, fork)
+        return Worker(name, slot, generation, path, scratch, fork, frozenset(template.read))
 
     async def _watch(self, worker: Worker) -> None:
         """Wait for a worker's end; refill its place if it still has one. Replace it before if it asks for that."""
@@ -463,7 +449,7 @@ class Pool:
 
     async def _filled(self, slot: int) -> bool:
         try:
-            new = await self._fork_all(await self._living_template(), [slot], self.generation)
+            new = await self._fork_all(await self._keeper.living(), [slot], self.generation)
         except CANNOT_START as e:
             log.error("worker cannot be refilled", extra={"pool": self.plan.name, "reason": type(e).__name__})
             if self.reason is None:

@@ -1,6 +1,6 @@
 """All pools: one for each runtime, and one of its own for each scoring script and each model that wants or needs one.
 
-A sidecar says that a model wants one; that it needs one, because it would change its neighbours' answers, is found out.
+A setting may have models without a good signature share other pools than signed ones, or give each model its own. A sidecar says that a model wants one; that it needs one, because it would change its neighbours' answers, is found out.
 A model with a pool of its own changes by getting a new pool, and one that begins or ceases to want one moves
 to another pool. In each case the old pool serves until the new one has proven itself, and then lets the model go.
 """
@@ -21,7 +21,8 @@ from server.catalog.snapshot import Entry, PoolState
 from server.config import Settings
 from server.daemon_thread import in_daemon_thread
 from server.supervisor import ceiling, gpus
-from server.supervisor.pool import DRAIN_MARGIN_S, Pool, PoolPlan, no_environment
+from server.supervisor.plan import PoolPlan, no_environment
+from server.supervisor.pool import DRAIN_MARGIN_S, Pool
 from server.supervisor.requirements import installed
 from server.supervisor.shelf import catalog, unserved_entry
 
@@ -72,9 +73,7 @@ class Pools:
             on_worker_end=on_worker_end,
             on_refill=on_refill,
         )
-        self._shared = {
-            runtime: self._pool(plan(runtime, settings, cores), on_isolated=self._isolate) for runtime in SHARED
-        }
+        self._shared = {runtime: self._shared_pool(runtime, runtime) for runtime in SHARED}
         self._own: dict[Known, tuple[ModelFile, Pool]] = {}
         """The pools of one model, each with its file."""
         self._homes: dict[Path, tuple[ModelFile, Pool]] = {}
@@ -146,8 +145,8 @@ class Pools:
         self._settings = settings
         ceiling.check(settings)
         self._pool = partial(self._pool, settings=settings)
-        for runtime, pool in self._shared.items():
-            await pool.change(plan(runtime, settings, self._cores), settings)
+        for name, pool in self._shared.items():
+            await pool.change(plan(pool.plan.runtime, settings, self._cores, name), settings)
         for known, (file, pool) in list(self._own.items()):
             if known in self._own:  # else it has left meanwhile
                 wish = self._wishes.get(known, Wish())
@@ -171,12 +170,23 @@ class Pools:
     def _home(self, file: ModelFile) -> Pool:
         """The pool that a file is for; made if it is to have one of its own."""
         wish, isolated = self._wishes.get(_known(file), Wish()), self._isolated.get(_known(file))
-        if file.runtime in SHARED and not wish.alone and isolated is None:
-            return self._shared[file.runtime]
+        if file.runtime in SHARED and not wish.alone and isolated is None and self._settings.pools != "model":
+            return self._shared_with(file)
         if _known(file) not in self._own:
             name = f"{file.runtime}{next(self._numbers)}"
             self._own[_known(file)] = file, self._pool(own_plan(name, file, wish, self._settings, isolated))
         return self._own[_known(file)][1]
+
+    def _shared_with(self, file: ModelFile) -> Pool:
+        """The pool that the model shares with others of its runtime: all others, or those signed or not as it is."""
+        signed = file.signed is not None and file.signed.outcome == "verified"
+        name = file.runtime if signed or self._settings.pools == "runtime" else f"{file.runtime}-unsigned"
+        if name not in self._shared:
+            self._shared[name] = self._shared_pool(file.runtime, name)
+        return self._shared[name]
+
+    def _shared_pool(self, runtime: str, name: str) -> Pool:
+        return self._pool(plan(runtime, self._settings, self._cores, name), on_isolated=self._isolate)
 
     def _at_home(self, pool: Pool) -> list[ModelFile]:
         return [file for file, home in self._homes.values() if home is pool]
@@ -250,12 +260,13 @@ def wish_of(file: ModelFile) -> Wish | None:
     return Wish(side.workers, side.threads, file.requirements)
 
 
-def plan(runtime: str, settings: Settings, cores: int) -> PoolPlan:
-    """A runtime's pool, as the settings have it."""
+def plan(runtime: str, settings: Settings, cores: int, name: str | None = None) -> PoolPlan:
+    """A pool of a runtime that models share, as the settings have it; called as the runtime if it has no other name."""
+    name = name or runtime
     if runtime != "torch":
-        return PoolPlan(runtime, runtime, min(getattr(settings, f"{runtime}_workers"), cores), spares=True)
+        return PoolPlan(name, runtime, min(getattr(settings, f"{runtime}_workers"), cores), spares=True)
     threads = settings.torch_threads or cores
-    return PoolPlan(runtime, runtime, gpus.count() or 1, threads, answer_timeout_s=settings.load_timeout_s)
+    return PoolPlan(name, runtime, gpus.count() or 1, threads, answer_timeout_s=settings.load_timeout_s)
 
 
 def own_plan(name: str, file: ModelFile, wish: Wish, settings: Settings, isolated: str | None = None) -> PoolPlan:

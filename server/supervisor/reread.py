@@ -7,7 +7,8 @@ from server.config import Settings
 FIXED = frozenset(
     {
         *("host", "port", "metrics_port", "data", "r_models", "python_models"),
-        *("accounts", "token_key", "remotes", "sandbox", "requirements", "model_signatures", "signature_key"),
+        *("accounts", "token_key", "remotes", "sandbox", "pools", "requirements", "model_signatures"),
+        "signature_key",
     }
 )
 """Everything else hangs on these: they need a restart."""

@@ -21,6 +21,7 @@ from server.config import PREFIX, Settings
 from server.supervisor.ceiling import ceiling_bytes
 from server.supervisor.environment import MEMORY_KEPT, of_threads
 from server.supervisor.fork import Fork
+from server.supervisor.plan import PoolPlan
 from server.workers import start
 
 log = logging.getLogger(__name__)
@@ -47,8 +48,15 @@ class TemplateLost(Exception):
 class Template:
     """One running template."""
 
-    def __init__(self, process: asyncio.subprocess.Process, control: socket.socket, folders: Identities) -> None:
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        control: socket.socket,
+        folders: Identities,
+        workers_read: bool = False,
+    ) -> None:
         self._process = process
+        self._workers_read = workers_read
         self._control = control
         self._folders = folders
         self._buffer = b""
@@ -57,29 +65,29 @@ class Template:
         self._turn = asyncio.Lock()
         self.facts: Mapping[str, str] = {}
         self.lost = asyncio.Event()
+        self.ending = False
+        """Whether it was told to end."""
+        self.holds: set[str] = set()
+        """The keys of the models that its forks have."""
+        self.read: set[str] = set()
+        """The keys of all models that it has ever read into its own process."""
         asyncio.get_running_loop().add_reader(control, self._on_readable)
 
     @staticmethod
     async def start(
-        runtime: str,
-        settings: Settings,
-        environment: Path | None,
-        threads: int,
-        models: Iterable[Path],
-        scratch: Path,
+        plan: PoolPlan, settings: Settings, environment: Path | None, models: Iterable[Path], scratch: Path
     ) -> Template:
         """Start a template and wait until its runtime is up and locked up. Raises TemplateLost.
 
-        `environment` has the packages that come before the server's, if any; `threads` is what the runtime's libraries
-        may use; `models` are the folders that models are read from, `scratch` is where the template and its forks may
-        write.
+        `environment` has the packages that come before the server's, if any; `models` are the folders that models are
+        read from, `scratch` is where the template and its forks may write.
         """
         own_scratch = scratch / "template"
         own_scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
         identities = _identities(folder.absolute() for folder in models)
         ours, theirs = socket.socketpair()
         process = await asyncio.create_subprocess_exec(
-            *(*_program(environment), "--runtime", runtime),
+            *(*_program(environment), "--runtime", plan.runtime),
             *("--control-fd", str(theirs.fileno()), "--max-payload-bytes", str(settings.max_payload_bytes)),
             *("--max-inflated-bytes", str(settings.max_body_bytes)),
             *("--sandbox", settings.sandbox, "--scratch", str(scratch), "--models", *map(str, identities)),
@@ -87,14 +95,14 @@ class Template:
             pass_fds=[theirs.fileno()],
             stdin=asyncio.subprocess.DEVNULL,
             stdout=sys.stderr,
-            env=for_models(os.environ) | MEMORY_KEPT | of_threads(threads) | {"TMPDIR": str(own_scratch)},
+            env=for_models(os.environ) | MEMORY_KEPT | of_threads(plan.threads) | {"TMPDIR": str(own_scratch)},
             # A terminal's Ctrl-C goes to a whole group; who leaves when is the supervisor's to decide. Ignoring the
             # signal would not do: R catches it again whenever it waits (R_SelectEx).
             start_new_session=True,
         )
         theirs.close()
         ours.setblocking(False)
-        template = Template(process, ours, identities)
+        template = Template(process, ours, identities, plan.workers_read)
         try:
             answer = await asyncio.wait_for(template._answer(), START_TIMEOUT_S)
             if answer["failed"] is not None:
@@ -169,14 +177,18 @@ class Template:
 
     async def load(self, spec: Mapping[str, Any], timeout_s: float) -> tuple[str | None, str | None]:
         """Load one model into the template. Returns why it could not, and what it changed for the others, if so."""
+        if not (self._workers_read or spec["loads_in_worker"]):
+            self.read.add(spec["key"])
         answer, _ = await self._command({"do": "load", "model": spec}, timeout_s=timeout_s)
         failed: str | None = answer["failed"]
         changed: str | None = answer["changed"]
+        self.holds.add(spec["key"])
         return failed, changed
 
     async def settle(self, keep: Sequence[str]) -> None:
         """Drop all models but `keep`, and make ready to fork."""
         await self._command({"do": "settle", "keep": list(keep)})
+        self.holds &= set(keep)
 
     async def fork(self, slot: int, socket_path: Path, seed: int, scratch: Path) -> Fork:
         """Fork a worker that listens on `socket_path`; connections made from now on wait in the backlog."""
@@ -210,6 +222,7 @@ class Template:
 
     async def stop(self) -> None:
         """Let the template end; kill it if it does not."""
+        self.ending = True
         self._close()
         try:
             await asyncio.wait_for(self._process.wait(), 2.0)

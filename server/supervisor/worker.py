@@ -29,13 +29,24 @@ class NeverAnswered(Exception):
 class Worker:
     """A forked worker and our connection to it, which is also its lifeline: it leaves when we are gone."""
 
-    def __init__(self, name: str, slot: int, generation: int, socket_path: Path, scratch: Path, fork: Fork) -> None:
+    def __init__(
+        self,
+        name: str,
+        slot: int,
+        generation: int,
+        socket_path: Path,
+        scratch: Path,
+        fork: Fork,
+        read: frozenset[str] = frozenset(),
+    ) -> None:
         self.name = name
         self.slot = slot
         self.generation = generation
         self.socket_path = socket_path
         self._scratch = scratch
         self.fork = fork
+        self.read = read
+        """The keys of all models that its template had ever read when it was forked."""
         self.killed_for: str | None = None
         self.changed: tuple[str, str] | None = None
         """The key of the model that has changed the worker for the others, and what it changed."""

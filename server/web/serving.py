@@ -199,5 +199,5 @@ def _policy(entry: Entry) -> ModelPolicy:
 
 
 def label(pool: str) -> str:
-    """A pool's name in the metrics, where all scripts are one: labels come from a closed set."""
-    return pool.rstrip("0123456789")
+    """A pool's name in the metrics, where all of a runtime are one: labels come from a closed set."""
+    return pool.removesuffix("-unsigned").rstrip("0123456789")

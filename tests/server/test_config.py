@@ -168,6 +168,11 @@ def test_remotes_are_read_by_name_and_need_shared_accounts(monkeypatch: pytest.M
     assert load().remote_urls == {"gpu": "http://tandem-gpu", "eu": "https://eu.example.com:8443"}
 
 
+def test_pools_by_signature_need_signatures(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert "TANDEM_MODEL_SIGNATURES" in refused(monkeypatch, "TANDEM_POOLS", "signed")
+    assert "'model'" in refused(monkeypatch, "TANDEM_POOLS", "each")
+
+
 def test_a_trusted_proxy_is_an_address_or_a_network(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "TANDEM_TRUSTED_PROXIES" in refused(monkeypatch, "TANDEM_TRUSTED_PROXIES", "the gateway")
     monkeypatch.setenv("TANDEM_TRUSTED_PROXIES", "10.0.0.0/8, ::1")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,9 +16,16 @@ from server.catalog.files import R_FILES, ModelFile, candidates, identify
 from server.catalog.sidecar import Sidecar
 from server.config import Settings
 from server.supervisor import pool as pool_module
-from server.supervisor.pool import Pool, PoolPlan
+from server.supervisor.plan import PoolPlan
+from server.supervisor.pool import Pool
 from server.supervisor.shelf import Proven
+from server.supervisor.template import TemplateLost
 from server.supervisor.worker import NeverAnswered
+
+
+@pytest.fixture
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "TOGETHER_S", 0.01)
 
 
 class Prober:
@@ -69,6 +76,25 @@ def test_what_is_proven_while_a_generation_turns_is_served_in_the_next(
     assert asyncio.run(take_in()) == ["first", "second"]
 
 
+class Keeper:
+    """Keeps a template without a process, which is itself; each of its forks has what it has read."""
+
+    facts: Mapping[str, str] = {}
+    scratch = Path("/scratch")
+
+    def __init__(self, read: Iterable[str] = ()) -> None:
+        self.read = frozenset(read)
+
+    async def living(self) -> Any:
+        return self
+
+    async def load(self, proven: Proven) -> None:
+        self.read |= {proven.file.key}
+
+    async def settle(self, keys: Sequence[str]) -> None:
+        """Nothing to make ready."""
+
+
 class Forkless(Pool):
     """A pool that turns generations without processes: something may happen while it forks."""
 
@@ -77,12 +103,7 @@ class Forkless(Pool):
         self.meanwhile: Callable[[], object] = int
         self.sizes: list[int] = []
         self._guarded = True  # there is nobody to watch over
-
-    async def _living_template(self) -> Any:
-        return self
-
-    async def settle(self, keys: Sequence[str]) -> None:
-        """What the template would do."""
+        self._keeper: Any = Keeper()
 
     async def _fork_all(self, template: object, slots: Iterable[int], generation: int) -> dict[int, Any]:
         self.sizes.append(len(list(slots)))
@@ -124,6 +145,100 @@ def test_there_are_as_many_spare_workers_while_there_are_several_models(tmp_path
     assert shared == [(0, 0, 0), (2, 0, 2), (4, 2, 4), (4, 2, 4), (4, 2, 4), (2, 0, 2)]
     own = asyncio.run(turn(PoolPlan("r1", "r", 2)))
     assert own == [(0, 0, 0), *[(2, 0, 2)] * 5]
+
+
+class Renewing(Forkless):
+    """A pool whose workers say what their template had read, and whose template may be another."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder, PoolPlan("r", "r", 2))
+        self._keeper.fresh = self.fresh
+        self._keeper.take = self.take
+        self.lost = 0
+        self.stopped: list[frozenset[str]] = []
+
+    async def fresh(self) -> Keeper:
+        if self.lost:
+            self.lost -= 1
+            raise TemplateLost("too busy")
+        return Keeper(proven.file.key for proven in self._held())
+
+    async def take(self, fresh: Keeper) -> Any:
+        before, self._keeper.read = self._keeper.read, fresh.read
+        return Mock(stop=AsyncMock(side_effect=lambda: self.stopped.append(before)))
+
+    async def _fork_all(self, template: Any, slots: Iterable[int], generation: int) -> dict[int, Any]:
+        self.meanwhile()
+        return {slot: self._worker(template.read) for slot in slots}
+
+    def _worker(self, read: frozenset[str]) -> Any:
+        return Mock(read=read, worn=_never, drain=AsyncMock(), fork=Mock(ended=_never))
+
+    async def serve(self, *files: ModelFile) -> None:
+        self._keeper.read |= {file.key for file in files}
+        await super().serve(*files)
+
+    async def renewed(self) -> set[frozenset[str]]:
+        """What its workers' templates have read, once no model that has left is among it."""
+        async with asyncio.timeout(5):
+            while self._has_left() or self._renewing:
+                await asyncio.sleep(0.001)
+        for task in self._tasks:
+            task.cancel()
+        return {worker.read for worker in self._workers.values()}
+
+
+@pytest.mark.usefixtures("soon")
+def test_when_a_model_leaves_the_processes_that_have_read_it_leave_too(tmp_path: Path) -> None:
+    async def scene() -> tuple[set[frozenset[str]], int, list[frozenset[str]]]:
+        pool = Renewing(tmp_path)
+        await pool.serve(model("a"), model("b"))
+        assert not pool._has_left()
+        pool.update([model("b")])
+        return await pool.renewed(), pool.generation, pool.stopped
+
+    left, generation, stopped = asyncio.run(scene())
+    assert left == {frozenset({model("b").key})}
+    assert generation == 3  # at once without the model, and then from a template that never had it
+    assert stopped == [frozenset({model("a").key, model("b").key})]
+
+
+@pytest.mark.usefixtures("soon")
+def test_a_model_that_was_refused_when_it_had_been_read_leaves_nothing(tmp_path: Path) -> None:
+    async def scene() -> set[frozenset[str]]:
+        pool = Renewing(tmp_path)
+        await pool.serve(model("a"))
+        pool._keeper.read |= {"refused/1/1"}
+        await pool._serve_proven()
+        return await pool.renewed()
+
+    assert asyncio.run(scene()) == {frozenset({model("a").key})}
+
+
+@pytest.mark.usefixtures("soon")
+def test_a_template_that_cannot_be_renewed_is_tried_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pool_module, "BACKOFF_S", (0.0, 0.01))
+
+    async def scene() -> set[frozenset[str]]:
+        pool = Renewing(tmp_path)
+        await pool.serve(model("a"), model("b"))
+        pool.lost = 3
+        pool.update([model("b")])
+        return await pool.renewed()
+
+    assert asyncio.run(scene()) == {frozenset({model("b").key})}
+
+
+@pytest.mark.usefixtures("soon")
+def test_a_model_that_leaves_while_the_template_is_renewed_leaves_nothing_either(tmp_path: Path) -> None:
+    async def scene() -> tuple[set[frozenset[str]], int]:
+        pool = Renewing(tmp_path)
+        await pool.serve(model("a"), model("b"), model("c"))
+        pool.meanwhile = lambda: pool.generation == 2 and pool.update([model("c")])
+        pool.update([model("b"), model("c")])
+        return await pool.renewed(), len(pool.stopped)
+
+    assert asyncio.run(scene()) == ({frozenset({model("c").key})}, 2)
 
 
 def test_two_versions_of_one_model_need_no_spares(tmp_path: Path) -> None:
@@ -169,12 +284,10 @@ class PoolOfDyingWorkers(Pool):
         super().__init__(PoolPlan("r", "r", 1), folder, Settings(), self._note, lambda pool, reason: None)
         self._deaths = deaths
         self.shelf.serving[folder] = Any  # type: ignore[assignment]  # something serves
+        self._keeper: Any = Keeper()
 
     async def _note(self) -> None:
         self.states.append(self.reason)
-
-    async def _living_template(self) -> Any:
-        return None
 
     async def _fork(self, template: Any, slot: int, generation: int) -> Any:
         self._deaths -= 1
@@ -220,26 +333,21 @@ class Reading(Forkless):
         super().__init__(folder, PoolPlan("r", "r", 1))
         self.read: list[bytes] = []
         self._prober: Any = self
+        self._keeper.load = self.load
 
     async def examine(self, files: Sequence[ModelFile]) -> None:
         for file in files:
             self._on_proven(Proven(file, Sidecar(), {}, 0.0))
 
-    async def _load_into(self, template: object, proven: Proven) -> tuple[str | None, str | None]:
+    async def load(self, proven: Proven) -> None:
         self.read.append(proven.file.path.read_bytes())
         happens, self.meanwhile = self.meanwhile, int
         happens()
-        return None, None
 
     async def take_in(self, folder: Path) -> None:
         self.update([identify(candidates(folder, R_FILES)[0])])
         while self._tasks:
             await asyncio.gather(*self._tasks)
-
-
-@pytest.fixture
-def soon(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(pool_module, "TOGETHER_S", 0.01)
 
 
 @pytest.mark.usefixtures("soon")

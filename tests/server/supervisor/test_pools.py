@@ -7,16 +7,16 @@ import logging
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 
-from server.catalog.files import ModelFile
+from server.catalog.files import ModelFile, Signed
 from server.catalog.sidecar import Sidecar
 from server.catalog.snapshot import Entry
 from server.config import Settings
 from server.supervisor import pools as pools_module
-from server.supervisor.pool import PoolPlan
+from server.supervisor.plan import PoolPlan
 from server.supervisor.pools import Pools
 from server.supervisor.shelf import Proven, Refused, Shelf
 
@@ -71,11 +71,11 @@ class FakePool:
 class Stage:
     """Pools over a folder of model files, and what they have published."""
 
-    def __init__(self, folder: Path, cores: int = 4) -> None:
+    def __init__(self, folder: Path, cores: int = 4, **settings: Any) -> None:
         self._folder = folder
         self._files: dict[str, ModelFile] = {}
         self.published: list[list[Entry]] = []
-        self.pools = Pools(folder, Settings(), self._publish, lambda *_: None, lambda *_: None, cores)
+        self.pools = Pools(folder, Settings(**settings), self._publish, lambda *_: None, lambda *_: None, cores)
 
     async def _publish(self) -> None:
         entries = self.pools.entries()
@@ -130,13 +130,17 @@ def _file(folder: Path, name: str, text: str) -> ModelFile:
 
 
 def play(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, scene: Callable[[Stage], Awaitable[None]], cores: int = 4
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    scene: Callable[[Stage], Awaitable[None]],
+    cores: int = 4,
+    **settings: Any,
 ) -> None:
     """Have a scene happen in a loop of its own."""
     monkeypatch.setattr(pools_module, "Pool", FakePool)
 
     async def run() -> None:
-        stage = Stage(folder, cores)
+        stage = Stage(folder, cores, **settings)
         await scene(stage)
         await stage.pools_have_left()
 
@@ -159,6 +163,34 @@ def test_a_model_goes_to_its_runtimes_pool_unless_its_sidecar_asks_for_one(
         assert [plans[n].spares for n in ("r", "python", "torch", "r1", "python2")] == [True, True, False, False, False]
 
     play(tmp_path, monkeypatch, scene)
+
+
+def test_each_model_has_a_pool_of_its_own_where_the_setting_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.there_are(a="", b="workers: 3", p="")
+        assert {e.name: e.pool for e in stage.pools.entries()} == {"a": "r1", "b": "r2", "p": "python3"}
+
+    play(tmp_path, monkeypatch, scene, pools="model")
+
+
+def test_unsigned_models_share_other_pools_than_signed_ones_where_the_setting_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outcomes: dict[str, Literal["verified", "unsigned"]] = {"a": "verified", "b": "unsigned", "c": "unsigned"}
+
+    async def scene(stage: Stage) -> None:
+        await stage.there_are(a="", b="", c="")
+        for name, outcome in outcomes.items():
+            stage._files[name] = replace(stage.file(name), signed=Signed(outcome, ""), key=f"{name}/{outcome}")
+        await stage.update()
+        assert {e.name: e.pool for e in stage.pools.entries()} == {"a": "r", "b": "r-unsigned", "c": "r-unsigned"}
+        plans = {pool.plan.name: pool.plan for pool in stage.pools}
+        assert replace(plans["r-unsigned"], name="r") == plans["r"]
+
+    key = tmp_path / "key.pem"
+    play(tmp_path, monkeypatch, scene, pools="signed", model_signatures="warn", signature_key=key)
 
 
 def test_a_model_that_begins_to_ask_is_served_by_the_shared_pool_until_its_own_serves(
