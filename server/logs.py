@@ -71,6 +71,11 @@ def timestamp(seconds: float) -> str:
     return f"{_to_the_second(int(seconds))}.{int(seconds % 1 * 1000):03d}Z"
 
 
+def now() -> str:
+    """This moment, likewise."""
+    return timestamp(time.time())
+
+
 @lru_cache(maxsize=4)
 def _to_the_second(seconds: int) -> str:
     return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))

@@ -1,6 +1,7 @@
 """All pools: one for each runtime, and one of its own for each scoring script and each model that wants or needs one.
 
-A setting may have models without a good signature share other pools than signed ones, or give each model its own. A sidecar says that a model wants one; that it needs one, because it would change its neighbours' answers, is found out.
+A setting may have models without a good signature share other pools than signed ones, or give each model its own. A
+sidecar says that a model wants one; that it needs one, because it would change its neighbours' answers, is found out.
 A model with a pool of its own changes by getting a new pool, and one that begins or ceases to want one moves
 to another pool. In each case the old pool serves until the new one has proven itself, and then lets the model go.
 """

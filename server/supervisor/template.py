@@ -9,7 +9,6 @@ import os
 import shutil
 import site
 import socket
-import sys
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -21,6 +20,7 @@ from server.config import PREFIX, Settings
 from server.supervisor.ceiling import ceiling_bytes
 from server.supervisor.environment import MEMORY_KEPT, of_threads
 from server.supervisor.fork import Fork
+from server.supervisor.output import Output
 from server.supervisor.plan import PoolPlan
 from server.workers import start
 
@@ -54,9 +54,11 @@ class Template:
         control: socket.socket,
         folders: Identities,
         workers_read: bool = False,
+        output: Output | None = None,
     ) -> None:
         self._process = process
         self._workers_read = workers_read
+        self._output = output
         self._control = control
         self._folders = folders
         self._buffer = b""
@@ -86,6 +88,7 @@ class Template:
         own_scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
         identities = _identities(folder.absolute() for folder in models)
         ours, theirs = socket.socketpair()
+        output, log_end = await Output.open(plan.name)
         process = await asyncio.create_subprocess_exec(
             *(*_program(environment), "--runtime", plan.runtime),
             *("--control-fd", str(theirs.fileno()), "--max-payload-bytes", str(settings.max_payload_bytes)),
@@ -94,15 +97,17 @@ class Template:
             *("--memory-bytes", str(ceiling_bytes(settings)), "--max-calls", str(settings.worker_max_calls)),
             pass_fds=[theirs.fileno()],
             stdin=asyncio.subprocess.DEVNULL,
-            stdout=sys.stderr,
+            stdout=log_end.fileno(),
+            stderr=log_end.fileno(),
             env=for_models(os.environ) | MEMORY_KEPT | of_threads(plan.threads) | {"TMPDIR": str(own_scratch)},
             # A terminal's Ctrl-C goes to a whole group; who leaves when is the supervisor's to decide. Ignoring the
             # signal would not do: R catches it again whenever it waits (R_SelectEx).
             start_new_session=True,
         )
         theirs.close()
+        log_end.close()
         ours.setblocking(False)
-        template = Template(process, ours, identities, plan.workers_read)
+        template = Template(process, ours, identities, plan.workers_read, output)
         try:
             answer = await asyncio.wait_for(template._answer(), START_TIMEOUT_S)
             if answer["failed"] is not None:
@@ -229,6 +234,11 @@ class Template:
         except TimeoutError:
             self.kill()
             await self._process.wait()
+
+    async def heard_out(self) -> None:
+        """Wait until all that it and its forks have said is in the log; they have ended, or soon will."""
+        if self._output is not None:
+            await self._output.ended()
 
     def kill(self) -> None:
         """End the template at once."""

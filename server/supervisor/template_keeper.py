@@ -109,9 +109,10 @@ class TemplateKeeper:
             return before
 
     async def stop(self) -> None:
-        """End the template."""
+        """End the template, whose forks have ended."""
         if self._template is not None:
             await self._template.stop()
+            await self._template.heard_out()
 
     async def _drop(self) -> None:
         template, self._template = self._template, None

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import importlib
+import sys
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import joblib
-import skops.io
 
 from server.workers.python import native, reasons
 from server.workers.python.warned import MAX_WARNINGS, distinct
@@ -49,11 +50,26 @@ def _reader(path: Path, settings: Mapping[str, Any]) -> Callable[[], Any]:
 
 
 def _skops(path: Path, trusted: Sequence[str]) -> Any:
-    unknown = [t for t in skops.io.get_untrusted_types(file=path) if t not in trusted]
+    io = _skops_io()
+    unknown = [t for t in io.get_untrusted_types(file=path) if t not in trusted]
     if unknown:
         raise LoadFailed(
             "untrusted_types",
             f"the file holds types that skops does not trust: {', '.join(unknown)}; if you do, say so in the sidecar:\n"
             f"trusted: [{', '.join(unknown)}]",
         )
-    return skops.io.load(path, trusted=list(trusted))
+    return io.load(path, trusted=list(trusted))
+
+
+def _skops_io() -> Any:
+    """skops, when the first file of its kind is read: it then imports all of scikit-learn, which takes seconds.
+
+    Among that is scikit-learn's way to PyTorch, which would be several times as much and which nothing here uses.
+    """
+    if "skops.io" not in sys.modules and "torch" not in sys.modules:
+        sys.modules["torch"] = None  # type: ignore[assignment]  # whose import then fails
+        try:
+            importlib.import_module("skops.io")
+        finally:
+            del sys.modules["torch"]
+    return importlib.import_module("skops.io")

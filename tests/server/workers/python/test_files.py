@@ -202,3 +202,19 @@ def test_a_loaded_model_needs_what_the_probe_found(model: Any, tmp_path: Path) -
     found = runtime.describe(spec)
     loaded = runtime.load(replace(spec, schema=found.schema, example=found.example, rowwise=found.rowwise))
     assert (loaded.schema.to_data(), loaded.rowwise) == (found.schema, True)
+
+
+def test_a_template_is_spared_what_few_models_need_until_one_does(tmp_path: Path) -> None:
+    """Regression: skops imports all of scikit-learn and PyTorch, seconds of each start of each server."""
+    skops.io.dump(LinearRegression().fit([[1.0], [2.0]], [1.0, 2.0]), tmp_path / "m.skops")
+    code = """
+import sys
+from server.workers.python import files, runtime
+assert not {"skops", "torch", "pytest"} & sys.modules.keys()
+print(files._skops_io().load(sys.argv[1]).predict([[3.0]]), "torch" in sys.modules)
+import torch
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, str(tmp_path / "m.skops")], capture_output=True, text=True, cwd=ROOT, timeout=120
+    )
+    assert (done.stdout, done.returncode) == ("[3.] False\n", 0), done.stderr

@@ -1,0 +1,119 @@
+"""What the processes that run models print and log: line by line to the supervisor's own log, with their pool's name.
+
+They write to a socket and not to the log itself. A pipe or a file could be opened again as /proc/self/fd/2, and so be
+read, cut or overwritten by a model; a socket cannot.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import sys
+from collections.abc import Callable
+
+import orjson
+
+from server import logs
+
+log = logging.getLogger(__name__)
+
+MAX_LINE_BYTES = 1 << 16
+MAX_BYTES_PER_S = 1 << 20
+"""More is dropped: a model that prints for ever fills no disk."""
+MAX_READ_PER_S = 1 << 24
+"""More has to wait, so that the supervisor is not kept busy with it."""
+ENDED_TIMEOUT_S = 1.0
+OURS = ("time", "level", "logger", "message")
+"""What each line has that the processes log, in this order; they print others."""
+
+
+class Output(asyncio.Protocol):
+    """Reads what one template and its forks write, as long as one of them lives."""
+
+    def __init__(self, pool: str, write: Callable[[str], object] | None = None) -> None:
+        self._pool = pool
+        self._write = write or _to_the_log
+        self._rest = b""
+        self._second = 0
+        self._bytes = 0
+        self._dropped = 0
+        self._ended = asyncio.Event()
+        self._transport: asyncio.ReadTransport | None = None
+
+    @staticmethod
+    async def open(pool: str) -> tuple[Output, socket.socket]:
+        """One and the end to write to, which is the caller's to hand over and to close."""
+        ours, theirs = socket.socketpair()
+        ours.shutdown(socket.SHUT_WR)
+        ours.setblocking(False)
+        _, output = await asyncio.get_running_loop().create_unix_connection(lambda: Output(pool), sock=ours)
+        return output, theirs
+
+    async def ended(self) -> None:
+        """Wait until the last one has ended and all is written, but not for long."""
+        try:
+            await asyncio.wait_for(self._ended.wait(), ENDED_TIMEOUT_S)
+        except TimeoutError:
+            log.warning("a process holds on to the log", extra={"pool": self._pool})
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The end to read from."""
+        assert isinstance(transport, asyncio.ReadTransport)
+        self._transport = transport
+
+    def data_received(self, data: bytes) -> None:
+        """Some of it."""
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        if len(self._rest) > MAX_LINE_BYTES:
+            lines, self._rest = [*lines, self._rest], b""
+        for line in lines:
+            self._take(line)
+        if self._bytes > MAX_READ_PER_S and self._transport is not None:
+            self._transport.pause_reading()
+            asyncio.get_running_loop().call_later(1.0, self._transport.resume_reading)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The last process has ended."""
+        if self._rest:
+            self._take(self._rest)
+        self._tell_dropped()
+        self._ended.set()
+
+    def _take(self, line: bytes) -> None:
+        """Write a line, unless there have been too many in this second."""
+        second = int(asyncio.get_running_loop().time())
+        if second != self._second:
+            self._tell_dropped()
+            self._second, self._bytes = second, 0
+        self._bytes += len(line)
+        if self._bytes > MAX_BYTES_PER_S:
+            self._dropped += 1
+        elif line.strip():
+            self._write(labelled(line, self._pool))
+
+    def _tell_dropped(self) -> None:
+        if self._dropped:
+            text = f"{self._dropped} lines, more than 1 MiB in a second"
+            log.warning("output was dropped", extra={"pool": self._pool, "text": text})
+            self._dropped = 0
+
+
+def labelled(line: bytes, pool: str) -> str:
+    """The line for the log. What is no log line becomes the text of one."""
+    try:
+        record = orjson.loads(line)
+    except ValueError:
+        record = None
+    if not isinstance(record, dict) or tuple(record)[: len(OURS)] != OURS:
+        text = line.decode(errors="replace").rstrip()
+        record = {"time": logs.now(), "level": "info", "logger": __name__, "message": "printed", "text": text}
+    return orjson.dumps(record | {"pool": pool}).decode()
+
+
+def _to_the_log(line: str) -> None:
+    try:
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+    except (OSError, ValueError):  # nobody reads it any more
+        return
