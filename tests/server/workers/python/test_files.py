@@ -7,6 +7,7 @@ import gzip
 import io
 import lzma
 import pickle
+import subprocess
 import sys
 import zlib
 from collections.abc import Callable
@@ -26,6 +27,7 @@ from sklearn.preprocessing import StandardScaler
 
 from server.workers.python.runtime import PythonRuntime
 from server.workers.runtime import LoadFailed, ModelSpec
+from tests.conftest import ROOT
 from tests.server.workers.python.conftest import Serve
 
 IRIS, SPECIES = load_iris(return_X_y=True)
@@ -206,15 +208,15 @@ def test_a_loaded_model_needs_what_the_probe_found(model: Any, tmp_path: Path) -
 
 def test_a_template_is_spared_what_few_models_need_until_one_does(tmp_path: Path) -> None:
     """Regression: skops imports all of scikit-learn and PyTorch, seconds of each start of each server."""
-    skops.io.dump(LinearRegression().fit([[1.0], [2.0]], [1.0, 2.0]), tmp_path / "m.skops")
+    skops.io.dump(LogisticRegression().fit([[1.0], [2.0]], [1, 2]), tmp_path / "m.skops")
     code = """
 import sys
 from server.workers.python import files, runtime
 assert not {"skops", "torch", "pytest"} & sys.modules.keys()
-print(files._skops_io().load(sys.argv[1]).predict([[3.0]]), "torch" in sys.modules)
+print(files._skops_io().load(sys.argv[1]).predict([[9.0]]), "torch" in sys.modules)
 import torch
 """
     done = subprocess.run(
         [sys.executable, "-c", code, str(tmp_path / "m.skops")], capture_output=True, text=True, cwd=ROOT, timeout=120
     )
-    assert (done.stdout, done.returncode) == ("[3.] False\n", 0), done.stderr
+    assert (done.stdout, done.returncode) == ("[2] False\n", 0), done.stderr
