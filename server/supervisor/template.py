@@ -9,6 +9,7 @@ import os
 import shutil
 import site
 import socket
+import sys
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
