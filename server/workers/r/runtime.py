@@ -205,7 +205,7 @@ def _describe(spec: ModelSpec) -> Description:
         if e.code != "no_schema" or not spec.inputs:
             raise
         facts = {"inputs": []}  # what the model cannot say, the sidecar does
-    warnings = _zones_unknown(facts["inputs"] or [], spec.inputs)
+    warnings = [*(facts.get("warnings") or ()), *_zones_unknown(facts["inputs"] or [], spec.inputs)]
     if spec.inputs:
         inputs = corrected(_inputs(facts["inputs"] or []), spec.inputs)
         found = embedded.call_r("describe_model", model, spec.arguments, inputs, example, stated, budget_s)

@@ -24,6 +24,7 @@ describe_model <- function(
     package_version = if (!is.null(package)) as.character(utils::packageVersion(package)),
     horizon = horizon,
     inputs = inputs,
+    warnings = reading$warnings,
     options = known_options(model, arguments),
     outputs = NULL,
     default_output = names[1L],

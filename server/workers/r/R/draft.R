@@ -12,7 +12,8 @@ as_numeric_input <- function(name) list(name = enc2utf8(name), type = "numeric")
 known_columns <- function(model) {
   part <- function(name) tryCatch(model[[name]], error = function(e) NULL)
   places <- list(
-    function() part("feature_names"), function() part("xNames"), function() part("coefnames"),
+    function() part("feature_names"), function() part("preproc")$x_var,
+    function() part("xNames"), function() part("coefnames"),
     function() part("var.names"), function() rownames(part("importance")), function() colnames(part("x")),
     function() colnames(part("xmatrix")), function() names(part("xlevels")),
     function() all.vars(stats::formula(model)[[3L]]),

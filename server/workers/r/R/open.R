@@ -1,6 +1,21 @@
 # From a file of saveRDS() or save(), or a script, to a model whose predict() can be called.
 
 open_model <- function(path, packages = character()) {
+  reading$warnings <- character()
+  withCallingHandlers(
+    read_and_ready(path, packages),
+    warning = function(w) {
+      said <- gsub(path, "the file", enc2utf8(conditionMessage(w)), fixed = TRUE)
+      if (length(reading$warnings) < 20L) reading$warnings <- unique(c(reading$warnings, said))
+      invokeRestart("muffleWarning")
+    }
+  )
+}
+
+# What R warned of while the last model was read, for its details.
+reading <- new.env(parent = emptyenv())
+
+read_and_ready <- function(path, packages) {
   use_utf8()
   for (package in packages) load_package(package)
   model <- if (grepl("[.]R$", path)) read_script(path) else as_vetiver(read_model(path))
@@ -32,9 +47,29 @@ read_model <- function(path) {
     warning = function(w) {
       package <- missing_namespace(conditionMessage(w))
       if (!is.null(package)) stop(missing_package(package))
-      invokeRestart("muffleWarning")
+      package <- package_of_lost_part(conditionMessage(w))
+      if (!is.null(package)) stop(part_lost(package))
     }
   )
+}
+
+# R reads an object that only a package can make as nothing, with no more than a warning.
+package_of_lost_part <- function(message) {
+  said <- regexec("ALTVEC object of class .+ from package \\W*([[:alnum:].]+)", message)
+  name <- regmatches(message, said)[[1L]][2L]
+  if (is.na(name)) NULL else name
+}
+
+part_lost <- function(package) {
+  if (length(find.package(package, quiet = TRUE)) == 0L) return(missing_package(package))
+  portable <- ""
+  if (package == "xgboost") {
+    portable <- ", or save the model with xgboost::xgb.save(model, \"NAME.ubj\") among the Python models"
+  }
+  tandem_condition("package_missing", sprintf(
+    "the file was written with another version of %s than the %s that is installed here, which cannot read it: %s%s",
+    package, utils::packageVersion(package), sprintf("update it with install.packages(\"%s\")", package), portable
+  ))
 }
 
 unreadable <- function(path, error) {

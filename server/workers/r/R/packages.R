@@ -121,8 +121,21 @@ load_starters <- function() {
 }
 
 missing_package <- function(package) {
+  ways <- c(
+    if (!package %in% not_in_debian) paste0("apt-get install r-cran-", tolower(package)),
+    sprintf("install.packages(\"%s\")", package)
+  )
+  more <- if (package == "xgboost") paste0(
+    "; or save the model with xgboost::xgb.save(model, \"NAME.ubj\") among the Python models, which needs Python's ",
+    "xgboost there and not R's"
+  )
   tandem_condition("package_missing", paste0(
-    package, " is not installed: install it with apt-get install r-cran-", tolower(package),
-    " or install.packages(\"", package, "\")"
+    package, " is not installed: install it with ", paste(ways, collapse = " or "), more
   ))
 }
+
+# Packages that people save models of and that Debian does not have.
+not_in_debian <- c(
+  "xgboost", "lightgbm", "catboost", "bundle", "butcher", "parsnip", "workflows", "stacks",
+  "mlr3", "mlr3learners", "mlr3pipelines", "h2o"
+)

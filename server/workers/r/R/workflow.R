@@ -10,7 +10,8 @@ make_ready.workflow <- function(model, packages) {
     )))
   }
   recipe <- if (!is.null(blueprint_of(model)$recipe)) "recipes"
-  for (package in c(recipe, as.character(fitted$spec$method$libs))) load_package(package)
+  if (!is.null(recipe)) load_package(recipe)
+  model$fit$fit <- with_ready_engine(fitted, packages)
   make_ready.default(model, packages)
 }
 
@@ -18,14 +19,11 @@ parsnip_of <- function(model) if (inherits(model, "workflow")) model$fit$fit els
 
 describe_inputs.workflow <- function(model) inputs_of_blueprint(blueprint_of(model))
 
-output_names.workflow <- function(model) outputs_of_mode(parsnip_of(model)$spec$mode)
+output_names.workflow <- function(model) outputs_of_spec(parsnip_of(model)$spec)
 
 # What the engine does not have does not answer the example, and is left out.
 outputs_of_mode <- function(mode) {
   if (identical(mode, "classification")) c("class", "prob") else c("response", "conf_int")
 }
 
-predict_rows.workflow <- function(model, newdata, output, arguments) {
-  if (output == "response") return(without_pred(call_predict(model, newdata, arguments)))
-  without_pred(call_predict(model, newdata, arguments, type = output))
-}
+predict_rows.workflow <- function(model, newdata, output, arguments) predict_tidily(model, newdata, output, arguments)

@@ -82,3 +82,21 @@ test_that("what starts a program while it is loaded is loaded beforehand, where 
   tandem$load_starters()
   expect_true(isNamespaceLoaded("RcppParallel"))
 })
+
+test_that("what R warns of while it reads a file is told, and what it reads as nothing is refused", {
+  name <- "warns_when_ready"
+  assign(paste0("make_ready.", name), envir = tandem, function(model, packages) {
+    warning("made by an older version")
+    tandem$make_ready.default(lm(dist ~ speed, cars), packages)
+  })
+  on.exit(rm(list = paste0("make_ready.", name), envir = tandem))
+  expect_identical(opened(structure(list(1), class = name))$description$warnings, "made by an older version")
+  expect_identical(opened(lm(dist ~ speed, cars))$description$warnings, character())
+  lost <- "cannot unserialize ALTVEC object of class 'Pointer' from package 'xgboost'; returning length zero vector"
+  expect_identical(tandem$package_of_lost_part(lost), "xgboost")
+  expect_null(tandem$package_of_lost_part("strings not representable in native encoding"))
+  for (package in c("stats", "xgboost")) {
+    told <- "another version of stats than the [0-9.]+ that is installed|^xgboost is not installed|xgb.save"
+    expect_match(conditionMessage(tandem$part_lost(package)), told)
+  }
+})
