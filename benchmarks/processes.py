@@ -62,9 +62,14 @@ def _children(pid: int) -> list[int]:
 
 def _kind(pid: int, parent: int) -> Kind:
     command, above = _command(pid), _command(parent)
-    if b"server.workers.template" in command:
-        return "worker" if b"server.workers.template" in above else "template"
+    if _is_template(command):
+        return "worker" if _is_template(above) else "template"
     return "web" if b"gunicorn" in command and b"gunicorn" in above else "other"
+
+
+def _is_template(command: bytes) -> bool:
+    """Its forks are called as it is. One on an environment of a model's own is started by a file."""
+    return b"server.workers.template" in command or b"server/workers/start.py" in command
 
 
 def _command(pid: int) -> bytes:

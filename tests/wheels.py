@@ -34,7 +34,7 @@ def wheel(
     with zipfile.ZipFile(folder / name, "w") as file:
         for path, text in files.items():
             entry = zipfile.ZipInfo(path)
-            entry.external_attr = (0o755 if "/scripts/" in path else 0o644) << 16
+            entry.external_attr = (0o100755 if "/scripts/" in path else 0o100644) << 16
             file.writestr(entry, text)
         file.writestr(f"{about}/RECORD", "".join(f"{path},,\n" for path in (*files, f"{about}/RECORD")))
     return name

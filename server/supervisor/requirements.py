@@ -24,11 +24,12 @@ import signal
 import site
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Iterator, Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 
+from server.catalog.beneath import pieces
 from server.config import Settings
 from server.paths import without_folders
 from server.supervisor import installer
@@ -43,8 +44,7 @@ KIND = "2"
 LOCK_EVERY_S = 0.2
 DIGEST_DIGITS = 16
 MAX_OUTPUT_CHARS = 4000
-MAX_LISTED_BYTES = 1 << 30
-HASH = "--hash="
+HASH = b"--hash="
 INCLUDED = re.compile(r"^\s*(?:-r|--requirement)[\s=]*(\S+)", re.MULTILINE)
 WRONG = "the requirements cannot be installed"
 UNFIT = "Tandem cannot run with these requirements; name versions of the packages that fit each other too"
@@ -90,30 +90,30 @@ async def installed(requirements: Path, settings: Settings, runtime: str) -> Pat
 
 def _digest(requirements: Path, about: str) -> str:
     """Of what is required, of the files beside it that it names, and of what else makes an environment another."""
-    text = requirements.read_bytes()
+    text = _beside(requirements, requirements.name)
     digest = hashlib.sha256(about.encode())
     digest.update(text)
     for word in text.decode(errors="replace").split():
-        named = _beside(requirements, word.rpartition("=")[2])
-        if named is not None:
-            digest.update(named.read_bytes())
+        for piece in _pieces(requirements, word.rpartition("=")[2]):
+            digest.update(piece)
     return digest.hexdigest()[:DIGEST_DIGITS]
-
-
-def _beside(requirements: Path, name: str) -> Path | None:
-    """A file of the same folder, or below it. No other is ever read, whatever the requirements name."""
-    with contextlib.suppress(OSError, ValueError):
-        named = (requirements.parent / name).resolve()
-        if named.is_relative_to(requirements.parent.resolve()) and named.is_file():
-            return named
-    return None
 
 
 def _is_lock(requirements: Path) -> bool:
     """Whether the file, or one that it includes, gives hashes; pip then wants one for every package."""
-    text = requirements.read_text(errors="replace")
-    included = (_beside(requirements, name) for name in INCLUDED.findall(text))
-    return HASH in text or any(HASH in path.read_text(errors="replace") for path in included if path is not None)
+    text = _beside(requirements, requirements.name)
+    included = INCLUDED.findall(text.decode(errors="replace"))
+    return HASH in text or any(HASH in _beside(requirements, name) for name in included)
+
+
+def _beside(requirements: Path, name: str) -> bytes:
+    return b"".join(_pieces(requirements, name))
+
+
+def _pieces(requirements: Path, name: str) -> Iterator[bytes]:
+    """What a file of the same folder, or below it, holds. Of no other anything is read, whatever is named."""
+    with contextlib.suppress(OSError, ValueError):
+        yield from pieces(requirements.parent / name, requirements.parent)
 
 
 @contextlib.asynccontextmanager
@@ -190,7 +190,8 @@ class _Build:
             environment=for_models(os.environ),
         )
         if said is not None:
-            raise EnvironmentFailed(_unfetched(said, self._work / "log"))
+            # What is built can put anything in the log's place, so the log is not looked at then.
+            raise EnvironmentFailed(_unfetched(said, None if builds else self._work / "log"))
 
     async def _install(self) -> None:
         wheels = [str(path) for path in self._wheels.glob("*.whl")]
@@ -253,9 +254,9 @@ def _last_error(said: str) -> str:
     return without_folders((errors or lines)[-1].removeprefix("ERROR:").strip())[:500]
 
 
-def _unfetched(said: str, pips_log: Path) -> str:
+def _unfetched(said: str, pips_log: Path | None) -> str:
     """Why something that is required cannot be had, with its cure where it is that there is no wheel of it."""
-    package = _source(said) or _without_wheel(said, pips_log)
+    package = _source(said) or (_without_wheel(said, pips_log) if pips_log is not None else None)
     if package is None:
         return f"{WRONG}: {_last_error(said)}"
     python = f"{sys.version_info.major}.{sys.version_info.minor} on {os.uname().machine}"
