@@ -140,9 +140,9 @@ class ScoringRoute:
                 content, accept, encoding = _negotiated(headers, target)
                 body = await self._body(receive)
                 target = self._moved(target, scope["path"])
-                member = Member(body, content, accept, encoding, scope["query_string"])
+                member = Member(body, content, accept, encoding, scope["query_string"], request_id.encode())
                 if target.raw:
-                    member = _for_script(member, request_id)
+                    member = _for_script(member)
                 scored = await self._score(target, member, started, deadline, principal, scope["tandem.protocol"])
                 if scored.result.code != ReplyCode.OK:
                     raise _Stop(_worker_problem(scored, principal))
@@ -345,11 +345,11 @@ def _content(name: bytes, target: Target) -> tuple[int, int]:
     return image, MediaType.JSON
 
 
-def _for_script(member: Member, request_id: str) -> Member:
-    """A script takes text and answers in JSON, whatever else is wanted; its log lines carry the request's id."""
+def _for_script(member: Member) -> Member:
+    """A script takes text and answers in JSON, whatever else is wanted."""
     if member.content not in (MediaType.JSON, MediaType.CSV):
         raise _Stop(problem("unsupported_media_type"))
-    return member._replace(accept=MediaType.JSON, request_id=request_id.encode())
+    return member._replace(accept=MediaType.JSON)
 
 
 def _accepted(accept: bytes, content: int) -> int:

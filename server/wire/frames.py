@@ -98,7 +98,7 @@ class Pieces:
 class Member(NamedTuple):
     """One request inside a batch: its body, how that is written and compressed, how the reply shall be, the query.
 
-    `request_id` (at most 255 bytes) is given where the worker has a use for it: it names the request in its log.
+    `request_id` (at most 255 bytes) names the request in the worker's log.
     """
 
     body: bytes | memoryview | Pieces

@@ -108,7 +108,7 @@ class _Batch:
             except MemoryError:
                 self._results[at] = refusal(ReplyCode.MODEL_FAILED, OutOfMemory.detail)
             except Exception:
-                log.exception("a body could not be read", extra={"model": self._model.name})
+                log.exception("a body could not be read", extra=self._about(member))
                 self._results[at] = refusal(ReplyCode.BAD_BODY, _Unreadable.detail)
         return asks
 
@@ -134,11 +134,12 @@ class _Batch:
         elif isinstance(failed, Invalid):
             self._results[asks[0].at] = _invalid(failed)
         elif isinstance(failed, _Unreadable):
+            log.error("a body could not be read", extra=self._about(asks[0].member), exc_info=failed.__cause__)
             self._results[asks[0].at] = refusal(ReplyCode.BAD_BODY, failed.detail)
         elif isinstance(failed, BadRows):
             self._results[asks[0].at] = refusal(ReplyCode.INVALID, failed.detail, model_message=str(failed))
         else:
-            log.warning("the model failed", extra={"model": self._model.name, "reason": str(failed)})
+            log.warning("the model failed", extra=self._about(asks[0].member) | {"reason": str(failed)})
             detail = failed.detail if isinstance(failed, OutOfMemory) else "the model could not predict these rows"
             self._results[asks[0].at] = refusal(ReplyCode.MODEL_FAILED, detail, model_message=str(failed))
 
@@ -180,8 +181,11 @@ class _Batch:
         except (Invalid, MemoryError):
             raise
         except Exception as e:
-            log.exception("cells could not be read", extra={"model": self._model.name})
             raise _Unreadable from e
+
+    def _about(self, member: Member) -> dict[str, str]:
+        """For the log: which model, and which request."""
+        return {"model": self._model.name, "request_id": member.request_id.decode("latin-1")}
 
     def _call(self, columns: list[Column], sizes: list[int], output: str, options: Options) -> Predictions:
         if len(sizes) > 1 and hasattr(self._model, "predict_joined"):

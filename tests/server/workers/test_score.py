@@ -377,6 +377,26 @@ def test_whatever_reading_a_body_raises_is_a_bad_body_of_the_request_that_has_it
     assert codes(score(Doubler(), [member(1), csv])) == [ReplyCode.BAD_BODY, ReplyCode.OK]
 
 
+def test_what_a_worker_logs_of_a_request_has_its_id(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def choke(schema: Schema, cells: list[Any]) -> list[Column]:
+        if "odd" in cells[1]:
+            raise RuntimeError("nobody thought of this")
+        return to_columns(schema, cells)
+
+    monkeypatch.setattr("server.workers.score.to_columns", choke)
+    members = [member(1), member(UNBEARABLE), member(2, name="odd"), Member(b"a,b\n1,2\n", MediaType.ARROW)]
+    monkeypatch.setattr("server.workers.codecs.arrow.ArrowCodec.decode", lambda *_: 1 / 0)
+    score(Doubler(), [one._replace(request_id=b"mine-%d" % at) for at, one in enumerate(members)])
+    told = [(r.message, r.request_id, bool(r.exc_info)) for r in caplog.records]  # type: ignore[attr-defined]
+    assert told == [
+        ("a body could not be read", "mine-3", True),
+        ("the model failed", "mine-1", False),
+        ("a body could not be read", "mine-2", True),
+    ]
+
+
 @pytest.mark.parametrize(
     ("error", "lacks"),
     [
