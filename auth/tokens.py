@@ -39,7 +39,7 @@ _LEEWAY_S: Final = 10.0  # between the clocks of machines that share a key
 
 # Three parts of base64url. Python's decoder skips characters it does not know, so one token could be spelt many ways;
 # a JWE has five parts and never gets further than this.
-_SHAPE: Final = re.compile(rb"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.[A-Za-z0-9_-]+")
+_SHAPE: Final = re.compile(rb"([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)\.([A-Za-z0-9_-]+)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,6 +112,7 @@ class Tokens:
             payload = jws.verify(raw, key, algorithms=[_ALGORITHM])
         except JOSEError as problem:
             raise Unauthenticated("bad_signature") from problem
+        _decoded(shape[3])  # it verified, but may be spelt in another way
         return self._claims(_json_object(payload), now)
 
     def _key(self, header: dict[str, Any]) -> CryptographyHMACKey:
@@ -167,7 +168,10 @@ def _text(value: object) -> str:
 
 
 def _decoded(part: bytes) -> bytes:
-    return base64.b64decode(part + b"=" * (-len(part) % 4), altchars=b"-_", validate=True)
+    decoded = base64.b64decode(part + b"=" * (-len(part) % 4), altchars=b"-_", validate=True)
+    # The last character has bits to spare: a token shall have one spelling.
+    _require(base64.urlsafe_b64encode(decoded).rstrip(b"=") == part, "malformed")
+    return decoded
 
 
 def _json_object(text: bytes) -> dict[str, Any]:

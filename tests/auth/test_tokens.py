@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import json
+import string
 import time
 from collections.abc import Callable
 from typing import Any
@@ -216,6 +217,15 @@ def test_pyjwt_refuses_it_too(key: bytes, token: str | bytes) -> None:
 def test_a_token_of_ours_is_accepted_here_and_by_pyjwt(tokens: Tokens, token: str | bytes) -> None:
     assert tokens.verify(token, NOW).name == "ann"
     assert any(pyjwt_accepts(token, forger.key) for forger in FORGERS)
+
+
+def test_a_token_has_one_spelling() -> None:
+    """base64 has bits to spare in a last character: three others would be read as the same signature."""
+    letters = string.ascii_uppercase + string.ascii_lowercase + string.digits + "-_"
+    last = letters.index(OURS.good[-1])
+    for spare in range(1, 4):
+        with pytest.raises(Unauthenticated, match="malformed"):
+            TOKENS.verify(OURS.good[:-1] + letters[last ^ spare], NOW)
 
 
 def test_the_first_key_signs_and_every_key_verifies() -> None:
