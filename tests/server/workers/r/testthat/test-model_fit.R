@@ -13,7 +13,9 @@ by_hand <- function(fit, preproc, offered, mode = "regression") {
   )
 }
 
+# Where the package is not loaded, a method is found from inside.
 inputs_of <- function(model) eval(quote(describe_inputs(model)), list(model = model), tandem)
+outputs_of <- function(model) eval(quote(output_names(model)), list(model = model), tandem)
 
 test_that("the inputs are those of parsnip's terms, else the engine's, and outputs what the engine can say", {
   terms <- stats::terms(stats::model.frame(price ~ region + log(size) + kind, d))
@@ -22,13 +24,13 @@ test_that("the inputs are those of parsnip's terms, else the engine's, and outpu
   found <- inputs_of(with_terms)$inputs
   expect_identical(vapply(found, `[[`, "", "name"), c("region", "size", "kind"))
   expect_identical(vapply(found, `[[`, "", "type"), c("factor", "numeric", "string"))
-  expect_identical(tandem$output_names(with_terms), "response")
+  expect_identical(outputs_of(with_terms), "response")
   as_it_is <- by_hand(lm(price ~ region + rooms, d), list(y_var = "price"), c("numeric", "conf_int", "pred_int", "raw"))
   found <- inputs_of(as_it_is)$inputs
   expect_identical(vapply(found, `[[`, "", "name"), c("region", "rooms"))
-  expect_identical(tandem$output_names(as_it_is), c("response", "conf_int", "pred_int"))
+  expect_identical(outputs_of(as_it_is), c("response", "conf_int", "pred_int"))
   classes <- by_hand(list(), list(), c("class", "prob", "raw"), "classification")
-  expect_identical(tandem$output_names(classes), c("class", "prob"))
+  expect_identical(outputs_of(classes), c("class", "prob"))
 })
 
 test_that("columns that the engine knows by other names are not guessed", {

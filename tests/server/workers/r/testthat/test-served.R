@@ -116,16 +116,6 @@ test_that("an answer that holds the values somewhere is refused with a function 
   expect_match(reason, "predict(m, newdata = newdata)$data$response }", fixed = TRUE)
 })
 
-test_that("mlr's models get their rows by name", {
-  skip_if_not_installed("mlr")
-  mlr::configureMlr(show.info = FALSE)
-  task <- mlr::makeClassifTask(data = iris, target = "Species")
-  model <- tandem$open_model(as_file(mlr::train(mlr::makeLearner("classif.rpart"), task)))
-  inputs <- lapply(names(iris)[1:4], function(name) list(name = name, type = "numeric", levels = NULL, na = TRUE))
-  reason <- tandem$describe_model(model, inputs = inputs)$outputs$response$reason
-  expect_match(reason, "predict(m, newdata = newdata)$data$response", fixed = TRUE)
-})
-
 test_that("VGAM's models answer a response that is no link, and know the levels of their factors", {
   skip_if_not_installed("VGAM")
   data <- data.frame(x = sin(1:60), k = factor(rep(c("a", "b", "c"), 20)), n = rep(0:5, 10))
