@@ -2,7 +2,7 @@
 
 `<folder>/<name>.rds` has the first 12 hex digits of its SHA-256 as its version; `<folder>/<name>/<version>/model.rds`
 has the folder's name, and so has `<folder>/<name>/model.rds`. A script is a folder: `<name>/score.R` or
-`<name>/<version>/score.R` with whatever it reads beside it, and all of that counts.
+`<name>/<version>/score.R` with whatever it reads beside it, and all of that counts; MLflow's `MLmodel` too.
 The key also covers the sidecar and a Python model's requirements, so that a new one is a new thing to load.
 The file's ending, in capitals or not, says which runtime it is for. `<file>.sig` is a model's signature and never part
 of it. What else lies in a folder is told by `unserved.py`.
@@ -19,9 +19,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from server.catalog import beneath
+from server.catalog import beneath, mlmodel
 from server.catalog.beneath import Unopened
 from server.catalog.private_copy import PrivateCopy
+from server.catalog.texts import is_mere_text
 
 DIGEST_DIGITS = 12
 NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
@@ -40,8 +41,9 @@ PYTHON_FILES: Kinds = {
     **{pickle + packed: "python" for pickle in _PICKLES for packed in _PACKED},
     **dict.fromkeys((".ubj", ".cbm", ".txt", ".xgb", ".lgb", ".bst", ".model", ".json"), "python"),
     "score.py": "script",
+    mlmodel.NAME: "python",
 }
-WHOLE = ("score.R", "score.py")
+WHOLE = ("score.R", "score.py", mlmodel.NAME)
 """The files that make a folder a model, with everything that lies in it."""
 IN_FOLDER = "model"
 """How a model file in a folder of its own is called, before its ending."""
@@ -50,9 +52,6 @@ TRAIN = "train"
 NOT_SERVED = "not_served"
 """The code of what lies in a model folder and is no model."""
 SIGNATURE_SUFFIX = ".sig"
-TEXT = ".txt"
-TEXT_BEGINS = b"tree"
-"""The first line of LightGBM's text format; a text that begins otherwise is no model."""
 REQUIREMENTS = "requirements.txt"
 """What a Python model needs that the server has not, or has in another version."""
 
@@ -92,7 +91,7 @@ class Candidate:
         """Everything that the model is made of, by its name relative to the model file's folder."""
         if self.path.name in WHOLE:
             return {str(part.relative_to(self.path.parent)): part for part in _files(self.path.parent)}
-        beside = (self.path, self.sidecar, requirements_of(self.runtime, self.path, self.sidecar))
+        beside = (self.path, self.sidecar, requirements_of(self.runtime, self.path, self.sidecar, self.folder))
         return {part.name: part for part in beside if part is not None and part.is_file()}
 
 
@@ -136,7 +135,7 @@ class ModelFile:
     @property
     def requirements(self) -> Path | None:
         """The file that names the packages of the model's own environment, if there is one."""
-        found = requirements_of(self.runtime, self.content, self.sidecar)
+        found = requirements_of(self.runtime, self.content, self.sidecar, self.folder)
         return found if found is not None and found.is_file() else None
 
 
@@ -214,17 +213,6 @@ def is_part(path: Path, candidate: Candidate) -> bool:
     return candidate.path.name in WHOLE and path.is_relative_to(candidate.path.parent)
 
 
-def is_mere_text(path: Path, folder: Path) -> bool:
-    """Whether a file is called as LightGBM's models are and is none of them, or not to be opened."""
-    if path.suffix.lower() != TEXT:
-        return False
-    try:
-        with beneath.opened(path, folder) as fd:
-            return beneath.read(fd, len(TEXT_BEGINS) + 2).split(b"\n")[0].rstrip() != TEXT_BEGINS
-    except OSError:
-        return True
-
-
 def entries(path: Path, folder: Path) -> list[Path]:
     """What lies at a path in a model folder, in order; nothing in what is no folder, or is none of that folder's."""
     try:
@@ -243,26 +231,33 @@ def _candidate(
         status = beneath.status(path, folder)
         if not stat.S_ISREG(status.st_mode) or is_mere_text(path, folder):
             return []
-        return [Candidate(runtime, name, version, path, sidecar, _stamps(path, status, sidecar, folder), folder=folder)]
+        stamps = _stamps(path, status, sidecar, folder)
     except OSError:
         return []
+    about = mlmodel.at(path, folder) or mlmodel.MLmodel(runtime)
+    refused = NotServed(about.refused) if about.refused else None
+    return [Candidate(about.runtime, name, version, path, sidecar, stamps, refused, folder)]
 
 
 def _stamps(path: Path, status: os.stat_result, sidecar: Path, folder: Path) -> Stamp:
     """What changes with the model, without reading it."""
     stamp = _folder_stamp(path.parent, folder) if path.name in WHOLE else _stamp(status)
-    for beside in (sidecar, signature_of(path), path.with_name(_requirements_name(path, sidecar))):
+    for beside in (sidecar, signature_of(path), path.with_name(_requirements_name(path, sidecar, folder))):
         stamp += _small_stamp(beside, folder)
     return stamp
 
 
-def requirements_of(runtime: str, path: Path, sidecar: Path) -> Path | None:
+def requirements_of(runtime: str, path: Path, sidecar: Path, folder: Path | None = None) -> Path | None:
     """Where a model's requirements would lie, as far as models of its kind have any."""
-    return path.with_name(_requirements_name(path, sidecar)) if runtime in ("python", "script") else None
+    return path.with_name(_requirements_name(path, sidecar, folder)) if runtime in ("python", "script") else None
 
 
-def _requirements_name(path: Path, sidecar: Path) -> str:
+def _requirements_name(path: Path, sidecar: Path, folder: Path | None) -> str:
     """In a folder of its own a model's is called `requirements.txt`, else as its sidecar: `churn.requirements.txt`."""
+    # MLflow writes one for each model, MLflow itself in it. A model that needs no MLflow has its own as `model.…`.
+    about = mlmodel.at(path, folder)
+    if about is not None:
+        return REQUIREMENTS if about.is_pyfunc else f"{IN_FOLDER}.{REQUIREMENTS}"
     alone = path.name in WHOLE or sidecar.stem == IN_FOLDER
     return REQUIREMENTS if alone else f"{sidecar.stem}.{REQUIREMENTS}"
 
@@ -333,7 +328,7 @@ def identify(candidate: Candidate, signature: Path | None = None) -> ModelFile:
     folder = candidate.folder or candidate.path.parent
     digest = _digest(candidate.path, folder)
     version = candidate.version or digest.hexdigest()[:DIGEST_DIGITS]
-    requirements = requirements_of(candidate.runtime, candidate.path, candidate.sidecar)
+    requirements = requirements_of(candidate.runtime, candidate.path, candidate.sidecar, folder)
     for mark, part in ((b"\0", candidate.sidecar), (b"\1", requirements), (b"\0", signature)):
         if part is not None and part.is_file():
             digest.update(mark)

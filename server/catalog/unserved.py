@@ -14,7 +14,7 @@ import stat
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
-from server.catalog import beneath
+from server.catalog import beneath, mlmodel
 from server.catalog.beneath import LEADS_OUT
 from server.catalog.files import (
     DIGEST_DIGITS,
@@ -30,8 +30,8 @@ from server.catalog.files import (
     Stamp,
     ending_of,
     entries,
-    is_mere_text,
 )
+from server.catalog.texts import is_mere_text
 
 NO_VERSION = "-"
 """The version of what is told to be no model: it has none."""
@@ -106,6 +106,8 @@ def _in(folder: Path, kinds: Kinds, models: dict[Path, Candidate], top: Path) ->
         return []  # somebody is about to fill it
     if not NAME.fullmatch(folder.name):
         return _told(folder, folder.name, None, _UNFIT)
+    if mlmodel.NAME not in kinds and _is_file(folder / mlmodel.NAME, top):
+        return _told(folder, folder.name, None, _MLFLOW)
     own = [one for path, one in models.items() if path.is_relative_to(folder)]
     if any(one.path.name in WHOLE and one.path.parent == folder for one in own):
         return []
@@ -166,6 +168,7 @@ def _no_model(folder: Path, kinds: Kinds, top: Path) -> NotServed:
     )
 
 
+_MLFLOW = NotServed("an MLflow model is served from the folder of Python models; move the folder there")
 _UNFIT = NotServed(
     "a name that is part of an address has letters, digits, '.', '_' and '-', begins with a letter or a digit, and has "
     "100 characters at most; rename it"
@@ -185,6 +188,8 @@ def file_refused(path: Path, kinds: Kinds, top: Path) -> NotServed:
     ending = ending_of(path.name, kinds)
     if is_mere_text(path, top):
         return NotServed(_TEXT)
+    if path.name in kinds and path.name == mlmodel.NAME:
+        return NotServed("an MLflow model is a folder; keep the file in one, NAME/MLmodel, with all that MLflow wrote")
     if ending is not None:
         return _UNFIT
     elsewhere = ending_of(path.name, ALL)

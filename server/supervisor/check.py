@@ -67,7 +67,7 @@ def _found(path: Path, settings: Settings) -> Candidate | NotServed:
                 if one.path == path or (path.is_dir() and one.path.parent == path) or is_part(path, one):
                     return one.refused or one
     found = candidate_at(path)
-    return found if found is not None else not_served(path)
+    return not_served(path) if found is None else found.refused or found
 
 
 async def _probe(settled: ModelFile, settings: Settings, run_dir: Path) -> Entry:

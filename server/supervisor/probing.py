@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from server.catalog import sidecar
+from server.catalog import mlmodel, sidecar
 from server.catalog.files import ModelFile
 from server.catalog.sidecar import RuntimeSettings, Sidecar, SidecarError
 from server.config import Settings
@@ -127,20 +127,24 @@ def model_spec(
     """What a template is told of a model (`server.workers.runtime.ModelSpec`)."""
     found = description or {}
     stated = side.inputs_and_outputs
+    about = mlmodel.at(file.content, file.folder) or mlmodel.MLmodel(file=file.content.name)
+    settings_of_runtime = side.model_dump(include=set(RuntimeSettings.model_fields))
+    trusted = [*side.trusted, *about.settings.get("trusted", ())]
     return {
         "key": file.key,
         "name": file.name,
         "version": file.version,
-        "path": str(file.content),
+        "path": str(file.content.parent / about.file),
         "packages": side.packages,
         "arguments": side.arguments,
         "inputs": [i.model_dump(exclude_none=True) for i in stated.inputs],
         "outputs": [o.model_dump(exclude_none=True) for o in stated.outputs],
+        "signature": about.inputs,
         "extra": stated.extra,
         "golden": side.golden,
         "max_rows": side.max_rows or settings.batch_max_rows,
         "load_timeout_s": settings.load_timeout_s,
-        "settings": side.model_dump(include=set(RuntimeSettings.model_fields)),
+        "settings": {**settings_of_runtime, **about.settings, "trusted": trusted},
         "schema": found.get("schema"),
         "example": found.get("example"),
         "rowwise": found.get("rowwise", False),

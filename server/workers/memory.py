@@ -18,6 +18,8 @@ SLACK_BYTES = 128 << 20
 """Addresses without memory behind them: what allocators and libraries reserve."""
 THREAD_BYTES = 72 << 20
 """A thread's stack and the addresses that glibc reserves for its allocations."""
+WHOLE_FOLDERS = ("score.py", "MLmodel")
+"""Files of which the whole folder is read."""
 READING_FACTOR = 8
 """Who reads a model file may use so many times its size more: a compressed .rds needs five, and some for the proof."""
 
@@ -38,7 +40,7 @@ def reading_bytes(paths: Iterable[str]) -> int:
 
 
 def _size(path: Path) -> int:
-    files = path.parent.rglob("*") if path.name == "score.py" else [path]
+    files = path.parent.rglob("*") if path.name in WHOLE_FOLDERS else [path]
     total = 0
     for file in files:
         with suppress(OSError):  # it may have gone meanwhile

@@ -34,11 +34,19 @@ class ModelSpec:
     arguments: Mapping[str, Any] = field(default_factory=dict)
     inputs: Sequence[Mapping[str, Any]] = ()
     outputs: Sequence[Mapping[str, Any]] = ()
+    signature: Sequence[Mapping[str, Any]] = ()
+    """The inputs as MLflow wrote them down: name, type, shape or dtype, and whether they are optional.
+
+    The file may know better.
+    """
     extra: Literal["ignore", "refuse"] = "ignore"
     golden: Sequence[Mapping[str, Any]] = ()
     max_rows: int = 1024
     settings: Mapping[str, Any] = field(default_factory=dict)
-    """What the sidecar says that only one runtime understands (`server.catalog.sidecar.RuntimeSettings`)."""
+    """What the sidecar says that only one runtime understands (`server.catalog.sidecar.RuntimeSettings`).
+
+    Of a model of MLflow also `code`, the folder of its modules, or `pyfunc`, what loads it (`server.catalog.mlmodel`).
+    """
     schema: Mapping[str, Any] | None = None
     example: Mapping[str, Any] | None = None
     rowwise: bool = False

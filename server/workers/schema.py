@@ -161,6 +161,12 @@ class Schema:
         return schema
 
 
+def told(signature: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The inputs that have names in an MLflow signature, as a sidecar would state them."""
+    members = ("name", "type", "shape")
+    return [{k: one[k] for k in members if k in one} for one in signature if one["name"] is not None]
+
+
 def corrected(inputs: Sequence[Mapping[str, Any]], stated: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     """Inputs read from the model, with those that the sidecar states replacing or joining them by name.
 

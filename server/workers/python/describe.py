@@ -34,14 +34,14 @@ def describe(spec: ModelSpec, held: Held) -> Description:
     methods = {name: _watched(held, name, method, shapes) for name, method in held.methods.items()}
     trial = PythonModel(spec, schema, held.feed(schema), methods)
     outputs = _outputs(spec, trial, example, shapes, held.age)
-    inputs = _counting(_with_na(trial, schema, found, example))
+    inputs = _counting(_with_na(spec, trial, found, example))
     schema = _schema(spec, inputs, outputs)
     feed = held.feed(schema)
     model = PythonModel(spec, schema, feed, held.ready(feed))
     golden.check(model, spec.golden)
     rows, differs = proof.prove(model, samples.rows(schema, example, SAMPLE_ROWS), spec.load_timeout_s * PROOF_SHARE)
     about = held.about()
-    lives = forked.survives(golden.calls(model, example))
+    alone = held.alone or (None if forked.survives(golden.calls(model, example)) else forked.REASON)
     return Description(
         schema=schema.to_data(),
         model_class=about.model_class,
@@ -53,8 +53,8 @@ def describe(spec: ModelSpec, held: Held) -> Description:
         batch_reason=differs or f"{rows} sample rows scored together and alone gave the same bits",
         golden_rows=len(spec.golden),
         load_warnings=held.warnings,
-        isolated=None if lives else forked.REASON,
-        loads_in_worker=not lives,
+        isolated=alone,
+        loads_in_worker=alone is not None,
     )
 
 
@@ -113,13 +113,15 @@ def _failed(error: Exception, age: str | None) -> str:
 
 
 def _with_na(
-    trial: PythonModel, schema: Schema, found: Sequence[Mapping[str, Any]], example: Mapping[str, Any]
+    spec: ModelSpec, trial: PythonModel, found: Sequence[Mapping[str, Any]], example: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
     """The inputs with whether they may be missing, tried where nobody says."""
     # Columns of one type are often treated alike, and then in few questions.
     open_ = [i["name"] for i in sorted(found, key=lambda i: str(i["type"])) if "na" not in i]
-    bearing = missing.may_be(partial(_bears, trial, schema, example), open_)
-    return [{"na": i["name"] in bearing, **i} for i in found]
+    bearing = missing.may_be(partial(_bears, trial, example), open_)
+    optional = {i["name"] for i in spec.signature if i.get("optional")}
+    inputs = [{"na": i["name"] in bearing, **i} for i in found]
+    return [{"missing": "na", **i} if i["na"] and i["name"] in optional else i for i in inputs]
 
 
 def _counting(inputs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
@@ -127,9 +129,9 @@ def _counting(inputs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
     return [{"logical": "number", **i} if i["type"] in ("numeric", "integer") else dict(i) for i in inputs]
 
 
-def _bears(trial: PythonModel, schema: Schema, example: Mapping[str, Any], names: Sequence[str]) -> bool:
+def _bears(trial: PythonModel, example: Mapping[str, Any], names: Sequence[str]) -> bool:
     try:
-        golden.predict_row(trial, {**example, **dict.fromkeys(names)}, schema.default_output)
+        golden.predict_row(trial, {**example, **dict.fromkeys(names)}, trial.schema.default_output)
     except _UNANSWERED:
         return False
     return True

@@ -17,15 +17,27 @@ from server.workers.runtime import LoadFailed, ModelSpec
 
 
 def read(spec: ModelSpec) -> tuple[Any, tuple[str, ...]]:
-    """The object in a file and what was warned of while reading it. Raises LoadFailed.
+    """The object in a file and what was warned of while reading it. Raises LoadFailed."""
+    path = Path(spec.path)
+    import_from(path.parent, spec.settings.get("code"))
+    return guarded(lambda: _reader(path, spec.settings)(), path)
+
+
+def import_from(folder: Path, code: str | None) -> None:
+    """Have the modules found that MLflow keeps beside a model."""
+    if code and str(folder / code) not in sys.path:
+        sys.path.insert(0, str(folder / code))
+
+
+def guarded(read: Callable[[], Any], path: Path) -> tuple[Any, tuple[str, ...]]:
+    """What is read, and what was warned of meanwhile. Raises LoadFailed.
 
     What a pickle runs may raise or leave anything; a probe's process bears it.
     """
-    path = Path(spec.path)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            found = _reader(path, spec.settings)()
+            found = read()
         except LoadFailed:
             raise
         except ModuleNotFoundError as e:

@@ -20,7 +20,7 @@ class About:
     """A model's class, and the package that it needs."""
 
     model_class: str
-    package: str
+    package: str | None
     version: str | None
 
 
@@ -34,6 +34,10 @@ class Held(Protocol):
     @property
     def age(self) -> str | None:
         """With which version of its library it was made and which is here, where they differ."""
+
+    @property
+    def alone(self) -> str | None:
+        """Why it must have a process of its own whose workers read it by themselves; None if that is to be tried."""
 
     @property
     def methods(self) -> Mapping[str, Method]:
@@ -61,7 +65,10 @@ class Held(Protocol):
 class Estimator:
     """An object of scikit-learn, or one that has its methods."""
 
+    alone: str | None = None
+
     def __init__(self, spec: ModelSpec) -> None:
+        self._signature = spec.signature
         self._model, warnings = files.read(spec)
         self.warnings: tuple[str, ...] = warnings
         self.methods: Mapping[str, Method] = {} if isinstance(self._model, type) else answers.methods(self._model)
@@ -87,7 +94,7 @@ class Estimator:
 
     def inputs(self, stated: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """See `Held`."""
-        return inputs.of(self._model, stated)
+        return inputs.of(self._model, stated, self._signature)
 
     def usual(self, names: Sequence[str]) -> samples.Middles:
         """See `Held`."""

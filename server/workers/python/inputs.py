@@ -14,7 +14,7 @@ from server.workers.python import boosted
 from server.workers.python.boosted import library
 from server.workers.python.drafts import no_schema, with_categories
 from server.workers.python.tree import attribute, first, is_text
-from server.workers.schema import corrected
+from server.workers.schema import INPUT_TYPES, corrected, told
 
 TEXT = "text"
 Facts = Mapping[str, Any]
@@ -42,18 +42,27 @@ def categories(model: Any, names: Sequence[str]) -> boosted.Categories:
     return {}
 
 
-def of(model: Any, stated: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The inputs as found, added to or corrected by what the sidecar states. Raises LoadFailed."""
+def of(
+    model: Any, stated: Sequence[Mapping[str, Any]], signature: Sequence[Mapping[str, Any]] = ()
+) -> list[dict[str, Any]]:
+    """The inputs as found, with what MLflow's signature tells, corrected by what the sidecar states.
+
+    Raises LoadFailed.
+    """
+    columns_told = [i for i in told(signature) if i["type"] in INPUT_TYPES and i["type"] != "tensor"]
     if is_text(first(model)):
-        return corrected([] if stated else [{"name": TEXT, "type": "string"}], stated)
+        name = columns_told[0]["name"] if [i["type"] for i in columns_told] == ["string"] else TEXT
+        return corrected([] if stated else [{"name": name, "type": "string"}], stated)
     names = named(model)
     width = next((n for one in (model, first(model)) if (n := _width(one))), None)
     if names is None and width is None:
-        if not stated:
+        if not stated and not columns_told:
             raise no_schema(model)
-        return corrected([], stated)
+        return corrected(columns_told, stated)
     known = names or [f"x{i}" for i in range(width or 0)]
     about = columns(model, known)
+    if names is None and len(columns_told) == len(known):
+        known = [str(i["name"]) for i in columns_told]
     if names is None and len(stated) == len(known) and not {i["name"] for i in stated} & set(known):
         known = [str(i["name"]) for i in stated]  # the sidecar knows the names, in the model's order
     found = [
@@ -61,7 +70,19 @@ def of(model: Any, stated: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         for name, facts in zip(known, about, strict=True)
         if facts != DROPPED
     ]
-    return with_categories(corrected(found, stated))
+    return with_categories(corrected(_as_told(found, columns_told), stated))
+
+
+def _as_told(found: Sequence[dict[str, Any]], columns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """What was found, with the signature's types but where the model knows the very values that it takes."""
+    by_name = {one["name"]: one for one in columns}
+    both = []
+    for one in found:
+        more = dict(by_name.get(one["name"], {}))
+        if one.get("levels") or one.get("allowed") or one["type"] in ("factor", "ordered"):
+            more.pop("type", None)
+        both.append(one | more)
+    return both
 
 
 def _width(model: Any) -> int | None:

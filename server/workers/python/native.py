@@ -110,5 +110,5 @@ def _cut(library: Any, method: str) -> str:
 
 _READERS: Mapping[str, Callable[[Path, int], Any]] = {
     **dict.fromkeys((".json", ".ubj", ".txt", ".xgb", ".lgb", ".bst", ".model"), _boosted),
-    ".cbm": _catboost,
+    **dict.fromkeys((".cbm", ".cb"), _catboost),  # the second by MLflow
 }

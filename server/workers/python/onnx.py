@@ -77,8 +77,10 @@ class OnnxModel:
 
     warnings: tuple[str, ...] = ()
     age: str | None = None
+    alone: str | None = None
 
     def __init__(self, spec: ModelSpec) -> None:
+        self._signature = [i for i in spec.signature if i["name"] is not None]
         self._graph = Graph(Path(spec.path))
         self._outputs = [o["name"] for o in spec.schema["outputs"]] if spec.schema else None
 
@@ -103,8 +105,9 @@ class OnnxModel:
             for i in self._tensors()
             for name in _columns(i, alone=len(self._tensors()) == 1)
         ]
-        if len(stated) == len(found) and not {i["name"] for i in stated} & {i["name"] for i in found}:
-            found = [f | {"name": s["name"]} for f, s in zip(found, stated, strict=True)]
+        for named in (self._signature, stated):
+            if len(named) == len(found) and not {i["name"] for i in named} & {i["name"] for i in found}:
+                found = [f | {"name": n["name"]} for f, n in zip(found, named, strict=True)]
         return corrected(found, stated)
 
     def usual(self, names: Sequence[str]) -> Mapping[str, float]:

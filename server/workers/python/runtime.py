@@ -25,6 +25,7 @@ from server.workers.predictions import ModelFailed
 from server.workers.python import describe, onnx
 from server.workers.python.held import Estimator, Held
 from server.workers.python.model import PythonModel
+from server.workers.python.pyfunc import Pyfunc
 from server.workers.python.traces import PythonPart
 from server.workers.runtime import Description, LoadFailed, ModelSpec
 from server.workers.schema import SchemaError
@@ -96,6 +97,8 @@ class PythonRuntime:
 
 
 def _held(spec: ModelSpec) -> Held:
+    if "pyfunc" in spec.settings:
+        return Pyfunc(spec)
     return onnx.OnnxModel(spec) if _is_graph(spec) else Estimator(spec)
 
 

@@ -23,7 +23,7 @@ from server.workers.torch.outputs import Answers
 from server.workers.torch.program import Program
 from server.workers.torch.sample import rows_to_try
 from server.workers.torch.settings import ImageSettings, TorchSettings
-from server.workers.torch.stated import stated_inputs
+from server.workers.torch.stated import of_signature, stated_inputs
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +47,7 @@ def build(spec: ModelSpec, device: torch.device, pool: ThreadPoolExecutor) -> Bu
     if settings.cuda_graphs and device.type != "cuda":
         raise LoadFailed("needs_cuda", "torch.cuda_graphs needs an NVIDIA GPU, and PyTorch finds none on this machine")
     program = programs.load(spec.path, device)
-    stated = stated_inputs(spec.inputs, image, program)
+    stated = stated_inputs(spec.inputs or (() if image else of_signature(spec.signature, program)), image, program)
     inputs = _inputs(stated, image, program, settings, pool)
     engine = Engine(program, settings, device)
     engine.step_by(spec.notes.get("step", 1))

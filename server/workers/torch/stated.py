@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 from server.workers.runtime import LoadFailed
-from server.workers.schema import Input
+from server.workers.schema import Input, told
 from server.workers.tensors import shape_told
 from server.workers.torch.program import Argument, Program
 from server.workers.torch.settings import ImageSettings
@@ -36,6 +36,15 @@ def stated_inputs(
     if not set(types) <= set(NUMBERS):
         raise LoadFailed("bad_schema", f"a PyTorch model takes tensors only or {', '.join(NUMBERS)} only")
     return tuple(_number(i) for i in stated)
+
+
+def of_signature(signature: Sequence[Mapping[str, Any]], program: Program) -> list[dict[str, Any]]:
+    """The inputs of MLflow's signature, as a sidecar would state them; none where they say less than the program."""
+    if signature and all(i["type"] == "tensor" for i in signature):
+        if program.arguments is not None and any(i["name"] is None for i in signature):
+            return []
+        return told([{**i, "name": i["name"] or f"x{at}"} for at, i in enumerate(signature)])
+    return told(signature)
 
 
 def _number(stated: Mapping[str, Any]) -> Input:

@@ -1,4 +1,7 @@
-"""XGBoost's, CatBoost's and LightGBM's own files side by side in one server: each answers with its library's bits."""
+"""XGBoost's, CatBoost's and LightGBM's own files, and MLflow's folders, side by side in one server.
+
+Each answers with its library's bits.
+"""
 
 from __future__ import annotations
 
@@ -7,17 +10,21 @@ from pathlib import Path
 from typing import Any
 
 import catboost
+import joblib
 import lightgbm
 import numpy as np
 import pandas as pd
 import pytest
 import xgboost
+from sklearn.linear_model import LinearRegression
 
 from tests.conftest import Tandem, eventually
+from tests.mlflow_folders import save
 
 CHANCE = np.random.default_rng(3)
 HOMES = pd.DataFrame(CHANCE.normal(size=(200, 2)), columns=["size", "age"])
 PRICES = HOMES["size"] * 3 - HOMES["age"]
+LINE = LinearRegression().fit(HOMES, PRICES)
 READY_S = 120
 
 
@@ -31,6 +38,23 @@ def fitted() -> dict[str, Any]:
     }
 
 
+def save_with_mlflow(folder: Path) -> None:
+    """A model of scikit-learn, whose requirements name MLflow, which is not here; and one that a module beside it loads."""
+    save(folder / "of_mlflow", "sklearn", {"pickled_model": "model.pkl"}, {"size": "double", "age": "double"})
+    joblib.dump(LINE, folder / "of_mlflow" / "model.pkl")
+    about = {"loader_module": "doubling", "code": "code"}
+    save(folder / "pyfunc", "python_function", about, {"size": "double"})
+    (folder / "pyfunc" / "requirements.txt").unlink()
+    (folder / "pyfunc" / "code").mkdir()
+    (folder / "pyfunc" / "code" / "doubling.py").write_text(
+        "class Doubling:\n"
+        "    def predict(self, frame):\n"
+        "        return frame['size'] * 2\n"
+        "def _load_pyfunc(path):\n"
+        "    return Doubling()\n"
+    )
+
+
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[Tandem]:
     tandem = Tandem(tmp_path, python_workers=2)
@@ -40,10 +64,11 @@ def server(tmp_path: Path) -> Iterator[Tandem]:
 
 def test_models_in_their_libraries_own_formats_are_served_side_by_side(server: Tandem) -> None:
     models = fitted()
+    server.start()
     for name, model in models.items():
         model.save_model(server.python_models / name)
     (server.python_models / "notes.txt").write_text("the trees are those of March")
-    server.start()
+    save_with_mlflow(server.python_models)
     rows = HOMES.head(4)
     for name, model in models.items():
         stem = Path(name).stem
@@ -51,3 +76,7 @@ def test_models_in_their_libraries_own_formats_are_served_side_by_side(server: T
         reply = server.score(stem, {"rows": rows.to_dict(orient="records")})
         assert reply.json()["predictions"] == model.predict(rows).tolist(), name
     assert server.model("notes") == {}
+    for name, expected in (("of_mlflow", LINE.predict(rows).tolist()), ("pyfunc", (rows["size"] * 2).tolist())):
+        eventually(lambda name=name: server.version(name, "ready"), READY_S)
+        reply = server.score(name, {"rows": rows.to_dict(orient="records")})
+        assert reply.json()["predictions"] == expected, reply.text

@@ -1,0 +1,140 @@
+"""MLflow's model folders: what `MLmodel` says of the file that holds the model, and of its inputs.
+
+MLflow is not needed for a model of one of the flavours below: the file is read as if it lay there without MLflow. One
+that has no other flavour than `python_function` is loaded by the module that `MLmodel` names, as MLflow does it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import orjson
+import yaml
+
+from server.catalog import beneath
+
+NAME = "MLmodel"
+MAX_BYTES = 1 << 20
+PYFUNC = "python_function"
+_FILES: Mapping[str, tuple[str, str]] = {
+    "sklearn": ("python", "pickled_model"),
+    "xgboost": ("python", "data"),
+    "lightgbm": ("python", "data"),
+    "catboost": ("python", "data"),
+    "onnx": ("python", "data"),
+    "pytorch": ("torch", "model_data"),
+}
+"""Flavours that need no MLflow: the runtime that each is for, and the key under which it names its file."""
+_DEFAULTS = {"sklearn": "model.pkl", "pytorch": "data"}
+"""Of what MLflow before 1.0 did not write."""
+_OF_TORCH = ("model.pt2", "model.pth")
+_TYPES = {
+    "boolean": "logical",
+    "integer": "integer",
+    "long": "numeric",  # which may have more than the 32 bits of an integer here
+    "float": "numeric",
+    "double": "numeric",
+    "string": "string",
+    "datetime": "datetime",
+}
+"""MLflow's types of columns, and the types of inputs."""
+_DTYPES = {"long": "int64", "float": "float32"}
+"""What of a type the input's does not say."""
+_LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True, slots=True)
+class MLmodel:
+    """What a folder's MLmodel says."""
+
+    runtime: str = ""
+    file: str = NAME
+    """The file to read, relative to the folder."""
+    inputs: tuple[Mapping[str, Any], ...] = ()
+    """As `server.workers.runtime.ModelSpec.signature` has them."""
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    """What the runtime is told beside the sidecar's settings."""
+    refused: str | None = None
+    """Why it cannot be served."""
+
+    @property
+    def is_pyfunc(self) -> bool:
+        """Whether its code is run in the environment that MLflow wrote down beside it."""
+        return "pyfunc" in self.settings
+
+
+def at(path: Path, folder: Path | None = None) -> MLmodel | None:
+    """What the MLmodel at a path in a model folder (None: its own) says; None if the path is none."""
+    if path.name != NAME:
+        return None
+    try:
+        status = beneath.status(path, folder or path.parent)
+        found = _read(path, folder or path.parent, status.st_mtime_ns, status.st_size)
+    except OSError as e:
+        return MLmodel(refused=f"its MLmodel cannot be read: {e.strerror}")
+    return found if found.refused else _with_file(path.parent, found)
+
+
+@lru_cache(maxsize=256)
+def _read(path: Path, folder: Path, _modified_ns: int, size: int) -> MLmodel:
+    if size > MAX_BYTES:
+        return MLmodel(refused="its MLmodel is larger than 1 MiB")
+    try:
+        said = yaml.load(b"".join(beneath.pieces(path, folder)), _LOADER)
+        flavors = said["flavors"]
+        inputs = tuple(_inputs(said.get("signature") or {}))
+        return _of_flavors(flavors, inputs)
+    except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
+        return MLmodel(refused="its MLmodel is not what MLflow writes; save the model again, and copy the whole folder")
+
+
+def _of_flavors(flavors: Mapping[str, Any], inputs: tuple[Mapping[str, Any], ...]) -> MLmodel:
+    for flavor, (runtime, key) in _FILES.items():
+        if flavor in flavors:
+            about = flavors[flavor]
+            code = about.get("code") or (flavors.get(PYFUNC) or {}).get("code")
+            settings = {"trusted": list(about.get("skops_trusted_types") or ()), "code": code}
+            return MLmodel(runtime, str(about.get(key) or _DEFAULTS[flavor]), inputs, settings)
+    if PYFUNC in flavors:
+        about = flavors[PYFUNC]
+        kept = {name: about.get(name) for name in ("loader_module", "data", "code", "config")}
+        kept["loader_module"] = str(about["loader_module"])
+        return MLmodel("python", NAME, inputs, {"pyfunc": kept})
+    told = ", ".join(map(str, flavors)) or "none"
+    cure = (
+        "save it in R with saveRDS() into the folder of R models" if "crate" in flavors else "save it in one of these"
+    )
+    return MLmodel(
+        refused=f"MLflow saved the model for {told}; served are {', '.join(_FILES)} and {PYFUNC}: {cure}, or serve it "
+        "by a scoring script"
+    )
+
+
+def _with_file(folder: Path, found: MLmodel) -> MLmodel:
+    """The same with a file that is there; refused if there is none, or only outside of the folder."""
+    names = [found.file, *(f"{found.file}/{name}" for name in _OF_TORCH)] if found.runtime == "torch" else [found.file]
+    for name in names:
+        path = folder / name
+        if path.is_file() and path.resolve().is_relative_to(folder.resolve()):
+            return MLmodel(found.runtime, name, found.inputs, found.settings)
+    return MLmodel(
+        refused=f"its MLmodel names the file {found.file}, which is not in the folder; copy the whole folder"
+    )
+
+
+def _inputs(signature: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
+    """The inputs of a signature that have names, or are tensors; what has neither tells nothing."""
+    for one in orjson.loads(signature.get("inputs") or "[]"):
+        kind = str(one.get("type"))
+        if kind == "tensor":
+            shape = [None if size < 0 else int(size) for size in one["tensor-spec"]["shape"]]
+            yield {"name": one.get("name"), "type": "tensor", "shape": shape[1:]}
+        elif one.get("name") is not None:
+            optional = one.get("required") is False or one.get("optional") is True
+            more: dict[str, Any] = {"optional": True} if optional else {}
+            more |= {"dtype": _DTYPES[kind]} if kind in _DTYPES else {}
+            yield {"name": str(one["name"]), "type": _TYPES.get(kind, kind), **more}

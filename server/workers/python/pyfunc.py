@@ -1,0 +1,119 @@
+"""MLflow's `python_function`: a model that a module of its own loads, and whose predict takes a data frame.
+
+MLflow is imported only where that module is MLflow's. The inputs are those of the model's signature.
+"""
+
+from __future__ import annotations
+
+import importlib
+from collections.abc import Mapping, Sequence
+from functools import partial
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from server.workers.python import answers, files, reasons
+from server.workers.python.answers import Method
+from server.workers.python.feed import Feed, frame_feed
+from server.workers.python.held import About
+from server.workers.runtime import LoadFailed, ModelSpec
+from server.workers.schema import INPUT_TYPES, Schema, corrected, told
+
+NO_SIGNATURE = """the MLmodel has no signature that names the columns; save the model with one \
+(signature=mlflow.models.infer_signature(frame, predictions)), or say them in the sidecar, model.yaml:
+schema:
+  inputs:
+    - {name: age, type: numeric}
+    - {name: region, type: string}"""
+
+
+class Pyfunc:
+    """See `server.workers.python.held.Held`."""
+
+    age: str | None = None
+
+    def __init__(self, spec: ModelSpec) -> None:
+        self._about = spec.settings["pyfunc"]
+        self._signature = spec.signature
+        self._model, self.warnings = files.guarded(partial(_loaded, spec), Path(spec.path))
+        if not callable(getattr(self._model, "predict", None)):
+            raise reasons.no_model(self._model)
+        self.methods: Mapping[str, Method] = {"response": self._predict}
+        self.alone = (
+            f"its loader ({self._about['loader_module']}) runs code of its own, as a script does; so it has a process "
+            "of its own, and its workers read it by themselves"
+        )
+
+    def about(self) -> About:
+        """The loader, and the package that it is of."""
+        package = reasons.distribution(self._about["loader_module"])
+        name = f"MLflow python_function by {self._about['loader_module']}"
+        try:
+            return About(name, package, metadata.version(package))
+        except metadata.PackageNotFoundError:  # a module in the model's own folder
+            return About(name, None, None)
+
+    def inputs(self, stated: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+        """Those of the signature."""
+        found = corrected(told(self._signature), stated)
+        if not found:
+            raise LoadFailed("no_schema", NO_SIGNATURE)
+        for one in found:
+            if one["type"] not in INPUT_TYPES or one["type"] in ("tensor", "image"):
+                raise LoadFailed(
+                    "unsupported_input",
+                    f"the signature's input '{one['name']}' is of type {one['type']}; a python_function is served if "
+                    "its inputs are columns of numbers, texts, booleans or times. Serve it by a scoring script "
+                    "(score.py) that calls mlflow.pyfunc.load_model",
+                )
+        return found
+
+    def usual(self, names: Sequence[str]) -> Mapping[str, float]:
+        """It tells of none."""
+        return {}
+
+    def feed(self, schema: Schema) -> Feed:
+        """A data frame, as MLflow hands it over."""
+        frame = frame_feed(schema)
+        numeric = {i.name for i in schema.inputs if i.type == "numeric"}
+        types = {str(i["name"]): str(i["dtype"]) for i in self._signature if "dtype" in i and i["name"] in numeric}
+        return lambda columns, rows, single: _typed(frame(columns, rows, single), types)
+
+    def ready(self, feed: Feed) -> Mapping[str, Method]:
+        """Nothing is to be done."""
+        return self.methods
+
+    def output(self, name: str, value: Any) -> dict[str, Any]:
+        """An output's part in the schema; a data frame has names for its columns."""
+        found = answers.output(self._model, name, value)
+        if isinstance(value, pd.DataFrame) and "columns" in found:
+            found["columns"] = [str(column) for column in value.columns]
+        return found
+
+    def _predict(self, frame: Any) -> Any:
+        value = self._model.predict(frame)
+        if isinstance(value, dict) or (isinstance(value, list) and value and isinstance(value[0], dict)):
+            return pd.DataFrame(value)
+        return value
+
+
+def _loaded(spec: ModelSpec) -> Any:
+    """As mlflow.pyfunc.load_model does it."""
+    about, folder = spec.settings["pyfunc"], Path(spec.path).parent
+    files.import_from(folder, about["code"])
+    data = folder / about["data"] if about["data"] else folder
+    load = importlib.import_module(about["loader_module"])._load_pyfunc
+    return load(str(data), about["config"]) if about["config"] else load(str(data))
+
+
+def _typed(frame: Any, types: Mapping[str, str]) -> Any:
+    """The frame with the signature's types; whole numbers stay doubles where a value is missing, or is none."""
+    fit = {name: kind for name, kind in types.items() if kind == "float32" or _is_whole(frame[name].to_numpy())}
+    return frame.astype(fit) if fit else frame
+
+
+def _is_whole(values: Any) -> bool:
+    return values.dtype.kind == "f" and bool((np.isfinite(values) & (values == np.trunc(values))).all())
