@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata
@@ -10,7 +11,7 @@ from typing import Any, Protocol
 from server.workers.python import answers, files, inputs, joined, reasons, samples
 from server.workers.python.answers import Method
 from server.workers.python.feed import Feed, feed_for, takes_arrays
-from server.workers.python.tree import forget_names, use_threads
+from server.workers.python.tree import attribute, forget_names, use_threads
 from server.workers.runtime import ModelSpec
 from server.workers.schema import Schema
 
@@ -89,8 +90,8 @@ class Estimator:
         name = type(self._model).__name__ + (f" of {', '.join(steps)}" if steps else "")
         try:
             return About(name, package, metadata.version(package))
-        except metadata.PackageNotFoundError:
-            return About(name, package, None)
+        except metadata.PackageNotFoundError:  # it came under another name: xgboost-cpu
+            return About(name, package, attribute(sys.modules.get(root), "__version__"))
 
     def inputs(self, stated: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """See `Held`."""

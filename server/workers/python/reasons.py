@@ -30,7 +30,7 @@ MAX_WORDS = 500
 MAX_NAMES = 20
 WAY_OUT = (
     "save it again with this version, or put a requirements.txt with the version beside it "
-    "(NAME.requirements.txt beside a bare file)"
+    "(NAME.requirements.txt beside a bare file, model.requirements.txt in a folder of MLflow)"
 )
 
 _DISTRIBUTIONS = {"sklearn": "scikit-learn", "cv2": "opencv-python", "PIL": "pillow", "skimage": "scikit-image"}

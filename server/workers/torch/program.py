@@ -19,6 +19,12 @@ NEEDS_CUDA = (
     "(model.cpu() before torch.export.export) it runs on both"
 )
 
+WEIGHTS = (
+    "torch.save wrote this file: it holds weights without the program, or a pickled module, whose code lies elsewhere. "
+    "Save the program too: torch.export.save(torch.export.export(model.eval(), (example,)), 'NAME.pt2'), and in "
+    "MLflow mlflow.pytorch.save_model(..., serialization_format='pt2', input_example=...)"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Argument:
@@ -158,5 +164,5 @@ def _script_cure(path: str, error: Exception) -> str:
     if "archive_format" in names:
         return "this is a file of torch.export; its name must end in .pt2"
     if "constants.pkl" not in names:
-        return "this file holds weights without the program (torch.save); save the model with torch.export as .pt2"
+        return WEIGHTS
     return f"this TorchScript file cannot be read by PyTorch {torch.__version__}: {told(error)}"

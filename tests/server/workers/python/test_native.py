@@ -46,6 +46,7 @@ def test_a_regressor_of_xgboost_is_one_again(serve: Serve, tmp_path: Path) -> No
     model = xgboost.XGBRegressor(**SETTINGS).fit(PEOPLE, STAYS * 1.5)
     model.save_model(tmp_path / "m.ubj")
     served = serve(tmp_path / "m.ubj")
+    assert served.description.package_version == xgboost.__version__
     assert list(served.outputs()) == ["response"]
     assert served.values(ROWS) == model.predict(PEOPLE).tolist()
 

@@ -39,7 +39,7 @@ def fitted() -> dict[str, Any]:
 
 
 def save_with_mlflow(folder: Path) -> None:
-    """A model of scikit-learn, whose requirements name MLflow, which is not here; and one that a module beside it loads."""
+    """A model of scikit-learn, whose requirements name MLflow, which is not here; and one with a loader of its own."""
     save(folder / "of_mlflow", "sklearn", {"pickled_model": "model.pkl"}, {"size": "double", "age": "double"})
     joblib.dump(LINE, folder / "of_mlflow" / "model.pkl")
     about = {"loader_module": "doubling", "code": "code"}

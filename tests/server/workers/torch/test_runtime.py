@@ -17,10 +17,12 @@ import torch
 from PIL import Image
 from torch import nn
 
+from server.catalog import mlmodel
 from server.wire.frames import MediaType, Member, ReplyCode
 from server.workers.runtime import LoadFailed
 from server.workers.score import score
 from server.workers.torch.runtime import TorchRuntime
+from tests.mlflow_folders import save
 from tests.server.workers.torch.models import Net, Served, export, seeded, spec_of
 
 Serve = Callable[..., Served]
@@ -287,6 +289,45 @@ def test_a_truncated_or_strange_file_is_told(runtime: TorchRuntime, net: Path, t
         assert code == "unreadable" and "not a whole .pt2 file" in reason
     (tmp_path / "m.pt").write_bytes(whole[: len(whole) // 2])
     assert refusal(runtime, tmp_path / "m.pt", IMAGE)[0] == "unreadable"
+
+
+def test_what_mlflow_saves_of_pytorch_is_served_with_its_signatures_inputs(
+    served: Serve, net: Path, tmp_path: Path
+) -> None:
+    def inputs_of(name: str, inputs: list[dict[str, Any]]) -> Any:
+        about = mlmodel.at(save(tmp_path / name, "pytorch", {"model_data": "data"}, inputs))
+        assert about is not None and about.refused is None
+        return served(tmp_path / name / about.file, signature=about.inputs)[1].schema["inputs"]
+
+    (tmp_path / "script" / "data").mkdir(parents=True)
+    with pytest.warns(DeprecationWarning):
+        torch.jit.script(seeded(Net)).save(str(tmp_path / "script" / "data" / "model.pth"))
+    shape = [-1, 1, 8, 8]
+    tensor = {"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": shape}}
+    [one] = inputs_of("script", [tensor])
+    assert one == {"name": "x0", "type": "tensor", "na": False, "shape": [1, 8, 8]}
+    (tmp_path / "program" / "data").mkdir(parents=True)
+    (tmp_path / "program" / "data" / "model.pt2").write_bytes(net.read_bytes())
+    for name, expected in ((None, "x"), ("picture", "picture")):
+        [one] = inputs_of("program", [tensor | {"name": name}])
+        assert (one["name"], one["shape"]) == (expected, [1, 8, 8])
+
+
+def test_columns_of_mlflows_signature_become_one_tensor(served: Serve, tmp_path: Path) -> None:
+    (tmp_path / "m" / "data").mkdir(parents=True)
+    export(tmp_path / "m" / "data" / "model.pt2", nn.Linear(2, 1), torch.zeros(2, 2))
+    about = mlmodel.at(save(tmp_path / "m", "pytorch", {"model_data": "data"}, {"a": "float", "b": "double"}))
+    assert about is not None
+    model = served(tmp_path / "m" / about.file, signature=about.inputs)
+    assert [i["name"] for i in model[1].schema["inputs"]] == ["a", "b"]
+    assert len(answers(model, rows({"a": 1, "b": 2}))) == 1
+
+
+def test_a_module_that_was_pickled_is_refused_with_how_to_export_it(runtime: TorchRuntime, tmp_path: Path) -> None:
+    torch.save(seeded(Net), tmp_path / "model.pth")
+    code, reason = refusal(runtime, tmp_path / "model.pth", IMAGE)
+    assert code == "unreadable"
+    assert "torch.export.save" in reason and "serialization_format='pt2'" in reason
 
 
 def test_a_file_under_another_name_is_told(runtime: TorchRuntime, net: Path, tmp_path: Path) -> None:
