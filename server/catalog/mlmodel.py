@@ -96,13 +96,14 @@ def _of_flavors(flavors: Mapping[str, Any], inputs: tuple[Mapping[str, Any], ...
     for flavor, (runtime, key) in _FILES.items():
         if flavor in flavors:
             about = flavors[flavor]
-            code = about.get("code") or (flavors.get(PYFUNC) or {}).get("code")
+            code = _inside(about.get("code") or (flavors.get(PYFUNC) or {}).get("code"))
             settings = {"trusted": list(about.get("skops_trusted_types") or ()), "code": code}
             return MLmodel(runtime, str(about.get(key) or _DEFAULTS[flavor]), inputs, settings)
     if PYFUNC in flavors:
         about = flavors[PYFUNC]
         kept = {name: about.get(name) for name in ("loader_module", "data", "code", "config")}
         kept["loader_module"] = str(about["loader_module"])
+        kept |= {name: _inside(kept[name]) for name in ("data", "code")}
         return MLmodel("python", NAME, inputs, {"pyfunc": kept})
     told = ", ".join(map(str, flavors)) or "none"
     cure = (
@@ -112,6 +113,15 @@ def _of_flavors(flavors: Mapping[str, Any], inputs: tuple[Mapping[str, Any], ...
         refused=f"MLflow saved the model for {told}; served are {', '.join(_FILES)} and {PYFUNC}: {cure}, or serve it "
         "by a scoring script"
     )
+
+
+def _inside(name: Any) -> str | None:
+    """A path in the folder. Raises ValueError for one that leads elsewhere."""
+    if name is None:
+        return None
+    if Path(name).is_absolute() or ".." in Path(name).parts:
+        raise ValueError(name)
+    return str(name)
 
 
 def _with_file(folder: Path, found: MLmodel) -> MLmodel:

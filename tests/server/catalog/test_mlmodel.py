@@ -105,6 +105,8 @@ def test_the_signature_has_the_inputs(tmp_path: Path) -> None:
         ("flavors: [", "save the model again"),
         ("flavors: {python_function: {}}", "save the model again"),
         ("flavors: {sklearn: {}}\nsignature: {inputs: '{'}", "save the model again"),
+        ("flavors: {python_function: {loader_module: a, code: ../b}}", "save the model again"),
+        ("flavors: {sklearn: {code: /etc}}", "save the model again"),
         ("flavors: {spark: {model_data: x}}", "for spark; served are sklearn, xgboost"),
         ("flavors: {crate: {model: crate.bin}}", "saveRDS"),
         ("flavors: {sklearn: {pickled_model: lost.pkl}}", "lost.pkl, which is not in the folder"),
