@@ -22,7 +22,7 @@ from tests.oracle.conftest import Compared
 from tests.oracle.table import PAGE, class_of, page
 
 AT_ONCE = 10
-NOT_IN_DEBIAN = {"workflow", "hardhat_model", "model_fit", "xgb.Booster"}
+NOT_IN_DEBIAN = {"workflow", "hardhat_model", "model_fit", "xgb.Booster", "Learner"}
 """Classes of packages that only CRAN has: testthat tests them where these are, and what can be had without."""
 
 METHODS = re.compile(r"^predict_rows[.](\w[\w.]*) <- function", re.MULTILINE)

@@ -20,7 +20,18 @@ describe_inputs.default <- function(model) {
     if (isS4(model)) return(if (methods::.hasSlot(model, name)) methods::slot(model, name))
     if (is.list(model) && is.null(dim(model))) .subset2(model, name)
   }
-  inputs_from_terms(terms, frame = part("model"), xlevels = part("xlevels"), offset = offset_in_call(part("call")))
+  frame <- part("model")
+  xlevels <- part("xlevels")
+  if (is_unknown_column(terms, c(names(xlevels), names(frame)))) return(NULL)
+  inputs_from_terms(terms, frame = frame, xlevels = xlevels, offset = offset_in_call(part("call")))
+}
+
+# Whether a variable is neither among the known ones nor of a class that the terms tell: to take it for a number would
+# be a guess, and of a class without a file here nothing says that it is a good one.
+is_unknown_column <- function(terms, known) {
+  variables <- as.list(attr(stats::delete.response(terms), "variables"))[-1L]
+  symbols <- vapply(Filter(is.symbol, variables), as.character, "")
+  length(setdiff(symbols, c(known, names(attr(terms, "dataClasses"))))) > 0L
 }
 
 offset_in_call <- function(call) if (is.call(call)) call$offset

@@ -4,8 +4,17 @@
 # The formula calls s(), sm.ns() and the like of a package that is not attached here.
 make_ready.vglm <- function(model, packages) {
   model <- make_ready.default(model, packages)
-  model@terms$terms <- supply_functions(list(terms = model@terms$terms), c(packages, "VGAM"))$terms
+  terms <- supply_functions(list(terms = model@terms$terms), c(packages, "VGAM"))$terms
+  model@terms$terms <- with_classes_of_columns(terms, model@misc$colnames.x)
   model
+}
+
+# rrvglm keeps no classes: what is a column of the model matrix by its own name is a number.
+with_classes_of_columns <- function(terms, columns) {
+  if (!is.null(attr(terms, "dataClasses"))) return(terms)
+  numbers <- intersect(all.vars(attr(terms, "variables")), columns)
+  attr(terms, "dataClasses") <- stats::setNames(rep("numeric", length(numbers)), numbers)
+  terms
 }
 
 output_names.vglm <- function(model) c("response", "link")

@@ -116,6 +116,16 @@ test_that("an answer that holds the values somewhere is refused with a function 
   expect_match(reason, "predict(m, newdata = newdata)$data$response }", fixed = TRUE)
 })
 
+test_that("a variable whose class neither terms nor model tell is not taken for a number, but drafted", {
+  registerS3method("predict", "of_unknown", function(object, newdata, ...) nchar(newdata$kind), envir = globalenv())
+  bare_terms <- structure(list(terms = stats::terms(y ~ kind + log(x))), class = "of_unknown")
+  expect_null(asked("describe_inputs", bare_terms))
+  drafted <- tandem$draft_inputs(structure(list(formula = y ~ kind + log(x)), class = "of_unknown"))
+  expect_identical(vapply(drafted, `[[`, "", "name"), c("kind", "x"))
+  with_levels <- c(unclass(bare_terms), list(xlevels = list(kind = c("a", "b"))))
+  expect_length(asked("describe_inputs", structure(with_levels, class = "of_unknown"))$inputs, 2L)
+})
+
 test_that("VGAM's models answer a response that is no link, and know the levels of their factors", {
   skip_if_not_installed("VGAM")
   data <- data.frame(x = sin(1:60), k = factor(rep(c("a", "b", "c"), 20)), n = rep(0:5, 10))

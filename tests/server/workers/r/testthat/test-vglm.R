@@ -28,3 +28,9 @@ test_that("a row with a missing value is answered NA, though predict() leaves it
     expect_scored(served, rows, "response", c(NA, NA, expected[[k]]))
   }
 })
+
+test_that("a model of reduced rank, which keeps no classes of its columns, takes numbers and no guess", {
+  served <- opened(VGAM::rrvglm(gear ~ wt + hp, VGAM::multinomial, cars_of))
+  expect_identical(input_types(served), c("numeric", "numeric"))
+  expect_scored(served, cars_of[1:5, ], "response", vgam_says(served, cars_of[1:5, ], "response"))
+})
