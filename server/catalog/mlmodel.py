@@ -97,7 +97,7 @@ def _of_flavors(flavors: Mapping[str, Any], inputs: tuple[Mapping[str, Any], ...
         if flavor in flavors:
             about = flavors[flavor]
             code = _inside(about.get("code") or (flavors.get(PYFUNC) or {}).get("code"))
-            settings = {"trusted": list(about.get("skops_trusted_types") or ()), "code": code}
+            settings = {"trusted": list(about.get("skops_trusted_types") or ()), "code": code, "whole_folder": True}
             return MLmodel(runtime, str(about.get(key) or _DEFAULTS[flavor]), inputs, settings)
     if PYFUNC in flavors:
         about = flavors[PYFUNC]

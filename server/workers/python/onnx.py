@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from server.paths import without_folders
 from server.workers.python import answers, feed
 from server.workers.python.answers import Method
 from server.workers.python.feed import Feed
@@ -34,14 +35,31 @@ _TYPES: dict[str, tuple[str, Any]] = {
 }
 """A tensor's type: that of its columns as inputs, and as numpy has it."""
 
+_WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
+
 _unopened: weakref.WeakSet[Graph] = weakref.WeakSet()
+
+
+_NO_WIDTHS = (
+    "the graph's input '{name}' takes any number of columns; export the model with a fixed number: only the first "
+    "dimension, the rows, may be of any size"
+)
+_NO_WIDTH = (
+    _NO_WIDTHS
+    + """. Or name the columns in the sidecar, in the graph's order:
+schema:
+  inputs:
+    - {{name: age, type: numeric}}
+    - {{name: income, type: numeric}}"""
+)
 
 
 class Graph:
     """One graph; its session is made on first use, or by `open_all` after a fork."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, weights_beside: bool = False) -> None:
         self._bytes = path.read_bytes()
+        self._folder = str(path.parent) if weights_beside else None
         self._session: Any = None
         _unopened.add(self)
 
@@ -53,17 +71,38 @@ class Graph:
 
             options = onnxruntime.SessionOptions()
             options.intra_op_num_threads = options.inter_op_num_threads = 1
-            options.log_severity_level = 3
+            options.log_severity_level = 4  # its errors are told
+            if self._folder is not None:
+                options.add_session_config_entry(_WEIGHTS_FOLDER, self._folder)
             try:
                 self._session = onnxruntime.InferenceSession(self._bytes, options, ["CPUExecutionProvider"])
             except Exception as e:  # its errors share no class but this
-                raise LoadFailed("unreadable", f"onnxruntime cannot read the file: {str(e)[:300]}") from e
+                raise LoadFailed("unreadable", _cure(str(e))) from e
             _unopened.discard(self)
         return self._session
 
     def run(self, name: str, given: Mapping[str, Any]) -> Any:
         """One output for some rows."""
         return self.session.run([name], given)[0]
+
+
+def _cure(said: str) -> str:
+    """Why onnxruntime does not read a file, and what to do about it."""
+    here = f"onnxruntime {metadata.version('onnxruntime')}"
+    if "xternal data" in said:
+        return (
+            "the graph keeps its weights in another file; write both as one: onnx.save(onnx.load('model.onnx'), "
+            "'NAME.onnx'), or export with torch.onnx.export(..., external_data=False)"
+        )
+    if "IR version" in said or "pset" in said:
+        return (
+            f"the graph was exported for a newer runtime than {here}, which is here; export it with a lower opset "
+            "(target_opset, opset_version), or put a requirements.txt with a newer onnxruntime beside it"
+        )
+    if "protobuf" in said:
+        return "this is no whole ONNX file; export the model again, and copy all of it"
+    text = without_folders(said.partition(" : ")[2] or said)[:300]
+    return f"{here} cannot run the graph ({text}); export it again, or serve it by a scoring script"
 
 
 def open_all() -> None:
@@ -81,7 +120,7 @@ class OnnxModel:
 
     def __init__(self, spec: ModelSpec) -> None:
         self._signature = [i for i in spec.signature if i["name"] is not None]
-        self._graph = Graph(Path(spec.path))
+        self._graph = Graph(Path(spec.path), bool(spec.settings.get("whole_folder")))
         self._outputs = [o["name"] for o in spec.schema["outputs"]] if spec.schema else None
 
     @property
@@ -100,10 +139,12 @@ class OnnxModel:
 
     def inputs(self, stated: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """A column of a tensor is an input; what is stated in full replaces names that were made up."""
+        alone = len(self._tensors()) == 1
+        told = len(stated or self._signature) if alone else 0
         found = [
             {"name": name, "type": _TYPES[i.type][0], **({} if _TYPES[i.type][0] == "numeric" else {"na": False})}
             for i in self._tensors()
-            for name in _columns(i, alone=len(self._tensors()) == 1)
+            for name in _columns(i, alone, told)
         ]
         for named in (self._signature, stated):
             if len(named) == len(found) and not {i["name"] for i in named} & {i["name"] for i in found}:
@@ -182,13 +223,20 @@ def _names(session: Any) -> dict[str, str]:
     return found
 
 
-def _columns(tensor: Any, alone: bool) -> list[str]:
-    width = tensor.shape[1] if len(tensor.shape) == 2 else 1
-    if not isinstance(width, int):
-        raise LoadFailed("no_schema", f"the graph's input '{tensor.name}' has no fixed number of columns")
+def _columns(tensor: Any, alone: bool, told: int) -> list[str]:
+    """Names for a tensor's columns; as many as are `told` where the graph does not say."""
+    width = _width(tensor) or told
+    if not width:
+        raise LoadFailed("no_schema", (_NO_WIDTH if alone else _NO_WIDTHS).format(name=tensor.name))
     if alone and width > 1:
         return [f"x{i}" for i in range(width)]
     return [tensor.name] if width == 1 else [f"{tensor.name}{i}" for i in range(width)]
+
+
+def _width(tensor: Any) -> int | None:
+    """How many columns a tensor has; None where it takes any number."""
+    width = tensor.shape[1] if len(tensor.shape) == 2 else 1
+    return width if isinstance(width, int) else None
 
 
 class _Feed:
@@ -205,7 +253,7 @@ class _Feed:
         given: dict[str, Any] = {}
         at = 0
         for one in self._tensors:
-            width = one.shape[1] if len(one.shape) == 2 else 1
+            width = _width(one) or len(columns)
             table = np.empty((rows, width), dtype=_TYPES[one.type][1])
             for i in range(width):
                 table[:, i] = feed.with_nan(columns[at + i])

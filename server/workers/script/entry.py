@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import inspect
 import os
+import socket
 import sys
 import traceback
 from collections.abc import Callable
@@ -18,6 +19,7 @@ from server.workers.runtime import LoadFailed
 Run = Callable[[str], Any]
 
 MAX_WORDS_CHARS = 1000
+BOTH = "def init(), which may do nothing, and def run(raw_data), which returns the reply"
 
 
 def load(path: Path) -> Run:
@@ -36,7 +38,7 @@ def load(path: Path) -> Run:
     try:
         init()
     except BaseException as e:  # sys.exit() too
-        raise LoadFailed("script_fails", f"init() fails: {words(e, folder)}") from e
+        raise LoadFailed("script_fails", f"init() fails: {words(e, folder)}{_cure(e)}") from e
     return run
 
 
@@ -47,18 +49,15 @@ def _imported(path: Path) -> ModuleType:
     sys.modules["score"] = script  # a class of the script's can be unpickled only by this name
     try:
         spec.loader.exec_module(script)
-    except ModuleNotFoundError as e:
-        cure = "; what the script needs is named in a requirements.txt beside it"
-        raise LoadFailed("script_fails", f"the import fails: {words(e, path.parent)}{cure}") from e
     except BaseException as e:
-        raise LoadFailed("script_fails", f"the import fails: {words(e, path.parent)}") from e
+        raise LoadFailed("script_fails", f"the import fails: {words(e, path.parent)}{_cure(e)}") from e
     return script
 
 
 def _function(script: ModuleType, name: str) -> Callable[..., Any]:
     function = getattr(script, name, None)
     if not callable(function):
-        raise LoadFailed("bad_script", f"score.py needs a function {name}; it has none")
+        raise LoadFailed("bad_script", f"score.py has no function {name}; define both: {BOTH}")
     found: Callable[..., Any] = function
     return found
 
@@ -68,9 +67,28 @@ def _check_arguments(name: str, function: Callable[..., Any], *arguments: str) -
         inspect.signature(function).bind(*arguments)
     except TypeError as e:
         takes = "one argument, the request's body as text" if arguments else "no argument"
-        raise LoadFailed("bad_script", f"{name}() is called with {takes}; score.py's does not take that") from e
+        raise LoadFailed(
+            "bad_script", f"{name}() is called with {takes}; score.py's does not take that; define {BOTH}"
+        ) from e
     except ValueError:
         return  # written in C, it does not tell
+
+
+def _cure(error: BaseException) -> str:
+    """What to do about an error that has to do with where the script runs."""
+    if isinstance(error, ModuleNotFoundError):
+        return "; what the script needs is named in a requirements.txt beside it"
+    if isinstance(error, FileNotFoundError):
+        return (
+            "; what the script reads lies in its own folder, which is its working directory and "
+            "os.environ['AZUREML_MODEL_DIR']"
+        )
+    if isinstance(error, PermissionError | ConnectionError | TimeoutError | socket.gaierror):
+        return (
+            "; a script has no network, starts no other program, reads its own folder and writes to "
+            "tempfile.gettempdir() only: whatever else it needs, copy into its folder"
+        )
+    return ""
 
 
 def words(error: BaseException, folder: Path) -> str:

@@ -45,7 +45,10 @@ def build(spec: ModelSpec, device: torch.device, pool: ThreadPoolExecutor) -> Bu
     settings_of.check_compiler(settings)
     settings_of.check_inexact(settings, len(spec.golden))
     if settings.cuda_graphs and device.type != "cuda":
-        raise LoadFailed("needs_cuda", "torch.cuda_graphs needs an NVIDIA GPU, and PyTorch finds none on this machine")
+        raise LoadFailed(
+            "needs_cuda",
+            "torch.cuda_graphs needs an NVIDIA GPU, and PyTorch finds none here; leave it out of the sidecar",
+        )
     program = programs.load(spec.path, device)
     stated = stated_inputs(spec.inputs or (() if image else of_signature(spec.signature, program)), image, program)
     inputs = _inputs(stated, image, program, settings, pool)
@@ -93,6 +96,7 @@ def _tried(engine: Engine, program: Program, sample: Callable[[int], list[Tensor
             engine.run(sample(2))
         except ModelFailed as e:
             if program.arguments is not None:
-                raise LoadFailed("predict_fails", f"the model fails on two rows: {e}") from e
+                hint = "export it again, with an example of two rows, and what depends on their number left to PyTorch"
+                raise LoadFailed("predict_fails", f"the model fails on two rows: {e}; {hint}") from e
             engine.max_rows = 1  # it was traced with one row
     return tuple(answer.shape[1:])

@@ -125,5 +125,5 @@ def _only(answer: object) -> Tensor:
     if isinstance(answer, list | tuple) and len(answer) == 1:
         answer = answer[0]
     if not isinstance(answer, Tensor) or answer.dim() == 0 or answer.is_complex():
-        raise ModelFailed("the model must return one tensor of real numbers, whose first dimension is rows")
+        raise ModelFailed("the model must return one tensor of real numbers, whose first dimension is rows; wrap it so")
     return answer

@@ -76,7 +76,9 @@ class ImageInput:
         )
         if not fits or not argument.dtype.is_floating_point:
             told = f"the sidecar's image is {shape_told(ours)} (channels, height, width)"
-            raise LoadFailed("bad_schema", f"{told}, the model takes {shape_told(argument.shape)}")
+            raise LoadFailed(
+                "bad_schema", f"{told}, the model takes {shape_told(argument.shape)}; change color, resize or crop"
+            )
         if self._size is None:
             self._expected = argument.shape[1], argument.shape[2]
 
@@ -191,7 +193,9 @@ class NumberInputs:
         self._dtype = argument.dtype if argument is not None else torch.float32
         if argument is not None and argument.shape not in ((len(specs),), (None,)):
             told = f"the sidecar has {len(specs)} columns"
-            raise LoadFailed("bad_schema", f"{told}, a row of the model's tensor is {shape_told(argument.shape)}")
+            raise LoadFailed(
+                "bad_schema", f"{told}, a row of the model's tensor is {shape_told(argument.shape)}; state as many"
+            )
 
     def begin(self, columns: list[Column], start: int, stop: int) -> list[Column]:
         return [column[start:stop] for column in columns]

@@ -96,7 +96,9 @@ def _labels(settings: TorchSettings, shape: tuple[int, ...]) -> tuple[str, ...]:
     count = len(settings.labels)
     if classes != count and not (classes == 1 and count == 2):
         gives = "one number" if classes == 1 else f"{shape_told(shape)} numbers"
-        raise LoadFailed("bad_schema", f"torch.labels has {count} labels, the model gives {gives} a row")
+        raise LoadFailed(
+            "bad_schema", f"torch.labels has {count} labels, the model gives {gives} a row; list a label for each"
+        )
     return tuple(settings.labels)
 
 
@@ -107,7 +109,7 @@ def _columns(count: int, stated: Sequence[Mapping[str, Any]]) -> tuple[str, ...]
         return tuple(map(str, range(count)))
     if len(names) != count or len(set(names)) < count:
         told = f"schema.outputs names {len(names)} columns"
-        raise LoadFailed("bad_schema", f"{told}, the model gives {count} different numbers a row")
+        raise LoadFailed("bad_schema", f"{told}, the model gives {count} different numbers a row; name each once")
     return tuple(names)
 
 

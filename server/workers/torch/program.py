@@ -19,10 +19,19 @@ NEEDS_CUDA = (
     "(model.cpu() before torch.export.export) it runs on both"
 )
 
+AGAIN = "export it again with this version or an older one, from classes of PyTorch alone"
 WEIGHTS = (
     "torch.save wrote this file: it holds weights without the program, or a pickled module, whose code lies elsewhere. "
     "Save the program too: torch.export.save(torch.export.export(model.eval(), (example,)), 'NAME.pt2'), and in "
     "MLflow mlflow.pytorch.save_model(..., serialization_format='pt2', input_example=...)"
+)
+TENSORS = (
+    "every argument of the program must be a tensor whose first dimension is rows; export a module whose forward takes "
+    "only such, and sets all else itself"
+)
+ROWS = (
+    "the program's arguments differ in their first dimension, which must be rows; give all of them the same "
+    "torch.export.Dim in dynamic_shapes"
 )
 
 
@@ -92,7 +101,7 @@ def _exported_cure(path: str, error: Exception) -> str:
         return "this is a TorchScript file; its name must end in .pt"
     if not names & {"archive_format", "serialized_exported_program.json"}:
         return "this is not a whole .pt2 file; write it with torch.export.save and copy all of it"
-    return f"this .pt2 file cannot be read by PyTorch {torch.__version__}: {told(error)}"
+    return f"this .pt2 file cannot be read by PyTorch {torch.__version__} ({told(error)}); {AGAIN}"
 
 
 def _is_for_cuda(path: str) -> bool:
@@ -110,10 +119,10 @@ def _arguments(program: torch.export.ExportedProgram) -> tuple[tuple[Argument, .
     nodes = {node.name: node for node in program.graph.nodes if node.op == "placeholder"}
     values = {name: nodes[name].meta["val"] for name in map(str, program.graph_signature.user_inputs) if name in nodes}
     if not values or any(not isinstance(v, torch.Tensor) or v.dim() == 0 for v in values.values()):
-        raise LoadFailed("bad_schema", "every argument of the program must be a tensor whose first dimension is rows")
+        raise LoadFailed("bad_schema", TENSORS)
     rows = [value.shape[0] for value in values.values()]
     if len(set(map(str, rows))) > 1:
-        raise LoadFailed("bad_schema", "the program's arguments differ in their first dimension, which must be rows")
+        raise LoadFailed("bad_schema", ROWS)
     arguments = tuple(Argument(name, _shape(value.shape[1:]), value.dtype) for name, value in values.items())
     return arguments, _bounds(program, rows[0])
 
@@ -165,4 +174,4 @@ def _script_cure(path: str, error: Exception) -> str:
         return "this is a file of torch.export; its name must end in .pt2"
     if "constants.pkl" not in names:
         return WEIGHTS
-    return f"this TorchScript file cannot be read by PyTorch {torch.__version__}: {told(error)}"
+    return f"this TorchScript file cannot be read by PyTorch {torch.__version__} ({told(error)}); {AGAIN}"

@@ -34,7 +34,10 @@ def stated_inputs(
     if set(types) == {"tensor"}:
         return _tensors(stated, program.arguments)
     if not set(types) <= set(NUMBERS):
-        raise LoadFailed("bad_schema", f"a PyTorch model takes tensors only or {', '.join(NUMBERS)} only")
+        raise LoadFailed(
+            "bad_schema",
+            f"a PyTorch model takes tensors only or {', '.join(NUMBERS)} only; texts are for a scoring script",
+        )
     return tuple(_number(i) for i in stated)
 
 
@@ -62,7 +65,10 @@ def _tensors(stated: Sequence[Mapping[str, Any]], arguments: Sequence[Argument] 
     if arguments is None:
         return tuple(_tensor(i, i.get("shape")) for i in stated)
     if len(arguments) != len(stated):
-        raise LoadFailed("bad_schema", f"the sidecar has {len(stated)} tensors, the model takes {len(arguments)}")
+        raise LoadFailed(
+            "bad_schema",
+            f"the sidecar has {len(stated)} tensors, the model takes {len(arguments)}; state each, in its order",
+        )
     return tuple(_tensor(i, _agreed(i, argument)) for i, argument in zip(stated, arguments, strict=True))
 
 
@@ -79,6 +85,8 @@ def _agreed(stated: Mapping[str, Any], argument: Argument) -> Sequence[int | Non
     if len(shape) != len(argument.shape) or any(
         None not in (ours, theirs) and ours != theirs for ours, theirs in zip(shape, argument.shape, strict=True)
     ):
-        told = f"input '{stated['name']}' is {shape_told(shape)}"
-        raise LoadFailed("bad_schema", f"{told}, a row of the model's tensor is {shape_told(argument.shape)}")
+        named = f"input '{stated['name']}' is {shape_told(shape)}"
+        raise LoadFailed(
+            "bad_schema", f"{named}, a row of the model's tensor is {shape_told(argument.shape)}; leave the shape out"
+        )
     return tuple(theirs if ours is None else ours for ours, theirs in zip(shape, argument.shape, strict=True))

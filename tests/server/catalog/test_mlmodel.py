@@ -52,6 +52,7 @@ def test_a_folder_is_one_model_of_its_flavours_runtime(
         ("sales", "3", runtime, None),
     ]
     assert found(models[0].path).file == file
+    assert found(models[0].path).settings["whole_folder"]
     assert unserved(tmp_path, PYTHON_FILES, models) == []  # conda.yaml and the like are its own
     for path in (tmp_path / "churn", tmp_path / "churn" / file):
         if path.parent != tmp_path / "churn" / "data":

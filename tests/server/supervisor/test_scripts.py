@@ -216,7 +216,11 @@ def test_a_broken_new_version_keeps_the_old_one_serving(server: Tandem) -> None:
     write(server, "mended", ECHO)
     version = eventually(lambda: server.version("mended", "ready"))["version"]
     folder = write(server, "mended", ECHO.replace("def run", "def walk"))
-    assert refused(server, "mended") == ("bad_script", "score.py needs a function run; it has none")
+    assert refused(server, "mended") == (
+        "bad_script",
+        "score.py has no function run; define both: def init(), which may do nothing, and def run(raw_data), which "
+        "returns the reply",
+    )
     reply = server.score("mended", {})
     assert reply.json()["version"] == 1
     (folder / "score.py").write_text(ECHO)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import onnxruntime
 import pytest
 from skl2onnx import to_onnx
@@ -86,6 +87,49 @@ def test_the_sidecar_names_the_columns(serve: Serve, tmp_path: Path) -> None:
     path = saved(model, tmp_path / "m.onnx", [("X", FloatTensorType([None, 4]))])
     served = serve(path, inputs=[{"name": n, "type": "numeric"} for n in "abcd"])
     assert served.ask([dict(zip("abcd", IRIS[0].tolist(), strict=True))]) == [0]
+
+
+def test_a_graph_of_any_width_takes_the_columns_that_the_sidecar_names(serve: Serve, tmp_path: Path) -> None:
+    graph = doubling(["rows", "columns"])
+    (tmp_path / "m.onnx").write_bytes(graph.SerializeToString())
+    with pytest.raises(LoadFailed, match=r"takes any number of columns(.|\n)*- \{name: age, type: numeric\}") as failed:
+        serve(tmp_path / "m.onnx")
+    assert failed.value.code == "no_schema"
+    stated = [{"name": "age", "type": "numeric"}, {"name": "income", "type": "numeric"}]
+    assert serve(tmp_path / "m.onnx", inputs=stated).values([{"age": 1, "income": 2}]) == [[2, 4]]
+
+
+def doubling(shape: list[Any]) -> Any:
+    """A graph that adds its input to itself, or to a weight of it that is large enough to be kept apart."""
+    nodes = [onnx.helper.make_node("Add", ["x", "x" if shape[1] == "columns" else "w"], ["y"])]
+    weights = [] if shape[1] == "columns" else [onnx.numpy_helper.from_array(np.ones((1, 400), np.float32), "w")]
+    of = onnx.helper.make_tensor_value_info
+    graph = onnx.helper.make_graph(nodes, "g", [of("x", 1, shape)], [of("y", 1, shape)], weights)
+    model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)])
+    model.ir_version = 9
+    return model
+
+
+def test_weights_in_another_file_are_read_if_the_folder_is_the_model(serve: Serve, tmp_path: Path) -> None:
+    onnx.save_model(doubling(["rows", 400]), str(tmp_path / "m.onnx"), save_as_external_data=True, location="w.data")
+    with pytest.raises(LoadFailed, match="write both as one") as failed:
+        serve(tmp_path / "m.onnx")
+    assert "/" not in str(failed.value)
+    served = serve(tmp_path / "m.onnx", settings={"whole_folder": True})
+    assert served.values([{f"x{i}": i for i in range(400)}]) == [[i + 1 for i in range(400)]]
+
+
+@pytest.mark.parametrize("part", ["ir", "opset"])
+def test_a_graph_for_a_newer_runtime_is_refused_with_what_to_do(part: str, serve: Serve, tmp_path: Path) -> None:
+    graph = doubling(["rows", 400])
+    if part == "ir":
+        graph.ir_version = 99
+    else:
+        graph.opset_import[0].version = 99
+    (tmp_path / "m.onnx").write_bytes(graph.SerializeToString())
+    with pytest.raises(LoadFailed, match=f"onnxruntime {onnxruntime.__version__}.*lower opset") as failed:
+        serve(tmp_path / "m.onnx")
+    assert failed.value.code == "unreadable"
 
 
 def test_a_graph_for_one_row_answers_several(serve: Serve, tmp_path: Path) -> None:

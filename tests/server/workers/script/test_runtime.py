@@ -121,13 +121,19 @@ def test_golden_rows_are_bodies_with_their_replies(described: Describe) -> None:
     ("script", "spec", "code", "reason"),
     [
         pytest.param(
-            "def run(x): return x", {}, "bad_script", "score.py needs a function init; it has none", id="no-init"
+            "def run(x): return x",
+            {},
+            "bad_script",
+            "score.py has no function init; define both: def init(), which may do nothing, and def run(raw_data), "
+            "which returns the reply",
+            id="no-init",
         ),
         pytest.param(
             "def init(): pass\ndef run(): pass",
             {},
             "bad_script",
-            "run() is called with one argument, the request's body as text; score.py's does not take that",
+            "run() is called with one argument, the request's body as text; score.py's does not take that; "
+            "define def init(), which may do nothing, and def run(raw_data), which returns the reply",
             id="run-takes-nothing",
         ),
         pytest.param(
@@ -142,8 +148,19 @@ def test_golden_rows_are_bodies_with_their_replies(described: Describe) -> None:
             "def init(): open('/srv/secret/levels.csv')\ndef run(x): pass",
             {},
             "script_fails",
-            "init() fails: FileNotFoundError: [Errno 2] No such file or directory: 'levels.csv' (line 1 of score.py)",
+            "init() fails: FileNotFoundError: [Errno 2] No such file or directory: 'levels.csv' (line 1 of score.py); "
+            "what the script reads lies in its own folder, which is its working directory and "
+            "os.environ['AZUREML_MODEL_DIR']",
             id="no-path-is-told",
+        ),
+        pytest.param(
+            "def init(): raise PermissionError(1, 'Operation not permitted')\ndef run(x): pass",
+            {},
+            "script_fails",
+            "init() fails: PermissionError: [Errno 1] Operation not permitted (line 1 of score.py); a script has no "
+            "network, starts no other program, reads its own folder and writes to tempfile.gettempdir() only: whatever "
+            "else it needs, copy into its folder",
+            id="not-permitted",
         ),
         pytest.param(
             "def init(): open('count', 'a').write('1')\ndef run(x): pass",
