@@ -1,6 +1,8 @@
 # What people save beside or instead of a model, and what to save instead. Each reason says what the file holds and the
 # cure, in lines that can be copied.
 
+resampled <- "the results of resampling, not a model: train the learner on all data, learner$train(task), and save that"
+
 # For each class of an object that cannot be served as it is: function(object) that says why and what to do.
 not_models <- list(
   kmeans = function(object) {
@@ -37,7 +39,23 @@ not_models <- list(
       as_function("recipes::bake(fit, df)")
     )
   },
-  htest = function(object) "the result of a test, not a model",
+  model_spec = function(object) {
+    "a specification of parsnip that is not fitted; save what fit(spec, formula, data) returned"
+  },
+  last_fit = function(object) "the results of last_fit(), not a model: save its workflow, extract_workflow(fit)",
+  Task = function(object) "a task, which is data, and not a model: save what was trained on it",
+  Prediction = function(object) "predictions, not a model: save the learner or what train() returned",
+  ResampleResult = function(object) resampled,
+  BenchmarkResult = function(object) resampled,
+  resamples = function(object) "the results of resampling, not a model: save what caret::train() returned",
+  xgb.cv.synchronous = function(object) {
+    "the results of xgb.cv(), not a model: save what xgb.train() returns for the number of rounds that did best"
+  },
+  xgb.DMatrix = function(object) "a matrix of xgboost, which is data, and not a model: save what xgb.train() returned",
+  htest = function(object) "the result of a test, not a model: save what the fitting function returned",
+  anova = function(object) "a table of tests, not a model: save the fitted model that it is of",
+  TukeyHSD = function(object) "a table of comparisons, not a model: save the fitted model that it is of",
+  gg = function(object) "a plot, not a model: save what the fitting function returned",
   hclust = function(object) "a tree of clusters, which cannot be asked about new rows",
   density = function(object) paste("a density: save a function,", as_function("approx(fit$x, fit$y, df$x)$y")),
   stl = function(object) "a series taken apart, not a model: save what forecast::stlm() returns",

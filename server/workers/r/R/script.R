@@ -21,7 +21,10 @@ read_script <- function(path) {
     }),
     error = function(e) {
       if (inherits(e, "packageNotFoundError")) stop(missing_package(e$package))
-      stop(tandem_condition("failed", paste("the script fails:", conditionMessage(e))))
+      stop(tandem_condition("failed", paste0(
+        "the script fails while it is read or in init(): ", conditionMessage(e), "; try it by itself in its folder, ",
+        "Rscript --vanilla ", basename(path), ": what it takes from your workspace must lie in that folder"
+      )))
     }
   )
   structure(list(home = script), class = "tandem_script")

@@ -13,7 +13,14 @@ test_that("what is saved beside a model is refused with what to save instead", {
   expect_told(structure(new.env(), class = c("Pricer", "R6")), "R6 object.*fit\\$predict\\(df\\)")
   expect_told(structure(list(), class = "recipe"), "has bake\\(\\), not predict\\(\\): save the workflow")
   expect_told(summary(lm(dist ~ speed, cars)), "the summary of a model of class lm; save the model itself")
-  expect_told(t.test(extra ~ group, sleep), "the result of a test")
+  expect_told(t.test(extra ~ group, sleep), "the result of a test, not a model: save what the fitting function")
+  expect_told(anova(lm(dist ~ speed, cars)), "a table of tests, not a model")
+  of_class <- function(...) structure(list(), class = c(...))
+  expect_told(of_class("logistic_reg", "model_spec"), "not fitted; save what fit\\(spec, formula, data\\)")
+  expect_told(of_class("ResampleResult"), "results of resampling.*learner\\$train\\(task\\)")
+  expect_told(structure(new.env(), class = c("PredictionClassif", "Prediction", "R6")), "predictions, not a model")
+  expect_told(of_class("ClassifTask", "SupervisedTask", "Task"), "a task, which is data")
+  expect_told(of_class("xgb.cv.synchronous"), "save what xgb.train\\(\\) returns")
 })
 
 test_that("a list of models is refused with a function that picks one, which works", {
