@@ -36,6 +36,11 @@ Other classes with a `predict` method are tried as `predict(model, rows)`, or wi
 argument stands elsewhere. Where the method has an argument `type`, the outputs are called what it may be: `response`,
 `link`, `class`, `prob` and the like, `response` before the link.
 
+Of packages that Debian does not have, these are known where the package is installed, and not in the table: fitted
+workflows and parsnip's `model_fit` (`response`, `conf_int`, `pred_int`, or `class` and `prob`), models made with
+hardhat, xgboost's `xgb.Booster` and its bytes (`response`, `link`), mlr3's learners (`response`, `se`, or `class` and
+`prob`), and what a `bundle` holds.
+
 | class | package | outputs | options | missing values |
 |---|---|---|---|---|
 """

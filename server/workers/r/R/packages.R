@@ -123,7 +123,7 @@ load_starters <- function() {
 missing_package <- function(package) {
   ways <- c(
     if (!package %in% not_in_debian) paste0("apt-get install r-cran-", tolower(package)),
-    sprintf("install.packages(\"%s\")", package)
+    from_cran(package)
   )
   more <- if (package == "xgboost") paste0(
     "; or save the model with xgboost::xgb.save(model, \"NAME.ubj\") among the Python models, which needs Python's ",
@@ -132,6 +132,15 @@ missing_package <- function(package) {
   tandem_condition("package_missing", paste0(
     package, " is not installed: install it with ", paste(ways, collapse = " or "), more
   ))
+}
+
+# R 4.2, which Debian 12 has, is too old for the newest xgboost.
+from_cran <- function(package) {
+  if (package != "xgboost" || getRversion() >= "4.3") return(sprintf("install.packages(\"%s\")", package))
+  paste0(
+    "install.packages(\"https://cran.r-project.org/src/contrib/Archive/xgboost/xgboost_1.7.11.1.tar.gz\", ",
+    "repos = NULL), the last for an R before 4.3 (it needs data.table and jsonlite)"
+  )
 }
 
 # Packages that people save models of and that Debian does not have.
