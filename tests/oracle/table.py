@@ -1,4 +1,4 @@
-"""docs/models.md: the classes that Tandem knows, told by a running server. `python -m tests.oracle.table` writes it.
+"""docs/models.md: R's classes that Tandem knows, told by a running server. `python -m tests.oracle.table` writes it.
 
 The server is one with the oracle's models; a test fails while the page says anything else than it does.
 """
@@ -15,9 +15,13 @@ from tests.conftest import ROOT, Tandem
 from tests.oracle.cases import Case, listed, serve
 
 PAGE = ROOT / "docs" / "models.md"
+PYTHON = "\n## Models in Python\n"
+"""Where the part begins that `tests.server.workers.python.page` writes."""
 
 HEAD = """\
 # Model classes
+
+Of R first; [those of Python](#models-in-python) below.
 
 <!-- Written by `python -m tests.oracle.table` from what a running server says of the models of tests/oracle/*.R;
      `make test` fails while it is not so. Do not edit. -->
@@ -114,7 +118,8 @@ def main(arguments: Sequence[str]) -> int:
     for name, reason in broken.items():
         sys.stderr.write(f"{name}: {reason}\n")
     if not broken or "--partial" in arguments:
-        PAGE.write_text(page({name: case for name, case in cases.items() if name not in broken}, details))
+        _, mark, rest = PAGE.read_text().partition(PYTHON)
+        PAGE.write_text(page({n: case for n, case in cases.items() if n not in broken}, details) + mark + rest)
     return 1 if broken else 0
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, Protocol
 
-from server.workers.python import answers, files, inputs, joined, reasons, samples
+from server.workers.python import answers, files, inputs, joined, native, reasons, samples
 from server.workers.python.answers import Method
 from server.workers.python.feed import Feed, feed_for, takes_arrays
 from server.workers.python.tree import attribute, forget_names, use_threads
@@ -70,12 +70,14 @@ class Estimator:
 
     def __init__(self, spec: ModelSpec) -> None:
         self._signature = spec.signature
-        self._model, warnings = files.read(spec)
+        found, warnings = files.read(spec)
+        threads = int(spec.settings.get("threads") or 1)
+        self._model = native.that_takes_rows(found, threads)
         self.warnings: tuple[str, ...] = warnings
         self.methods: Mapping[str, Method] = {} if isinstance(self._model, type) else answers.methods(self._model)
         if not self.methods:
             raise reasons.no_model(self._model)
-        use_threads(self._model, int(spec.settings.get("threads") or 1))
+        use_threads(self._model, threads)
 
     @property
     def age(self) -> str | None:

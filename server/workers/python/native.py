@@ -54,18 +54,30 @@ def _lightgbm(path: Path) -> Any:
 
 def _xgboost(path: Path, threads: int) -> Any:
     xgboost = importlib.import_module("xgboost")
-    kinds = {"classifier": xgboost.XGBClassifier, "ranker": xgboost.XGBRanker}
     content = bytearray(path.read_bytes())  # of a file XGBoost goes by the ending, of bytes by what they are
     if not content.rstrip().endswith(b"}"):  # XGBoost would crash
         raise LoadFailed("unreadable", _cut(xgboost, "save_model"))
     try:
-        booster = xgboost.Booster(model_file=content)
-        saved_from = orjson.loads(booster.attr("scikit_learn") or "{}").get("_estimator_type")
-        model = kinds.get(saved_from, xgboost.XGBRegressor)(n_jobs=threads)
-        model.load_model(content)
+        return _of_booster(xgboost.Booster(model_file=content), content, threads)
     except Exception as e:  # with a trace of the stack and paths in its text
         raise LoadFailed("unreadable", _cut(xgboost, "save_model")) from e
+
+
+def _of_booster(booster: Any, content: bytearray, threads: int) -> Any:
+    """The estimator that a booster was saved from, or one that answers what the booster does."""
+    xgboost = importlib.import_module("xgboost")
+    kinds = {"classifier": xgboost.XGBClassifier, "ranker": xgboost.XGBRanker}
+    saved_from = orjson.loads(booster.attr("scikit_learn") or "{}").get("_estimator_type")
+    model = kinds.get(saved_from, xgboost.XGBRegressor)(n_jobs=threads)
+    model.load_model(content)
     return model
+
+
+def that_takes_rows(found: Any, threads: int) -> Any:
+    """What was read; in place of XGBoost's Booster, whose predict takes only its own matrices, an estimator."""
+    if (type(found).__module__, type(found).__name__) != ("xgboost.core", "Booster"):
+        return found
+    return _of_booster(found, found.save_raw("ubj"), threads)
 
 
 def _neither(path: Path, beginning: bytes) -> str:

@@ -61,6 +61,7 @@ def test_a_booster_of_xgboost_answers_what_its_own_predict_does(
     booster = xgboost.train({"objective": objective, "nthread": 1, **more}, rows, 5)
     booster.save_model(tmp_path / "m.json")
     assert serve(tmp_path / "m.json").values(ROWS) == booster.predict(rows).tolist()
+    assert serve(booster).values(ROWS) == booster.predict(rows).tolist()  # pickled
 
 
 @pytest.mark.parametrize("ending", ["xgb", "model", "bst"])
