@@ -25,6 +25,7 @@ def save(
     about: Mapping[str, Any],
     columns: Columns | Sequence[Mapping[str, Any]] = (),
     requirements: str = "mlflow==3.17.2\n",
+    example: Mapping[str, Any] | None = None,
 ) -> Path:
     """The folder with all that MLflow writes but the model's own file; its MLmodel."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -36,6 +37,10 @@ def save(
         said["signature"] = {"inputs": json.dumps(inputs), "outputs": '[{"type": "double"}]', "params": None}
     for name in BESIDE:
         (folder / name).write_text("{}\n")
+    if example is not None:
+        said["saved_input_example_info"] = {"artifact_path": "input_example.json", "type": "dataframe"}
+        written = {"columns": [*example], "data": [[*example.values()], [*example.values()]]}
+        (folder / "input_example.json").write_text(json.dumps(written))
     (folder / "metadata").mkdir(exist_ok=True)
     (folder / "metadata" / "MLmodel").write_text("{}\n")
     (folder / "requirements.txt").write_text(requirements)

@@ -7,7 +7,7 @@ that has no other flavour than `python_function` is loaded by the module that `M
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -60,6 +60,8 @@ class MLmodel:
     """What the runtime is told beside the sidecar's settings."""
     refused: str | None = None
     """Why it cannot be served."""
+    example: str | None = None
+    """The file with the rows that the model's author gave as an example, relative to the folder."""
 
     @property
     def is_pyfunc(self) -> bool:
@@ -87,7 +89,7 @@ def _read(path: Path, folder: Path, _modified_ns: int, size: int) -> MLmodel:
         said = yaml.load(b"".join(beneath.pieces(path, folder)), _LOADER)
         flavors = said["flavors"]
         inputs = tuple(_inputs(said.get("signature") or {}))
-        return _of_flavors(flavors, inputs)
+        return replace(_of_flavors(flavors, inputs), example=_example_file(said.get("saved_input_example_info") or {}))
     except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return MLmodel(refused="its MLmodel is not what MLflow writes; save the model again, and copy the whole folder")
 
@@ -130,10 +132,29 @@ def _with_file(folder: Path, found: MLmodel) -> MLmodel:
     for name in names:
         path = folder / name
         if path.is_file() and path.resolve().is_relative_to(folder.resolve()):
-            return MLmodel(found.runtime, name, found.inputs, found.settings)
+            return replace(found, file=name)
     return MLmodel(
         refused=f"its MLmodel names the file {found.file}, which is not in the folder; copy the whole folder"
     )
+
+
+def _example_file(about: Mapping[str, Any]) -> str | None:
+    return _inside(about.get("artifact_path")) if about.get("type") == "dataframe" else None
+
+
+def example_row(path: Path, folder: Path | None = None) -> dict[str, Any] | None:
+    """The first row of the author's example, if the MLmodel at a path names one that can be read."""
+    about = at(path, folder)
+    if about is None or about.example is None:
+        return None
+    try:
+        file = path.parent / about.example
+        if beneath.status(file, folder or path.parent).st_size > MAX_BYTES:
+            return None
+        said = orjson.loads(b"".join(beneath.pieces(file, folder or path.parent)))
+        return dict(zip(said["columns"], said["data"][0], strict=True))
+    except (OSError, ValueError, LookupError, TypeError):
+        return None
 
 
 def _inputs(signature: Mapping[str, Any]) -> Iterator[dict[str, Any]]:

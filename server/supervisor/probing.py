@@ -146,7 +146,7 @@ def model_spec(
         "load_timeout_s": settings.load_timeout_s,
         "settings": {**settings_of_runtime, **about.settings, "trusted": trusted},
         "schema": found.get("schema"),
-        "example": found.get("example"),
+        "example": found.get("example") if found else mlmodel.example_row(file.content, file.folder),
         "rowwise": found.get("rowwise", False),
         "loads_in_worker": found.get("loads_in_worker", False),
         "notes": found.get("notes", {}),

@@ -55,7 +55,7 @@ class ModelSpec:
     loads_in_worker: bool = False
     notes: Mapping[str, Any] = field(default_factory=dict)
     harmless: Sequence[str] = ()
-    """As the probe found them; only given to `load`."""
+    """As the probe found them; only given to `load`, but for an example that the model's author gave."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,10 +29,10 @@ def describe(spec: ModelSpec, held: Held) -> Description:
     found = held.inputs(spec.inputs)
     usual = held.usual([i["name"] for i in found])
     schema = _schema(spec, found, [{"name": name, "type": "number"} for name in held.methods])
-    example = dict(golden.example(spec.golden) or samples.example(schema, usual))
     shapes: dict[str, dict[str, Any]] = {}
     methods = {name: _watched(held, name, method, shapes) for name, method in held.methods.items()}
     trial = PythonModel(spec, schema, held.feed(schema), methods)
+    example = _example(spec, trial, samples.example(schema, usual))
     outputs = _outputs(spec, trial, example, shapes, held.age)
     inputs = _counting(_with_na(spec, trial, found, example))
     schema = _schema(spec, inputs, outputs)
@@ -56,6 +56,19 @@ def describe(spec: ModelSpec, held: Held) -> Description:
         isolated=alone,
         loads_in_worker=alone is not None,
     )
+
+
+def _example(spec: ModelSpec, trial: PythonModel, made_up: Mapping[str, Any]) -> dict[str, Any]:
+    """The row of the first golden row; else the author's example, if the model answers it; else one made up."""
+    stated = golden.example(spec.golden)
+    if stated is not None:
+        return dict(stated)
+    if spec.example is not None:
+        given = {**made_up, **{name: value for name, value in spec.example.items() if name in made_up}}
+        with suppress(*_UNANSWERED):
+            golden.predict_row(trial, given, trial.schema.default_output)
+            return given
+    return dict(made_up)
 
 
 def _schema(spec: ModelSpec, inputs: Sequence[Mapping[str, Any]], outputs: Sequence[Mapping[str, Any]]) -> Schema:

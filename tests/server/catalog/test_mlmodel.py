@@ -98,6 +98,19 @@ def test_the_signature_has_the_inputs(tmp_path: Path) -> None:
     assert list(found(tmp_path / "MLmodel").inputs) == [{"name": None, "type": "tensor", "shape": [3, None]}]
 
 
+def test_the_first_row_of_the_authors_example_is_told(tmp_path: Path) -> None:
+    row = {"age": 3, "name": None}
+    path = save(tmp_path, "sklearn", {}, example=row)
+    write(tmp_path / "model.pkl")
+    assert mlmodel.example_row(path) == row
+    for said in ('{"columns": ["age"], "data": []}', '{"inputs": [1]}', "{", "[1]", "x" * (mlmodel.MAX_BYTES + 1)):
+        (tmp_path / "input_example.json").write_text(said)
+        assert mlmodel.example_row(path) is None
+    (tmp_path / "input_example.json").unlink()
+    assert mlmodel.example_row(path) is None
+    assert mlmodel.example_row(save(tmp_path, "sklearn", {})) is None
+
+
 @pytest.mark.parametrize(
     ("said", "cure"),
     [

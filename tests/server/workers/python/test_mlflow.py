@@ -51,7 +51,8 @@ def _load_pyfunc(path):
 def serve_folder(serve: Serve, path: Path, **more: Any) -> Served:
     about = mlmodel.at(path)
     assert about is not None and about.refused is None
-    return serve(path.parent / about.file, signature=about.inputs, settings=about.settings, **more)
+    given = {"signature": about.inputs, "settings": about.settings, "example": mlmodel.example_row(path)}
+    return serve(path.parent / about.file, **given, **more)
 
 
 def test_a_model_of_scikit_learn_has_the_signatures_types(serve: Serve, tmp_path: Path) -> None:
@@ -89,6 +90,14 @@ def test_what_the_model_knows_of_its_columns_is_more_than_the_signature(serve: S
     assert served.inputs()["plan"]["levels"] == ["z", "x"]
     sent = plans.assign(plan=plans["plan"].astype(str)).to_dict(orient="records")
     assert served.values(sent) == booster.predict(plans).tolist()
+
+
+def test_the_authors_example_is_the_models_if_the_model_answers_it(serve: Serve, tmp_path: Path) -> None:
+    path = save(tmp_path, "sklearn", {"pickled_model": "model.pkl"}, COLUMNS, example={**ROWS[1], "more": 1})
+    joblib.dump(LogisticRegression().fit(PEOPLE, STAYS), tmp_path / "model.pkl")
+    assert serve_folder(serve, path).description.example == ROWS[1]
+    save(tmp_path, "sklearn", {"pickled_model": "model.pkl"}, COLUMNS, example={**ROWS[1], "age": "old"})
+    assert serve_folder(serve, path).description.example["age"] != "old"
 
 
 def test_a_model_of_an_array_gets_the_signatures_names(serve: Serve, tmp_path: Path) -> None:
