@@ -120,6 +120,9 @@ class Settings(BaseSettings):
     signature_key: Path | None = Field(
         None, description="file of the public key (PEM), or folder of such files, that model signatures are checked by"
     )
+    max_models: int = Field(
+        10_000, ge=1, description="files and folders in each model folder that are looked at; the rest is not read"
+    )
     settle_s: float = Field(0.4, ge=0, le=60, description="seconds a model file must be unchanged before it is read")
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severe log line")
 

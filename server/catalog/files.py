@@ -10,8 +10,6 @@ of it. What else lies in a folder is told by `unserved.py`.
 
 from __future__ import annotations
 
-import hashlib
-import os
 import re
 import stat
 from collections.abc import Mapping
@@ -20,7 +18,8 @@ from pathlib import Path
 from typing import Literal
 
 from server.catalog import beneath, mlmodel
-from server.catalog.beneath import Unopened
+from server.catalog.listing import Listing
+from server.catalog.parts import IN_FOLDER, WHOLE, Stamp, digest_of, files_in, requirements_of, stamps, update
 from server.catalog.private_copy import PrivateCopy
 from server.catalog.texts import is_mere_text
 
@@ -43,20 +42,10 @@ PYTHON_FILES: Kinds = {
     "score.py": "script",
     mlmodel.NAME: "python",
 }
-WHOLE = ("score.R", "score.py", mlmodel.NAME)
-"""The files that make a folder a model, with everything that lies in it."""
-IN_FOLDER = "model"
-"""How a model file in a folder of its own is called, before its ending."""
 TRAIN = "train"
 """The folder of what models are made with; nothing in it is served."""
 NOT_SERVED = "not_served"
 """The code of what lies in a model folder and is no model."""
-SIGNATURE_SUFFIX = ".sig"
-REQUIREMENTS = "requirements.txt"
-"""What a Python model needs that the server has not, or has in another version."""
-
-Stamp = tuple[int, ...]
-"""Size, time and inode of a model file, then size and time of its sidecar, its signature and its requirements."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +79,7 @@ class Candidate:
     def parts(self) -> dict[str, Path]:
         """Everything that the model is made of, by its name relative to the model file's folder."""
         if self.path.name in WHOLE:
-            return {str(part.relative_to(self.path.parent)): part for part in _files(self.path.parent)}
+            return {str(part.relative_to(self.path.parent)): part for part in files_in(self.path.parent)}
         beside = (self.path, self.sidecar, requirements_of(self.runtime, self.path, self.sidecar, self.folder))
         return {part.name: part for part in beside if part is not None and part.is_file()}
 
@@ -139,13 +128,14 @@ class ModelFile:
         return found if found is not None and found.is_file() else None
 
 
-def candidates(folder: Path, kinds: Kinds) -> list[Candidate]:
+def candidates(folder: Path, kinds: Kinds, listing: Listing | None = None) -> list[Candidate]:
     """The model files of a folder: bare ones, those in folders of their own, and those in version folders.
 
     A folder that is missing has none.
     """
+    listing = listing or Listing(folder)
     found: list[Candidate] = []
-    for entry in entries(folder, folder):
+    for entry in listing.entries(folder):
         ending = ending_of(entry.name, kinds)
         if ending is not None and beneath.kind(entry, folder) != "folder":
             stem = entry.name[: -len(ending)]
@@ -153,23 +143,20 @@ def candidates(folder: Path, kinds: Kinds) -> list[Candidate]:
             continue
         if entry.name == TRAIN:
             continue
-        own = in_folder(entry, entry.name, None, kinds, folder)
+        own = in_folder(entry, entry.name, None, kinds, listing)
         found += own
         if not any(one.path.name in WHOLE for one in own):  # else what lies deeper belongs to it
-            for version in entries(entry, folder):
-                found += in_folder(version, entry.name, version.name, kinds, folder)
+            for version in listing.entries(entry):
+                found += in_folder(version, entry.name, version.name, kinds, listing)
     return found
 
 
-def in_folder(folder: Path, name: str, version: str | None, kinds: Kinds, models: Path) -> list[Candidate]:
-    """The model of this name in a folder: none, or one. Of several files called `model` it is the first of `kinds`.
-
-    `models` is the model folder that it lies in.
-    """
-    by_name = {_place(path.name, kinds): path for path in reversed(entries(folder, models))}
+def in_folder(folder: Path, name: str, version: str | None, kinds: Kinds, listing: Listing) -> list[Candidate]:
+    """The model of this name in a folder: none, or one. Of several files called `model` it is the first of `kinds`."""
+    by_name = {_place(path.name, kinds): path for path in reversed(listing.every(folder))}
     for kind in (*(k for k in kinds if k in WHOLE), *(k for k in kinds if k not in WHOLE)):
         if kind in by_name:
-            found = _candidate(kinds[kind], name, version, by_name[kind], folder / f"{IN_FOLDER}.yaml", models)
+            found = _candidate(kinds[kind], name, version, by_name[kind], folder / f"{IN_FOLDER}.yaml", listing.folder)
             if found:
                 return found
     return []
@@ -195,9 +182,9 @@ def candidate_at(path: Path) -> Candidate | None:
     kinds = {**R_FILES, **PYTHON_FILES}
     path = path.absolute()
     folder = path if path.is_dir() else path.parent
-    found = in_folder(folder, folder.name, None, kinds, folder.parent)
+    found = in_folder(folder, folder.name, None, kinds, Listing(folder.parent))
     if found and found[0].path.name not in WHOLE:
-        found = in_folder(folder, folder.parent.name, folder.name, kinds, folder.parent.parent)
+        found = in_folder(folder, folder.parent.name, folder.name, kinds, Listing(folder.parent.parent))
     if path.is_dir() or [one for one in found if one.path == path or is_part(path, one)]:
         return found[0] if found else None
     ending = ending_of(path.name, kinds)
@@ -213,14 +200,6 @@ def is_part(path: Path, candidate: Candidate) -> bool:
     return candidate.path.name in WHOLE and path.is_relative_to(candidate.path.parent)
 
 
-def entries(path: Path, folder: Path) -> list[Path]:
-    """What lies at a path in a model folder, in order; nothing in what is no folder, or is none of that folder's."""
-    try:
-        return [path / name for name in beneath.names(path, folder)]
-    except OSError:
-        return []
-
-
 def _candidate(
     runtime: str, name: str, version: str | None, path: Path, sidecar: Path, folder: Path
 ) -> list[Candidate]:
@@ -231,93 +210,12 @@ def _candidate(
         status = beneath.status(path, folder)
         if not stat.S_ISREG(status.st_mode) or is_mere_text(path, folder):
             return []
-        stamps = _stamps(path, status, sidecar, folder)
+        stamp = stamps(path, status, sidecar, folder)
     except OSError:
         return []
     about = mlmodel.at(path, folder) or mlmodel.MLmodel(runtime)
     refused = NotServed(about.refused) if about.refused else None
-    return [Candidate(about.runtime, name, version, path, sidecar, stamps, refused, folder)]
-
-
-def _stamps(path: Path, status: os.stat_result, sidecar: Path, folder: Path) -> Stamp:
-    """What changes with the model, without reading it."""
-    stamp = _folder_stamp(path.parent, folder) if path.name in WHOLE else _stamp(status)
-    for beside in (sidecar, signature_of(path), path.with_name(_requirements_name(path, sidecar, folder))):
-        stamp += _small_stamp(beside, folder)
-    return stamp
-
-
-def requirements_of(runtime: str, path: Path, sidecar: Path, folder: Path | None = None) -> Path | None:
-    """Where a model's requirements would lie, as far as models of its kind have any."""
-    return path.with_name(_requirements_name(path, sidecar, folder)) if runtime in ("python", "script") else None
-
-
-def _requirements_name(path: Path, sidecar: Path, folder: Path | None) -> str:
-    """In a folder of its own a model's is called `requirements.txt`, else as its sidecar: `churn.requirements.txt`."""
-    # MLflow writes one for each model, MLflow itself in it. A model that needs no MLflow has its own as `model.…`.
-    about = mlmodel.at(path, folder)
-    if about is not None:
-        return REQUIREMENTS if about.is_pyfunc else f"{IN_FOLDER}.{REQUIREMENTS}"
-    alone = path.name in WHOLE or sidecar.stem == IN_FOLDER
-    return REQUIREMENTS if alone else f"{sidecar.stem}.{REQUIREMENTS}"
-
-
-def signature_of(path: Path) -> Path:
-    """Where a model file's signature lies, if it has one."""
-    return path.with_name(path.name + SIGNATURE_SUFFIX)
-
-
-def _folder_stamp(folder: Path, models: Path) -> Stamp:
-    stamps = [_stamp(_status(path, models)) for path in _files(folder)]
-    return sum(s[0] for s in stamps), max((s[1] for s in stamps), default=0), len(stamps)
-
-
-def _files(folder: Path) -> list[Path]:
-    """The regular files of a script's folder, at any depth, in order; not what Python compiles of them by itself."""
-    signatures = {signature_of(folder / name) for name in WHOLE}
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts and path not in signatures
-    )
-
-
-def _stamp(status: os.stat_result) -> Stamp:
-    return status.st_size, status.st_mtime_ns, status.st_ino
-
-
-def _small_stamp(path: Path, folder: Path) -> Stamp:
-    try:
-        status = _status(path, folder)
-    except OSError:
-        return 0, 0
-    return status.st_size, status.st_mtime_ns
-
-
-def _status(path: Path, folder: Path) -> os.stat_result:
-    """Of a link that leads out its own: what it leads to is nobody's business."""
-    try:
-        return beneath.status(path, folder)
-    except Unopened:
-        return path.lstat()
-
-
-def _digest(path: Path, folder: Path) -> hashlib._Hash:
-    """Of a file its bytes; of a script the names and bytes of all files in its folder."""
-    if path.name not in WHOLE:
-        return _update(hashlib.sha256(), path, folder)
-    digest = hashlib.sha256()
-    for part in _files(path.parent):
-        digest.update(os.fsencode(part.relative_to(path.parent)))  # a name need not be text
-        digest.update(f"\0{_update(hashlib.sha256(), part, folder).hexdigest()}\n".encode())
-    return digest
-
-
-def _update(digest: hashlib._Hash, path: Path, folder: Path) -> hashlib._Hash:
-    """In pieces: nobody has looked yet how large the file is."""
-    for piece in beneath.pieces(path, folder):
-        digest.update(piece)
-    return digest
+    return [Candidate(about.runtime, name, version, path, sidecar, stamp, refused, folder)]
 
 
 def identify(candidate: Candidate, signature: Path | None = None) -> ModelFile:
@@ -326,13 +224,13 @@ def identify(candidate: Candidate, signature: Path | None = None) -> ModelFile:
     The key covers the signature only where there is somebody to verify it.
     """
     folder = candidate.folder or candidate.path.parent
-    digest = _digest(candidate.path, folder)
+    digest = digest_of(candidate.path, folder)
     version = candidate.version or digest.hexdigest()[:DIGEST_DIGITS]
     requirements = requirements_of(candidate.runtime, candidate.path, candidate.sidecar, folder)
     for mark, part in ((b"\0", candidate.sidecar), (b"\1", requirements), (b"\0", signature)):
         if part is not None and part.is_file():
             digest.update(mark)
-            _update(digest, part, folder)
+            update(digest, part, folder)
     key = f"{candidate.name}/{version}/{digest.hexdigest()[:DIGEST_DIGITS]}"
     return ModelFile(
         runtime=candidate.runtime,
@@ -374,4 +272,4 @@ def identified_again(file: ModelFile) -> ModelFile | None:
 
 def _stamps_now(file: ModelFile) -> Stamp:
     folder = file.folder or file.path.parent
-    return _stamps(file.path, beneath.status(file.path, folder), file.sidecar, folder)
+    return stamps(file.path, beneath.status(file.path, folder), file.sidecar, folder)

@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 from pathlib import Path
 
-from server.catalog.files import Candidate, Stamp
+from server.catalog.files import Candidate
+from server.catalog.parts import Stamp
 
 SURELY_WRITTEN_S = 10.0
 REFUSE_S = 5.0

@@ -18,39 +18,25 @@ from server.catalog import beneath, mlmodel
 from server.catalog.beneath import LEADS_OUT
 from server.catalog.files import (
     DIGEST_DIGITS,
-    IN_FOLDER,
     NAME,
     PYTHON_FILES,
     R_FILES,
-    WHOLE,
     Candidate,
     Kinds,
     ModelFile,
     NotServed,
-    Stamp,
     ending_of,
-    entries,
 )
+from server.catalog.listing import BESIDE, Listing
+from server.catalog.parts import IN_FOLDER, WHOLE, Stamp
 from server.catalog.texts import is_mere_text
 
 NO_VERSION = "-"
 """The version of what is told to be no model: it has none."""
 ALL: Kinds = {**R_FILES, **PYTHON_FILES}
+MOST_DATED = 1000
+"""Of more files in a folder that is no model not all are asked when they were written."""
 
-_BESIDE = re.compile(
-    r"""\. .* | .* ~ | \# .* \# | __pycache__
-    | (?!score\.) .* \. (?: py | r | ipynb | rmd | qmd | sh | sql | ps1 | bat )
-    | .* \. (?: yaml | sig | lock | pyc | tmp | temp | part | partial | filepart | crdownload | sw[op] | bak | old
-              | md | rst | html? | pdf | docx? | pptx? | rtf | tex | log | png | jpe?g | gif | svg
-              | csv | tsv | parquet | feather | arrow | xlsx? | sas7bdat | dta | jsonl | ndjson
-              | ini | cfg | toml | env | rproj | requirements\.txt )
-    | (?: readme | licen[cs]e | copying | notice | changelog | news | todo | makefile | dockerfile | requirements
-          | constraints | thumbs | desktop ) (?: [-_.] .* )?
-    | train | training | tests? | docs? | data | figures | images | plots | notebooks | scripts | src | man
-    | renv | venv | node_modules | lost\+found""",
-    re.VERBOSE | re.IGNORECASE,
-)
-"""Names of what commonly lies beside models, and nobody waits for it to be served."""
 
 _KERAS = "Tandem does not run TensorFlow; convert the model to ONNX (with tf2onnx), or serve it by a scoring script"
 _WEIGHTS = "it holds a PyTorch model's weights without the program; save the model with torch.export.save as NAME.pt2"
@@ -84,53 +70,65 @@ _OFTEN_ELSE = ".json"
 """The ending of models and of much else: in a model's folder, or among those of R, it is no sign of a model."""
 
 
-def unserved(folder: Path, kinds: Kinds, found: Iterable[Candidate], others: Collection[Path] = ()) -> list[Candidate]:
+def unserved(
+    folder: Path,
+    kinds: Kinds,
+    found: Iterable[Candidate],
+    others: Collection[Path] = (),
+    listing: Listing | None = None,
+) -> list[Candidate]:
     """What lies in a model folder and is not one of the models `found` in it; `others` are model folders too."""
+    listing = listing or Listing(folder)
     models = {one.path: one for one in found}
+    inside: dict[Path, dict[Path, Candidate]] = {}
+    for path, one in models.items():
+        inside.setdefault(folder / path.relative_to(folder).parts[0], {})[path] = one
     told: list[Candidate] = []
-    for entry in entries(folder, folder):
+    for entry in listing.entries(folder):
         if _beside(entry, folder) or any(other.is_relative_to(entry) for other in others):
             continue
         if entry in models:
             continue
         if _is_dir(entry, folder):
-            told += _in(entry, kinds, models, folder)
+            told += _in(entry, kinds, inside.get(entry, {}), listing)
         else:
             told += _told(entry, entry.name, None, file_refused(entry, kinds, folder))
     return told
 
 
-def _in(folder: Path, kinds: Kinds, models: dict[Path, Candidate], top: Path) -> list[Candidate]:
+def _in(folder: Path, kinds: Kinds, models: dict[Path, Candidate], listing: Listing) -> list[Candidate]:
     """What a model's own folder, or those of its versions, hold beside the models."""
-    if not entries(folder, top):
+    top = listing.folder
+    if not listing.every(folder):
         return []  # somebody is about to fill it
     if not NAME.fullmatch(folder.name):
         return _told(folder, folder.name, None, _UNFIT)
     if mlmodel.NAME not in kinds and _is_file(folder / mlmodel.NAME, top):
         return _told(folder, folder.name, None, _MLFLOW)
-    own = [one for path, one in models.items() if path.is_relative_to(folder)]
-    if any(one.path.name in WHOLE and one.path.parent == folder for one in own):
+    served = {path.parent: path.name for path in models}
+    if served.get(folder) in WHOLE:
         return []
-    told = _leftovers(folder, folder.name, None, kinds, models, top)
-    for version in entries(folder, top):
-        whole = any(one.path.name in WHOLE and one.path.parent == version for one in own)
+    told = _leftovers(folder, None, kinds, served.get(folder), listing)
+    for version in listing.entries(folder):
+        whole = served.get(version) in WHOLE
         if whole or _beside(version, top):
             continue
         if _is_dir(version, top):
-            told += _leftovers(version, folder.name, version.name, kinds, models, top)
+            told += _leftovers(version, version.name, kinds, served.get(version), listing)
         elif beneath.kind(version, top) == "out" and not _like_one(version.name):
             told += _told(version, folder.name, version.name, NotServed(f"it is {LEADS_OUT}"))
-    return told if told or own else _told(folder, folder.name, None, _no_model(folder, kinds, top))
+    return told if told or models else _told(folder, folder.name, None, _no_model(folder, kinds, top))
 
 
 def _leftovers(
-    folder: Path, name: str, version: str | None, kinds: Kinds, models: dict[Path, Candidate], top: Path
+    folder: Path, version: str | None, kinds: Kinds, served: str | None, listing: Listing
 ) -> list[Candidate]:
-    """The files in a model's or a version's folder that look like models and are not served."""
-    served = next((path.name for path in models if path.parent == folder), None)
+    """The files in a model's or a version's folder that look like models, but for the one that is `served`."""
+    name = folder.name if version is None else folder.parent.name
+    top = listing.folder
     told: list[Candidate] = []
-    for path in entries(folder, top):
-        if path in models or not _like_one(path.name) or _beside(path, top) or _is_dir(path, top):
+    for path in listing.leftovers(folder):
+        if path.name == served or not _like_one(path.name) or _beside(path, top) or _is_dir(path, top):
             continue
         told += _told(path, name, version, _leftover(path, version, kinds, served, top))
     return told
@@ -138,7 +136,7 @@ def _leftovers(
 
 def _beside(path: Path, top: Path) -> bool:
     """Whether it is what commonly lies beside models; any text is that LightGBM did not write."""
-    return bool(_BESIDE.fullmatch(path.name)) or (_is_file(path, top) and is_mere_text(path, top))
+    return bool(BESIDE.fullmatch(path.name)) or (_is_file(path, top) and is_mere_text(path, top))
 
 
 def _like_one(name: str) -> bool:
@@ -158,7 +156,7 @@ def _leftover(path: Path, version: str | None, kinds: Kinds, served: str | None,
 
 
 def _no_model(folder: Path, kinds: Kinds, top: Path) -> NotServed:
-    names = {path.name for path in entries(folder, top)}
+    names = {path.name for path in Listing(top).every(folder)}
     if {"saved_model.pb", "keras_metadata.pb"} & names:
         return NotServed(_KERAS)
     known = ", ".join(f"{IN_FOLDER}{kind}" if kind[0] == "." else kind for kind in _plain(kinds))
@@ -228,6 +226,15 @@ def _is_file(path: Path, top: Path) -> bool:
     return beneath.kind(path, top) == "file"
 
 
+def too_many(folder: Path, limit: int) -> Candidate:
+    """What is told of all that lies in a model folder beyond the limit."""
+    reason = (
+        f"there are more than {limit} files and folders in the model folder {folder.name}, and the rest is not read: "
+        "what serves stays, then come the oldest. Take out what is no model, or raise TANDEM_MAX_MODELS"
+    )
+    return Candidate("", printable(folder.name), None, folder, folder, (0,) * 9, NotServed(reason))
+
+
 def model_file(candidate: Candidate, refused: NotServed) -> ModelFile:
     """A candidate that is refused as it is, unread."""
     version = candidate.version or NO_VERSION
@@ -262,7 +269,7 @@ def _told(path: Path, name: str, version: str | None, refused: NotServed) -> lis
 def _written(folder: Path, own: int) -> int:
     """When something last came into a folder or one of its folders."""
     times = [own]
-    for path in entries(folder, folder):
+    for path in Listing(folder, MOST_DATED).entries(folder):
         try:
             times.append(path.lstat().st_mtime_ns)
         except OSError:

@@ -15,7 +15,7 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from pathlib import Path
 
 from watchfiles import awatch
@@ -23,6 +23,7 @@ from watchfiles import awatch
 from server.catalog import unserved
 from server.catalog.beneath import Unopened
 from server.catalog.files import TRAIN, Candidate, Kinds, ModelFile, NotServed, candidates, identify
+from server.catalog.listing import SMALLEST_BYTES, UNLIMITED, Listing
 from server.catalog.settling import Settling
 from server.daemon_thread import in_daemon_thread
 
@@ -32,7 +33,14 @@ LOOK_EVERY_S = 5.0
 FIRST_LOOK_S = 5.0
 """How long files that are being written at the start may keep the first list waiting."""
 POLL_EVERY_S = 1.0
+REST_FACTOR = 9
+"""How many times as long as a look at very many files took the watch rests before the next."""
+QUICK_S = 0.4
+LONGEST_REST_S = 30.0
+PORTION_S = 2.0
+"""How long files are read before those that have been read are told; the next portion is larger."""
 _FORBIDDEN = NotServed("the server may not read the file; give the user that it runs as the right to", "unreadable")
+_UNHEARD = (TRAIN, "__pycache__")
 NETWORK_FILESYSTEMS = ("nfs", "cifs", "smb", "fuse", "9p", "ceph", "gluster", "afs")
 
 
@@ -44,12 +52,21 @@ class Watch:
         folders: Mapping[Path, Kinds],
         settle_s: float,
         identify: Callable[[Candidate], ModelFile] = identify,
+        limit: int = UNLIMITED,
+        serving: Callable[[], Collection[Path]] = tuple,
     ) -> None:
+        """`limit` is how many files and folders of each are looked at; those that are `serving` are among them."""
         self._folders = folders
         self._settle_s = settle_s
         self._identify = identify
+        self._limit = limit
+        self._serving = serving
+        self.whole = False
+        """Whether the latest list has all that has settled, and not only what could be read quickly."""
+        self._looked_s = 0.0
+        self.portion_s = PORTION_S
         self._settling = {folder: Settling(settle_s) for folder in folders}
-        self._identified: dict[Path, tuple[Candidate, ModelFile]] = {}
+        self._identified: dict[Path, dict[Path, tuple[Candidate, ModelFile]]] = {folder: {} for folder in folders}
         self._stirred = asyncio.Event()
         self.listened_to: list[Path] = []
         """The folders of which changes are heard: the model folders, and those inside of them at any depth."""
@@ -65,70 +82,96 @@ class Watch:
         """What has settled: once at the start, then after each change."""
         try:
             last: list[ModelFile] | None = None
+            first = True
             patience_ends = time.monotonic() + FIRST_LOOK_S
             while True:
                 self._stirred.clear()
                 files, unsettled = await self._look()
-                first_can_wait = last is None and unsettled and time.monotonic() < patience_ends
-                if files != last and not first_can_wait:
+                first_can_wait = first and self.whole and unsettled and time.monotonic() < patience_ends
+                if (files != last or (first and self.whole)) and not first_can_wait:
                     last = files
+                    first = first and not self.whole
                     yield files
-                with contextlib.suppress(TimeoutError):
-                    await asyncio.wait_for(self._stirred.wait(), self._settle_s / 2 if unsettled else LOOK_EVERY_S)
+                self.portion_s = PORTION_S if self.whole else 2 * self.portion_s
+                if self.whole:
+                    await self._rest(self._settle_s / 2 if unsettled else LOOK_EVERY_S)
         finally:
             if self._listening is not None:
                 self._listening.cancel()
+
+    async def _rest(self, until_s: float) -> None:
+        """Until something happens or it is time for another look."""
+        if self._looked_s > QUICK_S:
+            await asyncio.sleep(min(REST_FACTOR * self._looked_s, LONGEST_REST_S))
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stirred.wait(), until_s)
 
     async def _look(self) -> tuple[list[ModelFile], bool]:
         """What is settled now, and whether something else is not yet."""
         files: list[ModelFile] = []
         unsettled = False
+        self.whole = True
+        self._looked_s = 0.0
+        serving = frozenset(self._serving())
         self._listen_to(await in_daemon_thread(_with_inner, list(self._folders)))
         for folder, kinds in self._folders.items():
-            found = await in_daemon_thread(self._found, folder, kinds)
+            began = time.monotonic()
+            found = await in_daemon_thread(self._found, folder, kinds, serving)
+            self._looked_s += time.monotonic() - began
             ready, more = self._settling[folder].settled(found, time.monotonic(), time.time())
             unsettled |= more
-            self._forget_gone(folder, found)
-            files += await in_daemon_thread(self._identify_all, ready)
-            files += self._still_serving(found, ready)
+            identified = self._identified[folder]
+            there = {c.path for c in found}
+            for path in identified.keys() - there:
+                del identified[path]
+            files += await in_daemon_thread(self._identify_all, ready, identified)
+            files += self._still_serving(found, ready, identified)
         return files, unsettled
 
-    def _found(self, folder: Path, kinds: Kinds) -> list[Candidate]:
-        models = candidates(folder, kinds)
-        return models + unserved.unserved(folder, kinds, models, [other for other in self._folders if other != folder])
+    def _found(self, folder: Path, kinds: Kinds, serving: Collection[Path]) -> list[Candidate]:
+        others = [other for other in self._folders if other != folder]
+        listing = Listing(folder, self._limit, serving)
+        models = candidates(folder, kinds, listing)
+        found = models + unserved.unserved(folder, kinds, models, others, listing)
+        return [*found, unserved.too_many(folder, self._limit)] if listing.over else found
 
-    def _forget_gone(self, folder: Path, found: list[Candidate]) -> None:
-        there = {c.path for c in found}
-        for path in [p for p in self._identified if p.is_relative_to(folder) and p not in there]:
-            del self._identified[path]
-
-    def _identify_all(self, ready: list[Candidate]) -> list[ModelFile]:
-        files = []
-        for candidate in ready:
-            known = self._identified.get(candidate.path)
-            if known is None or known[0] != candidate:
-                try:
-                    known = (candidate, self._identified_as(candidate))
-                except PermissionError:  # not to be remembered: a permission that is given changes no file
-                    files.append(unserved.model_file(candidate, _FORBIDDEN))
-                    continue
-                except Unopened as e:
-                    known = (candidate, unserved.model_file(candidate, NotServed(e.text)))
-                except OSError:
-                    continue
-                self._identified[candidate.path] = known
-            files.append(known[1])
-        return files
+    def _identify_all(
+        self, ready: list[Candidate], identified: dict[Path, tuple[Candidate, ModelFile]]
+    ) -> list[ModelFile]:
+        """All that can be read in a while; what is left is read at the next look, which then comes at once."""
+        forbidden: dict[Path, ModelFile] = {}
+        gone: set[Path] = set()
+        ends = time.monotonic() + self.portion_s
+        for candidate in sorted((one for one in ready if not _is_known(one, identified)), key=_rank):
+            if time.monotonic() > ends:
+                self.whole = False  # what it was before stays until then
+                break
+            try:
+                identified[candidate.path] = candidate, self._identified_as(candidate)
+            except PermissionError:  # not to be remembered: a permission that is given changes no file
+                forbidden[candidate.path] = unserved.model_file(candidate, _FORBIDDEN)
+            except OSError:
+                gone.add(candidate.path)
+        now = {path: file for path, (_, file) in identified.items() if path not in gone} | forbidden
+        return [now[one.path] for one in ready if one.path in now]
 
     def _identified_as(self, candidate: Candidate) -> ModelFile:
         if candidate.refused is not None:
             return unserved.model_file(candidate, candidate.refused)
-        return self._identify(candidate)
+        try:
+            return self._identify(candidate)
+        except Unopened as e:
+            return unserved.model_file(candidate, NotServed(e.text))
 
-    def _still_serving(self, found: list[Candidate], ready: list[Candidate]) -> list[ModelFile]:
+    def _still_serving(
+        self,
+        found: list[Candidate],
+        ready: list[Candidate],
+        identified: dict[Path, tuple[Candidate, ModelFile]],
+    ) -> list[ModelFile]:
         """While a file is being rewritten, what it was before stays in the list: the model must not go meanwhile."""
         settled = {c.path for c in ready}
-        return [self._identified[c.path][1] for c in found if c.path not in settled and c.path in self._identified]
+        return [identified[c.path][1] for c in found if c.path not in settled and c.path in identified]
 
     def _listen_to(self, folders: list[Path]) -> None:
         if folders == self.listened_to:
@@ -167,11 +210,31 @@ class Watch:
 def _with_inner(folders: list[Path]) -> list[Path]:
     """Folders that are there, with those inside of them at any depth."""
     found: list[Path] = []
-    for top in folders:
-        for path, inner, _ in os.walk(top):
-            inner[:] = sorted(name for name in inner if name not in (TRAIN, "__pycache__"))
-            found.append(Path(path))
+    left = [str(folder) for folder in reversed(folders) if folder.is_dir()]
+    while left:
+        path = left.pop()
+        found.append(Path(path))
+        with contextlib.suppress(OSError), os.scandir(path) as entries:
+            inner = [entry.path for entry in entries if entry.name not in _UNHEARD and _is_real_folder(entry)]
+            left += sorted(inner, reverse=True)
     return found
+
+
+def _is_real_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir(follow_symlinks=False)
+    except OSError:
+        return False
+
+
+def _is_known(candidate: Candidate, identified: Mapping[Path, tuple[Candidate, ModelFile]]) -> bool:
+    known = identified.get(candidate.path)
+    return known is not None and known[0] == candidate
+
+
+def _rank(candidate: Candidate) -> tuple[bool, float]:
+    """What is read first, where there is very much: what is large enough for a model, then the oldest."""
+    return candidate.stamp[0] < SMALLEST_BYTES, candidate.modified
 
 
 def _on_network(folder: Path) -> bool:

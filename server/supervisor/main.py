@@ -40,6 +40,7 @@ from server.workers import sandbox
 log = logging.getLogger(__name__)
 
 SWEEP_EVERY_S = 10.0
+PROGRESS_EVERY_S = 10.0
 TOLD_S = 1.0
 """How long the web processes are given, at the stop, to take in that they are not ready any more."""
 
@@ -77,7 +78,9 @@ class Supervisor:
         self._has_terminal = os.isatty(sys.stderr.fileno())
         folders = {settings.r_models: R_FILES, settings.python_models: PYTHON_FILES}
         identify = signatures.identifier(settings, keys, self._run_dir, self._metrics.on_signature)
-        self._watch = Watch(folders, settings.settle_s, identify)
+        self._watch = Watch(
+            folders, settings.settle_s, identify, settings.max_models, lambda: self._pools.serving_paths()
+        )
         self._web = WebProcesses(settings, self._run_dir, self._hub)
         self._remotes = Remotes(settings.remote_urls, settings.token_key, self._publish, self._on_remote)
         self._pools = Pools(self._run_dir, settings, self._publish, self._on_worker_end, self._on_refill, self._cores)
@@ -110,7 +113,10 @@ class Supervisor:
 
     async def _serve(self, address: str) -> int:
         watching = asyncio.create_task(self._follow_folders())
-        more = [self._keep_house(), self._announce(address), self._reread_settings(), self._remotes.follow()]
+        more = [
+            *(self._keep_house(), self._announce(address), self._reread_settings()),
+            *(self._remotes.follow(), self._tell_progress()),
+        ]
         beside = [asyncio.create_task(task) for task in more]
         stopping = asyncio.create_task(self._stop.wait())
         ending = asyncio.create_task(self._web.ended())
@@ -209,7 +215,7 @@ class Supervisor:
         """Hand every change of the model folders to the pools."""
         async for files in self._watch.changes():
             await self._pools.update(files)
-            self._scanned = True
+            self._scanned = self._scanned or self._watch.whole
             await self._publish()
 
     async def _publish(self) -> None:
@@ -231,6 +237,14 @@ class Supervisor:
         log.info("ready", extra={"address": address, "models": sum(len(p.shelf.serving) for p in self._pools)})
         if self._on_ready is not None:
             self._on_ready(address)
+
+    async def _tell_progress(self) -> None:
+        """While very many files are read and tried, say how far it has come."""
+        while True:
+            await asyncio.sleep(PROGRESS_EVERY_S)
+            read, of = self._pools.progress()
+            if read < of:
+                log.info(f"{read} of {of} models are read")
 
     # Metrics
 

@@ -99,6 +99,15 @@ class Pools:
         """Whether every file that was seen has been answered: it serves or it is refused."""
         return all(pool.settled for pool in self)
 
+    def progress(self) -> tuple[int, int]:
+        """How many of the files that were seen serve or are refused, and how many there are."""
+        loading = sum(len(pool.shelf.loading) for pool in self)
+        return len(self._homes) - loading, len(self._homes)
+
+    def serving_paths(self) -> set[Path]:
+        """The files that serve, or served until something else came to lie there."""
+        return {path for pool in self for path in pool.shelf.serving}
+
     def entries(self) -> list[Entry]:
         """The catalog."""
         told = [unserved_entry(file) for file in self._unserved.values()]

@@ -11,8 +11,10 @@ from typing import Any
 
 from server.catalog import mlmodel, sidecar
 from server.catalog.files import ModelFile
+from server.catalog.listing import SMALLEST_BYTES
 from server.catalog.sidecar import RuntimeSettings, Sidecar, SidecarError
 from server.config import Settings
+from server.daemon_thread import in_daemon_thread
 from server.supervisor.environment import EnvironmentFailed
 from server.supervisor.shelf import Proven, Refused
 from server.supervisor.template import Template, TemplateLost
@@ -21,6 +23,10 @@ log = logging.getLogger(__name__)
 
 PROBES_AT_ONCE = 2
 MODELS_PER_PROBE = 25
+
+LEAST_R_BYTES = 20
+"""No .rds file is shorter, whatever it is compressed by, and none needs a process to find that out."""
+_TOO_SHORT = "the file is truncated or no .rds file (it has {size} bytes); write it again with saveRDS(model, file)"
 
 Asked = tuple[ModelFile, Sidecar]
 
@@ -49,23 +55,31 @@ class Prober:
         self._turns = asyncio.Semaphore(PROBES_AT_ONCE)
 
     async def examine(self, files: Sequence[ModelFile]) -> None:
-        """Examine all of `files`."""
-        asked: list[Asked] = []
-        for file in files:
-            if file.signed is not None and file.signed.refused:
-                self._refuse(file, file.signed.outcome, file.signed.text)
-                continue
-            try:
-                asked.append((file, sidecar.read(file.sidecar, file.runtime, file.folder)))
-            except SidecarError as e:
-                self._refuse(file, "bad_sidecar", str(e))
-        chunks = [asked[i : i + MODELS_PER_PROBE] for i in range(0, len(asked), MODELS_PER_PROBE)]
+        """Examine all of `files`: what is hardly a model comes last, and of the others the oldest first."""
+        files = sorted(files, key=lambda file: (file.size_bytes < SMALLEST_BYTES, file.modified))
+        chunks = [files[i : i + MODELS_PER_PROBE] for i in range(0, len(files), MODELS_PER_PROBE)]
         await asyncio.gather(*(self._chunk(chunk) for chunk in chunks))
 
-    async def _chunk(self, asked: list[Asked]) -> None:
+    async def _asked(self, files: Sequence[ModelFile]) -> list[Asked]:
+        """The files with their sidecars; those that need no look are refused."""
+        asked: list[Asked] = []
+        for file, side in await in_daemon_thread(_with_sidecars, files):
+            if side is None:
+                assert file.signed is not None
+                self._refuse(file, file.signed.outcome, file.signed.text)
+            elif isinstance(side, SidecarError):
+                self._refuse(file, "bad_sidecar", str(side))
+            elif 0 < file.size_bytes < LEAST_R_BYTES and file.path.suffix.lower() == ".rds":
+                self._refuse(file, "unreadable", _TOO_SHORT.format(size=file.size_bytes))
+            else:
+                asked.append((file, side))
+        return asked
+
+    async def _chunk(self, files: Sequence[ModelFile]) -> None:
         """Examine files in one probe after another: each ends with the last file, or with one that breaks it."""
         losses = 0
         async with self._turns:
+            asked = await self._asked(files)
             while asked:
                 try:
                     asked = await self._probe(asked)
@@ -119,6 +133,18 @@ class Prober:
 
     def _refuse(self, file: ModelFile, code: str, reason: str) -> None:
         self._on_refused(Refused(file, code, reason))
+
+
+def _with_sidecars(files: Sequence[ModelFile]) -> list[tuple[ModelFile, Sidecar | SidecarError | None]]:
+    """Each file with its sidecar, or with what is wrong with it; None where its signature refuses it."""
+    return [(file, None if file.signed is not None and file.signed.refused else _sidecar(file)) for file in files]
+
+
+def _sidecar(file: ModelFile) -> Sidecar | SidecarError:
+    try:
+        return sidecar.read(file.sidecar, file.runtime, file.folder)
+    except SidecarError as e:
+        return e
 
 
 def model_spec(

@@ -9,6 +9,7 @@ FIXED = frozenset(
         *("host", "port", "metrics_port", "data", "r_models", "python_models"),
         *("accounts", "token_key", "remotes", "sandbox", "pools", "requirements", "model_signatures"),
         "signature_key",
+        "max_models",
     }
 )
 """Everything else hangs on these: they need a restart."""

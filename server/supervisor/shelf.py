@@ -57,8 +57,11 @@ class Shelf:
 
     def unknown(self, files: Iterable[ModelFile]) -> list[ModelFile]:
         """Those of `files` about which nothing has been found out yet; a refused one counts again when touched."""
-        tried = [r.file for r in self.refused.values()] + list(self.loading.values())
-        return [f for f in files if not self.serves(f) and f not in tried]
+        return [f for f in files if not self.serves(f) and not self._tried(f)]
+
+    def _tried(self, file: ModelFile) -> bool:
+        refused = self.refused.get(file.path)
+        return self.loading.get(file.path) == file or (refused is not None and refused.file == file)
 
     def keep_only(self, paths: set[Path]) -> bool:
         """Forget models whose files have gone. True if one that served was among them."""

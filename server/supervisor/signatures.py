@@ -22,7 +22,8 @@ from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from server.catalog.files import Candidate, ModelFile, Signed, candidate_at, identify, signature_of
+from server.catalog.files import Candidate, ModelFile, Signed, candidate_at, identify
+from server.catalog.parts import signature_of
 from server.catalog.private_copy import PrivateCopy
 from server.config import ConfigError, Settings
 

@@ -18,9 +18,9 @@ from server.catalog.files import (
     candidates,
     identified_again,
     identify,
-    signature_of,
     unchanged,
 )
+from server.catalog.parts import signature_of
 
 LONG_AGO = 1_000_000_000.0
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -22,9 +22,10 @@ LONG_AGO = 1_000_000_000.0
 class Watching:
     """A watch in a thread of its own, and the lists it has told so far."""
 
-    def __init__(self, folder: Path, settle_s: float) -> None:
+    def __init__(self, folder: Path, settle_s: float, limit: int = 1000, serving: Sequence[Path] = ()) -> None:
         self._folder = folder
-        self._watch = Watch({folder: R_FILES}, settle_s)
+        self._watch = Watch({folder: R_FILES}, settle_s, limit=limit, serving=lambda: serving)
+        self.whole: list[bool] = []
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run)
         self._task: asyncio.Task[None] | None = None
@@ -40,6 +41,7 @@ class Watching:
         try:
             async for files in changes:
                 self.told.append(files)
+                self.whole.append(self._watch.whole)
         except asyncio.CancelledError:
             await changes.aclose()  # type: ignore[attr-defined]
 
@@ -56,6 +58,10 @@ class Watching:
     def now(self) -> dict[str, ModelFile]:
         """What was told last, by name and version folder."""
         return {f"{f.name}/{f.version}" if f.in_version_folder else f.name: f for f in self.told[-1]}
+
+    def hurry(self) -> None:
+        """As if time had passed: the next portion is as large as one likes."""
+        self._watch.portion_s = 60.0
 
     def names(self) -> list[str]:
         return sorted(self.now) if self.told else ["nothing was told"]
@@ -181,6 +187,36 @@ def test_a_new_volume_of_a_kubernetes_mount_is_another_version(folder: Path, wat
     (folder / "..new").symlink_to("..2")
     (folder / "..new").rename(folder / "..data")
     eventually(lambda: watching.now["mpg"].version != before)
+
+
+def test_the_rest_of_too_many_files_is_told_in_one_line_and_what_serves_stays(folder: Path) -> None:
+    for n in range(20):
+        (folder / f"m{n}.rds").write_bytes(b"x")
+        os.utime(folder / f"m{n}.rds", (LONG_AGO + n, LONG_AGO + n))
+    crowded = Watching(folder, SETTLE_S, limit=3, serving=[folder / "m19.rds"]).start()
+    try:
+        eventually(lambda: crowded.names() == ["m0", "m1", "m19", "models"])
+        refused = crowded.now["models"].refused
+        assert refused is not None
+        assert "TANDEM_MAX_MODELS" in refused.reason
+    finally:
+        crowded.stop()
+
+
+def test_what_could_be_read_quickly_is_told_before_the_rest(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watch, "PORTION_S", -1.0)
+    for n in range(3):
+        (folder / f"m{n}.rds").write_bytes(b"x")
+        os.utime(folder / f"m{n}.rds", (LONG_AGO, LONG_AGO))
+    started = Watching(folder, SETTLE_S).start()
+    try:
+        eventually(lambda: started.told)
+        assert (started.told[0], started.whole[0]) == ([], False)
+        started.hurry()
+        eventually(lambda: started.names() == ["m0", "m1", "m2"])
+        assert started.whole[-1]
+    finally:
+        started.stop()
 
 
 def test_what_is_no_model_is_told_once_it_has_lain_for_a_while(folder: Path, watching: Watching) -> None:

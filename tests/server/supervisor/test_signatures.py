@@ -23,7 +23,8 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 
 from server.catalog import private_copy
 from server.catalog.beneath import Unopened
-from server.catalog.files import Candidate, ModelFile, Signed, candidate_at, identify, signature_of
+from server.catalog.files import Candidate, ModelFile, Signed, candidate_at, identify
+from server.catalog.parts import signature_of
 from server.config import ConfigError, Settings
 from server.supervisor.signatures import VERIFIED, SignError, identifier, sign, trusted_keys
 from tests.conftest import Tandem, eventually

@@ -1,0 +1,105 @@
+"""What a model is made of: its file, or all of a script's folder, and what lies beside it.
+
+A stamp tells without reading whether any of it has changed; a digest is of what was read.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from pathlib import Path
+
+from server.catalog import beneath, mlmodel
+from server.catalog.beneath import Unopened
+
+WHOLE = ("score.R", "score.py", mlmodel.NAME)
+"""The files that make a folder a model, with everything that lies in it."""
+IN_FOLDER = "model"
+"""How a model file in a folder of its own is called, before its ending."""
+SIGNATURE_SUFFIX = ".sig"
+REQUIREMENTS = "requirements.txt"
+"""What a Python model needs that the server has not, or has in another version."""
+
+Stamp = tuple[int, ...]
+"""Size, time and inode of a model file, then size and time of its sidecar, its signature and its requirements."""
+
+
+def stamps(path: Path, status: os.stat_result, sidecar: Path, folder: Path) -> Stamp:
+    """What changes with the model, without reading it."""
+    stamp = _folder_stamp(path.parent, folder) if path.name in WHOLE else _stamp(status)
+    for beside in (sidecar, signature_of(path), path.with_name(_requirements_name(path, sidecar, folder))):
+        stamp += _small_stamp(beside, folder)
+    return stamp
+
+
+def requirements_of(runtime: str, path: Path, sidecar: Path, folder: Path | None = None) -> Path | None:
+    """Where a model's requirements would lie, as far as models of its kind have any."""
+    return path.with_name(_requirements_name(path, sidecar, folder)) if runtime in ("python", "script") else None
+
+
+def _requirements_name(path: Path, sidecar: Path, folder: Path | None) -> str:
+    """In a folder of its own a model's is called `requirements.txt`, else as its sidecar: `churn.requirements.txt`."""
+    # MLflow writes one for each model, MLflow itself in it. A model that needs no MLflow has its own as `model.…`.
+    about = mlmodel.at(path, folder)
+    if about is not None:
+        return REQUIREMENTS if about.is_pyfunc else f"{IN_FOLDER}.{REQUIREMENTS}"
+    alone = path.name in WHOLE or sidecar.stem == IN_FOLDER
+    return REQUIREMENTS if alone else f"{sidecar.stem}.{REQUIREMENTS}"
+
+
+def signature_of(path: Path) -> Path:
+    """Where a model file's signature lies, if it has one."""
+    return path.with_name(path.name + SIGNATURE_SUFFIX)
+
+
+def _folder_stamp(folder: Path, models: Path) -> Stamp:
+    stamps = [_stamp(_status(path, models)) for path in files_in(folder)]
+    return sum(s[0] for s in stamps), max((s[1] for s in stamps), default=0), len(stamps)
+
+
+def files_in(folder: Path) -> list[Path]:
+    """The regular files of a script's folder, at any depth, in order; not what Python compiles of them by itself."""
+    signatures = {signature_of(folder / name) for name in WHOLE}
+    return sorted(
+        path
+        for path in folder.rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts and path not in signatures
+    )
+
+
+def _stamp(status: os.stat_result) -> Stamp:
+    return status.st_size, status.st_mtime_ns, status.st_ino
+
+
+def _small_stamp(path: Path, folder: Path) -> Stamp:
+    try:
+        status = _status(path, folder)
+    except OSError:
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
+
+
+def _status(path: Path, folder: Path) -> os.stat_result:
+    """Of a link that leads out its own: what it leads to is nobody's business."""
+    try:
+        return beneath.status(path, folder)
+    except Unopened:
+        return path.lstat()
+
+
+def digest_of(path: Path, folder: Path) -> hashlib._Hash:
+    """Of a file its bytes; of a script the names and bytes of all files in its folder."""
+    if path.name not in WHOLE:
+        return update(hashlib.sha256(), path, folder)
+    digest = hashlib.sha256()
+    for part in files_in(path.parent):
+        digest.update(os.fsencode(part.relative_to(path.parent)))  # a name need not be text
+        digest.update(f"\0{update(hashlib.sha256(), part, folder).hexdigest()}\n".encode())
+    return digest
+
+
+def update(digest: hashlib._Hash, path: Path, folder: Path) -> hashlib._Hash:
+    """In pieces: nobody has looked yet how large the file is."""
+    for piece in beneath.pieces(path, folder):
+        digest.update(piece)
+    return digest
