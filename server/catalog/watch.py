@@ -115,9 +115,7 @@ class Watch:
         serving = frozenset(self._serving())
         self._listen_to(await in_daemon_thread(_with_inner, list(self._folders)))
         for folder, kinds in self._folders.items():
-            began = time.monotonic()
             found = await in_daemon_thread(self._found, folder, kinds, serving)
-            self._looked_s += time.monotonic() - began
             ready, more = self._settling[folder].settled(found, time.monotonic(), time.time())
             unsettled |= more
             identified = self._identified[folder]
@@ -129,10 +127,12 @@ class Watch:
         return files, unsettled
 
     def _found(self, folder: Path, kinds: Kinds, serving: Collection[Path]) -> list[Candidate]:
+        began = time.thread_time()
         others = [other for other in self._folders if other != folder]
         listing = Listing(folder, self._limit, serving)
         models = candidates(folder, kinds, listing)
         found = models + unserved.unserved(folder, kinds, models, others, listing)
+        self._looked_s += time.thread_time() - began  # of the processor, which others may have meanwhile
         return [*found, unserved.too_many(folder, self._limit)] if listing.over else found
 
     def _identify_all(
