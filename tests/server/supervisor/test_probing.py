@@ -7,8 +7,11 @@ from collections.abc import AsyncIterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from server.catalog.files import ModelFile
 from server.config import Settings
+from server.supervisor import probing
 from server.supervisor.probing import MODELS_PER_PROBE, Prober
 from server.supervisor.shelf import Refused
 
@@ -48,7 +51,10 @@ def examined(folder: Path, files: Sequence[ModelFile]) -> tuple[list[str], dict[
     return template.probed, refused
 
 
-def test_the_oldest_file_comes_first_and_what_is_hardly_a_model_last(tmp_path: Path) -> None:
+def test_the_oldest_file_comes_first_and_what_is_hardly_a_model_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(probing, "PROBES_AT_ONCE", 1)
     junk = [model(tmp_path, f"a{n}", 30, 1.0) for n in range(2 * MODELS_PER_PROBE)]
     good = [model(tmp_path, "young", 1000, 2e9), model(tmp_path, "old", 1000, 1e9)]
     probed, refused = examined(tmp_path, [*junk, *good])
