@@ -116,7 +116,7 @@ def _catboost(path: Path, threads: int) -> Any:
 def _cut(library: Any, method: str) -> str:
     return (
         f"the file is cut short, or it was written by a newer release than {library.__name__} {library.__version__}, "
-        f"which is here; copy all of it, or write it again with {method}()"
+        f"which is here, or by something else; copy all of it, or write it again with {method}()"
     )
 
 
