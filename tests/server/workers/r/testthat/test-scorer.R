@@ -372,7 +372,9 @@ test_that("of thousands of inputs, those that may be missing are found in few ca
 
 test_that("a model of 2,000 columns is described without looking through all its terms for each", {
   names <- sprintf("x%04d", 1:2000)
-  model <- structure(list(terms = stats::terms(stats::reformulate(names, "y"))), class = "made_up")
+  terms <- stats::terms(stats::reformulate(names, "y"))
+  attr(terms, "dataClasses") <- stats::setNames(rep("numeric", 2001), c("y", names))
+  model <- structure(list(terms = terms), class = "made_up")
   model$f <- function(newdata, ...) newdata$x0001
   looked <- 0
   variables_of <- tandem$variables_of
