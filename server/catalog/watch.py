@@ -83,28 +83,31 @@ class Watch:
         try:
             last: list[ModelFile] | None = None
             first = True
-            patience_ends = time.monotonic() + FIRST_LOOK_S
+            patience_ends: float | None = None
             while True:
                 self._stirred.clear()
                 files, unsettled = await self._look()
-                first_can_wait = first and self.whole and unsettled and time.monotonic() < patience_ends
+                if patience_ends is None and self.whole:
+                    patience_ends = time.monotonic() + FIRST_LOOK_S
+                can_wait = patience_ends is not None and time.monotonic() < patience_ends
+                first_can_wait = first and self.whole and unsettled and can_wait
                 if (files != last or (first and self.whole)) and not first_can_wait:
                     last = files
                     first = first and not self.whole
                     yield files
                 self.portion_s = PORTION_S if self.whole else 2 * self.portion_s
                 if self.whole:
-                    await self._rest(self._settle_s / 2 if unsettled else LOOK_EVERY_S)
+                    await self._rest(unsettled)
         finally:
             if self._listening is not None:
                 self._listening.cancel()
 
-    async def _rest(self, until_s: float) -> None:
-        """Until something happens or it is time for another look."""
+    async def _rest(self, unsettled: bool) -> None:
+        """Until something happens or it is time for another look, which is sooner where somebody waits for it."""
         if self._looked_s > QUICK_S:
-            await asyncio.sleep(min(REST_FACTOR * self._looked_s, LONGEST_REST_S))
+            await asyncio.sleep(min((1 if unsettled else REST_FACTOR) * self._looked_s, LONGEST_REST_S))
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stirred.wait(), until_s)
+            await asyncio.wait_for(self._stirred.wait(), self._settle_s / 2 if unsettled else LOOK_EVERY_S)
 
     async def _look(self) -> tuple[list[ModelFile], bool]:
         """What is settled now, and whether something else is not yet."""
