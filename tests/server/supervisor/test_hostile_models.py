@@ -12,6 +12,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -154,9 +155,9 @@ class Arena:
         return (self.tandem.folder / "data" / "signing.key").read_text()
 
     def spoken(self, name: str, what: str) -> set[str]:
-        """How an attack of this name ended, each time."""
-        found = re.findall(rf"attack {name}: {what} (stopped|succeeded)", self.tandem.log_path.read_text())
-        return set(found)
+        """How an attack of this name ended, each time; what it says comes to the log a moment later."""
+        ended = re.compile(rf"attack {name}: {what} (stopped|succeeded)")
+        return set(eventually(lambda: ended.findall(self.tandem.log_path.read_text())))
 
     def called(self) -> bool:
         return bool(select.select([self.listener], [], [], 0)[0])
@@ -223,7 +224,6 @@ def test_what_runs_when_it_is_read_is_stopped(locked: Arena, name: str) -> None:
 
 @needs_all
 def test_what_runs_at_a_prediction_is_stopped_and_the_prediction_is_given(locked: Arena) -> None:
-    templates = locked.tandem.processes("template")
     assert locked.tandem.score("formula", SPEED).status_code == 200
     assert locked.tandem.score("pickle", X).json()["predictions"] == pytest.approx([4])
     assert locked.tandem.score("script", {}).json() == 42
@@ -231,14 +231,15 @@ def test_what_runs_at_a_prediction_is_stopped_and_the_prediction_is_given(locked
         assert locked.spoken("script-run", what) == {"stopped"}, what
     assert list(locked.loot.iterdir()) == []
     assert not locked.called()
-    assert locked.tandem.processes("template") == templates
 
 
 @needs_all
 def test_the_server_lives_and_others_serve(locked: Arena) -> None:
     assert locked.tandem.score("cars", SPEED).status_code == 200
     assert locked.tandem.score("line", X).json()["predictions"] == pytest.approx([4])
-    assert locked.tandem.metric("tandem_worker_restarts_total") == 0
+    # A model that changes its process leaves it, and then the processes that have read it are made anew.
+    meant = [locked.tandem.metric("tandem_worker_restarts_total", reason=why) for why in ("changed", "drained")]
+    assert locked.tandem.metric("tandem_worker_restarts_total") == sum(meant)
     assert locked.key not in locked.tandem.log_path.read_text()
 
 
@@ -291,22 +292,29 @@ os.execv(sys.executable, [sys.executable, "-m", "server.cli", "serve"])
 """
 
 
-def on_an_older_kernel(tandem: Tandem) -> subprocess.Popen[str]:
+@contextmanager
+def on_an_older_kernel(tandem: Tandem) -> Iterator[subprocess.Popen[bytes]]:
     """The server where the kernel has no Landlock, as far as it can tell."""
-    return subprocess.Popen(
-        [sys.executable, "-c", WITHOUT_LANDLOCK],
-        cwd=tandem.folder,
-        env=tandem.environment | {"PYTHONPATH": str(ROOT)},
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    with tandem.log_path.open("wb") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-c", WITHOUT_LANDLOCK],
+            cwd=tandem.folder,
+            env=tandem.environment | {"PYTHONPATH": str(ROOT)},
+            stderr=log,
+        )
+    try:
+        yield process
+    finally:  # a test that fails shall not wait for it for ever
+        process.kill()
+        process.wait()
 
 
 @needs_all
 def test_where_the_sandbox_is_required_and_cannot_be_had_nothing_starts(tmp_path: Path) -> None:
-    with on_an_older_kernel(Tandem(tmp_path, sandbox="require")) as process:
-        _, said = process.communicate(timeout=60)
-    assert process.returncode != 0
+    tandem = Tandem(tmp_path, sandbox="require")
+    with on_an_older_kernel(tandem) as process:
+        assert process.wait(timeout=60) != 0
+    said = tandem.log_path.read_text()
     assert "TANDEM_SANDBOX=require" in said
     assert "partial (no landlock, seccomp)" in said
 
@@ -321,8 +329,7 @@ def test_where_a_part_of_it_cannot_be_had_the_rest_is_and_models_serve(tmp_path:
         assert tandem.get("/health/ready").json()["sandbox"]["r"] == "partial (no landlock, seccomp)"
         assert tandem.metric("tandem_sandbox_level", pool="r") == 1
         process.terminate()
-        process.communicate(timeout=60)
-    assert process.returncode == 0
+        assert process.wait(timeout=60) == 0
 
 
 def test_the_data_folder_cannot_lie_where_models_read(tmp_path: Path) -> None:
