@@ -150,6 +150,12 @@ def _for_models(scratch: Path) -> list[tuple[str, int]]:
     return [*_reads, *_devices(), (str(scratch), READ | WRITE)]
 
 
+def lock_signals() -> None:
+    """Have this process signal none but its own children, not even the locked one that it was forked from."""
+    if _level is not None and _level.landlock >= SCOPES_SINCE:
+        _restrict_to(_Ruleset(0, 0, SCOPE_SIGNAL), [])
+
+
 # What may be read
 
 SYSTEM = tuple(
@@ -217,7 +223,7 @@ REFER_SINCE, TRUNCATE_SINCE, PORTS_SINCE, IOCTL_SINCE, SCOPES_SINCE = 2, 3, 4, 5
 _NEWER = ((REFER_SINCE, REFER), (TRUNCATE_SINCE, TRUNCATE), (IOCTL_SINCE, IOCTL_DEV))
 ALL_PORTS = 3
 """Binding and connecting TCP."""
-ALL_SCOPES = 3
+SCOPE_SIGNAL, ALL_SCOPES = 2, 3
 """Abstract Unix sockets and signals."""
 
 
@@ -241,13 +247,17 @@ def _restrict(version: int, rules: Iterable[tuple[str, int]], ports: bool = True
     for since, right in _NEWER:
         files |= right if version >= since else 0
     scopes = ALL_SCOPES if version >= SCOPES_SINCE else 0
-    wanted = _Ruleset(files, ALL_PORTS if ports and version >= PORTS_SINCE else 0, scopes)
+    allowed = [(path, rights & files) for path, rights in rules]
+    _restrict_to(_Ruleset(files, ALL_PORTS if ports and version >= PORTS_SINCE else 0, scopes), allowed)
+
+
+def _restrict_to(wanted: _Ruleset, rules: Iterable[tuple[str, int]]) -> None:
     ruleset = _libc.syscall(_CREATE_RULESET, ctypes.byref(wanted), ctypes.c_size_t(ctypes.sizeof(wanted)), 0)
     if ruleset < 0:
         raise SandboxFailed(f"Landlock makes no ruleset: {os.strerror(ctypes.get_errno())}")
     try:
         for path, rights in rules:
-            _allow(ruleset, path, rights & files)
+            _allow(ruleset, path, rights)
         if _libc.syscall(_RESTRICT_SELF, ruleset, 0):
             raise SandboxFailed(f"Landlock does not restrict: {os.strerror(ctypes.get_errno())}")
     finally:

@@ -244,6 +244,25 @@ def test_a_fork_reads_a_model_that_came_after_it(folder: Path) -> None:
         assert said.result() == "done"
 
 
+SIGNALS_WHO_FORKED_IT = """
+forked_by, p = os.getpid(), os.fork()
+if not p:
+    LOCK
+    try:
+        os.kill(forked_by, 0)
+    except PermissionError:
+        os._exit(0)
+    os._exit(1)
+assert os.waitpid(p, 0)[1] == 0, "it may"
+"""
+
+
+@needs_all
+@pytest.mark.parametrize(("lock", "outcomes"), [("sandbox.lock_signals()", "done"), ("pass", "AssertionError it may")])
+def test_a_fork_of_a_fork_can_be_kept_from_ending_that_one(folder: Path, lock: str, outcomes: str) -> None:
+    assert outcome(folder, SIGNALS_WHO_FORKED_IT.replace("LOCK", lock)) == outcomes
+
+
 @needs_all
 @pytest.mark.parametrize("name", ["read the data folder", "start a program", "kill its parent", "make a Unix socket"])
 def test_the_template_itself_cannot(folder: Path, name: str) -> None:
@@ -251,6 +270,7 @@ def test_the_template_itself_cannot(folder: Path, name: str) -> None:
     assert outcome(folder, case, mode="template") == "denied"
 
 
+@needs_all
 @pytest.mark.parametrize("name", ["read the data folder", "write to a model", "make a TCP socket", "remove a model"])
 def test_without_the_sandbox_it_can(folder: Path, name: str) -> None:
     """So that the tests above can fail."""
