@@ -18,12 +18,12 @@ import orjson
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
-START_TIMEOUT_S = 60.0
+START_TIMEOUT_S = 120.0
 TEMPLATE = re.compile(rb"server\.workers\.template|server/workers/start\.py")
 """What a template was started as, and what its forks are called too."""
 
 
-def eventually(check: Callable[[], Any], timeout_s: float = 20.0, every_s: float = 0.02) -> Any:
+def eventually(check: Callable[[], Any], timeout_s: float = 60.0, every_s: float = 0.02) -> Any:
     """Call `check` until it gives something true; its value. Fails after the deadline with the last error or value."""
     deadline = time.monotonic() + timeout_s
     last: object = None

