@@ -257,6 +257,11 @@ def unchanged(file: ModelFile) -> bool:
         return False
 
 
+def still_there(file: ModelFile) -> bool:
+    """Whether a model file is, or is again, what its key was made from, so that reading it gives what its key names."""
+    return unchanged(file) or identified_again(file) is not None
+
+
 def identified_again(file: ModelFile) -> ModelFile | None:
     """A model file as it is now, if it is still, or again, what its key was made from."""
     version = file.version if file.in_version_folder else None

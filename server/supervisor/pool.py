@@ -27,7 +27,7 @@ from server.supervisor.plan import PoolPlan
 from server.supervisor.probing import Prober
 from server.supervisor.shelf import Proven, Refused, Shelf
 from server.supervisor.template import Template, TemplateLost
-from server.supervisor.template_keeper import ChangesOthers, TemplateKeeper
+from server.supervisor.template_keeper import ChangesOthers, FileGone, TemplateKeeper
 from server.supervisor.watchdog import LOOK_EVERY_S, Watchdog
 from server.supervisor.worker import NeverAnswered, Worker
 
@@ -72,7 +72,7 @@ class Pool:
         self._on_worker_end = on_worker_end
         self._on_refill = on_refill
         self._on_isolated = on_isolated
-        self._keeper = TemplateKeeper(plan, run_dir, settings, self._held, self._on_started, on_isolated)
+        self._keeper = TemplateKeeper(plan, run_dir, settings, self._held, self._on_started, self._on_gone, on_isolated)
         self._size = plan.size
         """How many workers the generation that serves has, and how many of them one model may hold (0: all)."""
         self._model_share = 0
@@ -234,6 +234,14 @@ class Pool:
     def _on_started(self, template: Template) -> None:
         self._later(self._watch_template(template))
 
+    def _on_gone(self, file: ModelFile) -> None:
+        """What serves cannot be read once more, and the template that held it has ended. A newer file may follow it."""
+        serving = self.shelf.serving.get(file.path)
+        if serving is not None and serving.file is file and file.path not in self.shelf.loading:
+            about = {"model": file.name, "version": file.version}
+            log.error("a model serves no more: its process has ended, and its file is another by now", extra=about)
+            del self.shelf.serving[file.path]
+
     async def _watch_template(self, template: Template) -> None:
         """When a template ends, build another; its workers go on meanwhile."""
         await template.lost.wait()
@@ -271,6 +279,8 @@ class Pool:
                 started = time.monotonic()
                 try:
                     await self._renew_once()
+                except FileGone:
+                    continue  # until what is in its place serves instead, or it is back
                 except CANNOT_START as e:
                     log.error("template not renewed", extra={"pool": self.plan.name, "reason": repr(e)})
                     await self._backoff()

@@ -11,8 +11,9 @@ import logging
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
-from server.catalog.files import ModelFile
+from server.catalog.files import ModelFile, still_there
 from server.config import Settings
+from server.daemon_thread import in_daemon_thread
 from server.supervisor.plan import PoolPlan
 from server.supervisor.probing import model_spec
 from server.supervisor.shelf import Proven
@@ -26,6 +27,10 @@ class ChangesOthers(Exception):
     """Reading the model changes what all models of a process share; the text says what."""
 
 
+class FileGone(Exception):
+    """A model that serves cannot be read once more: its file is another one by now, or none."""
+
+
 class TemplateKeeper:
     """Keeps one template, which holds the models that `held` gives."""
 
@@ -36,6 +41,7 @@ class TemplateKeeper:
         settings: Settings,
         held: Callable[[], Iterable[Proven]],
         on_started: Callable[[Template], None],
+        on_gone: Callable[[ModelFile], None],
         on_isolated: Callable[[ModelFile, str], None] | None = None,
     ) -> None:
         self.plan = plan
@@ -48,6 +54,7 @@ class TemplateKeeper:
         self._run_dir = run_dir
         self._held = held
         self._on_started = on_started
+        self._on_gone = on_gone
         self._on_isolated = on_isolated
         self._template: Template | None = None
         self._starting = asyncio.Lock()
@@ -58,7 +65,7 @@ class TemplateKeeper:
             if self._template is not None and self._template.blind:
                 await self._drop()
             if self._template is None or self._template.lost.is_set():
-                self._template = await self.fresh()
+                self._template = await self._started(self._on_gone)
             return self._template
 
     async def load(self, proven: Proven) -> str | None:
@@ -80,7 +87,13 @@ class TemplateKeeper:
         return frozenset(self._template.read) if self._template is not None else frozenset()
 
     async def fresh(self) -> Template:
-        """Another template, beside the one there is. Raises TemplateLost, EnvironmentFailed."""
+        """Another template, beside the one there is. Raises FileGone, TemplateLost, EnvironmentFailed."""
+        for proven in list(self._held()):
+            if not await in_daemon_thread(still_there, proven.file):
+                raise FileGone(proven.file.name)
+        return await self._started(_refuse)
+
+    async def _started(self, on_gone: Callable[[ModelFile], None]) -> Template:
         environment = await self.plan.environment()
         template = await Template.start(self.plan, self.settings, environment, self._model_folders(), self.scratch)
         self.facts = template.facts
@@ -88,16 +101,16 @@ class TemplateKeeper:
         self._on_started(template)
         about = {"pool": self.plan.name, "pid": template.pid, "facts": dict(template.facts)}
         log.info("template ready", extra=about)
-        await self._catch_up(template)
+        await self._catch_up(template, on_gone)
         return template
 
     async def take(self, fresh: Template) -> Template | None:
         """Keep another template from now on, once it holds everything; the one that there was, to be stopped.
 
-        Raises TemplateLost.
+        Raises FileGone, TemplateLost.
         """
         async with self._starting:
-            await self._catch_up(fresh)
+            await self._catch_up(fresh, _refuse)
             before, self._template = self._template, fresh
             return before
 
@@ -119,18 +132,26 @@ class TemplateKeeper:
         if template is not None:
             await template.stop()
 
-    async def _catch_up(self, template: Template) -> None:
-        """Have a template read what it should hold and does not. Raises TemplateLost."""
-        for proven in list(self._held()):
-            if proven.file.key in template.holds:
-                continue
-            try:
-                await self._load_into(template, proven)
-            except ChangesOthers as e:
-                assert self._on_isolated is not None
-                self._on_isolated(proven.file, str(e))
-                await template.stop()
-                raise TemplateLost("a model has changed the process that holds the models") from None
+    async def _catch_up(self, template: Template, on_gone: Callable[[ModelFile], None]) -> None:
+        """Have a template read what it should hold and does not. Ends it where that cannot be; raises TemplateLost.
+
+        What a file has become may not be served as what it was: `on_gone` is told of it, and may raise FileGone.
+        """
+        try:
+            for proven in list(self._held()):
+                if proven.file.key not in template.holds:
+                    await self._load_into(template, proven)
+                    if not await in_daemon_thread(still_there, proven.file):
+                        on_gone(proven.file)
+        except ChangesOthers as e:
+            assert self._on_isolated is not None
+            self._on_isolated(proven.file, str(e))
+            await template.stop()
+            raise TemplateLost("a model has changed the process that holds the models") from None
+        except BaseException:  # also where the pool is stopped meanwhile
+            template.ending = True
+            template.kill()
+            raise
 
     async def _load_into(self, template: Template, proven: Proven) -> str | None:
         spec = model_spec(proven.file, proven.sidecar, self.settings, proven.description)
@@ -144,3 +165,7 @@ class TemplateKeeper:
         if self.settings.model_signatures != "off":
             return [self._run_dir / VERIFIED]
         return [self.settings.r_models, self.settings.python_models]
+
+
+def _refuse(file: ModelFile) -> None:
+    raise FileGone(file.name)

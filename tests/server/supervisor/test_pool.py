@@ -20,6 +20,7 @@ from server.supervisor.plan import PoolPlan
 from server.supervisor.pool import Pool
 from server.supervisor.shelf import Proven
 from server.supervisor.template import TemplateLost
+from server.supervisor.template_keeper import FileGone
 from server.supervisor.worker import NeverAnswered
 
 
@@ -155,12 +156,16 @@ class Renewing(Forkless):
         self._keeper.fresh = self.fresh
         self._keeper.take = self.take
         self.lost = 0
+        self.changed = 0
         self.stopped: list[frozenset[str]] = []
 
     async def fresh(self) -> Keeper:
         if self.lost:
             self.lost -= 1
             raise TemplateLost("too busy")
+        if self.changed:
+            self.changed -= 1
+            raise FileGone("b")
         return Keeper(proven.file.key for proven in self._held())
 
     async def take(self, fresh: Keeper) -> Any:
@@ -222,7 +227,7 @@ def test_a_template_that_cannot_be_renewed_is_tried_again(tmp_path: Path, monkey
     async def scene() -> set[frozenset[str]]:
         pool = Renewing(tmp_path)
         await pool.serve(model("a"), model("b"))
-        pool.lost = 3
+        pool.lost, pool.changed = 3, 2
         pool.update([model("b")])
         return await pool.renewed()
 
