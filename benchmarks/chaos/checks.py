@@ -76,10 +76,10 @@ def growth_mb_per_h(samples: Sequence[Sample]) -> Slope:
 
 
 def gained(samples: Sequence[Sample], what: str) -> float:
-    """By how many descriptors or threads the last quarter has more than the first one after the warm-up, in the middle.
+    """By how many descriptors or threads the last quarter has more than the first one after the warm-up, at least.
 
     What is opened for a moment, to be asked for metrics for example, does not count.
     """
     counts = [getattr(s, what) for s in settled(samples)]
     quarter = max(1, len(counts) // 4)
-    return float(median(counts[-quarter:]) - median(counts[:quarter]))
+    return float(min(counts[-quarter:]) - min(counts[:quarter]))

@@ -311,5 +311,5 @@ def test_models_that_are_swapped_under_load_never_mix_versions_and_leave_no_proc
             eventually(lambda k=k: {("swapped", k), ("other", k)} <= seen)
     assert [wrong for each in load for wrong in each.wrong] == []
     assert sum(each.refused_connections for each in load) == 0
-    eventually(lambda: len(server.processes("worker")) == 3)
-    assert len(server.processes("template")) == 2
+    # Processes that have read what has left leave too, so for a while there are more.
+    eventually(lambda: len(server.processes("worker")) == 3 and len(server.processes("template")) == 2)
