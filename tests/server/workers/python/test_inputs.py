@@ -170,7 +170,9 @@ def test_words_of_a_text_are_answered_as_columns(serve: Serve) -> None:
 
 
 def test_a_model_that_tells_nothing_says_what_to_write(serve: Serve) -> None:
-    model = _Plain()
+    with pytest.raises(LoadFailed, match="never fitted"):
+        serve(_Plain())
+    model = _Plain().fit([[1.0]])
     with pytest.raises(LoadFailed) as failed:
         serve(model)
     assert failed.value.code == "no_schema"
@@ -181,7 +183,7 @@ def test_a_model_that_tells_nothing_says_what_to_write(serve: Serve) -> None:
 
 class _Plain(RegressorMixin, BaseEstimator):  # type: ignore[misc]
     def fit(self, x: Any, y: Any = None) -> _Plain:
-        self.fitted_ = True
+        self.seen = len(x)  # not by a name that scikit-learn knows to come from fit()
         return self
 
     def predict(self, x: Any) -> Any:
