@@ -77,7 +77,9 @@ def _never_fitted(model: Any) -> bool:
     try:
         check_is_fitted(model)
     except NotFittedError:
-        return vars(model).keys() <= model.get_params(deep=False).keys()  # else fit() kept something, by its own names
+        return bool(
+            vars(model).keys() <= model.get_params(deep=False).keys()
+        )  # else fit() kept something, by its own names
     except Exception:  # what is no estimator after all
         return False
     return False
