@@ -25,7 +25,7 @@ SPEED = {"rows": [{"speed": 10}]}
 @pytest.fixture(scope="module")
 def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tandem]:
     """One server with one good model, which every test leaves serving."""
-    tandem = Tandem(tmp_path_factory.mktemp("disk"), load_timeout_s=8)
+    tandem = Tandem(tmp_path_factory.mktemp("disk"), load_timeout_s=15)
     tandem.drop("cars", "lm(dist ~ speed, cars)")
     tandem.start()
     yield tandem
