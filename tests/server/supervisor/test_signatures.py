@@ -27,7 +27,7 @@ from server.catalog.files import Candidate, ModelFile, Signed, candidate_at, ide
 from server.catalog.parts import signature_of
 from server.config import ConfigError, Settings
 from server.supervisor.signatures import VERIFIED, SignError, identifier, sign, trusted_keys
-from tests.conftest import Tandem, eventually
+from tests.conftest import Tandem, eventually, parent_of
 from tests.wheels import wheel
 
 
@@ -703,7 +703,9 @@ def test_a_signed_script_has_the_requirements_that_were_signed_with_it(
     assert scored(server, "shaded", {}) == ["1.0", "ours"]
     (folder / "data" / "words.txt").write_text("theirs")
     assert refused(server, "shaded") == "bad_signature"
-    [pid] = server.processes("worker")[-1:]
+    ready = [line for line in server.log_lines() if line["message"] == "template ready"]
+    template = [line["pid"] for line in ready if line["pool"].startswith("script")][-1]
+    [pid] = [pid for pid in server.processes("worker") if parent_of(pid) == template]
     before = server.metric("tandem_worker_restarts_total", pool="script", reason="crashed")
     os.kill(pid, signal.SIGKILL)
     eventually(lambda: server.metric("tandem_worker_restarts_total", pool="script", reason="crashed") > before)
