@@ -137,13 +137,16 @@ class Protocol(HttpToolsProtocol):
     def _feed(self, data: bytes) -> None:
         fed = self._fed = len(data)
         self._fed_requests = False
+        rest = None
         try:
             self.parser.feed_data(data)
         except httptools.HttpParserUpgrade as upgrade:
-            self._read_plainly(data[upgrade.args[0] :])
-            return
+            rest = data[upgrade.args[0] :]
         except httptools.HttpParserError as error:
             self._stop_reading(error.__context__)
+            return
+        if rest is not None:  # not within `except`: what is raised there would have the upgrade for its context
+            self._read_plainly(rest)
             return
         if self._in_head:
             if not self._fed_requests:

@@ -106,14 +106,14 @@ def _texts(body: bytes) -> pa.Table:
 
 def _options(body: bytes, block_bytes: int, ragged: list[Any] | None) -> tuple[Any, Any]:
     def on_ragged(row: Any) -> str:
-        if ragged is not None:
-            ragged.append(row)
+        assert ragged is not None
+        ragged.append(row)
         return "error"
 
     return pa.csv.ReadOptions(use_threads=False, block_size=block_bytes), pa.csv.ParseOptions(
         newlines_in_values=True,
         ignore_empty_lines=_COMMA_IN_HEADER.match(body) is not None,
-        invalid_row_handler=on_ragged,
+        invalid_row_handler=None if ragged is None else on_ragged,
     )
 
 
