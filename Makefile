@@ -23,7 +23,7 @@ test: venv-dev $(MODELS) ## everything that is checked: testthat, then pytest
 	@status=0; set -x; \
 	Rscript -e 'testthat::test_dir("tests/server/workers/r/testthat", filter = if (nzchar("$(TESTTHAT)")) "$(TESTTHAT)",' \
 	  -e 'stop_on_failure = TRUE, stop_on_warning = TRUE)' || status=1; \
-	.venv/bin/python -m pytest $(TESTS) || status=1; \
+	.venv/bin/python -m pytest --numprocesses=2 --dist=loadfile $(TESTS) || status=1; \
 	{ set +x; } 2>/dev/null; exit $$status
 
 ship-test: system-ship venv-dev .venv-ship/made $(MODELS) ## the image, the manifests, the gateway, dashboards and alerts

@@ -17,6 +17,8 @@ import httpx
 import orjson
 import pytest
 
+from tests.oracle.summary import pytest_terminal_summary as pytest_terminal_summary
+
 ROOT = Path(__file__).resolve().parent.parent
 START_TIMEOUT_S = 120.0
 TEMPLATE = re.compile(rb"server\.workers\.template|server/workers/start\.py")

@@ -7,9 +7,9 @@ one request, and some of them again each in a request of its own, all of those a
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import astuple, dataclass
 from typing import Any
 
 import httpx
@@ -18,7 +18,7 @@ import pytest
 
 from tests.conftest import ROOT, Tandem, run_r
 from tests.oracle.cases import FEWEST_ROWS, Answer, Case, Listed, differences, listed, same, serve
-from tests.oracle.conftest import Compared
+from tests.oracle.summary import PROPERTY, Compared
 from tests.oracle.table import PAGE, PYTHON, class_of, page
 
 AT_ONCE = 10
@@ -82,11 +82,13 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("one", listed(), ids=lambda one: one.label)
 
 
-def test_predictions_are_those_of_plain_r(one: Listed, oracle: Oracle, compared: list[Compared]) -> None:
+def test_predictions_are_those_of_plain_r(
+    one: Listed, oracle: Oracle, record_property: Callable[[str, object], None]
+) -> None:
     result = _compare(one, oracle)
     if re.search("no package called .gbm.", result.fault):  # Debian 12 has it, and `make test` installs it there
         pytest.skip("Debian 13 has no r-cran-gbm")
-    compared.append(result)
+    record_property(PROPERTY, astuple(result))
     if result.fault:
         pytest.fail(result.fault, pytrace=False)
 

@@ -6,8 +6,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import pytest
-
 
 @dataclass(frozen=True, slots=True)
 class Compared:
@@ -21,25 +19,19 @@ class Compared:
     fault: str = ""
 
 
-COMPARED = pytest.StashKey[list[Compared]]()
+PROPERTY = "compared"
+"""Under this name a test records the fields of what it compared."""
 
 
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[COMPARED] = []
-
-
-@pytest.fixture(scope="session")
-def compared(pytestconfig: pytest.Config) -> list[Compared]:
-    """What the summary tells."""
-    return pytestconfig.stash[COMPARED]
-
-
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    found = config.stash[COMPARED]
+def pytest_terminal_summary(terminalreporter: Any) -> None:
+    """Print the table; what it tells has come with the tests' reports, from whatever process ran them."""
+    reports = [report for of_kind in terminalreporter.stats.values() for report in of_kind]
+    told = [report.user_properties for report in reports if getattr(report, "when", None) == "call"]
+    found = [value for properties in told for name, value in properties if name == PROPERTY]
     if not found:
         return
     terminalreporter.section("the same bits as predict() in plain R")
-    cells = [("class", "case", "output", "rows", "equal"), *map(_cells, found)]
+    cells = [("class", "case", "output", "rows", "equal"), *(_cells(Compared(*values)) for values in found)]
     widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
     for line in cells:
         terminalreporter.write_line(_line(line, widths))
