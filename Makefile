@@ -11,7 +11,7 @@ UNTRAINED := $(filter-out $(wildcard $(MODELS)),$(MODELS))
 place = $(words $(shell printf '%s\n' $(UNTRAINED) | sed '\|^$@$$|q'))
 train = @scripts/step.sh "Example models" "$(place)" "$(words $(UNTRAINED))" "$@ (5 to 60 s)"
 
-.PHONY: run setup test ship-test lint bench bench-peers chaos soak clean help system system-dev system-ship system-bench venv venv-dev
+.PHONY: run setup test ship-test lint audit bench bench-peers chaos soak clean help system system-dev system-ship system-bench venv venv-dev
 
 run: setup ## install what is missing, train the example models, serve on 127.0.0.1:8000
 	@exec .venv/bin/tandem serve
@@ -36,6 +36,9 @@ lint: venv-dev ## ruff, mypy, import-linter, lintr, shellcheck
 	.venv/bin/lint-imports
 	Rscript scripts/lint.R server/workers/r/R r_models tests
 	.venv/bin/shellcheck -x -P SCRIPTDIR scripts/*.sh k8s/aks/*.sh .ci/run
+
+audit: venv-dev ## ask whether a vulnerability of a locked package is known; 75 where nobody can be asked
+	.venv/bin/python scripts/audit.py
 
 bench: system-bench venv-dev $(MODELS) bench-peers ## measure against plain R, plain Python and other servers
 	.venv/bin/python -m benchmarks.run

@@ -10,7 +10,8 @@ pin() { # pin OUTPUT ARGUMENT...
 lock() { pin "$@" --generate-hashes; }
 lock requirements-build.lock requirements-build.in "$@"
 lock requirements.lock requirements.in --constraint requirements-build.lock "$@"
-lock requirements-dev.lock requirements.in requirements-dev.in --constraint requirements.lock "$@"
+# pip-audit asks for pip, of any version: the one that each environment has stays.
+lock requirements-dev.lock requirements.in requirements-dev.in --constraint requirements.lock --no-emit-package pip "$@"
 lock requirements-ship.lock requirements-ship.in "$@"
 lock docker/requirements-sbom.lock docker/requirements-sbom.in "$@"
 
