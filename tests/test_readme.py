@@ -15,7 +15,7 @@ import re
 import shutil
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,9 +32,11 @@ from tests.conftest import ROOT, Tandem, eventually
 
 README = ROOT / "README.md"
 OPERATIONS = ROOT / "docs" / "operations.md"
-PAGES = sorted(
-    [README, ROOT / "CHANGELOG.md", *(page for f in ("docs", "docker", "k8s") for page in (ROOT / f).rglob("*.md"))]
-)
+SCORING = ROOT / "docs" / "scoring.md"
+SETTINGS = ROOT / "docs" / "settings.md"
+FOLDERS = ("docs", "docker", "k8s", "r_models", "python_models")
+PAGES = sorted([*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md"))])
+LONGEST_README_WORDS = 1300
 RUN = ("bash", "r", "python")
 VERSION = re.compile(r"[0-9a-f]{12}")
 
@@ -95,14 +97,20 @@ def reader(tandem: Tandem, tmp_path: Path) -> Reader:
     return Reader(tandem, tmp_path)
 
 
-@pytest.fixture
-def reader_with_all_examples(tandem_factory: Callable[..., Tandem], tmp_path: Path) -> Reader:
+@pytest.fixture(scope="module")
+def all_examples(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tandem]:
     """Has what `make run` has: the examples of every runtime."""
-    tandem = tandem_factory()
+    tandem = Tandem(tmp_path_factory.mktemp("all-examples"))
     for folder in (tandem.r_models, tandem.python_models):
         shutil.copytree(ROOT / folder.name, folder, dirs_exist_ok=True)
     tandem.start()
-    return Reader(tandem, tmp_path)
+    yield tandem
+    tandem.stop()
+
+
+@pytest.fixture
+def reader_with_all_examples(all_examples: Tandem, tmp_path: Path) -> Reader:
+    return Reader(all_examples, tmp_path)
 
 
 def assert_prints(block: Block, printed: str) -> None:
@@ -138,10 +146,10 @@ def assert_alike(given: Any, shown: Any, name: str = "") -> None:
 # Command blocks
 
 
-def test_the_shell_example_prints_what_the_readme_shows(reader_with_all_examples: Reader) -> None:
-    found = [b for b in blocks(README) if b.language == "bash"]
-    assert len(found) == 8, "token, models, mpg, boston, CSV, 422, digits, faq"
-    assert [b.shown_as for b in found] == [None, "text", "json", "json", "text", "json", "json", "text"]
+@pytest.mark.parametrize(("page", "shown"), [(README, 2), (SCORING, 8)], ids=lambda value: getattr(value, "stem", ""))
+def test_the_shell_examples_print_what_the_page_shows(page: Path, shown: int, reader_with_all_examples: Reader) -> None:
+    found = [b for b in blocks(page) if b.language == "bash"]
+    assert [b.shown_as is None for b in found] == [True] + [False] * (shown - 1), "the first one gets a token"
     printed = reader_with_all_examples.run("bash", *(b.code for b in found))
     assert len(printed) == len(found)
     for block, output in zip(found, printed, strict=True):
@@ -214,7 +222,7 @@ def coded(text: str) -> list[str]:
 
 
 def test_the_settings_table_has_every_setting_with_its_default() -> None:
-    shown = {coded(name)[0]: (coded(default) or [""])[0] for name, default, _ in table(README, "Settings")}
+    shown = {coded(name)[0]: (coded(default) or [""])[0] for name, default, _ in table(SETTINGS, "Settings")}
     settings = Settings.model_fields
     assert list(shown) == [PREFIX + name.upper() for name in settings]
     assert list(shown.values()) == [_written(field.default) for field in settings.values()]
@@ -288,6 +296,10 @@ def anchors(page: Path) -> set[str]:
     """What a heading can be linked by, as GitHub makes it."""
     headings = re.findall(r"^#+ (.*)$", page.read_text(), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def test_the_readme_is_read_in_a_few_minutes() -> None:
+    assert len(README.read_text().split()) <= LONGEST_README_WORDS
 
 
 def test_the_readme_has_one_place_for_what_was_measured() -> None:

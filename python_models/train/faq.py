@@ -3,7 +3,7 @@
     python python_models/train/faq.py train       writes python_models/faq/model.joblib
     python python_models/train/faq.py evaluate    says how good it is on questions that it has not seen
 
-Both take docs/faq.md, or any other set of duplicate questions, given as files:
+Both take python_models/faq/faq.md, or any other set of duplicate questions, given as files:
 
     --originals FILE     the questions of the FAQ: id, answer_id, text
     --duplicates FILE    the same questions as others asked them: id, answer_id of the original, text
@@ -43,8 +43,8 @@ from sklearn.preprocessing import StandardScaler
 from threadpoolctl import threadpool_limits
 
 ROOT = Path(__file__).resolve().parents[2]
-PAGE = ROOT / "docs" / "faq.md"
 MODEL = ROOT / "python_models" / "faq" / "model.joblib"
+PAGE = MODEL.with_name("faq.md")
 
 # A pickle names the modules of its classes, and the scoring script finds them by the name `featurize`: hence the path,
 # before the import.
