@@ -86,7 +86,7 @@ class Settings(BaseSettings):
         description="what is installed for a model that has a requirements.txt: nothing, wheels alone, or also "
         "source packages, whose building runs their code",
     )
-    queue_max: int = Field(1024, ge=1, description="requests that may wait for one pool in one web process")
+    queue_max: int = Field(1024, ge=1, description="requests that may wait for one model in one web process")
     queue_wait_s: float = Field(
         10.0, gt=0, le=3600, description="seconds a request may wait for a worker; who would wait longer is refused"
     )

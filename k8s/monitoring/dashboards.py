@@ -259,7 +259,7 @@ def service(docs: str) -> Dashboard:
             lines(
                 "Requests that wait",
                 Short,
-                "Near TANDEM_QUEUE_MAX callers are answered 429 queue_full.",
+                "Of all models; one for which TANDEM_QUEUE_MAX wait answers 429 queue_full.",
                 (pool, over("sum by (pool)", "tandem_queue_depth")),
             ),
             warn_above(

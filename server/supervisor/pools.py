@@ -231,18 +231,28 @@ class Pools:
         await pool.stop(self._settings.timeout_s + DRAIN_MARGIN_S)
 
     def _warn_of_threads(self) -> None:
-        """Models that compute with several threads at once slow each other down where the cores are too few."""
-        threads = {pool.plan.name: pool.plan.size * self._threads(pool) for pool in self if self._threads(pool) > 1}
-        asked = sum(threads.values())
-        if asked > max(self._cores, self._warned_of):
-            about = {"pool": ", ".join(sorted(threads)), "threads": asked, "cores": self._cores}
+        """Calls that compute with several threads at once slow down whoever else computes, if the cores are too few.
+
+        Workers of one thread each, however many, only wait for each other; so do those that have a thread for each core
+        because nobody has said how many.
+        """
+        threads = {pool.plan.name: self._threads(pool) for pool in self}
+        asked = sum(pool.plan.size * threads[pool.plan.name] for pool in self)
+        stated = sorted(pool.plan.name for pool in self if threads[pool.plan.name] > 1 and self._states_threads(pool))
+        if stated and asked > max(self._cores, self._warned_of):
+            about = {"pool": ", ".join(stated), "threads": asked, "cores": self._cores}
             log.warning("workers times threads of all pools exceed the cores that are granted", extra=about)
-        self._warned_of = asked
+        self._warned_of = asked if stated else 0
 
     def _threads(self, pool: Pool) -> int:
-        """How many threads a call to one of the pool's models may use."""
-        wishes = [self._wishes.get(_known(file), Wish()) for file in self._at_home(pool)]
-        return max((max(pool.plan.threads, wish.threads) for wish in wishes), default=0)
+        """How many threads a call to one of the pool's models may use; 0 if it has none."""
+        return max((max(pool.plan.threads, wish.threads) for wish in self._wishes_in(pool)), default=0)
+
+    def _states_threads(self, pool: Pool) -> bool:
+        return self._settings.torch_threads > 1 or any(wish.threads > 1 for wish in self._wishes_in(pool))
+
+    def _wishes_in(self, pool: Pool) -> list[Wish]:
+        return [self._wishes.get(_known(file), Wish()) for file in self._at_home(pool)]
 
 
 def _known(file: ModelFile) -> Known:

@@ -30,7 +30,7 @@ SPARE_HEADER_TIMEOUT_S = 2.0
 GRACE_S = 10.0
 MIN_BYTES_PER_S = 1024
 """After ten seconds' grace whoever sends a body, or takes a reply, does it at 1 KiB/s on average: a tenth of what the
-worst mobile network does, and enough to hold whoever means no good to a few kilobytes a minute for each connection."""
+worst mobile network does, and enough to hold whoever means no good to 60 KiB a minute for each connection."""
 LINGER_S = 2.0
 """How long an idle connection is kept when the process stops, and a refused one while its client still sends."""
 

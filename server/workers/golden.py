@@ -12,17 +12,23 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
+from time import perf_counter
 from typing import Any
 
 import orjson
 
 from server.workers.codecs import BadBody
 from server.workers.codecs.json import JSON
+from server.workers.options import asked
 from server.workers.predictions import ModelFailed, Predictions
 from server.workers.runtime import LoadFailed
 from server.workers.score import Model
 from server.workers.table import Invalid, to_columns
+
+UNANSWERED = (BadBody, Invalid, ModelFailed, TypeError)
+"""What decoding a row and predicting it may raise."""
 
 
 def example(golden: Sequence[Mapping[str, Any]]) -> Mapping[str, Any] | None:
@@ -89,12 +95,54 @@ def predict_row(model: Model, row: Mapping[str, Any], output: str) -> Any:
     return orjson.loads(body)["predictions"][0]
 
 
-def calls(model: Model, example: Mapping[str, Any]) -> list[Callable[[], object]]:
+Call = Callable[[], Predictions]
+
+
+def calls(model: Model, example: Mapping[str, Any]) -> list[Call]:
     """Calls as requests make them: the example, the example twice, and with nothing where that may be."""
+    return [partial(_predict, model, document) for document in _of_default(model, example)]
+
+
+def calls_of_others(model: Model, example: Mapping[str, Any]) -> list[Call]:
+    """The same for each output but the default: the example."""
+    return [partial(_predict, model, document) for document in _of_others(model, example)]
+
+
+def _of_default(model: Model, example: Mapping[str, Any]) -> list[dict[str, Any]]:
+    if model.schema.horizon:
+        return [{"options": options} for options in ({}, {"h": 1}, {"h": 2})]
     missing = {**example, **{i.name: None for i in model.schema.inputs if i.na}}
-    return [partial(_predict, model, rows) for rows in ([example], [example, example], [missing, example])]
+    return [{"rows": rows} for rows in ([example], [example, example], [missing, example])]
 
 
-def _predict(model: Model, rows: Sequence[Mapping[str, Any]]) -> Predictions:
-    question = JSON.decode(orjson.dumps({"rows": rows}), model.schema)
-    return model.predict(to_columns(model.schema, question.cells), len(rows), model.schema.default_output, ())
+def _of_others(model: Model, example: Mapping[str, Any]) -> list[dict[str, Any]]:
+    first = _of_default(model, example)[0]
+    return [{**first, "output": output.name} for output in model.schema.outputs[1:]]
+
+
+def _predict(model: Model, document: Mapping[str, Any]) -> Predictions:
+    schema = model.schema
+    question = JSON.decode(orjson.dumps(document), schema)
+    output, options = asked(schema, question.output, question.options, b"")
+    rows = dict(options)["h"] if schema.horizon else question.rows
+    return model.predict(to_columns(schema, question.cells), rows, output, options)
+
+
+def rehearse(model: Model, example: Mapping[str, Any], times: int, limit_s: float) -> None:
+    """Call a model before any fork, so that workers share what is made, loaded and compiled on first use.
+
+    The default output several times, each other once, and nothing more once so many seconds have passed.
+    """
+    started = perf_counter()
+    for document in (*_of_default(model, example)[:1] * times, *_of_others(model, example)):
+        with suppress(*UNANSWERED):
+            _predict(model, document)
+        if perf_counter() - started > limit_s:
+            return
+
+
+def warned(model: Model, example: Mapping[str, Any]) -> list[str]:
+    """What predict() warns of as it answers the example, for the model's details."""
+    with suppress(*UNANSWERED):
+        return [f"predict() warns of the example row: {text}" for text in calls(model, example)[0]().warnings]
+    return []

@@ -1,4 +1,4 @@
-"""The layers of auth: who may import what (design.md, section 8)."""
+"""The layers of auth: who may import what."""
 
 import ast
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The case table of python-jose's known weaknesses (shared/ops.md, 5.1), with PyJWT as a second opinion."""
+"""The known weaknesses of python-jose (key confusion, an empty key, `none`), with PyJWT as a second opinion."""
 
 import base64
 import hashlib

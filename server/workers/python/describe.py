@@ -8,20 +8,16 @@ from functools import partial
 from typing import Any
 
 from server.workers import forked, golden
-from server.workers.codecs import BadBody
-from server.workers.predictions import ModelFailed
 from server.workers.python import missing, proof, reasons, samples
 from server.workers.python.answers import Method
 from server.workers.python.held import Held
 from server.workers.python.model import PythonModel
 from server.workers.runtime import Description, LoadFailed, ModelSpec
 from server.workers.schema import Schema
-from server.workers.table import Invalid
 
 SAMPLE_ROWS = 64
 PROOF_SHARE = 1 / 3
 """How much of the time that loading may take is for the proof."""
-_UNANSWERED = (BadBody, Invalid, ModelFailed, TypeError)
 
 
 def describe(spec: ModelSpec, held: Held) -> Description:
@@ -41,7 +37,7 @@ def describe(spec: ModelSpec, held: Held) -> Description:
     golden.check(model, spec.golden)
     rows, differs = proof.prove(model, samples.rows(schema, example, SAMPLE_ROWS), spec.load_timeout_s * PROOF_SHARE)
     about = held.about()
-    alone = held.alone or (None if forked.survives(golden.calls(model, example)) else forked.REASON)
+    alone = held.alone or _dies(model, example)
     return Description(
         schema=schema.to_data(),
         model_class=about.model_class,
@@ -52,10 +48,16 @@ def describe(spec: ModelSpec, held: Held) -> Description:
         rowwise=differs is None,
         batch_reason=differs or f"{rows} sample rows scored together and alone gave the same bits",
         golden_rows=len(spec.golden),
-        load_warnings=held.warnings,
+        load_warnings=[*held.warnings, *golden.warned(model, example)],
         isolated=alone,
         loads_in_worker=alone is not None,
     )
+
+
+def _dies(model: PythonModel, example: Mapping[str, Any]) -> str | None:
+    """Why the model must be read by each worker itself, if it must."""
+    lives = forked.survives(golden.calls(model, example), golden.calls_of_others(model, example))
+    return None if lives else forked.REASON
 
 
 def _example(spec: ModelSpec, trial: PythonModel, made_up: Mapping[str, Any]) -> dict[str, Any]:
@@ -65,7 +67,7 @@ def _example(spec: ModelSpec, trial: PythonModel, made_up: Mapping[str, Any]) ->
         return dict(stated)
     if spec.example is not None:
         given = {**made_up, **{name: value for name, value in spec.example.items() if name in made_up}}
-        with suppress(*_UNANSWERED):
+        with suppress(*golden.UNANSWERED):
             golden.predict_row(trial, given, trial.schema.default_output)
             return given
     return dict(made_up)
@@ -98,7 +100,7 @@ def _outputs(
     for output in trial.schema.outputs:
         try:
             golden.predict_row(trial, example, output.name)
-        except _UNANSWERED as e:
+        except golden.UNANSWERED as e:
             if output.name == default and not spec.outputs:
                 raise LoadFailed("predict_fails", _failed(e, age)) from e
     if not spec.outputs:
@@ -145,13 +147,13 @@ def _counting(inputs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
 def _bears(trial: PythonModel, example: Mapping[str, Any], names: Sequence[str]) -> bool:
     try:
         golden.predict_row(trial, {**example, **dict.fromkeys(names)}, trial.schema.default_output)
-    except _UNANSWERED:
+    except golden.UNANSWERED:
         return False
     return True
 
 
 def _answer(model: PythonModel, row: Mapping[str, Any]) -> Any:
-    with suppress(*_UNANSWERED):
+    with suppress(*golden.UNANSWERED):
         return golden.predict_row(model, row, model.schema.default_output)
     return None
 

@@ -6,7 +6,6 @@ import os
 import platform
 import random
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
 from pathlib import Path
 
 import joblib
@@ -20,8 +19,6 @@ import sklearn.linear_model
 import sklearn.pipeline  # with those above: what most models need is read once, before any fork
 
 from server.workers import golden
-from server.workers.codecs import BadBody
-from server.workers.predictions import ModelFailed
 from server.workers.python import describe, onnx
 from server.workers.python.held import Estimator, Held
 from server.workers.python.model import PythonModel
@@ -29,8 +26,10 @@ from server.workers.python.pyfunc import Pyfunc
 from server.workers.python.traces import PythonPart
 from server.workers.runtime import Description, LoadFailed, ModelSpec
 from server.workers.schema import SchemaError
-from server.workers.table import Invalid
 from server.workers.traces import Part
+
+REHEARSING_S = 1.0
+"""A model whose calls take so long gains nothing from more of them."""
 
 
 class PythonRuntime:
@@ -72,7 +71,7 @@ class PythonRuntime:
         except SchemaError as e:
             raise LoadFailed("bad_schema", str(e)) from e
         if not _is_graph(spec) and (spec.settings.get("threads") or 1) == 1:
-            _warm(model, spec.example or {})
+            golden.rehearse(model, spec.example or {}, 1, REHEARSING_S)
         return model
 
     def limit_memory(self, ceiling_bytes: int) -> None:
@@ -104,9 +103,3 @@ def _held(spec: ModelSpec) -> Held:
 
 def _is_graph(spec: ModelSpec) -> bool:
     return spec.path.lower().endswith(".onnx")
-
-
-def _warm(model: PythonModel, example: Mapping[str, object]) -> None:
-    """Predict once before any fork, so that workers share what is made on first use."""
-    with suppress(BadBody, Invalid, ModelFailed, TypeError):
-        golden.predict_row(model, example, model.schema.default_output)

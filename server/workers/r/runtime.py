@@ -12,7 +12,6 @@ from time import perf_counter
 from typing import Any
 
 from server.workers import forked, golden, sandbox
-from server.workers.codecs import BadBody
 from server.workers.predictions import (
     ModelFailed,
     NotFinite,
@@ -27,7 +26,7 @@ from server.workers.r.embedded import RError
 from server.workers.r.traces import RPart
 from server.workers.runtime import Description, LoadFailed, ModelSpec
 from server.workers.schema import Options, Schema, SchemaError, corrected
-from server.workers.table import Column, Invalid
+from server.workers.table import Column
 from server.workers.traces import Part
 
 LONG_CALL_S = 0.02
@@ -146,7 +145,7 @@ class RRuntime:
             loaded = RModel(spec, Schema.from_data(spec.schema), _scorer(model, spec, spec.schema["inputs"]))
         except RError as e:
             raise LoadFailed(e.code, str(e)) from e
-        _warm(loaded, spec.example)
+        golden.rehearse(loaded, spec.example or {}, WARM_CALLS, WARMING_S)
         return loaded
 
     def settle(self) -> None:
@@ -170,16 +169,6 @@ class RRuntime:
         """Own random numbers, own temporary files."""
         embedded.call("seed_worker", seed)
         embedded.call("new_tempdir", str(scratch))
-
-
-def _warm(model: RModel, example: Mapping[str, Any] | None) -> None:
-    """Predict a few times before any fork, so that workers share what R compiles and loads on first use."""
-    started = perf_counter()
-    with suppress(BadBody, Invalid, ModelFailed, TypeError):
-        for _ in range(WARM_CALLS):
-            golden.predict_row(model, example or {}, model.schema.default_output)
-            if perf_counter() - started > WARMING_S:
-                return
 
 
 def _is_rehearsal(spec: ModelSpec) -> bool:
@@ -227,7 +216,7 @@ def _describe(spec: ModelSpec) -> Description:
     golden.check(loaded, spec.golden)
     row = {name: _example(_first(value)) for name, value in (facts["example"] or {}).items()}
     proof = embedded.call("prove_rowwise", scorer, found, 0.25, spec.load_timeout_s * PROOF_SHARE)
-    lives = _is_rehearsal(spec) or forked.survives(golden.calls(loaded, row))
+    lives = _is_rehearsal(spec) or forked.survives(golden.calls(loaded, row), golden.calls_of_others(loaded, row))
     unproven = [name for name in stated or () if "reason" in facts["outputs"].get(name, ())]
     return Description(
         schema=schema.to_data(),
@@ -241,7 +230,7 @@ def _describe(spec: ModelSpec) -> Description:
         or (unproven and f"the output {unproven[0]} could not be proven: {_reason(facts, unproven[0])}")
         or f"{proof['rows'][0]} sample rows scored together and alone gave the same bits",
         golden_rows=len(spec.golden),
-        load_warnings=[*warnings, *(_left_out(facts) if stated is None else ())],
+        load_warnings=[*warnings, *_warned(facts), *(_left_out(facts) if stated is None else ())],
         isolated=None if lives else forked.REASON,
         loads_in_worker=not lives,
     )
@@ -293,6 +282,10 @@ def _reason(facts: Mapping[str, Any], output: str) -> str:
     return str(_first(facts["outputs"][output]["reason"]))
 
 
+def _warned(facts: Mapping[str, Any]) -> list[str]:
+    return [f"predict() warns of the example row: {text}" for text in facts["warned"] or ()]
+
+
 def _left_out(facts: Mapping[str, Any]) -> list[str]:
     """What to say of the outputs that cost too much to be tried."""
     cure = "raise TANDEM_LOAD_TIMEOUT_S, or state it under outputs in the sidecar"
@@ -301,7 +294,7 @@ def _left_out(facts: Mapping[str, Any]) -> list[str]:
 
 
 def _predicted_example(model: RModel, row: Mapping[str, Any]) -> Any:
-    with suppress(BadBody, Invalid, ModelFailed, TypeError):
+    with suppress(*golden.UNANSWERED):
         return golden.predict_row(model, row, model.schema.default_output)
     return None
 

@@ -366,14 +366,25 @@ def test_threads_of_all_pools_together_are_warned_of_once(
         return found
 
     async def scene(stage: Stage) -> None:
-        await stage.there_are(a="", p="", s="workers: 9", b="workers: 9")
-        assert warned() == [], "workers of one thread wait for each other and do no harm"
-        await stage.there_are(s="threads: 2")
-        assert warned() == []
-        await stage.there_are(p="workers: 2\nthreads: 2")
-        assert warned() == [("python4, script3", 6, 4)]
+        await stage.there_are(a="", p="", s="workers: 9", b="workers: 9", t="")
+        assert warned() == [], "workers of one thread wait for each other; torch has a thread a core unless it is told"
+        await stage.there_are(s="workers: 2\nthreads: 2")
+        assert warned() == [("script3", 4 + 4 + 9 + 4 + 4, 4)], "those of other pools compute beside them"
         await stage.update()
         assert warned() == []
+        await stage.there_are(p="workers: 4\nthreads: 2")
+        assert warned() == [("python4, script3", 4 + 8 + 9 + 4 + 4, 4)]
 
     caplog.set_level(logging.WARNING)
-    play(tmp_path, monkeypatch, scene)
+    play(tmp_path, monkeypatch, scene, r_workers=4, python_workers=4)
+
+
+def test_threads_that_the_cores_suffice_for_are_not_warned_of(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scene(stage: Stage) -> None:
+        await stage.there_are(a="", s="threads: 4")
+
+    caplog.set_level(logging.WARNING)
+    play(tmp_path, monkeypatch, scene, cores=8, r_workers=4)
+    assert not caplog.records

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from server.workers import golden
 from server.workers.predictions import Predicted, Predictions
 from server.workers.runtime import LoadFailed
-from server.workers.schema import Input, Options, Output, Schema
+from server.workers.schema import Input, Option, Options, Output, Schema
 from server.workers.table import Column
 
 numbers = st.floats(-1e6, 1e6)
@@ -81,3 +81,45 @@ def test_a_difference_is_none_only_between_equals_and_grows_with_the_distance(gi
 )
 def test_what_is_no_pair_of_numbers_differs_wholly(given: Any, expected: Any) -> None:
     assert golden.difference(given, expected) == math.inf or given == expected
+
+
+class Steps:
+    """Answers with as many numbers as it is asked for, and notes what it is asked."""
+
+    name = "steps"
+    version = "v1"
+    schema = Schema(
+        (),
+        (Output("response", "number"), Output("interval", "number")),
+        (Option("h", "integer", default=10, minimum=1), Option("level", "numeric", default=95)),
+        horizon=True,
+    )
+    max_rows = 10
+    rowwise = False
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, int]] = []
+
+    def predict(self, columns: list[Column], rows: int, output: str, options: Options) -> Predictions:
+        assert dict(options)["h"] == rows and not columns
+        self.asked.append((output, rows))
+        return Predictions((Predicted("number", array("d", range(rows))),), None, ("h is large",) if rows > 9 else ())
+
+
+def test_a_model_with_a_horizon_is_called_for_one_step_and_two_and_its_own_choice() -> None:
+    model = Steps()
+    for call in [*golden.calls(model, {}), *golden.calls_of_others(model, {})]:
+        call()
+    assert model.asked == [("response", 10), ("response", 1), ("response", 2), ("interval", 10)]
+
+
+def test_a_rehearsal_calls_every_output_and_stops_when_its_time_is_over() -> None:
+    model = Steps()
+    golden.rehearse(model, {}, 2, limit_s=60)
+    golden.rehearse(model, {}, 2, limit_s=0)
+    assert model.asked == [("response", 10), ("response", 10), ("interval", 10), ("response", 10)]
+
+
+def test_what_predict_warns_of_is_told_of_the_example() -> None:
+    assert golden.warned(Steps(), {}) == ["predict() warns of the example row: h is large"]
+    assert golden.warned(Twice(), {"x": 1}) == golden.warned(Twice(), {"unknown": 1}) == []

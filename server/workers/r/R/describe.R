@@ -34,9 +34,10 @@ describe_model <- function(
   if (is.null(inputs)) return(description)
   description["example"] <- list(if (is.null(example)) first_row(inputs, description$values) else example)
   scorer <- make_scorer(model, inputs, arguments)
-  if (!stated) description$inputs <- try_missing(scorer, description)
   observed <- observe_outputs(scorer, description, names, budget_s)
+  if (!stated) description$inputs <- try_missing(scorer, description)
   description$outputs <- observed$outputs
+  description$warned <- observed$warned
   description$seconds <- observed$seconds
   description
 }
@@ -94,7 +95,8 @@ may_miss <- function(bears, groups, budget_s = 1.5) {
 
 # The shape of each output is what predict() gives for the example, so that arguments of a sidecar are heeded. What an
 # output costs is known after its first call: one that cannot be proven within what is left of the budget is left out,
-# but for the default. list(outputs =, seconds = what a call for each takes).
+# but for the default. list(outputs =, seconds = what a call for each takes, warned = what the very first call warned
+# of, since some warn but once).
 observe_outputs <- function(scorer, description, names, budget_s = 10) {
   row <- draw_rows(description, 1L)
   rows <- if (description$horizon) description$options[["h"]]$default else 1L
@@ -104,14 +106,17 @@ observe_outputs <- function(scorer, description, names, budget_s = 10) {
   for (name in names) {
     limit <- if (name == names[1L]) Inf else budget_s / calls
     spent <- stopwatch()
-    outputs[[name]] <- if (limit > 0) observe_output(limit, scorer(row, name, rows))
+    outputs[[name]] <- if (limit > 0) observe_output(limit, first <- scorer(row, name, rows))
     seconds[[name]] <- spent()
-    if (name == names[1L]) next
+    if (name == names[1L]) {
+      warned <- first[[4L]]
+      next
+    }
     fits <- limit > 0 && seconds[[name]] <= limit
     if (!fits) outputs[[name]] <- left_out(seconds[[name]], budget_s)
     budget_s <- budget_s - seconds[[name]] * if (fits) calls else 1
   }
-  list(outputs = outputs, seconds = seconds)
+  list(outputs = outputs, seconds = seconds, warned = warned)
 }
 
 observe_output <- function(limit, reply) {

@@ -137,3 +137,9 @@ test_that("predict arguments of a sidecar are passed on and seen in the outputs"
   expected <- predict(model, mtcars, interval = "confidence", level = 0.9)
   expect_scored(served, mtcars, "response", bare(expected), arguments)
 })
+
+test_that("what the first prediction warns of is told", {
+  same_twice <- transform(mtcars, double = 2 * wt)
+  expect_match(opened(lm(mpg ~ wt + double, same_twice))$description$warned, "rank-deficient")
+  expect_length(opened(lm(mpg ~ wt, mtcars))$description$warned, 0L)
+})
