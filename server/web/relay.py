@@ -213,7 +213,7 @@ class _Answer:
         """Pass an answer on; its code."""
         length = response.content_length
         if response.status != 200 or (length is not None and length <= HELD_BYTES):
-            body = await response.read()
+            body = await _held(response)
             code = "ok" if response.status == 200 else _code(response.status, body)
             await self._begin(response)
             await self._send({"type": "http.response.body", "body": body})
@@ -241,11 +241,23 @@ class _Answer:
         await self._send({"type": "http.response.start", "status": status, "headers": headers})
 
 
+async def _held(response: aiohttp.ClientResponse) -> bytes:
+    """The whole body. Raises _Unreadable where it is larger than anything that is held."""
+    parts: list[bytes] = []
+    size = 0
+    async for part in response.content.iter_any():
+        parts.append(part)
+        size += len(part)
+        if size > HELD_BYTES:
+            raise _Unreadable
+    return b"".join(parts)
+
+
 def _is_ours(response: aiohttp.ClientResponse) -> bool:
     """Whether a Tandem that knows the caller has answered; a proxy on the way has error pages of its own."""
     if response.status == 401:  # the caller's token is good here, so it is we who are not believed
         return False
-    return response.status == 200 or response.content_type == MEDIA_TYPE
+    return response.status == 200 or (400 <= response.status < 600 and response.content_type == MEDIA_TYPE)
 
 
 def _code(status: int, body: bytes) -> Code:
@@ -254,6 +266,8 @@ def _code(status: int, body: bytes) -> Code:
         code: Code = orjson.loads(body)["code"]
     except (ValueError, KeyError, TypeError) as e:
         raise _Unreadable from e
+    if not isinstance(code, str):
+        raise _Unreadable
     if code in CODES:
         return code
     return "internal_error" if status >= 500 else "bad_request"

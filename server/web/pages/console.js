@@ -4,8 +4,9 @@ let token = null;
 const $ = (id) => document.getElementById(id);
 
 async function showHealth() {
-  const health = await (await fetch("/health/ready")).json();
-  const reasons = Object.entries(health.reasons).map(([pool, reason]) => `${pool}: ${reason}`);
+  const headers = token ? { authorization: `Bearer ${token}` } : {};
+  const health = await (await fetch("/health/ready", { headers })).json();
+  const reasons = Object.entries(health.reasons ?? {}).map(([pool, reason]) => `${pool}: ${reason}`);
   $("health").textContent = [health.status, ...reasons].join(" · ");
   $("health").className = health.status === "ready" ? "ready" : "failed";
 }

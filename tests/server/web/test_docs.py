@@ -74,9 +74,17 @@ def test_the_root_is_healthy_for_machines(tandem: Tandem) -> None:
     assert httpx.get(tandem.url).text == "Healthy"
 
 
-def test_documentation_can_be_closed_or_switched_off(tandem_factory: Any) -> None:
+def test_documentation_and_the_details_of_health_can_be_closed_or_switched_off(tandem_factory: Any) -> None:
     closed, off = tandem_factory(docs="login").start(), tandem_factory(docs="off").start()
     assert httpx.get(f"{closed.url}/openapi.json").status_code == 401
     assert closed.get("/openapi.json").status_code == 200
+    assert httpx.get(f"{closed.url}/health/ready").json() == {"status": "ready"}
+    assert closed.command("users", "add", "plain", text="long enough\n").returncode == 0
+    assert closed.get("/health/ready", user="plain").json() == {"status": "ready"}
+    assert closed.get("/health/ready", user=None, headers={"authorization": "Bearer x.y.z"}).json() == {
+        "status": "ready"
+    }
+    assert closed.get("/health/ready").json().keys() == {"status", "reasons", "sandbox"}
+    assert httpx.get(f"{off.url}/health/ready").json() == {"status": "ready"}
     assert httpx.get(f"{off.url}/openapi.json").status_code == 404
     assert httpx.get(f"{off.url}/docs").status_code == 404

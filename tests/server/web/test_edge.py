@@ -236,8 +236,10 @@ def test_an_unknown_encoding_is_refused(edge: Tandem, encoding: str) -> None:
         (b'{"rows":[%b]}' % b",".join([b"{}"] * 2_000_000), 422),
         (b'{"rows":[{"wt":1,"wt":2.6,"hp":110,"cyl":"6"}]}', 422),
         (b'{"rows":[{"wt":2.6,"hp":110,"cyl":"\\ud800"}]}', 400),
+        (b'{"rows":[{"wt":1e999,"hp":110,"cyl":"6"}]}', 400),
+        (b'{"rows":[{%b}]}' % b",".join(b'"k%d":1' % i for i in range(500_000)), 422),
     ],
-    ids=["deep", "open", "digits", "string", "empty-objects", "twice", "surrogate"],
+    ids=["deep", "open", "digits", "string", "empty-objects", "twice", "surrogate", "overflow", "keys"],
 )
 def test_a_hostile_body_is_refused_by_the_worker_that_lives_on(edge: Tandem, body: bytes, status: int) -> None:
     workers = edge.processes("worker")
@@ -275,6 +277,9 @@ REFUSED_HEADERS: dict[str, bytes] = {
     "length-in-words": b"content-length: five\r\n",
     "length-apart": b"content-length: 1 2\r\n",
     "huge-length": b"content-length: 99999999999999999999999\r\n",
+    "length-with-fraction": b"content-length: 5.0\r\n",
+    "length-underscored": b"content-length: 1_0\r\n",
+    "length-in-other-digits": b"content-length: \xd9\xa5\r\n",
     "empty-length": b"content-length: \r\n",
     "length-and-chunked": b"content-length: 5\r\ntransfer-encoding: chunked\r\n",
     "chunked-and-length": b"transfer-encoding: chunked\r\ncontent-length: 5\r\n",
@@ -282,6 +287,9 @@ REFUSED_HEADERS: dict[str, bytes] = {
     "chunked-identity": b"transfer-encoding: chunked, identity\r\n",
     "gzip-chunked": b"transfer-encoding: gzip, chunked\r\n",
     "xchunked": b"transfer-encoding: xchunked\r\n",
+    "quoted-chunked": b'transfer-encoding: "chunked"\r\n',
+    "chunked-with-weight": b"transfer-encoding: chunked;q=1\r\n",
+    "chunked-and-nothing": b"transfer-encoding: chunked,\r\n",
     "chunked-twice": b"transfer-encoding: chunked, chunked\r\n",
     "two-codings": b"transfer-encoding: chunked\r\ntransfer-encoding: chunked\r\n",
     "vertical-tab": b"transfer-encoding: \x0bchunked\r\n",
@@ -338,6 +346,8 @@ REFUSED_CHUNKS: dict[str, bytes] = {
     "lf-in-extension": b"3;a\nb\r\nabc\r\n0\r\n\r\n",
     "longer-than-said": b"3\r\nabcde\r\n0\r\n\r\n",
     "space-after-size": b"3 \r\nabc\r\n0\r\n\r\n",
+    "underscored": b"0_3\r\nabc\r\n0\r\n\r\n",
+    "half-line-after-data": b"3\r\nabc\n0\r\n\r\n",
 }
 
 

@@ -1,0 +1,145 @@
+"""Who may do what: every route with every method, asked by every kind of caller, and paths that try to be others."""
+
+from __future__ import annotations
+
+import re
+import socket
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from tests.conftest import Tandem
+from tests.server.web.test_closed import OPEN, every_route
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
+ROLES: dict[str, tuple[str, ...]] = {
+    "score": ("scorer", "analyst", "admin"),
+    "accounts": ("admin",),
+    "catalog": (),
+    "me": ("scorer", "analyst", "admin"),
+}
+"""Which accounts may do what a permission is for; a catalog is for other servers, which have none."""
+NEEDS = {
+    ("GET", "/v1/models"): "score",
+    ("GET", "/v1/models/{model}"): "score",
+    ("GET", "/v1/models/{model}/schema"): "score",
+    ("POST", "/v1/models/{model}/score"): "score",
+    ("POST", "/v1/models/{model}/versions/v1/score"): "score",
+    ("GET", "/v1/catalog"): "catalog",
+    ("GET", "/auth/me"): "me",
+    ("GET", "/auth/accounts"): "accounts",
+    ("POST", "/auth/accounts"): "accounts",
+    ("DELETE", "/auth/accounts/{name}"): "accounts",
+    ("PUT", "/auth/accounts/{name}/password"): "accounts",
+}
+"""Every route that is not open. A new one is to be entered here with what it needs."""
+SCORING = {(method, path) for method, path in NEEDS if path.endswith("/score")}
+"""Answered in front of FastAPI, whose routes they are not; whatever their method, a token is asked for first."""
+CALLERS = ("nobody", "a stranger", "scorer", "analyst", "admin")
+
+
+@pytest.fixture(scope="module")
+def callers(tandem: Tandem) -> dict[str, dict[str, str]]:
+    """The headers of each kind of caller."""
+    found = {"nobody": {}, "a stranger": {"authorization": "Bearer x.y.z"}, "admin": tandem.headers()}
+    for role in ("scorer", "analyst"):
+        added = tandem.command("users", "add", f"role-{role}", "--role", role, text="long enough\n")
+        assert added.returncode == 0, added.stderr
+        found[role] = tandem.headers(f"role-{role}")
+    return found
+
+
+@pytest.fixture(scope="module")
+def client(tandem: Tandem) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=tandem.url) as client:
+        yield client
+
+
+def test_every_route_says_here_what_it_needs() -> None:
+    assert set(every_route()) - OPEN == set(NEEDS) - SCORING
+
+
+def expected(method: str, path: str, caller: str) -> set[int]:
+    """The statuses that this caller may get."""
+    routed = "GET" if method == "HEAD" else method
+    known = caller not in ("nobody", "a stranger")
+    if (routed, path) in OPEN:
+        return {200, 400, 404}
+    if (routed, path) in NEEDS:
+        if not known:
+            return {401}
+        return {200, 400, 404, 415, 422} if caller in ROLES[NEEDS[routed, path]] else {403}
+    if any(path == scoring for _, scoring in SCORING):
+        return {404, 405} if known else {401}  # there may be no such version
+    return {405}
+
+
+@pytest.mark.parametrize("caller", CALLERS)
+def test_every_route_and_method_is_answered_as_the_callers_role_has_it(
+    client: httpx.Client, callers: dict[str, dict[str, str]], caller: str
+) -> None:
+    wrong = []
+    for path in sorted({path for _, path in {*OPEN, *NEEDS}}):
+        for method in METHODS:
+            filled = path.format(model="mpg", name="nobody-of-that-name")
+            for override in ({}, {"x-http-method-override": "GET", "x-method-override": "GET", "x-original-url": "/"}):
+                status = client.request(method, filled, headers=callers[caller] | override).status_code
+                if status not in expected(method, path, caller):
+                    wrong.append((method, path, override, status))
+    assert wrong == []
+
+
+# Paths
+
+TRICKS: dict[str, tuple[str, ...]] = {
+    "slashes": ("/auth/accounts/", "//auth/accounts", "/auth//accounts", "/auth\\accounts", "/\\auth/accounts"),
+    "dots": ("/./auth/accounts", "/auth/./accounts", "/auth/accounts/.", "/auth/accounts/..", "/%2e/auth/accounts"),
+    "ways up": (
+        *("/x/../auth/accounts", "/health/../auth/accounts", "/health/live/../../auth/accounts", "/../auth/accounts"),
+        *("/assets/../auth/accounts", "/v1/models/../../auth/accounts", "/%2e%2e/auth/accounts"),
+    ),
+    "encoded slashes": (
+        *("/auth%2faccounts", "/auth%2Faccounts", "/auth%5caccounts", "/auth%252faccounts", "/auth/accounts%2f"),
+        *("/health/..%2fauth/accounts", "/auth/accounts%c0%af"),
+    ),
+    "encoded letters": ("/%61uth/accounts", "/auth/acc%6funts"),
+    "ends": (
+        *("/auth/accounts%00", "/auth/accounts%20", "/auth/accounts%09", "/auth/accounts%3f", "/auth/accounts%23"),
+        *("/auth/accounts%0d%0ax:%20y", "/auth/accounts%", "/auth/accounts%zz", "/auth/accounts%e2%80%8b"),
+        *("/auth/accounts;x", "/auth;/accounts", "/auth/accounts?x=/health/live", "/auth/accounts#/health/live"),
+    ),
+    "capitals": ("/AUTH/accounts", "/auth/Accounts"),
+    "hosts": ("http://health/auth/accounts", "http://a@health:1/auth/accounts", "*"),
+    "files": ("/assets/..%2f..%2f..%2fetc/passwd", "/assets/%2e%2e/%2e%2e/etc/passwd", "/assets/....//etc/passwd"),
+    "models": (
+        *("/v1/models/%2e%2e/score", "/v1/models/mpg%2f..%2fx/score", "/v1/models/mpg/versions/../score"),
+        *("/v1/models/mpg%00/score", "/v1/models/mpg/score/", "/v1/models//score"),
+    ),
+}
+"""Paths that one reader could take for another one, by what is odd about them."""
+
+
+def asked(tandem: Tandem, path: str, token: str) -> tuple[int, bytes]:
+    """Status and body of a path that no client would send as it is."""
+    head = f"GET {path} HTTP/1.1\r\nhost: a\r\nconnection: close\r\nauthorization: Bearer {token}\r\n\r\n"
+    with socket.create_connection(("127.0.0.1", tandem.port), timeout=10) as connection:
+        connection.sendall(head.encode())
+        data = b"".join(iter(lambda: connection.recv(1 << 16), b""))
+    found = re.match(rb"HTTP/1\.1 (\d{3}) ", data)
+    assert found is not None, data[:200]
+    return int(found[1]), data
+
+
+@pytest.mark.parametrize("kind", TRICKS)
+def test_a_path_that_would_be_another_is_not_there_or_is_refused_as_that_one(
+    tandem: Tandem, callers: dict[str, dict[str, str]], kind: str
+) -> None:
+    scorer = callers["scorer"]["authorization"].removeprefix("Bearer ")
+    answered = [
+        (path, refused, *asked(tandem, path, token))
+        for path in TRICKS[kind]
+        for token, refused in ((scorer, 403), ("x.y.z", 401))
+    ]
+    assert [one for one in answered if one[2] not in (400, 404, 405, one[1])] == []
+    assert all(b"root:" not in data and b"created_at" not in data for *_, data in answered)
