@@ -26,6 +26,8 @@ BUDGET = int(os.environ.get("FUZZ_EXAMPLES", SHORT))
 TRIES = 10 * BUDGET
 """Inputs of each kind that a decoder is given, which costs far less than a request to a server."""
 LARGEST_CHANGED = 1 << 16
+LAST = CORPUS.parents[2] / ".hypothesis" / f"last-input-{os.environ.get('PYTEST_XDIST_WORKER', 'main')}"
+"""What is being tried, where it is not the same in every run: compiled code that crashes leaves nothing else."""
 
 NUMBERS = tuple(
     value.to_bytes(size, order)
@@ -93,6 +95,9 @@ def inputs(kind: str, *words: bytes) -> st.SearchStrategy[bytes]:
 def _changed(seed: bytes, changes: list[Change]) -> bytes:
     for change in changes:
         seed = change.applied(seed)
+    if BUDGET > SHORT:
+        LAST.parent.mkdir(exist_ok=True)
+        LAST.write_bytes(seed)
     return seed
 
 
