@@ -14,10 +14,10 @@ from dataclasses import replace
 from pathlib import Path
 
 import aiohttp
-import orjson
 
 from auth.setup import PeerTokens
 from server.catalog.snapshot import Entry, RemoteState
+from server.supervisor import listed
 
 log = logging.getLogger(__name__)
 
@@ -111,19 +111,19 @@ class Remotes:
             headers["if-none-match"] = self._etags[name]
         try:
             async with session.get(f"{url}/v1/catalog", headers=headers, allow_redirects=False) as response:
-                if response.status == 304:
+                if response.status == 304 and name in self._etags:
                     return self._entries[name]
                 if response.status != 200:
                     raise Unheard(REASONS.get(response.status, f"it answers {response.status}"))
                 body = await response.content.readexactly(_length(response))
-                self._etags[name] = response.headers.get("etag", "")
+                etag = response.headers.get("etag", "")
+                self._etags[name] = etag if etag.isprintable() and etag.isascii() else ""
         except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as e:
             raise Unheard("no connection") from e
         try:
-            told = [Entry.from_data(data) for data in orjson.loads(body)["entries"]]
-        except (ValueError, KeyError, TypeError, AttributeError) as e:
+            return listed.entries(body, name)
+        except ValueError as e:
             raise Unheard("it answers what is no catalog") from e
-        return tuple(replace(entry, pool="", remote=name) for entry in told if not entry.remote)
 
 
 def _length(response: aiohttp.ClientResponse) -> int:
