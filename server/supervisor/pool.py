@@ -72,7 +72,7 @@ class Pool:
         self._on_worker_end = on_worker_end
         self._on_refill = on_refill
         self._on_isolated = on_isolated
-        self._keeper = TemplateKeeper(plan, run_dir, settings, self._held, self._on_started, self._on_gone, on_isolated)
+        self._keeper = TemplateKeeper(plan, run_dir, settings, self._held, self._on_started, on_isolated)
         self._size = plan.size
         """How many workers the generation that serves has, and how many of them one model may hold (0: all)."""
         self._model_share = 0
@@ -234,13 +234,19 @@ class Pool:
     def _on_started(self, template: Template) -> None:
         self._later(self._watch_template(template))
 
-    def _on_gone(self, file: ModelFile) -> None:
-        """What serves cannot be read once more, and the template that held it has ended. A newer file may follow it."""
-        serving = self.shelf.serving.get(file.path)
-        if serving is not None and serving.file is file and file.path not in self.shelf.loading:
-            about = {"model": file.name, "version": file.version}
-            log.error("a model serves no more: its process has ended, and its file is another by now", extra=about)
-            del self.shelf.serving[file.path]
+    def _withdraw(self, lacking: Iterable[Refused]) -> bool:
+        """Neither serve nor be about to serve what new workers will lack; whether any of it served."""
+        served = False
+        for refused in lacking:
+            file = refused.file
+            if self.shelf.withdraw(refused):
+                served = True
+                about = {"model": file.name, "version": file.version, "code": refused.code, "reason": refused.reason}
+                log.error("a model serves no more", extra=about)
+            elif file.path in self._loaded and self._loaded[file.path].file is file:
+                del self._loaded[file.path]
+                self._later(self._examine_again(file))
+        return served
 
     async def _watch_template(self, template: Template) -> None:
         """When a template ends, build another; its workers go on meanwhile."""
@@ -338,13 +344,14 @@ class Pool:
     async def _turn_generation(self) -> None:
         """Fork workers that hold what serves and what was loaded, and put them in the place of the old ones."""
         started = time.monotonic()
-        self._loaded = {path: p for path, p in self._loaded.items() if self.shelf.loading.get(path) is p.file}
-        files = [p.file for p in (self.shelf.serving | self._loaded).values()]
-        keys = [file.key for file in files]
-        share = self.plan.size if self.plan.spares and len({file.name for file in files}) > 1 else 0
-        size = 2 * share if share else self.plan.size
         try:
-            template = await self._keeper.living()
+            template, lacking = await self._keeper.complete()
+            self._withdraw(lacking)
+            self._loaded = {path: p for path, p in self._loaded.items() if self.shelf.loading.get(path) is p.file}
+            files = [p.file for p in (self.shelf.serving | self._loaded).values()]
+            keys = [file.key for file in files]
+            share = self.plan.size if self.plan.spares and len({file.name for file in files}) > 1 else 0
+            size = 2 * share if share else self.plan.size
             await template.settle(keys)
             new = await self._fork_all(template, range(1, size + 1), self.generation + 1) if keys else {}
         except CANNOT_START as e:
@@ -392,6 +399,8 @@ class Pool:
             for slot in slots:
                 workers.append(await self._fork(template, slot, generation))
             await asyncio.gather(*(w.answer(self.plan.answer_timeout_s) for w in workers))
+            if not await self._keeper.undisturbed():
+                raise NeverAnswered("a model's file was replaced while workers read it")
         except BaseException:  # also where the pool is stopped meanwhile
             for worker in workers:
                 worker.kill("never_answered")
@@ -467,8 +476,13 @@ class Pool:
             await self._backoff()
 
     async def _filled(self, slot: int) -> bool:
+        """Fork a worker for a place. False if that cannot be, or if another generation has turned instead."""
         try:
-            new = await self._fork_all(await self._keeper.living(), [slot], self.generation)
+            template, lacking = await self._keeper.complete()
+            if self._withdraw(lacking):  # all workers of a generation have the same models
+                await self._turn_generation()
+                return False
+            new = await self._fork_all(template, [slot], self.generation)
         except CANNOT_START as e:
             log.error("worker cannot be refilled", extra={"pool": self.plan.name, "reason": type(e).__name__})
             if self.reason is None:

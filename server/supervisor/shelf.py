@@ -1,7 +1,8 @@
 """A pool's models: what serves, what was refused and why, and what each would look like in the catalog.
 
 Keyed by the file's path: a new file at a path replaces the model that serves from there only once it has proven
-itself; until then, and if it is refused, the old one goes on serving beside the refusal.
+itself; until then, and if it is refused, the old one goes on serving beside the refusal, as long as there are processes
+that have read it.
 """
 
 from __future__ import annotations
@@ -16,6 +17,9 @@ from typing import Any
 from server.catalog.files import ModelFile
 from server.catalog.sidecar import Sidecar
 from server.catalog.snapshot import Entry
+
+REPLACED = "replaced"
+"""The code of a model that served, and that nobody can read any more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +65,8 @@ class Shelf:
 
     def _tried(self, file: ModelFile) -> bool:
         refused = self.refused.get(file.path)
-        return self.loading.get(file.path) == file or (refused is not None and refused.file == file)
+        is_refused = refused is not None and refused.file == file and refused.code != REPLACED  # else it is back
+        return self.loading.get(file.path) == file or is_refused
 
     def keep_only(self, paths: set[Path]) -> bool:
         """Forget models whose files have gone. True if one that served was among them."""
@@ -94,6 +99,17 @@ class Shelf:
         """This file will not be served."""
         self.loading.pop(refused.file.path, None)
         self.refused[refused.file.path] = refused
+
+    def withdraw(self, refused: Refused) -> bool:
+        """This model serves no more; this is why, unless something newer is known of its path. True if it served."""
+        path = refused.file.path
+        serving = self.serving.get(path)
+        if serving is None or serving.file is not refused.file:
+            return False
+        del self.serving[path]
+        if path not in self.loading:
+            self.refused.setdefault(path, refused)
+        return True
 
     def entries(self) -> list[Entry]:
         """The catalog's entries, one per file that serves, is refused or is being looked at."""

@@ -188,7 +188,8 @@ class Template:
         answer, _ = await self._command({"do": "load", "model": spec}, timeout_s=timeout_s)
         failed: str | None = answer["failed"]
         changed: str | None = answer["changed"]
-        self.holds.add(spec["key"])
+        if failed is None:
+            self.holds.add(spec["key"])
         return failed, changed
 
     async def settle(self, keep: Sequence[str]) -> None:

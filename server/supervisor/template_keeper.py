@@ -16,11 +16,16 @@ from server.config import Settings
 from server.daemon_thread import in_daemon_thread
 from server.supervisor.plan import PoolPlan
 from server.supervisor.probing import model_spec
-from server.supervisor.shelf import Proven
+from server.supervisor.shelf import REPLACED, Proven, Refused
 from server.supervisor.signatures import VERIFIED
 from server.supervisor.template import Template, TemplateLost
 
 log = logging.getLogger(__name__)
+
+_GONE = (
+    "the file is another one by now, or none, and the processes that had read the model have ended; put the file back, "
+    "or a newer one in its place"
+)
 
 
 class ChangesOthers(Exception):
@@ -41,7 +46,6 @@ class TemplateKeeper:
         settings: Settings,
         held: Callable[[], Iterable[Proven]],
         on_started: Callable[[Template], None],
-        on_gone: Callable[[ModelFile], None],
         on_isolated: Callable[[ModelFile, str], None] | None = None,
     ) -> None:
         self.plan = plan
@@ -54,19 +58,34 @@ class TemplateKeeper:
         self._run_dir = run_dir
         self._held = held
         self._on_started = on_started
-        self._on_gone = on_gone
         self._on_isolated = on_isolated
         self._template: Template | None = None
         self._starting = asyncio.Lock()
 
     async def living(self) -> Template:
-        """A template that holds everything it should; started if need be. Raises TemplateLost, EnvironmentFailed."""
+        """A template that holds what can be read of what it should; started if need be.
+
+        Raises TemplateLost, EnvironmentFailed.
+        """
         async with self._starting:
             if self._template is not None and self._template.blind:
                 await self._drop()
             if self._template is None or self._template.lost.is_set():
-                self._template = await self._started(self._on_gone)
+                self._template, _ = await self._started()
             return self._template
+
+    async def complete(self) -> tuple[Template, list[Refused]]:
+        """A template to fork from, and what its forks will lack of what they should have.
+
+        What a file has become is never read as what it was. Raises TemplateLost, EnvironmentFailed.
+        """
+        template = await self.living()
+        async with self._starting:
+            return template, await self._catch_up(template)
+
+    async def undisturbed(self) -> bool:
+        """Whether no file of those that workers read by themselves has changed, so that they read what was meant."""
+        return all([await _is_there(proven) for proven in self._held() if self._read_by_workers(proven)])
 
     async def load(self, proven: Proven) -> str | None:
         """Have the template read one model more; why it could not, if so.
@@ -89,11 +108,13 @@ class TemplateKeeper:
     async def fresh(self) -> Template:
         """Another template, beside the one there is. Raises FileGone, TemplateLost, EnvironmentFailed."""
         for proven in list(self._held()):
-            if not await in_daemon_thread(still_there, proven.file):
+            if not await _is_there(proven):
                 raise FileGone(proven.file.name)
-        return await self._started(_refuse)
+        fresh, lacking = await self._started()
+        self._refuse(fresh, lacking)
+        return fresh
 
-    async def _started(self, on_gone: Callable[[ModelFile], None]) -> Template:
+    async def _started(self) -> tuple[Template, list[Refused]]:
         environment = await self.plan.environment()
         template = await Template.start(self.plan, self.settings, environment, self._model_folders(), self.scratch)
         self.facts = template.facts
@@ -101,8 +122,7 @@ class TemplateKeeper:
         self._on_started(template)
         about = {"pool": self.plan.name, "pid": template.pid, "facts": dict(template.facts)}
         log.info("template ready", extra=about)
-        await self._catch_up(template, on_gone)
-        return template
+        return template, await self._catch_up(template)
 
     async def take(self, fresh: Template) -> Template | None:
         """Keep another template from now on, once it holds everything; the one that there was, to be stopped.
@@ -110,7 +130,7 @@ class TemplateKeeper:
         Raises FileGone, TemplateLost.
         """
         async with self._starting:
-            await self._catch_up(fresh, _refuse)
+            self._refuse(fresh, await self._catch_up(fresh))
             before, self._template = self._template, fresh
             return before
 
@@ -132,26 +152,49 @@ class TemplateKeeper:
         if template is not None:
             await template.stop()
 
-    async def _catch_up(self, template: Template, on_gone: Callable[[ModelFile], None]) -> None:
-        """Have a template read what it should hold and does not. Ends it where that cannot be; raises TemplateLost.
+    async def _catch_up(self, template: Template) -> list[Refused]:
+        """Have a template read what it should hold and does not; what its forks will lack.
 
-        What a file has become may not be served as what it was: `on_gone` is told of it, and may raise FileGone.
+        Ends it where it is lost for that, and raises TemplateLost.
         """
+        lacking = []
         try:
             for proven in list(self._held()):
-                if proven.file.key not in template.holds:
-                    await self._load_into(template, proven)
-                    if not await in_daemon_thread(still_there, proven.file):
-                        on_gone(proven.file)
+                lacks = await self._given(template, proven)
+                if lacks is not None:
+                    lacking.append(lacks)
         except ChangesOthers as e:
             assert self._on_isolated is not None
             self._on_isolated(proven.file, str(e))
             await template.stop()
             raise TemplateLost("a model has changed the process that holds the models") from None
         except BaseException:  # also where the pool is stopped meanwhile
-            template.ending = True
-            template.kill()
+            _end(template)
             raise
+        return lacking
+
+    async def _given(self, template: Template, proven: Proven) -> Refused | None:
+        """Have a template hold a model, if its file is still what it was; else why its forks will not."""
+        holds = proven.file.key in template.holds
+        if holds and not self._read_by_workers(proven):
+            return None
+        if await _is_there(proven):
+            failed = None if holds else await self._load_into(template, proven)
+            if failed is not None:
+                return Refused(proven.file, "load_failed", failed)
+            if holds or await _is_there(proven):
+                return None
+        template.holds.discard(proven.file.key)
+        return Refused(proven.file, REPLACED, _GONE)
+
+    def _read_by_workers(self, proven: Proven) -> bool:
+        return self.plan.workers_read or bool(proven.description.get("loads_in_worker"))
+
+    def _refuse(self, template: Template, lacking: list[Refused]) -> None:
+        """End a template that lacks what another one still has."""
+        for one in lacking:
+            _end(template)
+            raise FileGone(one.file.name) if one.code == REPLACED else TemplateLost(f"{one.file.name}: {one.reason}")
 
     async def _load_into(self, template: Template, proven: Proven) -> str | None:
         spec = model_spec(proven.file, proven.sidecar, self.settings, proven.description)
@@ -167,5 +210,10 @@ class TemplateKeeper:
         return [self.settings.r_models, self.settings.python_models]
 
 
-def _refuse(file: ModelFile) -> None:
-    raise FileGone(file.name)
+async def _is_there(proven: Proven) -> bool:
+    return await in_daemon_thread(still_there, proven.file)
+
+
+def _end(template: Template) -> None:
+    template.ending = True
+    template.kill()

@@ -164,6 +164,36 @@ def test_a_killed_template_is_rebuilt_while_its_workers_serve(tandem_factory: Fa
     assert server.metric("tandem_worker_restarts_total", reason="template") == 1
 
 
+def test_a_model_that_cannot_be_read_once_more_serves_as_long_as_its_state_says_so(tandem_factory: Factory) -> None:
+    """Regression: the file was replaced by a refused one, the template lost; new workers lacked what was "ready"."""
+    server = tandem_factory(r_workers=2)
+    server.drop("cars", "lm(dist ~ speed, cars)")
+    server.drop("other", "lm(dist ~ speed, cars)")
+    server.start()
+    served = server.version("cars", "ready")
+    assert served is not None
+    (server.r_models / "newer").write_bytes(b"no model at all, though it is long enough to be one")
+    (server.r_models / "newer").rename(server.r_models / "cars.rds")
+    eventually(lambda: server.version("cars", "failed"))
+    [template] = server.processes("template")
+    with Load(server, "other", SPEED, expect(prediction(server))) as others:
+        os.kill(template, signal.SIGKILL)
+        eventually(lambda: server.processes("template") not in ([], [template]))
+        assert server.version("cars", "ready") == served
+        assert server.score("cars", SPEED).status_code == 200
+        os.kill(server.processes("worker")[0], signal.SIGKILL)
+        replies = []
+        while server.version("cars", "ready"):
+            replies.append(server.score("cars", SPEED))
+        eventually(lambda: len(server.processes("worker")) == 2)
+    assert {reply.status_code for reply in replies[:-1]} <= {200}
+    failed = server.version("cars", "failed")
+    assert failed is not None
+    assert failed["code"] == "unreadable"
+    assert server.score("cars", SPEED).status_code in (404, 503)
+    assert others.wrong == []
+
+
 def test_a_killed_web_process_comes_back_with_the_catalog(tandem_factory: Factory) -> None:
     server = tandem_factory()
     server.drop("cars", "lm(dist ~ speed, cars)")

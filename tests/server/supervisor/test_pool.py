@@ -18,7 +18,7 @@ from server.config import Settings
 from server.supervisor import pool as pool_module
 from server.supervisor.plan import PoolPlan
 from server.supervisor.pool import Pool
-from server.supervisor.shelf import Proven
+from server.supervisor.shelf import REPLACED, Proven, Refused
 from server.supervisor.template import TemplateLost
 from server.supervisor.template_keeper import FileGone
 from server.supervisor.worker import NeverAnswered
@@ -85,9 +85,13 @@ class Keeper:
 
     def __init__(self, read: Iterable[str] = ()) -> None:
         self.read = frozenset(read)
+        self.lacking: list[Refused] = []
 
-    async def living(self) -> Any:
-        return self
+    async def complete(self) -> Any:
+        return self, self.lacking
+
+    async def undisturbed(self) -> bool:
+        return True
 
     async def load(self, proven: Proven) -> None:
         self.read |= {proven.file.key}
@@ -279,6 +283,42 @@ def test_a_file_that_goes_while_workers_are_forked_is_not_served(tmp_path: Path)
         return pool.states(), pool.sizes
 
     assert asyncio.run(turn()) == ([("b/1/1", "ready")], [1, 1, 1])
+
+
+def without_processes(model: ModelFile) -> Refused:
+    return Refused(model, REPLACED, "its file is another one by now")
+
+
+def test_a_model_that_new_workers_lack_serves_on_until_there_are_new_workers_and_then_says_so(tmp_path: Path) -> None:
+    """Regression: it was ready in the catalog, and some workers had never heard of it."""
+
+    async def scene() -> list[list[tuple[str, str]]]:
+        pool = Renewing(tmp_path)
+        await pool.serve(model("a"), model("b"))
+        del pool._workers[1]  # it has crashed
+        pool.shelf.refuse(Refused(model("a", "a/2/2"), "unreadable", "no .rds file"))
+        seen = [pool.states()]
+        pool._keeper.lacking = [without_processes(pool.shelf.serving[model("a").path].file)]
+        seen.append(pool.states())
+        await pool._refill(1)
+        for task in pool._tasks:
+            task.cancel()
+        return [*seen, pool.states(), [("generation", str(pool.generation))]]
+
+    before = [("a/1/1", "ready"), ("b/1/1", "ready"), ("a/2/2", "failed")]
+    after = [("b/1/1", "ready"), ("a/2/2", "failed")]
+    assert asyncio.run(scene()) == [before, before, after, [("generation", "2")]]
+
+
+def test_it_is_looked_at_again_when_its_file_is_back(tmp_path: Path) -> None:
+    async def scene() -> tuple[list[tuple[str, str]], list[ModelFile]]:
+        pool = Forkless(tmp_path, PoolPlan("r", "r", 1))
+        await pool.serve(model("a"))
+        pool._keeper.lacking = [without_processes(pool.shelf.serving[model("a").path].file)]
+        await pool.serve(model("b"))
+        return pool.states(), pool.shelf.unknown([model("a"), model("b")])
+
+    assert asyncio.run(scene()) == ([("b/1/1", "ready"), ("a/1/1", "failed")], [model("a")])
 
 
 class PoolOfDyingWorkers(Pool):

@@ -10,12 +10,13 @@ from typing import Any
 
 import pytest
 
-from server.catalog.files import R_FILES, ModelFile, candidates, identify
+from server.catalog.files import R_FILES, candidates, identify
 from server.catalog.sidecar import Sidecar
 from server.config import Settings
 from server.supervisor import template_keeper
 from server.supervisor.plan import PoolPlan
-from server.supervisor.shelf import Proven
+from server.supervisor.shelf import REPLACED, Proven
+from server.supervisor.template import TemplateLost
 from server.supervisor.template_keeper import FileGone, TemplateKeeper
 
 
@@ -26,16 +27,20 @@ class Template:
     r_is_vulnerable = blind = ending = False
     pid = 1
 
-    def __init__(self, meanwhile: Callable[[], object]) -> None:
+    def __init__(self, meanwhile: Callable[[], object], failed: str | None = None) -> None:
+        self.files: list[bytes] = []
         self.holds: set[str] = set()
         self.read: set[str] = set()
         self.lost = asyncio.Event()
         self._meanwhile = meanwhile
+        self._failed = failed
 
-    async def load(self, spec: Mapping[str, Any], timeout_s: float) -> tuple[None, None]:
+    async def load(self, spec: Mapping[str, Any], timeout_s: float) -> tuple[str | None, None]:
         self._meanwhile()
-        self.holds.add(spec["key"])
-        return None, None
+        self.files.append(Path(spec["path"]).read_bytes())
+        if self._failed is None:
+            self.holds.add(spec["key"])
+        return self._failed, None
 
     def kill(self) -> None:
         self.lost.set()
@@ -44,22 +49,25 @@ class Template:
 class Stage:
     """A model file that serves, and who keeps a template for it."""
 
-    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch, read_by_workers: bool) -> None:
         self.path = folder / "a.rds"
         self.path.write_bytes(b"one")
         [found] = candidates(folder, R_FILES)
         self.file = identify(found)
         self.started: list[Template] = []
-        self.gone: list[ModelFile] = []
+        self.failed: str | None = None
         self.meanwhile: Callable[[], object] = int
         monkeypatch.setattr(template_keeper.Template, "start", self._start)
-        proven = Proven(self.file, Sidecar(), {}, 0.0)
-        self.keeper = TemplateKeeper(
-            PoolPlan("r", "r", 1), folder, Settings(), lambda: [proven], lambda template: None, self.gone.append
-        )
+        proven = Proven(self.file, Sidecar(), {"loads_in_worker": read_by_workers}, 0.0)
+        self.keeper = TemplateKeeper(PoolPlan("r", "r", 1), folder, Settings(), lambda: [proven], lambda template: None)
+
+    async def lacking(self) -> list[tuple[str, str]]:
+        """What forks would lack, and the code of why."""
+        _, lacking = await self.keeper.complete()
+        return [(one.file.key, one.code) for one in lacking]
 
     async def _start(self, *_: object) -> Template:
-        self.started.append(Template(self.meanwhile))
+        self.started.append(Template(self.meanwhile, self.failed))
         return self.started[-1]
 
     def replace(self) -> None:
@@ -68,9 +76,14 @@ class Stage:
         newer.rename(self.path)
 
 
-def play(folder: Path, monkeypatch: pytest.MonkeyPatch, scene: Callable[[Stage], Awaitable[None]]) -> None:
+def play(
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    scene: Callable[[Stage], Awaitable[None]],
+    read_by_workers: bool = False,
+) -> None:
     async def run() -> None:
-        await scene(Stage(folder, monkeypatch))
+        await scene(Stage(folder, monkeypatch, read_by_workers))
 
     asyncio.run(run())
 
@@ -109,14 +122,66 @@ def test_a_file_that_was_touched_is_the_same(tmp_path: Path, monkeypatch: pytest
     play(tmp_path, monkeypatch, scene)
 
 
-def test_when_the_template_is_lost_a_file_that_was_replaced_is_told(
+def test_when_the_template_is_lost_a_file_that_was_replaced_is_lacking_and_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Regression: what the file had become was read under the key of what it had been."""
+
     async def scene(stage: Stage) -> None:
         before = await stage.keeper.living()
         before.kill()
         stage.replace()
-        assert await stage.keeper.living() is not before
-        assert stage.gone == [stage.file]
+        assert await stage.lacking() == [(stage.file.key, REPLACED)]
+        assert [template.files for template in stage.started] == [[b"one"], []]
 
     play(tmp_path, monkeypatch, scene)
+
+
+def test_nor_is_it_held_if_it_is_replaced_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.meanwhile = stage.replace
+        assert await stage.lacking() == [(stage.file.key, REPLACED)]
+        assert stage.started[0].holds == set()
+
+    play(tmp_path, monkeypatch, scene)
+
+
+def test_a_file_that_is_back_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scene(stage: Stage) -> None:
+        stage.replace()
+        assert await stage.lacking() == [(stage.file.key, REPLACED)]
+        stage.path.write_bytes(b"one")
+        assert await stage.lacking() == []
+        assert stage.started[0].files == [b"one"]
+
+    play(tmp_path, monkeypatch, scene)
+
+
+def test_what_cannot_be_read_once_more_is_lacking_and_no_reason_for_another_template(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: forks of the other template were taken to have it."""
+
+    async def scene(stage: Stage) -> None:
+        stage.failed = "no memory"
+        assert await stage.lacking() == [(stage.file.key, "load_failed")]
+        with pytest.raises(TemplateLost, match="no memory"):
+            await stage.keeper.fresh()
+        assert [template.lost.is_set() for template in stage.started] == [False, True]
+
+    play(tmp_path, monkeypatch, scene)
+
+
+def test_what_workers_read_by_themselves_is_looked_at_before_and_after_each_fork(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Regression: a new worker answered as the file that was there by then, or could not start at all."""
+
+    async def scene(stage: Stage) -> None:
+        assert await stage.lacking() == []
+        assert await stage.keeper.undisturbed()
+        stage.replace()
+        assert not await stage.keeper.undisturbed()
+        assert await stage.lacking() == [(stage.file.key, REPLACED)]
+
+    play(tmp_path, monkeypatch, scene, read_by_workers=True)
