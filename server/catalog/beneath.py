@@ -33,9 +33,8 @@ class Unopened(OSError):
 
 def status(path: Path, folder: Path) -> os.stat_result:
     """The status of what a path in a model folder leads to. Raises OSError, which is Unopened where it leads out."""
-    found = path.lstat()
-    if not stat.S_ISLNK(found.st_mode):
-        return found
+    if path.parent == folder and not stat.S_ISLNK((found := path.lstat()).st_mode):
+        return found  # there is no folder on the way that may be a link
     with _held(path, folder) as fd:
         return os.fstat(fd)
 
@@ -51,10 +50,35 @@ def kind(path: Path, folder: Path) -> Kind:
     return "file" if stat.S_ISREG(mode) else "folder" if stat.S_ISDIR(mode) else "other"
 
 
+def is_there(path: Path, folder: Path) -> bool:
+    """Whether a path in a model folder leads to a file. One outside counts too, so that opening it tells of it."""
+    return kind(path, folder) in ("file", "out")
+
+
 def names(path: Path, folder: Path) -> list[str]:
     """The names of what lies in a folder, in order. Raises OSError, which is Unopened where the path leads out."""
     with _held(path, folder) as held, _reopened(held, os.O_DIRECTORY) as fd, os.scandir(fd) as entries:
         return sorted(entry.name for entry in entries)
+
+
+def listed(path: Path, folder: Path) -> list[tuple[str, Literal["file", "folder", "link", "other"]]]:
+    """As `names`, each with what it is itself, wherever it leads."""
+    with _held(path, folder) as held, _reopened(held, os.O_DIRECTORY) as fd, os.scandir(fd) as entries:
+        return sorted((entry.name, _itself(entry)) for entry in entries)
+
+
+def folders(path: Path, folder: Path) -> list[str]:
+    """As `names`, of folders alone, without links to any."""
+    with _held(path, folder) as held, _reopened(held, os.O_DIRECTORY) as fd, os.scandir(fd) as entries:
+        return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
+
+
+def _itself(entry: os.DirEntry[str]) -> Literal["file", "folder", "link", "other"]:
+    if entry.is_symlink():
+        return "link"
+    if entry.is_dir(follow_symlinks=False):
+        return "folder"
+    return "file" if entry.is_file(follow_symlinks=False) else "other"
 
 
 @contextlib.contextmanager

@@ -76,12 +76,17 @@ class Candidate:
         return max(self.stamp[1], self.stamp[4]) / 1e9
 
     @property
+    def top(self) -> Path:
+        """The model folder, or what stands for one."""
+        return self.folder or self.path.parent
+
+    @property
     def parts(self) -> dict[str, Path]:
         """Everything that the model is made of, by its name relative to the model file's folder."""
         if self.path.name in WHOLE:
-            return {str(part.relative_to(self.path.parent)): part for part in files_in(self.path.parent)}
+            return {str(part.relative_to(self.path.parent)): part for part in files_in(self.path.parent, self.top)}
         beside = (self.path, self.sidecar, requirements_of(self.runtime, self.path, self.sidecar, self.folder))
-        return {part.name: part for part in beside if part is not None and part.is_file()}
+        return {part.name: part for part in beside if part is not None and beneath.is_there(part, self.top)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,7 +130,8 @@ class ModelFile:
     def requirements(self) -> Path | None:
         """The file that names the packages of the model's own environment, if there is one."""
         found = requirements_of(self.runtime, self.content, self.sidecar, self.folder)
-        return found if found is not None and found.is_file() else None
+        top = self.folder or self.content.parent
+        return found if found is not None and beneath.is_there(found, top) else None
 
 
 def candidates(folder: Path, kinds: Kinds, listing: Listing | None = None) -> list[Candidate]:
@@ -223,12 +229,12 @@ def identify(candidate: Candidate, signature: Path | None = None) -> ModelFile:
 
     The key covers the signature only where there is somebody to verify it.
     """
-    folder = candidate.folder or candidate.path.parent
+    folder = candidate.top
     digest = digest_of(candidate.path, folder)
     version = candidate.version or digest.hexdigest()[:DIGEST_DIGITS]
     requirements = requirements_of(candidate.runtime, candidate.path, candidate.sidecar, folder)
     for mark, part in ((b"\0", candidate.sidecar), (b"\1", requirements), (b"\0", signature)):
-        if part is not None and part.is_file():
+        if part is not None and beneath.is_there(part, folder):
             digest.update(mark)
             update(digest, part, folder)
     key = f"{candidate.name}/{version}/{digest.hexdigest()[:DIGEST_DIGITS]}"

@@ -19,6 +19,8 @@ from server.catalog import beneath
 
 NAME = "MLmodel"
 MAX_BYTES = 1 << 20
+MAX_VALUES = 100_000
+"""More than this a file of MAX_BYTES has only by aliases, of which a few lines may stand for gigabytes."""
 PYFUNC = "python_function"
 _FILES: Mapping[str, tuple[str, str]] = {
     "sklearn": ("python", "pickled_model"),
@@ -87,11 +89,25 @@ def _read(path: Path, folder: Path, _modified_ns: int, size: int) -> MLmodel:
         return MLmodel(refused="its MLmodel is larger than 1 MiB")
     try:
         said = yaml.load(b"".join(beneath.pieces(path, folder)), _LOADER)
+        if not _can_be_written_out(said):
+            return MLmodel(refused="its MLmodel has aliases that stand for very much; write out what they stand for")
         flavors = said["flavors"]
         inputs = tuple(_inputs(said.get("signature") or {}))
         return replace(_of_flavors(flavors, inputs), example=_example_file(said.get("saved_input_example_info") or {}))
     except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return MLmodel(refused="its MLmodel is not what MLflow writes; save the model again, and copy the whole folder")
+
+
+def _can_be_written_out(said: Any) -> bool:
+    left, count = [said], 0
+    while left and count <= MAX_VALUES:
+        value = left.pop()
+        count += 1
+        if isinstance(value, Mapping):
+            left += value.values()
+        elif isinstance(value, list | tuple | set):
+            left += value
+    return count <= MAX_VALUES
 
 
 def _of_flavors(flavors: Mapping[str, Any], inputs: tuple[Mapping[str, Any], ...]) -> MLmodel:
@@ -130,8 +146,7 @@ def _with_file(folder: Path, found: MLmodel) -> MLmodel:
     """The same with a file that is there; refused if there is none, or only outside of the folder."""
     names = [found.file, *(f"{found.file}/{name}" for name in _OF_TORCH)] if found.runtime == "torch" else [found.file]
     for name in names:
-        path = folder / name
-        if path.is_file() and path.resolve().is_relative_to(folder.resolve()):
+        if beneath.kind(folder / name, folder) == "file":
             return replace(found, file=name)
     return MLmodel(
         refused=f"its MLmodel names the file {found.file}, which is not in the folder; copy the whole folder"

@@ -53,18 +53,34 @@ def signature_of(path: Path) -> Path:
 
 
 def _folder_stamp(folder: Path, models: Path) -> Stamp:
-    stamps = [_stamp(_status(path, models)) for path in files_in(folder)]
+    stamps = [_stamp(_status(path, models)) for path in files_in(folder, models)]
     return sum(s[0] for s in stamps), max((s[1] for s in stamps), default=0), len(stamps)
 
 
-def files_in(folder: Path) -> list[Path]:
-    """The regular files of a script's folder, at any depth, in order; not what Python compiles of them by itself."""
+def files_in(folder: Path, models: Path) -> list[Path]:
+    """The files of a script's folder in a model folder, at any depth, in order; not what Python compiles by itself.
+
+    Links to files are among them, also those that lead out; not what lies in folders that are links. Raises OSError.
+    """
     signatures = {signature_of(folder / name) for name in WHOLE}
-    return sorted(
-        path
-        for path in folder.rglob("*")
-        if path.is_file() and "__pycache__" not in path.parts and path not in signatures
-    )
+    found: list[Path] = []
+    left = [folder]
+    while left:
+        here = left.pop()
+        for name, kind in _listed(here, models):
+            path = here / name
+            if kind == "folder":
+                left.append(path)
+            elif kind == "file" or (kind == "link" and beneath.is_there(path, models)):
+                found.append(path)
+    return sorted(path for path in found if path not in signatures)
+
+
+def _listed(folder: Path, models: Path) -> list[tuple[str, str]]:
+    try:
+        return [(name, kind) for name, kind in beneath.listed(folder, models) if name != "__pycache__"]
+    except PermissionError:
+        return []  # the model cannot read it either
 
 
 def _stamp(status: os.stat_result) -> Stamp:
@@ -92,7 +108,7 @@ def digest_of(path: Path, folder: Path) -> hashlib._Hash:
     if path.name not in WHOLE:
         return update(hashlib.sha256(), path, folder)
     digest = hashlib.sha256()
-    for part in files_in(path.parent):
+    for part in files_in(path.parent, folder):
         digest.update(os.fsencode(part.relative_to(path.parent)))  # a name need not be text
         digest.update(f"\0{update(hashlib.sha256(), part, folder).hexdigest()}\n".encode())
     return digest

@@ -37,7 +37,7 @@ class PrivateCopy:
         """
         for name, part in parts.items():
             _copy(part, self.folder / name, folder)
-        if signature is not None and signature.is_file():
+        if signature is not None and beneath.is_there(signature, folder):
             _copy(signature, self.signature, folder)
 
 

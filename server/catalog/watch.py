@@ -13,14 +13,13 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import os
 import time
 from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from pathlib import Path
 
 from watchfiles import awatch
 
-from server.catalog import unserved
+from server.catalog import beneath, unserved
 from server.catalog.beneath import Unopened
 from server.catalog.files import TRAIN, Candidate, Kinds, ModelFile, NotServed, candidates, identify
 from server.catalog.listing import SMALLEST_BYTES, UNLIMITED, Listing
@@ -213,21 +212,15 @@ class Watch:
 def _with_inner(folders: list[Path]) -> list[Path]:
     """Folders that are there, with those inside of them at any depth."""
     found: list[Path] = []
-    left = [str(folder) for folder in reversed(folders) if folder.is_dir()]
-    while left:
-        path = left.pop()
-        found.append(Path(path))
-        with contextlib.suppress(OSError), os.scandir(path) as entries:
-            inner = [entry.path for entry in entries if entry.name not in _UNHEARD and _is_real_folder(entry)]
-            left += sorted(inner, reverse=True)
+    for folder in folders:
+        left = [folder] if folder.is_dir() else []
+        while left:
+            path = left.pop()
+            found.append(path)
+            with contextlib.suppress(OSError):
+                inner = reversed(beneath.folders(path, folder))
+                left += [path / name for name in inner if name not in _UNHEARD]
     return found
-
-
-def _is_real_folder(entry: os.DirEntry[str]) -> bool:
-    try:
-        return entry.is_dir(follow_symlinks=False)
-    except OSError:
-        return False
 
 
 def _is_known(candidate: Candidate, identified: Mapping[Path, tuple[Candidate, ModelFile]]) -> bool:

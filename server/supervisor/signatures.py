@@ -90,8 +90,7 @@ class Signatures:
         """As `server.catalog.files.identify`, but of a copy, and with what its signature was found to be."""
         copy = PrivateCopy(self._folder, candidate.path, candidate.sidecar)
         try:
-            folder = candidate.folder or candidate.path.parent
-            copy.fill(candidate.parts, folder, signature_of(candidate.path))
+            copy.fill(candidate.parts, candidate.top, signature_of(candidate.path))
             copied = replace(candidate, path=copy.path, sidecar=copy.sidecar, folder=copy.folder.parent)
             file = identify(copied, copy.signature)
             signed = self._examined(copy)
@@ -223,7 +222,7 @@ def sign(path: Path, key: Path, ask_password: Callable[[], str]) -> tuple[Path, 
     with tempfile.TemporaryDirectory(prefix="tandem-") as folder:
         copy = PrivateCopy(Path(folder), candidate.path, candidate.sidecar)
         try:
-            copy.fill(candidate.parts, candidate.folder or candidate.path.parent)
+            copy.fill(candidate.parts, candidate.top)
             signer.set_hashing_config(_everything()).sign(copy.folder, copy.signature)
             signature.write_bytes(copy.signature.read_bytes())
         except OSError as e:

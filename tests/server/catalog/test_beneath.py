@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import ast
 import os
 import threading
 from pathlib import Path
 
 import pytest
 
+from server import catalog
 from server.catalog import beneath
 from server.catalog.beneath import Unopened
 
@@ -61,7 +63,9 @@ def test_what_a_link_leads_to_outside_of_the_folder_is_not_opened(folder: Path, 
     (folder / "hop").symlink_to("../secret")
     (folder / "link").symlink_to(target.format(tmp=tmp_path))
     assert beneath.kind(folder / "link", folder) == "out"
-    for read in (content, beneath.status, beneath.names):
+    assert beneath.is_there(folder / "link", folder)
+    assert beneath.listed(folder, folder)[-1] == ("link", "link")
+    for read in (content, beneath.status, beneath.names, beneath.listed, beneath.folders):
         with pytest.raises(Unopened, match="leads out of the model folder"):
             read(folder / "link", folder)
 
@@ -72,6 +76,10 @@ def test_nor_is_what_lies_in_a_folder_that_is_a_link_out(folder: Path) -> None:
         content(folder / "link" / "file", folder)
     with pytest.raises(Unopened):
         beneath.names(folder / "link", folder)
+    with pytest.raises(Unopened):
+        beneath.status(folder / "link" / "file", folder)
+    assert beneath.kind(folder / "link" / "file", folder) == "out"
+    assert beneath.folders(folder, folder) == []
 
 
 def test_what_is_no_file_is_never_opened(folder: Path) -> None:
@@ -84,6 +92,48 @@ def test_what_is_no_file_is_never_opened(folder: Path) -> None:
             content(folder / name, folder)
     assert beneath.kind(folder / "loop", folder) == "nothing"
     assert beneath.kind(folder / "nowhere", folder) == "nothing"
+
+
+ASKING = {
+    *("is_file", "is_dir", "exists", "stat", "lstat", "open", "read_bytes", "read_text", "resolve", "iterdir"),
+    *("glob", "rglob", "walk", "scandir", "listdir"),
+}
+BY_NAME = {
+    ("beneath.py", "status"): "a thing of the folder itself, which is not followed",
+    ("files.py", "candidate_at"): "the path that an operator gave",
+    ("listing.py", "_rank"): "a thing of the folder itself, which is not followed",
+    ("parts.py", "_status"): "a link, which is not followed",
+    ("private_copy.py", "_copy"): "a file of our own",
+    ("unserved.py", "_told"): "a thing of the folder, which is not followed",
+    ("unserved.py", "_written"): "a thing of the folder, which is not followed",
+    ("watch.py", "_with_inner"): "a model folder itself",
+    ("watch.py", "_on_network"): "a model folder itself",
+}
+"""Where something is asked of a path, and why no link can lead out there."""
+
+
+def test_nothing_else_in_the_catalog_asks_what_a_path_leads_to() -> None:
+    asking = set()
+    for module in Path(catalog.__file__).parent.glob("*.py"):
+        for function in ast.walk(ast.parse(module.read_text())):
+            if isinstance(function, ast.FunctionDef) and _asks(function):
+                asking.add((module.name, function.name))
+    others = {one for one in asking - BY_NAME.keys() if one[0] != "beneath.py"}
+    assert others == set()
+    assert BY_NAME.keys() - asking == set()
+
+
+def _asks(function: ast.FunctionDef) -> bool:
+    """Whether it calls a method of a path, or of `os`, that goes by the name; `beneath` has some of the same name."""
+    for call in ast.walk(function):
+        match call:
+            case ast.Call(ast.Name("open")):
+                return True
+            case ast.Call(ast.Attribute(ast.Name("beneath"))):
+                continue
+            case ast.Call(ast.Attribute(_, name)) if name in ASKING:
+                return True
+    return False
 
 
 def test_no_more_is_read_than_a_files_size_says() -> None:

@@ -138,6 +138,17 @@ def test_what_cannot_be_served_is_told_with_what_to_do(tmp_path: Path, said: str
     assert [c.path for c in candidates(tmp_path, PYTHON_FILES) if c.refused] == [one.path]
 
 
+def test_aliases_that_stand_for_very_much_are_refused_before_anybody_writes_them_out(tmp_path: Path) -> None:
+    """Regression: 400 bytes took gigabytes of the supervisor's memory as it told a template of the model."""
+    levels = [f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]" for n in range(1, 8)]
+    config = "\n      ".join(["a0: &a0 [1, 2]", *levels])
+    said = f"flavors:\n  python_function:\n    loader_module: x\n    config:\n      {config}\n"
+    (tmp_path / "MLmodel").write_text(said)
+    assert "aliases" in str(found(tmp_path / "MLmodel").refused)
+    (tmp_path / "MLmodel").write_text("flavors: {python_function: {loader_module: &x a.b, data: *x}}")
+    assert found(tmp_path / "MLmodel").refused is None
+
+
 def test_a_folder_among_models_of_r_and_an_mlmodel_without_a_folder_are_told(tmp_path: Path) -> None:
     save(tmp_path / "churn", "sklearn", {})
     [told] = unserved(tmp_path, R_FILES, candidates(tmp_path, R_FILES))
