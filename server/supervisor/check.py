@@ -22,6 +22,7 @@ from server.catalog.files import (
     candidates,
     is_part,
 )
+from server.catalog.parts import WHOLE
 from server.catalog.snapshot import Entry
 from server.catalog.unserved import not_served, unserved
 from server.config import Settings
@@ -74,8 +75,9 @@ async def _probe(settled: ModelFile, settings: Settings, run_dir: Path) -> Entry
     wish, runtime = wish_of(settled) or Wish(), settled.runtime
     alone = runtime == "script" or wish.requirements is not None
     only = own_plan(runtime, settled, wish, settings) if alone else plan(runtime, settings, 1)
-    folder = settled.path.parent  # it need not be one of the model folders
-    settings = settings.model_copy(update={"r_models": folder, "python_models": folder})
+    # It need not lie in a model folder, and what lies beside it is no business of a model's.
+    own = settled.path.parent if settled.path.name in WHOLE else settled.path
+    settings = settings.model_copy(update={"r_models": own, "python_models": own})
     pool = Pool(only, run_dir, settings, publish=_nobody, on_worker_end=lambda pool, reason: None)
     try:
         await pool.examine_only(settled)
