@@ -37,6 +37,8 @@ HISTOGRAMS = (
 _BOUNDS = {name: bounds for name, _, _, bounds in HISTOGRAMS}
 
 STATES = ("loading", "ready", "failed")
+MOST_IDLE = 1000
+"""Of how many model versions that do not serve there is a state: a folder may hold ten thousand files that are none."""
 STAGES = ("queue", "decode", "predict", "encode")
 REMOTE = "remote"
 """In place of its model's runtime: a request that another server answered. It is counted there too."""
@@ -243,15 +245,25 @@ class SupervisorMetrics(Collector):
             "1 where R is older than 4.4 and runs code as it reads a file that was made for it (CVE-2024-27322).",
             registry=self.registry,
         )
-        self.model_state = Gauge(
+        self._model_state = Gauge(
             "tandem_model_state",
-            "1 for the state that a model version is in.",
+            f"1 for the state that a model version is in; of those that do not serve {MOST_IDLE:,} are told.",
             ("model", "version", "state"),
             registry=self.registry,
         )
         self.load_seconds = Gauge(
             "tandem_model_load_seconds", "Time to read and prove a model file.", ("model",), registry=self.registry
         )
+
+    def tell_states(self, versions: Iterable[tuple[str, str, str]]) -> None:
+        """These are all models, each with its version and its state."""
+        self._model_state.clear()
+        idle = 0
+        for model, version, now in versions:
+            idle += now != "ready"
+            if now == "ready" or idle <= MOST_IDLE:
+                for state in STATES:
+                    self._model_state.labels(model, version, state).set(now == state)
 
     def on_signature(self, outcome: str) -> None:
         """A model's signature was looked at."""

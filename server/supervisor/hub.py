@@ -70,7 +70,7 @@ class Hub:
 
     async def push(self, snapshot: Snapshot) -> None:
         """Send a snapshot to everybody and wait until all who are connected have switched to it, or are let go."""
-        self._line, self._serial = orjson.dumps(snapshot, option=orjson.OPT_APPEND_NEWLINE), snapshot.serial
+        self._line, self._serial = snapshot.to_json(), snapshot.serial
         for peer in self._peers:
             peer.due.set()
         try:

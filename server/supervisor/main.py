@@ -68,8 +68,10 @@ class Supervisor:
         self._measured: tuple[Entry, ...] = ()
         self._serial = 0
         self._scanned = False
-        self._complete = asyncio.Event()
-        """Set once every file of the first look serves or is refused."""
+        self._complete = False
+        """Whether every file of the first look serves or is refused."""
+        self._told = asyncio.Event()
+        """Set once the web processes know that."""
         self._stop = asyncio.Event()
         self._draining = False
         self._hurry = asyncio.Event()
@@ -225,15 +227,16 @@ class Supervisor:
         remote = self._remotes.entries({entry.name for entry in own if entry.code != NOT_SERVED})
         entries = tuple(sorted((*own, *remote), key=lambda entry: entry.name))
         if self._scanned and self._pools.settled and self._remotes.looked:
-            self._complete.set()
+            self._complete = True
         self._measure(entries)
-        complete = self._complete.is_set()
-        pools, remotes = self._pools.states(), dict(self._remotes.states)
+        pools, remotes, complete = self._pools.states(), dict(self._remotes.states), self._complete
         await self._hub.push(Snapshot(self._serial, entries, pools, complete, self._draining, remotes))
+        if complete:
+            self._told.set()
 
     async def _announce(self, address: str) -> None:
         await self._web.started()
-        await self._complete.wait()
+        await self._told.wait()
         log.info("ready", extra={"address": address, "models": sum(len(p.shelf.serving) for p in self._pools)})
         if self._on_ready is not None:
             self._on_ready(address)
@@ -251,12 +254,10 @@ class Supervisor:
     def _measure(self, entries: tuple[Entry, ...]) -> None:
         if entries != self._measured:  # a refilled worker changes none of them, and a thousand models take 20 ms
             self._measured = entries
-            self._metrics.model_state.clear()
-            for entry in entries:
-                if entry.code in ("remote_unavailable", NOT_SERVED):
-                    continue  # tandem_remote_up says it, and the model was not refused; what is no model is no failure
-                for state in metrics.STATES:
-                    self._metrics.model_state.labels(entry.name, entry.version, state).set(entry.state == state)
+            # tandem_remote_up says that a remote is not there; what is no model is no failure.
+            told = [entry for entry in entries if entry.code not in ("remote_unavailable", NOT_SERVED)]
+            self._metrics.tell_states((entry.name, entry.version, entry.state) for entry in told)
+            for entry in told:
                 if entry.load_seconds is not None:
                     self._metrics.load_seconds.labels(entry.name).set(entry.load_seconds)
         self._measure_workers()

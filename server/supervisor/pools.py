@@ -51,6 +51,9 @@ class Wish:
         return self.workers is not None or self.requirements is not None
 
 
+NOTHING_SPECIAL = Wish()
+
+
 class Pools:
     """Hands model files to the pools that they are for."""
 
@@ -265,7 +268,7 @@ def _wishes(files: Iterable[ModelFile]) -> dict[Known, Wish]:
     for file in files:
         wish = wish_of(file)
         if wish is not None:
-            wishes[_known(file)] = wish
+            wishes[_known(file)] = wish if wish != NOTHING_SPECIAL else NOTHING_SPECIAL  # one for all of very many
     return wishes
 
 

@@ -9,7 +9,7 @@ from itertools import count
 from pathlib import Path
 from typing import Any
 
-from server.catalog import mlmodel, sidecar
+from server.catalog import heads, mlmodel, sidecar
 from server.catalog.files import ModelFile
 from server.catalog.listing import SMALLEST_BYTES
 from server.catalog.sidecar import RuntimeSettings, Sidecar, SidecarError
@@ -23,10 +23,6 @@ log = logging.getLogger(__name__)
 
 PROBES_AT_ONCE = 2
 MODELS_PER_PROBE = 25
-
-LEAST_R_BYTES = 20
-"""No .rds file is shorter, whatever it is compressed by, and none needs a process to find that out."""
-_TOO_SHORT = "the file is truncated or no .rds file (it has {size} bytes); write it again with saveRDS(model, file)"
 
 Asked = tuple[ModelFile, Sidecar]
 
@@ -63,16 +59,11 @@ class Prober:
     async def _asked(self, files: Sequence[ModelFile]) -> list[Asked]:
         """The files with their sidecars; those that need no look are refused."""
         asked: list[Asked] = []
-        for file, side in await in_daemon_thread(_with_sidecars, files):
-            if side is None:
-                assert file.signed is not None
-                self._refuse(file, file.signed.outcome, file.signed.text)
-            elif isinstance(side, SidecarError):
-                self._refuse(file, "bad_sidecar", str(side))
-            elif 0 < file.size_bytes < LEAST_R_BYTES and file.path.suffix.lower() == ".rds":
-                self._refuse(file, "unreadable", _TOO_SHORT.format(size=file.size_bytes))
+        for file, found in await in_daemon_thread(_looked_at, files):
+            if isinstance(found, Refused):
+                self._on_refused(found)
             else:
-                asked.append((file, side))
+                asked.append((file, found))
         return asked
 
     async def _chunk(self, files: Sequence[ModelFile]) -> None:
@@ -135,16 +126,20 @@ class Prober:
         self._on_refused(Refused(file, code, reason))
 
 
-def _with_sidecars(files: Sequence[ModelFile]) -> list[tuple[ModelFile, Sidecar | SidecarError | None]]:
-    """Each file with its sidecar, or with what is wrong with it; None where its signature refuses it."""
-    return [(file, None if file.signed is not None and file.signed.refused else _sidecar(file)) for file in files]
+def _looked_at(files: Sequence[ModelFile]) -> list[tuple[ModelFile, Sidecar | Refused]]:
+    """Each file with its sidecar, or with what is wrong with it where no process is needed to find that out."""
+    return [(file, _sidecar(file)) for file in files]
 
 
-def _sidecar(file: ModelFile) -> Sidecar | SidecarError:
+def _sidecar(file: ModelFile) -> Sidecar | Refused:
+    if file.signed is not None and file.signed.refused:
+        return Refused(file, file.signed.outcome, file.signed.text)
     try:
-        return sidecar.read(file.sidecar, file.runtime, file.folder)
+        found = sidecar.read(file.sidecar, file.runtime, file.folder)
     except SidecarError as e:
-        return e
+        return Refused(file, "bad_sidecar", str(e))
+    reason = heads.no_model(file)
+    return found if reason is None else Refused(file, "unreadable", reason)
 
 
 def model_spec(

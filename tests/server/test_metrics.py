@@ -15,7 +15,7 @@ import psutil
 import pytest
 from prometheus_client import CollectorRegistry, Histogram
 
-from server.metrics import SECONDS, STAGES, SupervisorMetrics, proportional_bytes
+from server.metrics import MOST_IDLE, SECONDS, STAGES, SupervisorMetrics, proportional_bytes
 from tests.conftest import ROOT
 
 WEB_PROCESS = """
@@ -152,3 +152,16 @@ def test_memory_is_counted_by_share_and_a_process_that_has_gone_counts_nothing()
     assert proportional_bytes([gone.pid]) == 0
     told = psutil.Process().memory_full_info().pss
     assert 0.9 * told < proportional_bytes([os.getpid(), gone.pid]) < 1.1 * told
+
+
+def test_models_that_serve_all_have_a_state_and_of_junk_no_more_than_can_be_told(tmp_path: Path) -> None:
+    """Regression: ten thousand refused files were thirty thousand series."""
+    metrics = SupervisorMetrics(tmp_path)
+    junk = [(f"junk{n}", "-", "failed") for n in range(2 * MOST_IDLE)]
+    metrics.tell_states([*junk, ("good", "1", "ready")])
+    assert value(metrics, "tandem_model_state", model="good", version="1", state="ready") == 1
+    assert value(metrics, "tandem_model_state", model="good", version="1", state="failed") == 0
+    assert sum(name.startswith("tandem_model_state{") for name in samples(metrics)) == 3 * (MOST_IDLE + 1)
+    metrics.tell_states(junk[-1:])
+    assert value(metrics, "tandem_model_state", model=junk[-1][0], version="-", state="failed") == 1
+    assert sum(name.startswith("tandem_model_state{") for name in samples(metrics)) == 3

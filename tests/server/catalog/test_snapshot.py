@@ -1,0 +1,53 @@
+"""The snapshot: what the supervisor says is what web processes have, and no longer than it must be."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import orjson
+
+from server.catalog.snapshot import Entry, PoolState, RemoteState, Snapshot
+
+REFUSED = Entry("a", "-", "r", "r", "failed", "a/-/1", "a.rds", False, 9, 1.5, reason="no model", code="unreadable")
+READY = replace(
+    REFUSED,
+    state="ready",
+    reason=None,
+    code=None,
+    schema={"inputs": [{"name": "x", "type": "numeric"}]},
+    example={"x": 1},
+    notes={"of": "the runtime"},
+    load_warnings=["old"],
+    harmless=["option"],
+    rowwise=True,
+    current=True,
+    max_rows=5,
+)
+
+
+def test_what_is_said_is_what_is_heard() -> None:
+    pools = {"r": PoolState(3, {"r-1.1": "/run/r-1.1.sock"}, None, model_share=2, sandbox="landlock 6, seccomp")}
+    said = Snapshot(7, (REFUSED, READY), pools, complete=True, remotes={"eu": RemoteState("http://eu", heard=True)})
+    line = said.to_json()
+    assert line.endswith(b"\n")
+    assert line.count(b"\n") == 1
+    assert Snapshot.from_data(orjson.loads(line)) == said
+    nothing = Snapshot(1, (), {}, complete=False)
+    assert Snapshot.from_data(orjson.loads(nothing.to_json())) == nothing
+
+
+def test_of_a_refused_file_only_that_is_said_which_it_has() -> None:
+    [said] = orjson.loads(Snapshot(1, (REFUSED,), {}, complete=True).to_json())["entries"]
+    given = {
+        "name",
+        "version",
+        "runtime",
+        "pool",
+        "state",
+        "key",
+        "file",
+        "in_version_folder",
+        "size_bytes",
+        "modified",
+    }
+    assert said.keys() - {"notes"} == {*given, "reason", "code"}
