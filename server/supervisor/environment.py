@@ -1,6 +1,16 @@
-"""What the processes of Tandem find in their environment before any library is loaded."""
+"""What runs models is started with: the program, and what it finds in its environment before any library is loaded."""
 
 from __future__ import annotations
+
+import site
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+from server.config import PREFIX
+from server.workers import start
+
+PRIVATE = ("NOTIFY_SOCKET", "SSH_AUTH_SOCK", "PROMETHEUS_MULTIPROC_DIR")
 
 MEMORY_KEPT = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
 """glibc gives a block of 128 KiB back to the kernel when it is freed and takes it, page by page, anew for the next
@@ -25,3 +35,16 @@ def of_threads(threads: int) -> dict[str, str]:
     names = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "BLIS_NUM_THREADS", "LOKY_MAX_CPU_COUNT")
     more = {"JE_ARROW_MALLOC_CONF": "background_thread:false", "GOMP_SPINCOUNT": SPIN_COUNT}
     return dict.fromkeys(names, str(threads)) | more
+
+
+def for_models(environment: Mapping[str, str]) -> dict[str, str]:
+    """What a process that runs models sees of the environment: neither our settings nor the ways to other services."""
+    return {name: value for name, value in environment.items() if not name.startswith(PREFIX) and name not in PRIVATE}
+
+
+def program(environment: Path | None) -> list[str]:
+    """What starts a template. Our own interpreter: one that an environment brings, or what it reads first, is not."""
+    if environment is None:
+        return [sys.executable, "-m", "server.workers.template"]
+    own = ["--environment", str(environment), "--own", *site.getsitepackages()]
+    return [sys.executable, "-I", "-S", str(Path(start.__file__).absolute()), *own]

@@ -33,8 +33,7 @@ from server.catalog.beneath import pieces
 from server.config import Settings
 from server.paths import without_folders
 from server.supervisor import installer
-from server.supervisor.environment import EnvironmentFailed, of_threads
-from server.supervisor.template import for_models
+from server.supervisor.environment import EnvironmentFailed, for_models, of_threads
 
 log = logging.getLogger(__name__)
 

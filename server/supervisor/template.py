@@ -7,9 +7,7 @@ import contextlib
 import logging
 import os
 import shutil
-import site
 import socket
-import sys
 from collections import deque
 from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from pathlib import Path
@@ -17,13 +15,12 @@ from typing import Any
 
 import orjson
 
-from server.config import PREFIX, Settings
+from server.config import Settings
 from server.supervisor.ceiling import ceiling_bytes
-from server.supervisor.environment import MEMORY_KEPT, of_threads
+from server.supervisor.environment import MEMORY_KEPT, for_models, of_threads, program
 from server.supervisor.fork import Fork
 from server.supervisor.output import Output
 from server.supervisor.plan import PoolPlan
-from server.workers import start
 
 log = logging.getLogger(__name__)
 
@@ -34,7 +31,6 @@ MAX_ANSWER_BYTES = 1 << 24
 MAX_FDS = 2
 ENDED = -1
 """What the kernel says instead of the number of a process that is no more."""
-PRIVATE = ("NOTIFY_SOCKET", "SSH_AUTH_SOCK", "PROMETHEUS_MULTIPROC_DIR")
 SAFE_R = (4, 4)
 """From this version on R no longer runs code as it reads a file that was made for it (CVE-2024-27322)."""
 
@@ -91,7 +87,7 @@ class Template:
         ours, theirs = socket.socketpair()
         output, log_end = await Output.open(plan.name)
         process = await asyncio.create_subprocess_exec(
-            *(*_program(environment), "--runtime", plan.runtime),
+            *(*program(environment), "--runtime", plan.runtime),
             *("--control-fd", str(theirs.fileno()), "--max-payload-bytes", str(settings.max_payload_bytes)),
             *("--max-inflated-bytes", str(settings.max_body_bytes)),
             *("--sandbox", settings.sandbox, "--scratch", str(scratch), "--models", *map(str, identities)),
@@ -328,19 +324,6 @@ class Template:
         log.error("the template does not keep to what was agreed", extra={"pid": self.pid})
         self._give_up()
         self._answers.put_nowait(None)
-
-
-def for_models(environment: Mapping[str, str]) -> dict[str, str]:
-    """What a process that runs models sees of the environment: neither our settings nor the ways to other services."""
-    return {name: value for name, value in environment.items() if not name.startswith(PREFIX) and name not in PRIVATE}
-
-
-def _program(environment: Path | None) -> list[str]:
-    """Always our own interpreter: one that an environment brings, or what it reads when it starts, is not ours."""
-    if environment is None:
-        return [sys.executable, "-m", "server.workers.template"]
-    own = ["--environment", str(environment), "--own", *site.getsitepackages()]
-    return [sys.executable, "-I", "-S", str(Path(start.__file__).absolute()), *own]
 
 
 def _identities(folders: Iterable[Path]) -> Identities:

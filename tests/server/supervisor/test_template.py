@@ -14,7 +14,8 @@ from pathlib import Path
 
 import pytest
 
-from server.supervisor.template import Template, TemplateLost, for_models
+from server.supervisor.environment import for_models
+from server.supervisor.template import Template, TemplateLost
 
 FORK = b'{"did":"fork","pid":1}\n'
 
