@@ -10,6 +10,7 @@ and because per-call conversion costs more than a small model's prediction.
 from __future__ import annotations
 
 import logging
+import re
 from array import array
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -29,6 +30,9 @@ _ffi = openrlib.ffi
 _LGLSXP, _INTSXP, _REALSXP, _STRSXP, _VECSXP = 10, 13, 14, 16, 19
 _NILSXP = 0
 _UTF8 = 1
+
+_COLLECTION = re.compile(r"= (?P<young>\d+)\+\d+\+(?P<full>\d+) \(level")
+"""What R says of a collection: Garbage collection 9 = 6+1+2 (level 0) ..."""
 
 R_CODE = Path(__file__).with_name("R")
 
@@ -75,6 +79,13 @@ def api_mode() -> bool:
 
 
 MAX_COLLECTIONS = 130
+AT_ONCE = 5
+"""Young collections between two that say which collection has been made: saying it costs as much as making it."""
+MANY_LEFT = 100
+"""Collections until that of all generations, with which a fork may begin."""
+
+_young_before = 0
+"""How many young collections there had been at the latest one of all generations that was not asked for."""
 
 
 def collect_garbage() -> None:
@@ -85,17 +96,30 @@ def collect_garbage() -> None:
     (memory.c: every 20th looks at the next one, of these every 5th at the oldest), which writes to every object. The
     count goes on in a fork; so here collections are made until that one is over, and forks have all others before it.
     """
+    global _young_before
     rinterface.evalr("{ gc(full = TRUE); gc(full = TRUE); NULL }")
+    collect = rinterface.evalr("function(times) { for (i in seq_len(times)) gc(full = FALSE); NULL }")
+    at_once = rinterface.IntSexpVector([AT_ONCE])
+    young, full = _collections()
+    if _young_before and young - _young_before < MAX_COLLECTIONS - MANY_LEFT:
+        return
+    for _ in range(0, MAX_COLLECTIONS, AT_ONCE + 1):
+        collect(at_once)
+        _young_before, now_full = _collections()
+        if now_full > full:
+            break
+
+
+def _collections() -> tuple[int, int]:
+    """How many young collections R has made, with one more, and how many of all generations."""
     said: list[str] = []
-    told = rinterface.evalr("function() { gc(verbose = TRUE, full = FALSE); NULL }")
     callbacks.consolewrite_warnerror = said.append
     try:
-        for _ in range(MAX_COLLECTIONS):
-            told()
-            if any("(level 2)" in text for text in said):
-                break
+        rinterface.evalr("{ gc(verbose = TRUE, full = FALSE); NULL }")
     finally:
         callbacks.consolewrite_warnerror = printed.take
+    found = _COLLECTION.search("".join(said))
+    return (int(found["young"]), int(found["full"])) if found else (0, 0)
 
 
 def collect_young_garbage() -> None:

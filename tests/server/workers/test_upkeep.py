@@ -125,3 +125,20 @@ os._exit(0)
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
     assert (done.stdout, done.returncode) == ("True False True\n", 0), done.stderr
+
+
+def test_what_was_collected_a_moment_ago_is_not_collected_a_hundred_times_again() -> None:
+    """Each change of a model did, which took R most of a second; and a fork must still have many until it unshares."""
+    code = """
+from server.workers.r import embedded
+embedded.start()
+embedded.collect_garbage()
+before = embedded._collections()
+embedded.collect_garbage()
+again = embedded._collections()
+for _ in range(embedded.MANY_LEFT - 10):
+    young, full = embedded._collections()
+print(again[0] - before[0] < 10, full - again[1])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=300)
+    assert (done.stdout, done.returncode) == ("True 0\n", 0), done.stderr
