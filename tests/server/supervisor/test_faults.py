@@ -175,13 +175,13 @@ def test_a_model_that_cannot_be_read_once_more_serves_as_long_as_its_state_says_
     (server.r_models / "newer").write_bytes(b"no model at all, though it is long enough to be one")
     (server.r_models / "newer").rename(server.r_models / "cars.rds")
     eventually(lambda: server.version("cars", "failed"))
-    [template] = server.processes("template")
-    with Load(server, "other", SPEED, expect(prediction(server))) as others:
+    [template], workers = server.processes("template"), server.processes("worker")
+    with Load(server, "other", SPEED, expect(prediction(server)), threads=2) as others:
         os.kill(template, signal.SIGKILL)
         eventually(lambda: server.processes("template") not in ([], [template]))
         assert server.version("cars", "ready") == served
         assert server.score("cars", SPEED).status_code == 200
-        os.kill(server.processes("worker")[0], signal.SIGKILL)
+        os.kill(workers[0], signal.SIGKILL)
         replies = []
         while server.version("cars", "ready"):
             replies.append(server.score("cars", SPEED))
