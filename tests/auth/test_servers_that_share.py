@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -10,6 +12,7 @@ import pytest
 
 from tests.auth.conftest import line, write
 from tests.conftest import Tandem, eventually
+from tests.server.web.test_several_processes import most_guesses
 
 PASSWORD = "correct horse"
 OLD, NEW = "old" * 11, "new" * 11
@@ -87,6 +90,26 @@ def test_a_slip_in_the_file_locks_nobody_out_and_is_in_the_log_without_a_secret(
         assert "line 2: its hash is not one of argon2id" in reason
         assert "$" not in server.log_path.read_text()
         assert sign_in(server, "root").status_code == 200
+
+
+def test_no_server_refreshes_so_that_no_token_can_be_used_again_at_another(servers: list[Tandem]) -> None:
+    token = sign_in(servers[0], "root").json()
+    assert "refresh_token" not in token
+    form = {"grant_type": "refresh_token", "refresh_token": token["access_token"]}
+    with ThreadPoolExecutor(20) as threads:
+        replies = list(threads.map(lambda n: httpx.post(f"{servers[n % 2].url}/auth/token", data=form), range(20)))
+    assert {(reply.status_code, reply.json()["error"]) for reply in replies} == {(400, "unsupported_grant_type")}
+    assert statuses(servers, token["access_token"]) == {200}
+
+
+def test_who_guesses_too_often_waits_at_this_server_and_each_counts_for_itself(servers: list[Tandem]) -> None:
+    """The last of these tests: the address has to wait afterwards, at the first server."""
+    started = time.monotonic()
+    tried = [sign_in(servers[0], "nobody", f"wrong {n}").status_code for n in range(30)]
+    assert 429 in tried
+    assert tried.count(400) <= _processes(servers[0]) * most_guesses(time.monotonic() - started)
+    assert sign_in(servers[1], "nobody", "wrong").status_code == 400
+    assert sign_in(servers[1], "root").status_code == 200
 
 
 def _lines(server: Tandem, level: str) -> list[dict[str, str]]:
