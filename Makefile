@@ -11,7 +11,7 @@ UNTRAINED := $(filter-out $(wildcard $(MODELS)),$(MODELS))
 place = $(words $(shell printf '%s\n' $(UNTRAINED) | sed '\|^$@$$|q'))
 train = @scripts/step.sh "Example models" "$(place)" "$(words $(UNTRAINED))" "$@ (5 to 60 s)"
 
-.PHONY: run setup test ship-test lint audit bench bench-peers chaos soak clean help system system-dev system-ship system-bench venv venv-dev
+.PHONY: run setup test ship-test fresh-test lint audit bench bench-peers chaos soak clean help system system-dev system-ship system-bench venv venv-dev
 
 run: setup ## install what is missing, train the example models, serve on 127.0.0.1:8000
 	@exec .venv/bin/tandem serve
@@ -28,6 +28,9 @@ test: venv-dev $(MODELS) ## everything that is checked: testthat, then pytest
 
 ship-test: system-ship venv-dev .venv-ship/made $(MODELS) ## the image, the manifests, the gateway, dashboards and alerts
 	.venv/bin/python -m pytest -m ship
+
+fresh-test: system-ship venv-dev ## the start of README.md on bare Debian 12 and 13; some of it: ON='bookworm and root'
+	.venv/bin/python -m pytest -s -m fresh $(if $(ON),-k '$(ON)')
 
 lint: venv-dev ## ruff, mypy, import-linter, lintr, shellcheck
 	.venv/bin/ruff check .
