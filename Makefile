@@ -30,7 +30,7 @@ ship-test: system-ship venv-dev .venv-ship/made $(MODELS) ## the image, the mani
 	.venv/bin/python -m pytest -m ship
 
 fresh-test: system-ship venv-dev ## the start of README.md on bare Debian 12 and 13; some of it: ON='bookworm and root'
-	.venv/bin/python -m pytest -s -m fresh $(if $(ON),-k '$(ON)')
+	.venv/bin/python -m pytest -s -m fresh tests/scripts/test_fresh.py $(if $(ON),-k '$(ON)')
 
 lint: venv-dev ## ruff, mypy, import-linter, lintr, shellcheck
 	.venv/bin/ruff check .
