@@ -93,12 +93,12 @@ class Machine:
     def _follow(self, running: subprocess.Popen[str]) -> None:
         assert running.stdout
         last = time.monotonic()
-        for line in running.stdout:
-            now = time.monotonic()
-            self.longest_silence_s = max(self.longest_silence_s, now - last)
-            last = now
-            with self._log.open("a") as file:
-                file.write(f"{time.strftime('%X')} {line}")
+        with running.stdout, self._log.open("a", buffering=1) as log:
+            for line in running.stdout:
+                now = time.monotonic()
+                self.longest_silence_s = max(self.longest_silence_s, now - last)
+                last = now
+                log.write(f"{time.strftime('%X')} {line}")
 
     def log(self) -> str:
         return self._log.read_text() if self._log.exists() else ""
