@@ -109,7 +109,7 @@ tandem_variables <- function(model) {
 tandem_try <- function(model, rows, how, arguments) {
   tryCatch(suppressWarnings(lapply(how, function(way) {
     answer <- tandem_answered(model, rows, way, arguments)
-    if (is.atomic(answer)) tandem_check_count(answer, nrow(rows))
+    if (is.null(answer) || is.atomic(answer)) tandem_check_count(answer, nrow(rows)) # R 4.4: NULL is not atomic
     answer
   })), error = conditionMessage)
 }

@@ -82,7 +82,7 @@ def _file(name: str, text: str) -> Path:
 def image() -> str:
     """The image of target `cpu`, on Debian 13 and without PyTorch; its name."""
     with _alone("trixie"):
-        _build(CPU, "cpu", base_image("trixie"))
+        _build(CPU, "cpu", _base("trixie"))
     return CPU
 
 
@@ -93,7 +93,7 @@ def gpu_image() -> str:
         wheels = _torch_wheel()
         options = f"--no-index --find-links /tmp/{wheels.name}"
         torch = (f"--build-arg=TORCH={TORCH}", f"--build-arg=TORCH_OPTIONS={options}")
-        _build(GPU, "gpu", base_image("bookworm"), *torch, f"--volume={wheels}:/tmp/{wheels.name}:ro")
+        _build(GPU, "gpu", _base("bookworm"), *torch, f"--volume={wheels}:/tmp/{wheels.name}:ro")
     return GPU
 
 
@@ -109,7 +109,13 @@ def _build(name: str, target: str, base: str, *more: str) -> None:
     )
 
 
-def base_image(suite: str) -> str:
+def bare_debian(suite: str) -> str:
+    """A slim Debian of that name as an image; the image's name."""
+    with _alone(suite):
+        return _base(suite)
+
+
+def _base(suite: str) -> str:
     """A slim Debian of that name, made anew if it is older than a day."""
     name = f"localhost/debian:{suite}-slim"
     made = orjson.loads(podman("images", "--format=json", f"--filter=reference={name}"))

@@ -21,7 +21,7 @@ import httpx
 import pytest
 
 from tests.conftest import ROOT, eventually, free_port
-from tests.ship import AUTHORITIES, FOLDER, base_image, podman
+from tests.ship import AUTHORITIES, FOLDER, bare_debian, podman
 
 SET_UP_TIMEOUT_S = 2400.0
 LONGEST_SILENCE_S = 15.0
@@ -61,7 +61,7 @@ class Machine:
             *(f"--volume={folder / 'pip.conf'}:/etc/pip.conf:ro", f"--volume={AUTHORITIES}:/run/ca.crt:ro", *volumes),
             f"--volume={self.checkout}:{HOME}/tandem",
             *(f"--env={name}={value}" for name, value in ports.items()),
-            *(base_image(suite), "sleep", "infinity"),
+            *(bare_debian(suite), "sleep", "infinity"),
         )
 
     def prepare(self) -> None:
@@ -112,7 +112,7 @@ class Machine:
         return httpx.get(f"http://127.0.0.1:{self.port}{path}", headers=headers)
 
     def remove(self) -> None:
-        podman("rm", "--force", "--time=0", self.id)
+        podman("rm", "--force", "--time=0", self.id, timeout_s=600)
 
 
 def check_out(folder: Path) -> None:
