@@ -1,6 +1,7 @@
 """Duplicate questions: reading an FAQ page or plain files, and dealing the duplicates out into folds.
 
-The FAQ page is Markdown and explains its own form (python_models/faq/faq.md); the plain files are described in `faq.py --help`.
+The FAQ page is Markdown and explains its own form (python_models/faq/faq.md); the plain files are described in
+`faq.py --help`.
 """
 
 from __future__ import annotations
