@@ -57,6 +57,21 @@ def test_signing_in_takes_the_right_name_and_the_right_password(accounts: Accoun
     assert accounts.sign_in("bob", PASSWORD, 5.0) is None
 
 
+def test_an_unknown_name_costs_a_check_of_a_password_too(accounts: Accounts, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not the time is measured but what is done: argon2 runs on one hash either way, with the same cost."""
+    checked: list[str] = []
+
+    def check(_: object, stored: str, password: str) -> bool:
+        checked.append(stored)
+        raise argon2.exceptions.VerifyMismatchError
+
+    monkeypatch.setattr(argon2.PasswordHasher, "verify", check)
+    for name in ("ann", "bob", "root", "nobody"):
+        assert accounts.sign_in(name, "wrong horse", 5.0) is None
+    assert len(checked) == 4
+    assert len({stored.rpartition("$")[0].rpartition("$")[0] for stored in checked}) == 1
+
+
 def test_no_password_is_kept(accounts: Accounts, tmp_path: Path) -> None:
     assert not any(PASSWORD.encode() in file.read_bytes() for file in tmp_path.iterdir())
 

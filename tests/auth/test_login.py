@@ -68,6 +68,14 @@ def test_anything_wrong_is_refused_alike_and_counted(
     assert failures == ["bad_password"]
 
 
+@pytest.mark.parametrize(
+    "name", ["ANN", "Ann", "ann\0", "ann\n", " ann", "ann ", "\uff41nn", "a\u0301nn", "ann\ud800", "ann;"]
+)
+def test_no_other_spelling_of_a_name_is_the_account(login: Login, name: str) -> None:
+    assert outcome(login, name, PASSWORD) == "bad_password"
+    assert outcome(login, "ann", PASSWORD) == "in"
+
+
 def test_a_refresh_continues_the_session(login: Login, tokens: Tokens, clock: Clock) -> None:
     grant = asyncio.run(login.password("ann", PASSWORD, HERE))
     clock.now += 3000

@@ -140,7 +140,10 @@ def test_other_files_are_not_models(tmp_path: Path) -> None:
     assert found(tmp_path) == []
 
 
-@pytest.mark.parametrize("name", [".hidden", "-x", "a b", "ä", "a" * 101, "_x"])
+@pytest.mark.parametrize(
+    "name",
+    [".hidden", "-x", "a b", "ä", "a" * 101, "_x", "a\nb", "a\rb", 'a"b', "a'b", "a%2fb", "<b>", "a;b", "a?b"],
+)
 def test_a_name_that_is_unfit_for_a_path_is_left_alone(tmp_path: Path, name: str) -> None:
     write(tmp_path / f"{name}.rds")
     write(tmp_path / "mpg" / name / "model.rds")

@@ -6,7 +6,7 @@ import asyncio
 import re
 import resource
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import replace
 from itertools import repeat
 from typing import Any
@@ -75,12 +75,16 @@ ENDS: dict[str, tuple[Callable[[], Iterator[bytes]], tuple[int, str]]] = {
 
 
 @asynccontextmanager
-async def lying(answer: Callable[[], Iterator[bytes]], stays: bool = False) -> AsyncIterator[str]:
-    """A server that reads a request and answers it so, then hangs up, unless it stays; where it is."""
+async def lying(
+    answer: Callable[[], Iterator[bytes]], stays: bool = False, got: list[bytes] | None = None
+) -> AsyncIterator[str]:
+    """A server that reads a request's head and answers it so, then hangs up, unless it stays; where it is."""
 
     async def answered(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
-            await reader.readuntil(b"\r\n\r\n")
+            head = await reader.readuntil(b"\r\n\r\n")
+            if got is not None:
+                got.append(head)
             for part in answer():
                 writer.write(part)
                 await writer.drain()
@@ -98,16 +102,26 @@ async def lying(answer: Callable[[], Iterator[bytes]], stays: bool = False) -> A
         server.close()
 
 
+REQUEST = (HEAD % "/v1/models/a/score").encode() + BODY
+
+
 class Asked:
     """A request that was relayed to a liar, and what came of it."""
 
-    def __init__(self, answer: Callable[[], Iterator[bytes]], stays: bool = False, wire: Wire | None = None) -> None:
+    def __init__(
+        self,
+        answer: Callable[[], Iterator[bytes]],
+        stays: bool = False,
+        wire: Wire | None = None,
+        request: bytes = REQUEST,
+        got: list[bytes] | None = None,
+    ) -> None:
         self.counts, self.access, self.wire = Counts(), Access(), wire or Wire()
-        asyncio.run(self._ask(answer, stays))
+        asyncio.run(self._ask(lying(answer, stays, got), request))
 
-    async def _ask(self, answer: Callable[[], Iterator[bytes]], stays: bool) -> None:
+    async def _ask(self, liar: AbstractAsyncContextManager[str], request: bytes) -> None:
         relay = Relay(TIMEOUT_S)
-        async with lying(answer, stays) as url, asyncio.timeout(30):
+        async with liar as url, asyncio.timeout(30):
             target = Target(replace(ENTRY, pool="", remote="liar"), TIMEOUT_S, False, None, url)
             parts: list[Any] = [None, Settings(), Serving(target), relay, Authenticator(), self.counts, self.access]
             route: Any = ScoringRoute(parts.pop(0), *parts, RequestIds())
@@ -118,7 +132,7 @@ class Asked:
             if isinstance(self.wire, Stuck):
                 self.wire.protocol = protocol
             protocol.connection_made(self.wire)
-            protocol.data_received((HEAD % "/v1/models/a/score").encode() + BODY)
+            protocol.data_received(request)
             while state.tasks:
                 await asyncio.sleep(0.005)
             await relay.close()
@@ -181,3 +195,18 @@ def test_a_number_that_is_none_is_the_models_word_and_goes_through_as_it_is() ->
     asked = Asked(lambda: whole(OK, b'{"predictions":[NaN]}'))
     assert asked.wire.written.endswith(b'{"predictions":[NaN]}')
     assert asked.counts.answers == [("a", "ok")]
+
+
+def test_a_remote_is_sent_one_request_and_nothing_of_the_callers_but_what_it_needs() -> None:
+    """However the caller framed it: what is between the two servers is framed anew."""
+    got: list[bytes] = []
+    more = b"cookie: a=b\r\nte: trailers\r\nx-forwarded-for: 1.2.3.4\r\nforwarded: for=1.2.3.4\r\nx-evil: 1\r\n"
+    more += b"connection: upgrade, x-evil\r\nupgrade: h2c\r\nx-request-timeout-ms: 900\r\n"
+    body = b"b\r\n" + b'{"rows":[]}' + b"\r\n0\r\nauthorization: Bearer trailer\r\n\r\n"
+    head = (HEAD % "/v1/models/a/score").encode().replace(b"content-length: 11\r\n", b"transfer-encoding: chunked\r\n")
+    asked = Asked(lambda: whole(OK, b"{}"), request=head.replace(b"\r\n\r\n", b"\r\n" + more + b"\r\n") + body, got=got)
+    assert asked.counts.answers == [("a", "ok")]
+    [sent] = got
+    names = sorted(re.findall(rb"^([a-z-]+):", sent.lower(), re.MULTILINE))
+    assert names == [b"content-length", b"content-type", b"host", b"x-request-id", b"x-request-timeout-ms"]
+    assert b"trailer" not in sent

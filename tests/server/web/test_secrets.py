@@ -7,6 +7,7 @@ import re
 import httpx
 import pytest
 
+from server.web.docs import PAGES as PAGES_FOLDER
 from tests.auth.test_tokens import OURS, refused_by_both, refused_here
 from tests.conftest import Tandem, eventually
 
@@ -109,3 +110,15 @@ def test_what_callers_make_up_becomes_no_label_of_a_metric(tandem: Tandem) -> No
     last = tandem.get("/auth/me", headers={"x-request-id": made_up})
     assert last.is_success
     assert made_up not in httpx.get(tandem.metrics_url).text
+
+
+def test_no_page_writes_what_it_was_told_as_markup() -> None:
+    """A description of `<img onerror=…>` is text: pages put text into elements; their policy stops other scripts."""
+    scripts = list(PAGES_FOLDER.glob("*.js"))
+    assert scripts
+    for script in scripts:
+        assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(", script.read_text()), (
+            script
+        )
+    for html in PAGES_FOLDER.glob("*.html"):
+        assert not re.search(r"<script(?![^>]*\bsrc=)|\son[a-z]+=|javascript:", html.read_text()), html
