@@ -26,6 +26,7 @@ def save(
     columns: Columns | Sequence[Mapping[str, Any]] = (),
     requirements: str = "mlflow==3.17.2\n",
     example: Mapping[str, Any] | None = None,
+    params: Sequence[Mapping[str, Any]] = (),
 ) -> Path:
     """The folder with all that MLflow writes but the model's own file; its MLmodel."""
     folder.mkdir(parents=True, exist_ok=True)
@@ -34,7 +35,8 @@ def save(
     flavors[flavor] = dict(about) if flavor in flavors else {"code": None, **about}
     said: dict[str, Any] = {"flavors": flavors, "mlflow_version": "3.17.2", "model_uuid": "ef76d8c2"}
     if inputs:
-        said["signature"] = {"inputs": json.dumps(inputs), "outputs": '[{"type": "double"}]', "params": None}
+        told = json.dumps(list(params)) if params else None
+        said["signature"] = {"inputs": json.dumps(inputs), "outputs": '[{"type": "double"}]', "params": told}
     for name in BESIDE:
         (folder / name).write_text("{}\n")
     if example is not None:

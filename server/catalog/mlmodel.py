@@ -93,7 +93,8 @@ def _read(path: Path, folder: Path, _modified_ns: int, size: int) -> MLmodel:
             return MLmodel(refused="its MLmodel has aliases that stand for very much; write out what they stand for")
         flavors = said["flavors"]
         inputs = tuple(_inputs(said.get("signature") or {}))
-        return replace(_of_flavors(flavors, inputs), example=_example_file(said.get("saved_input_example_info") or {}))
+        found = _with_params(_of_flavors(flavors, inputs), said.get("signature") or {})
+        return replace(found, example=_example_file(said.get("saved_input_example_info") or {}))
     except (yaml.YAMLError, ValueError, LookupError, TypeError, AttributeError, RecursionError):
         return MLmodel(refused="its MLmodel is not what MLflow writes; save the model again, and copy the whole folder")
 
@@ -131,6 +132,14 @@ def _of_flavors(flavors: Mapping[str, Any], inputs: tuple[Mapping[str, Any], ...
         refused=f"MLflow saved the model for {told}; served are {', '.join(_FILES)} and {PYFUNC}: {cure}, or serve it "
         "by a scoring script"
     )
+
+
+def _with_params(found: MLmodel, signature: Mapping[str, Any]) -> MLmodel:
+    """The same; a python_function with the parameters of its signature, as options of a request have them."""
+    params = [dict(one) for one in orjson.loads(signature.get("params") or "[]")] if found.is_pyfunc else []
+    if not params:
+        return found
+    return replace(found, settings={"pyfunc": {**found.settings["pyfunc"], "params": params}})
 
 
 def _inside(name: Any) -> str | None:
@@ -178,7 +187,8 @@ def _inputs(signature: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         kind = str(one.get("type"))
         if kind == "tensor":
             shape = [None if size < 0 else int(size) for size in one["tensor-spec"]["shape"]]
-            yield {"name": one.get("name"), "type": "tensor", "shape": shape[1:]}
+            dtype = str(one["tensor-spec"]["dtype"])
+            yield {"name": one.get("name"), "type": "tensor", "shape": shape[1:], "dtype": dtype}
         elif one.get("name") is not None:
             optional = one.get("required") is False or one.get("optional") is True
             more: dict[str, Any] = {"optional": True} if optional else {}

@@ -12,7 +12,8 @@ from sklearn.base import is_classifier, is_outlier_detector, is_regressor
 
 from server.workers.predictions import Predicted, Predictions
 
-Method = Callable[[Any], Any]
+Method = Callable[..., Any]
+"""Takes rows; and options, where the model has any and the request names some."""
 
 _METHODS = {
     "response": "predict",

@@ -24,14 +24,14 @@ def describe(spec: ModelSpec, held: Held) -> Description:
     """Describe a model that was read. Raises LoadFailed and SchemaError."""
     found = held.inputs(spec.inputs)
     usual = held.usual([i["name"] for i in found])
-    schema = _schema(spec, found, [{"name": name, "type": "number"} for name in held.methods])
+    schema = _schema(spec, held, found, [{"name": name, "type": "number"} for name in held.methods])
     shapes: dict[str, dict[str, Any]] = {}
     methods = {name: _watched(held, name, method, shapes) for name, method in held.methods.items()}
     trial = PythonModel(spec, schema, held.feed(schema), methods)
     example = _example(spec, trial, samples.example(schema, usual))
     outputs = _outputs(spec, trial, example, shapes, held.age)
     inputs = _counting(_with_na(spec, trial, found, example))
-    schema = _schema(spec, inputs, outputs)
+    schema = _schema(spec, held, inputs, outputs)
     feed = held.feed(schema)
     model = PythonModel(spec, schema, feed, held.ready(feed))
     golden.check(model, spec.golden)
@@ -73,8 +73,11 @@ def _example(spec: ModelSpec, trial: PythonModel, made_up: Mapping[str, Any]) ->
     return dict(made_up)
 
 
-def _schema(spec: ModelSpec, inputs: Sequence[Mapping[str, Any]], outputs: Sequence[Mapping[str, Any]]) -> Schema:
-    return Schema.from_data({"inputs": inputs, "outputs": outputs, "extra": spec.extra})
+def _schema(
+    spec: ModelSpec, held: Held, inputs: Sequence[Mapping[str, Any]], outputs: Sequence[Mapping[str, Any]]
+) -> Schema:
+    data = {"inputs": inputs, "outputs": outputs, "options": held.options, "extra": spec.extra}
+    return Schema.from_data(data)
 
 
 def _watched(held: Held, name: str, method: Method, shapes: dict[str, dict[str, Any]]) -> Method:

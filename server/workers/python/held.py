@@ -53,6 +53,10 @@ class Held(Protocol):
     def usual(self, names: Sequence[str]) -> samples.Middles:
         """Usual values of inputs, as far as the model remembers them."""
 
+    @property
+    def options(self) -> Sequence[Mapping[str, Any]]:
+        """What a request may say in its options, as a schema has them; the methods take them after the rows."""
+
     def feed(self, schema: Schema) -> Feed:
         """How the model wants its rows. Raises SchemaError."""
 
@@ -67,6 +71,7 @@ class Estimator:
     """An object of scikit-learn, or one that has its methods."""
 
     alone: str | None = None
+    options: Sequence[Mapping[str, Any]] = ()
 
     def __init__(self, spec: ModelSpec) -> None:
         self._signature = spec.signature

@@ -40,19 +40,20 @@ class PythonModel:
 
     def predict(self, columns: list[Column], rows: int, output: str, options: Options) -> Predictions:
         """The rows of one request. Raises ModelFailed with the library's own words."""
-        return self._predict(columns, rows, output, single=False)
+        return self._predict(columns, rows, output, options, single=False)
 
     def predict_joined(self, columns: list[Column], sizes: Sequence[int], output: str, options: Options) -> Predictions:
         """The rows of several requests, of which each gets the bits that `predict` would have given it alone."""
         with joined.requests(sizes):
-            return self._predict(columns, sum(sizes), output, single=max(sizes) == 1)
+            return self._predict(columns, sum(sizes), output, options, single=max(sizes) == 1)
 
-    def _predict(self, columns: list[Column], rows: int, output: str, single: bool) -> Predictions:
+    def _predict(self, columns: list[Column], rows: int, output: str, options: Options, single: bool) -> Predictions:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             try:
                 with self._limits():
-                    value = self._methods[output](self._feed(columns, rows, single))
+                    fed, method = self._feed(columns, rows, single), self._methods[output]
+                    value = method(fed, dict(options)) if options else method(fed)
                 return answers.predictions(value, self._columns[output], distinct(caught) if caught else ())
             except SystemExit as e:
                 raise ModelFailed("the model ended the process (it calls sys.exit)") from e

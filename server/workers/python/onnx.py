@@ -117,6 +117,7 @@ class OnnxModel:
     warnings: tuple[str, ...] = ()
     age: str | None = None
     alone: str | None = None
+    options: Sequence[Mapping[str, Any]] = ()
 
     def __init__(self, spec: ModelSpec) -> None:
         self._signature = [i for i in spec.signature if i["name"] is not None]

@@ -1,6 +1,7 @@
-"""MLflow's `python_function`: a model that a module of its own loads, and whose predict takes a data frame.
+"""MLflow's `python_function`: a model that a module of its own loads, and whose predict takes a data frame or arrays.
 
-MLflow is imported only where that module is MLflow's. The inputs are those of the model's signature.
+MLflow is imported only where that module is MLflow's. The inputs are those of the model's signature, and so are the
+parameters, which are a request's options.
 """
 
 from __future__ import annotations
@@ -9,16 +10,18 @@ import importlib
 from collections.abc import Mapping, Sequence
 from functools import partial
 from importlib import metadata
+from inspect import signature
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from server.workers.python import answers, files, reasons
+from server.workers.python import answers, arrays, files, reasons
 from server.workers.python.answers import Method
 from server.workers.python.feed import Feed, frame_feed
 from server.workers.python.held import About
+from server.workers.python.params import defaults, options
 from server.workers.runtime import LoadFailed, ModelSpec
 from server.workers.schema import INPUT_TYPES, Schema, corrected, told
 
@@ -42,6 +45,8 @@ class Pyfunc:
         if not callable(getattr(self._model, "predict", None)):
             raise reasons.no_model(self._model)
         self.methods: Mapping[str, Method] = {"response": self._predict}
+        params = self._about.get("params") or () if "params" in signature(self._model.predict).parameters else ()
+        self.options, self._defaults = options(params), defaults(params)
         self.alone = (
             f"its loader ({self._about['loader_module']}) runs code of its own, as a script does; so it has a process "
             "of its own, and its workers read it by themselves"
@@ -58,6 +63,8 @@ class Pyfunc:
 
     def inputs(self, stated: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """Those of the signature."""
+        if arrays.are_told(self._signature):
+            return corrected(arrays.inputs(self._signature), stated)
         found = corrected(told(self._signature), stated)
         if not found:
             raise LoadFailed("no_schema", NO_SIGNATURE)
@@ -66,8 +73,8 @@ class Pyfunc:
                 raise LoadFailed(
                     "unsupported_input",
                     f"the signature's input '{one['name']}' is of type {one['type']}; a python_function is served if "
-                    "its inputs are columns of numbers, texts, booleans or times. Serve it by a scoring script "
-                    "(score.py) that calls mlflow.pyfunc.load_model",
+                    "its inputs are columns of numbers, texts, booleans or times, or arrays of numbers. Serve it by a "
+                    "scoring script (score.py) that calls mlflow.pyfunc.load_model",
                 )
         return found
 
@@ -76,7 +83,9 @@ class Pyfunc:
         return {}
 
     def feed(self, schema: Schema) -> Feed:
-        """A data frame, as MLflow hands it over."""
+        """A data frame or arrays, as MLflow hands them over."""
+        if arrays.are_told(self._signature):
+            return arrays.feed(self._signature, schema)
         frame = frame_feed(schema)
         numeric = {i.name for i in schema.inputs if i.type == "numeric"}
         types = {str(i["name"]): str(i["dtype"]) for i in self._signature if "dtype" in i and i["name"] in numeric}
@@ -93,8 +102,9 @@ class Pyfunc:
             found["columns"] = [str(column) for column in value.columns]
         return found
 
-    def _predict(self, frame: Any) -> Any:
-        value = self._model.predict(frame)
+    def _predict(self, rows: Any, given: Mapping[str, Any] | None = None) -> Any:
+        params = {"params": {**self._defaults, **(given or {})}} if self._defaults else {}
+        value = self._model.predict(rows, **params)
         if isinstance(value, dict) or (isinstance(value, list) and value and isinstance(value[0], dict)):
             return pd.DataFrame(value)
         return value

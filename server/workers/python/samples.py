@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -58,6 +58,8 @@ def _usual(spec: Input, usual: Middles) -> Any:
             return "2026-01-31"
         case "datetime":
             return "2026-01-31T12:30:00Z"
+        case "tensor":
+            return _filled(spec.shape or (), lambda: 0.0)
     return spec.levels[0] if spec.levels else " ".join(WORDS[:6])
 
 
@@ -86,6 +88,15 @@ def _drawn(spec: Input, usual: Any, chance: random.Random, number: int) -> Any:
             return chance.random() < 0.5
         case "date" | "datetime":
             return usual
+        case "tensor":
+            return _filled(spec.shape or (), lambda: float(chance.randint(-5, 20)))
     if spec.levels:
         return chance.choice(spec.levels)
     return usual if number % 3 == 0 else " ".join(chance.choices(WORDS, k=chance.randint(1, 8)))
+
+
+def _filled(shape: Sequence[int | None], number: Callable[[], float]) -> Any:
+    """Nested lists of a shape; one element where any number will do."""
+    if not shape:
+        return number()
+    return [_filled(shape[1:], number) for _ in range(shape[0] or 1)]

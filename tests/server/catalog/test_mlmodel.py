@@ -95,7 +95,9 @@ def test_the_signature_has_the_inputs(tmp_path: Path) -> None:
     ]
     tensor = {"type": "tensor", "tensor-spec": {"dtype": "float32", "shape": [-1, 3, -1]}}
     save(tmp_path, "sklearn", {}, [tensor])
-    assert list(found(tmp_path / "MLmodel").inputs) == [{"name": None, "type": "tensor", "shape": [3, None]}]
+    assert list(found(tmp_path / "MLmodel").inputs) == [
+        {"name": None, "type": "tensor", "shape": [3, None], "dtype": "float32"}
+    ]
 
 
 def test_the_first_row_of_the_authors_example_is_told(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import joblib
 import lightgbm
 import numpy as np
 import onnxruntime
+import orjson
 import pandas as pd
 import pytest
 import skops.io
@@ -21,7 +22,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.tree import DecisionTreeClassifier
 
 from server.catalog import mlmodel
+from server.wire.frames import Member
 from server.workers.runtime import LoadFailed
+from server.workers.score import score
 from tests.mlflow_folders import save, signature_of
 from tests.server.workers.python.conftest import Serve, Served
 
@@ -164,13 +167,13 @@ def test_modules_beside_the_model_are_found(serve: Serve, tmp_path: Path, monkey
     del sys.modules["halving"]
 
 
-def pyfunc(folder: Path, columns: Any, **about: Any) -> Path:
+def pyfunc(folder: Path, columns: Any, loader: str = LOADER, params: Any = (), **about: Any) -> Path:
     (folder / "code").mkdir(parents=True)
-    (folder / "code" / "doubled_loader.py").write_text(LOADER)
+    (folder / "code" / "doubled_loader.py").write_text(loader)
     (folder / "artifacts").mkdir()
     (folder / "artifacts" / "words.txt").write_text("hello")
     given = {"loader_module": "doubled_loader", "data": "artifacts", "code": "code", **about}
-    return save(folder, mlmodel.PYFUNC, given, columns)
+    return save(folder, mlmodel.PYFUNC, given, columns, params=params)
 
 
 @pytest.fixture
@@ -195,6 +198,93 @@ def test_a_python_function_takes_the_signatures_columns_and_its_frame_is_the_ans
     assert about.model_class == "MLflow python_function by doubled_loader"
 
 
+def tensor(dtype: str, *shape: int, name: str | None = None) -> dict[str, Any]:
+    named = {} if name is None else {"name": name}
+    return {"type": "tensor", **named, "tensor-spec": {"dtype": dtype, "shape": [-1, *shape]}}
+
+
+ARRAYS = """
+import numpy
+
+class Sums:
+    def predict(self, given):
+        parts = given if isinstance(given, dict) else {"alone": given}
+        assert all(type(part) is numpy.ndarray for part in parts.values())
+        sums = sum(part.reshape(len(part), -1).sum(axis=1).astype("float64") for part in parts.values())
+        of_32_bits = sum(part.dtype == "float32" for part in parts.values())
+        return sums + 10000 * of_32_bits + 1000 * (parts.keys() == {"a", "b"})
+
+def _load_pyfunc(path):
+    return Sums()
+"""
+
+
+@pytest.mark.usefixtures("own_modules")
+@pytest.mark.parametrize(
+    ("signature", "rows", "answers"),
+    [
+        ([tensor("float32", 2)], [{"input": [1, 2]}, {"input": [3, 4.5]}], [10003, 10007.5]),
+        ([tensor("float64", 2, 2)], [{"input": [[1, 2], [3, 4]]}], [10]),
+        ([tensor("int64", -1)], [{"input": [1, 2, 3]}, {"input": [4, 5, 6]}], [6, 15]),
+        (
+            [tensor("float64", 2, name="a"), tensor("float32", name="b")],
+            [{"a": [1, 2], "b": 3}, {"a": [0, 0], "b": 0.5}],
+            [11006, 11000.5],
+        ),
+    ],
+)
+def test_a_python_function_of_tensors_gets_arrays_as_mlflow_hands_them_over(
+    signature: Any, rows: list[dict[str, Any]], answers: list[float], serve: Serve, tmp_path: Path
+) -> None:
+    served = serve_folder(serve, pyfunc(tmp_path / "m", signature, ARRAYS))
+    assert served.ask(rows) == answers
+    assert [served.ask([row])[0] for row in rows] == answers
+
+
+PARAMS = [
+    {"name": "factor", "type": "double", "default": 3.0, "shape": None},
+    {"name": "label", "type": "string", "default": "x", "shape": None},
+    {"name": "steps", "type": "long", "default": 4, "shape": None},
+    {"name": "strict", "type": "boolean", "default": True, "shape": None},
+    {"name": "weights", "type": "double", "default": [1.0, 2.0], "shape": [-1]},
+    {"name": "since", "type": "datetime", "default": "2024-01-02T00:00:00", "shape": None},
+]
+TOLD = """
+import json
+
+class Told:
+    def predict(self, frame, params=None):
+        return [json.dumps(params, default=str)] * len(frame)
+
+def _load_pyfunc(path):
+    return Told()
+"""
+
+
+@pytest.mark.usefixtures("own_modules")
+def test_parameters_of_a_signature_are_options_of_a_request(serve: Serve, tmp_path: Path) -> None:
+    served = serve_folder(serve, pyfunc(tmp_path / "m", {"age": "double"}, TOLD, PARAMS))
+    options = {o["name"]: (o["type"], o["default"]) for o in served.description.schema["options"]}
+    assert options == {
+        "factor": ("numeric", 3.0), "label": ("string", "x"), "steps": ("integer", 4), "strict": ("logical", True)
+    }  # fmt: skip
+    plain = {"factor": 3.0, "label": "x", "steps": 4, "strict": True, "weights": [1.0, 2.0]}
+    plain["since"] = "2024-01-02T00:00:00"
+    body = {"rows": [{"age": 1}]}
+    for given in ({}, {"factor": 5, "strict": False}):
+        [result] = score(served.model, [Member(orjson.dumps(body | {"options": given}))]).results
+        [told] = orjson.loads(result.body)["predictions"]
+        assert orjson.loads(told) == plain | given
+    [result] = score(served.model, [Member(orjson.dumps(body | {"options": {"weights": 1}}))]).results
+    assert b"an unknown option" in result.body
+
+
+@pytest.mark.usefixtures("own_modules")
+def test_parameters_that_predict_does_not_take_are_no_options(serve: Serve, tmp_path: Path) -> None:
+    served = serve_folder(serve, pyfunc(tmp_path / "m", [tensor("float32", 2)], ARRAYS, PARAMS))
+    assert "options" not in served.description.schema
+
+
 @pytest.mark.usefixtures("own_modules")
 @pytest.mark.parametrize(
     ("columns", "more", "code", "cure"),
@@ -202,7 +292,7 @@ def test_a_python_function_takes_the_signatures_columns_and_its_frame_is_the_ans
         ((), {}, "no_schema", "infer_signature"),
         ({"age": "array"}, {}, "unsupported_input", "type array.*score.py"),
         (
-            [{"type": "tensor", "name": "x", "tensor-spec": {"dtype": "float32", "shape": [-1, 3]}}],
+            [{"type": "tensor", "name": "x", "tensor-spec": {"dtype": "str", "shape": [-1, 3]}}],
             {},
             "unsupported_input",
             "type tensor",

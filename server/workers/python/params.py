@@ -1,0 +1,39 @@
+"""The parameters of an MLflow signature: a request's options, and what predict() is given where it says none."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+
+_TYPES = {
+    "double": "numeric",
+    "float": "numeric",
+    "integer": "integer",
+    "long": "integer",
+    "string": "string",
+    "boolean": "logical",
+}
+
+Params = Sequence[Mapping[str, Any]]
+"""As MLflow writes them: name, type, default, and a shape where it is a list."""
+
+
+def options(params: Params) -> list[dict[str, Any]]:
+    """What a request may say: single values of a known type. A list or a time keeps the signature's value."""
+    return [
+        {"name": str(one["name"]), "type": _TYPES[one["type"]], "default": one.get("default")}
+        for one in params
+        if one.get("shape") is None and one.get("type") in _TYPES
+    ]
+
+
+def defaults(params: Params) -> dict[str, Any]:
+    """What the signature says."""
+    return {str(one["name"]): _default(one) for one in params}
+
+
+def _default(one: Mapping[str, Any]) -> Any:
+    value = one.get("default")
+    return np.datetime64(value) if one.get("type") == "datetime" and isinstance(value, str) else value
