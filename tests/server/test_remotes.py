@@ -14,6 +14,7 @@ import orjson
 import pyarrow as pa
 import pytest
 
+from tests.attack.mutation import files
 from tests.conftest import Tandem, eventually, free_port
 
 PASSWORD = "a password of ann's"
@@ -128,6 +129,30 @@ def test_a_refusal_of_the_remote_is_passed_back_whole(pair: tuple[Tandem, Tandem
     assert refused.headers["content-type"] == "application/problem+json"
     assert refused.headers["x-request-id"] == refused.json()["request_id"] == "mine"
     assert refused.json()["errors"][0]["column"] == "speed"
+
+
+MEDIA = {
+    "json": {"content-type": "application/json"},
+    "csv": {"content-type": "text/csv"},
+    "arrow": {"content-type": "application/vnd.apache.arrow.stream"},
+    "inflate": {"content-type": "application/json", "content-encoding": "gzip"},
+}
+
+
+@pytest.mark.parametrize("kind", MEDIA)
+def test_a_body_that_means_no_good_is_refused_through_the_relay_as_it_is_there(
+    pair: tuple[Tandem, Tandem], kind: str
+) -> None:
+    """What is kept for the fuzzers, some of it because it ended a worker."""
+    front, back = pair
+    workers = back.processes("worker")
+    with httpx.Client(headers=front.headers("ann") | MEDIA[kind], timeout=60) as client:
+        for kept in files(kind):
+            body = kept.values[1]
+            here, there = (client.post(f"{one.url}/v1/models/far/score", content=body) for one in pair)
+            assert (here.status_code, here.json()["code"]) == (there.status_code, there.json()["code"]), kept.id
+            assert there.status_code in (400, 413, 422), kept.id
+    assert back.processes("worker") == workers
 
 
 def test_the_request_id_and_the_caller_are_carried(pair: tuple[Tandem, Tandem]) -> None:
