@@ -21,7 +21,9 @@ async function showModels() {
 
 function row(model, version) {
   const tr = document.createElement("tr");
-  const about = version.reason ?? version.description;
+  const refusal = [version.code, version.reason].filter(Boolean).join(": ");  // scorers are told the code alone
+  const warnings = (version.load_warnings ?? []).map((text) => `warning: ${text}`);
+  const about = [refusal || version.description, ...warnings].filter(Boolean).join("\n");
   const runtime = version.remote ? `${version.runtime} on ${version.remote}` : version.runtime;
   for (const text of [model, version.version, version.state, runtime, version.model_class ?? "", about]) {
     tr.insertCell().textContent = text;

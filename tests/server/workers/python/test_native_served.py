@@ -20,6 +20,7 @@ from sklearn.linear_model import LinearRegression
 
 from tests.conftest import Tandem, eventually
 from tests.mlflow_folders import save
+from tests.wheels import wheel
 
 CHANCE = np.random.default_rng(3)
 HOMES = pd.DataFrame(CHANCE.normal(size=(200, 2)), columns=["size", "age"])
@@ -39,17 +40,25 @@ def fitted() -> dict[str, Any]:
 
 
 def save_with_mlflow(folder: Path) -> None:
-    """A model of scikit-learn, whose requirements name MLflow, which is not here; and one with a loader of its own."""
+    """A model of scikit-learn, whose requirements name MLflow, which is not here.
+
+    And a python_function with a loader of its own, which needs a package that only its requirements have.
+    """
     save(folder / "of_mlflow", "sklearn", {"pickled_model": "model.pkl"}, {"size": "double", "age": "double"})
     joblib.dump(LINE, folder / "of_mlflow" / "model.pkl")
     about = {"loader_module": "doubling", "code": "code"}
-    save(folder / "pyfunc", "python_function", about, {"size": "double"})
-    (folder / "pyfunc" / "requirements.txt").unlink()
+    save(
+        folder / "pyfunc", "python_function", about, {"size": "double"}, "--no-index\n./twofold-1.0-py3-none-any.whl\n"
+    )
+    assert (
+        wheel(folder / "pyfunc", "twofold", "1.0", "FACTOR = 2\n") in (folder / "pyfunc/requirements.txt").read_text()
+    )
     (folder / "pyfunc" / "code").mkdir()
     (folder / "pyfunc" / "code" / "doubling.py").write_text(
+        "import twofold\n"
         "class Doubling:\n"
         "    def predict(self, frame):\n"
-        "        return frame['size'] * 2\n"
+        "        return frame['size'] * twofold.FACTOR\n"
         "def _load_pyfunc(path):\n"
         "    return Doubling()\n"
     )
