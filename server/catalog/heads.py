@@ -39,6 +39,7 @@ _CURES = {
 _CUT = "the file is cut short or is no model file; write it again"
 _EMPTY = "the file is empty; write it again with saveRDS(model, file)"
 _NO_R = "the file is truncated or no .rds file ({why}); write it again with saveRDS(model, file)"
+_UNKNOWN = _NO_R.format(why="unknown input format")
 
 
 def no_model(file: ModelFile) -> str | None:
@@ -55,7 +56,7 @@ def no_model(file: ModelFile) -> str | None:
     if head.startswith(_LFS):
         return _POINTER
     if file.runtime == "r":
-        return _NO_R.format(why="unknown input format") if head else _EMPTY
+        return _UNKNOWN if head else _EMPTY
     return _CURES.get(ending, _CUT)
 
 

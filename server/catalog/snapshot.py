@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal
@@ -60,10 +61,13 @@ class Entry:
     @staticmethod
     def from_data(data: Mapping[str, Any]) -> Entry:
         """Back from JSON, also as another version of Tandem wrote it. Raises TypeError where something is missing."""
-        return Entry(**{name: value for name, value in data.items() if name in _ENTRY_FIELDS})
+        shared = {name: sys.intern(value) for name in _ALIKE if type(value := data.get(name)) is str}
+        return Entry(**{name: value for name, value in data.items() if name in _ENTRY_FIELDS} | shared)
 
 
 _ENTRY_FIELDS = frozenset(field.name for field in fields(Entry))
+_ALIKE = ("runtime", "pool", "state", "reason", "code")
+"""What very many entries have alike, and a process needs to hold once."""
 _DEFAULTS = {field.name: field.default for field in fields(Entry)}
 
 

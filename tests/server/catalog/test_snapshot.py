@@ -36,6 +36,13 @@ def test_what_is_said_is_what_is_heard() -> None:
     assert Snapshot.from_data(orjson.loads(nothing.to_json())) == nothing
 
 
+def test_what_very_many_entries_have_alike_is_held_once() -> None:
+    line = Snapshot(1, (REFUSED, replace(REFUSED, name="b")), {}, complete=True).to_json()
+    one, other = Snapshot.from_data(orjson.loads(line)).entries
+    assert one.reason is other.reason
+    assert one.pool is other.pool
+
+
 def test_of_a_refused_file_only_that_is_said_which_it_has() -> None:
     [said] = orjson.loads(Snapshot(1, (REFUSED,), {}, complete=True).to_json())["entries"]
     needed = {field.name for field in fields(Entry) if field.default is MISSING}
