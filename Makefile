@@ -11,7 +11,7 @@ UNTRAINED := $(filter-out $(wildcard $(MODELS)),$(MODELS))
 place = $(words $(shell printf '%s\n' $(UNTRAINED) | sed '\|^$@$$|q'))
 train = @scripts/step.sh "Example models" "$(place)" "$(words $(UNTRAINED))" "$@ (5 to 60 s)"
 
-.PHONY: run setup test ship-test fresh-test lint audit bench bench-peers chaos soak clean help system system-dev system-ship system-bench venv venv-dev
+.PHONY: run setup test attack ship-test fresh-test lint audit bench bench-peers chaos soak clean help system system-dev system-ship system-bench venv venv-dev
 
 run: setup ## install what is missing, train the example models, serve on 127.0.0.1:8000
 	@exec .venv/bin/tandem serve
@@ -25,6 +25,10 @@ test: venv-dev $(MODELS) ## everything that is checked: testthat, then pytest
 	  -e 'stop_on_failure = TRUE, stop_on_warning = TRUE)' || status=1; \
 	.venv/bin/python -m pytest --numprocesses=2 --dist=loadfile $(TESTS) || status=1; \
 	{ set +x; } 2>/dev/null; exit $$status
+
+attack: venv-dev $(MODELS) ## attack it: hostile models, packages, requests; the short form is part of make test
+	FUZZ_EXAMPLES=200 .venv/bin/python -m pytest -m 'not ship and not fresh' tests/attack tests/server/supervisor/test_leaving.py \
+	  tests/server/supervisor/test_sandboxed.py tests/server/workers/test_sandbox.py
 
 ship-test: system-ship venv-dev .venv-ship/made $(MODELS) ## the image, the manifests, the gateway, dashboards and alerts
 	.venv/bin/python -m pytest -m ship

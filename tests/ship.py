@@ -228,14 +228,14 @@ class Container:
         pod = _pod()
         user, group = pod["securityContext"]["runAsUser"], pod["securityContext"]["runAsGroup"]
         memory = memory or _for_podman(pod["containers"][0]["resources"]["limits"]["memory"])
-        self._data = _empty_folder(pod["securityContext"]["fsGroup"])
+        self.data = _empty_folder(pod["securityContext"]["fsGroup"])
         given = {"TANDEM_PORT": self.port, "TANDEM_METRICS_PORT": self.metrics_port} | dict(environment or {})
         self.id = podman(
             *("run", "--detach", "--pull=never", "--network=host", "--pids-limit=1024"),
             *("--read-only", f"--user={user}:{group}", "--cap-drop=ALL", "--security-opt=no-new-privileges"),
             *(f"--memory={memory}", f"--memory-swap={memory}"),
             *(f"--tmpfs=/tmp:size={_size_of(pod, 'tmp')}", f"--shm-size={_size_of(pod, 'shm')}"),
-            f"--volume={self._data}:/var/lib/tandem",
+            f"--volume={self.data}:/var/lib/tandem",
             *(f"--volume={path}:{place}:ro" for path, place in (volumes or {}).items()),
             *(f"--env={name}={value}" for name, value in given.items()),
             image,
@@ -284,7 +284,7 @@ class Container:
     def remove(self) -> None:
         """Remove it, killing what still runs in it."""
         podman("rm", "--force", "--ignore", "--time=0", self.id)
-        shutil.rmtree(self._data, ignore_errors=True)
+        shutil.rmtree(self.data, ignore_errors=True)
 
     def logs(self) -> str:
         """What it wrote, on both of its outputs."""
@@ -345,9 +345,9 @@ def _size_of(pod: dict[str, Any], volume: str) -> str:
     return _for_podman(found["emptyDir"]["sizeLimit"])
 
 
-def _empty_folder(group: int) -> str:
+def _empty_folder(group: int) -> Path:
     """A volume as the kubelet makes an emptyDir: root's, and open to the pod's group and everybody."""
-    folder = tempfile.mkdtemp(prefix="data-", dir=FOLDER)
+    folder = Path(tempfile.mkdtemp(prefix="data-", dir=FOLDER))
     os.chown(folder, -1, group)
-    Path(folder).chmod(0o2777)
+    folder.chmod(0o2777)
     return folder

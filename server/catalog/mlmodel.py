@@ -21,6 +21,7 @@ NAME = "MLmodel"
 MAX_BYTES = 1 << 20
 MAX_VALUES = 100_000
 """More than this a file of MAX_BYTES has only by aliases, of which a few lines may stand for gigabytes."""
+MAX_DEPTH = 64
 PYFUNC = "python_function"
 _FILES: Mapping[str, tuple[str, str]] = {
     "sklearn": ("python", "pickled_model"),
@@ -88,7 +89,9 @@ def _read(path: Path, folder: Path, _modified_ns: int, size: int) -> MLmodel:
     if size > MAX_BYTES:
         return MLmodel(refused="its MLmodel is larger than 1 MiB")
     try:
-        said = yaml.load(b"".join(beneath.pieces(path, folder)), _LOADER)
+        data = b"".join(beneath.pieces(path, folder))
+        _check_depth(data)
+        said = yaml.load(data, _LOADER)
         if not _can_be_written_out(said):
             return MLmodel(refused="its MLmodel has aliases that stand for very much; write out what they stand for")
         flavors = said["flavors"]
@@ -109,6 +112,15 @@ def _can_be_written_out(said: Any) -> bool:
         elif isinstance(value, list | tuple | set):
             left += value
     return count <= MAX_VALUES
+
+
+def _check_depth(data: bytes) -> None:
+    """Raises ValueError for what is nested so deeply that libyaml, which follows it, would end the process."""
+    depth = 0
+    for event in yaml.parse(data, _LOADER):
+        depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+        if depth > MAX_DEPTH:
+            raise ValueError("nested too deeply")
 
 
 def _of_flavors(flavors: Mapping[str, Any], inputs: tuple[Mapping[str, Any], ...]) -> MLmodel:

@@ -14,6 +14,7 @@ from server.catalog import beneath
 from server.catalog.beneath import Unopened
 
 MAX_BYTES = 1 << 20
+MAX_DEPTH = 64
 
 
 class SidecarError(Exception):
@@ -187,15 +188,23 @@ def parse(data: bytes) -> Sidecar:
 
 
 class _Loader(yaml.SafeLoader):
-    """Without aliases: a few lines of aliases of aliases stand for gigabytes."""
+    """Without aliases: a few lines of aliases of aliases stand for gigabytes. Nor deep: it takes seconds to refuse."""
+
+    depth = 0
 
     def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
         """Whatever comes next in the document."""
-        if self.check_event(yaml.AliasEvent):
-            event = self.peek_event()  # type: ignore[no-untyped-call]
-            where = f"*{event.anchor}, line {event.start_mark.line + 1}"
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        line = event.start_mark.line + 1
+        if isinstance(event, yaml.AliasEvent):
+            where = f"*{event.anchor}, line {line}"
             raise SidecarError(f"the sidecar has an alias ({where}); write out what it stands for")
-        return super().compose_node(parent, index)
+        if self.depth == MAX_DEPTH:
+            raise SidecarError(f"the sidecar is nested more than {MAX_DEPTH} deep (line {line})")
+        self.depth += 1
+        node = super().compose_node(parent, index)
+        self.depth -= 1
+        return node
 
 
 def _told(error: Any) -> str:

@@ -16,6 +16,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 from prometheus_client import start_http_server
 
@@ -311,6 +312,13 @@ def _check_sandbox(settings: Settings) -> None:
             raise StartError(
                 f"the data folder {settings.data} lies in {folder}, where every model can read it, signing key and "
                 "all; set TANDEM_DATA to a folder elsewhere"
+            )
+    here = Path.cwd()
+    for folder in (settings.r_models, settings.python_models):
+        if here.is_relative_to(folder.resolve()):
+            raise StartError(
+                f"Tandem was started in {here}, which lies in the model folder {folder}: R and Python would run what "
+                "anybody puts there, as a .Rprofile, outside of the sandbox; start it in another folder"
             )
 
 

@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from server.config import Settings
+from server.supervisor import session
 from server.supervisor.ceiling import ceiling_bytes
 from server.supervisor.environment import MEMORY_KEPT, for_models, of_threads, program
 from server.supervisor.fork import Fork
@@ -70,6 +71,8 @@ class Template:
         """The keys of the models that its forks have."""
         self.read: set[str] = set()
         """The keys of all models that it has ever read into its own process."""
+        self._forks: list[Fork] = []
+        self._gone: asyncio.Task[None] | None = None
         asyncio.get_running_loop().add_reader(control, self._on_readable)
 
     @staticmethod
@@ -105,6 +108,7 @@ class Template:
         log_end.close()
         ours.setblocking(False)
         template = Template(process, ours, identities, plan.workers_read, output)
+        template._gone = asyncio.create_task(template._end_with_it())
         try:
             answer = await asyncio.wait_for(template._answer(), START_TIMEOUT_S)
             if answer["failed"] is not None:
@@ -214,7 +218,9 @@ class Template:
         try:
             pid = _pid_of(pidfd)
             if pid == ENDED or os.getsid(pid) == self.pid:
-                return Fork(pid, pidfd)
+                fork = Fork(pid, pidfd)
+                self._forks = [*(f for f in self._forks if f.alive), fork]
+                return fork
         except ProcessLookupError:
             return Fork(ENDED, pidfd)
         except (OSError, ValueError):
@@ -232,6 +238,13 @@ class Template:
         except TimeoutError:
             self.kill()
             await self._process.wait()
+        if self._gone is not None:
+            await self._gone
+
+    async def _end_with_it(self) -> None:
+        """When the template has ended, end what models have forked in it; its forks live on."""
+        await self._process.wait()
+        await asyncio.to_thread(session.end, self.pid, {fork.pid for fork in self._forks if fork.alive})
 
     async def heard_out(self) -> None:
         """Wait until all that it and its forks have said is in the log; they have ended, or soon will."""

@@ -34,6 +34,8 @@ REFUSED = (
     *("ptrace", "process_vm_readv", "process_vm_writev", "process_madvise", "process_mrelease", "kcmp"),
     *("pidfd_getfd", "pidfd_send_signal", "migrate_pages", "move_pages"),
     *("setpriority", "ioprio_set", "sched_setscheduler", "sched_setparam", "sched_setattr"),
+    # To be told when anybody uses a file, which Landlock does not see
+    *("inotify_init", "inotify_init1"),
     # Memory, semaphores and queues that any process of the same user finds by number or name
     *("shmget", "shmat", "shmctl", "semget", "semop", "semtimedop", "semctl"),
     *("msgget", "msgsnd", "msgrcv", "msgctl", "mq_open", "mq_unlink"),
@@ -52,7 +54,7 @@ MEMORY_FILES = ("memfd_create",)
 """Memory without an address counts neither as the process's nor against its limits. The libraries of GPUs use it."""
 SIGNALS = ("kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo")
 """Refused where Landlock cannot tell one's own children from others; a process then cannot even signal itself."""
-LEAVE_GROUP = ("setsid", "setpgid")
+LEAVE_SESSION, LEAVE_GROUP = "setsid", "setpgid"
 SWALLOWED = (
     *("chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "lchown", "fchown", "fchownat"),
     *("setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr", "fremovexattr"),
@@ -101,12 +103,14 @@ def filter_process(signals: bool, memory_files: bool = False, network: bool = Fa
         calls.refuse(name, 0)
     for number in NOT_LOOKED_AT:
         calls.refuse(number, ENOSYS)
+    calls.refuse(LEAVE_SESSION, EPERM)  # what it forks in a template ends with that
     calls.refuse("clone3", ENOSYS)  # its flags cannot be looked at; the C library then takes clone
     for flag in NEW_NAMESPACES:
         calls.refuse("clone", EPERM, _Argument(0, _MASKED_EQUAL, flag, flag))
     for request in (TIOCSTI, TIOCLINUX):  # typing into somebody's terminal
         calls.refuse("ioctl", EPERM, _Argument(1, _MASKED_EQUAL, LOW_32, request))
     calls.refuse("prlimit64", EPERM, _Argument(0, _NOT_EQUAL, 0))  # the limits of others
+    calls.refuse("sched_setaffinity", EPERM, _Argument(0, _NOT_EQUAL, 0))  # and their processors
     calls.refuse("socketpair", EPERM, _Argument(0, _NOT_EQUAL, AF_UNIX))
     for kind in (SOCK_DGRAM, SOCK_RAW):  # half of a pair of these can write to any named one, such as the system's log
         calls.refuse("socketpair", EPERM, _Argument(1, _MASKED_EQUAL, SOCKET_TYPE, kind))
@@ -124,8 +128,7 @@ def _refuse_other_sockets(calls: _Filter) -> None:
 def filter_fork() -> None:
     """What a model forks stays in the worker's process group, with which it is killed. Raises SandboxFailed."""
     calls = _Filter()
-    for name in LEAVE_GROUP:
-        calls.refuse(name, EPERM)
+    calls.refuse(LEAVE_GROUP, EPERM)
     calls.load()
 
 

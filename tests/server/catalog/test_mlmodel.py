@@ -151,6 +151,13 @@ def test_aliases_that_stand_for_very_much_are_refused_before_anybody_writes_them
     assert found(tmp_path / "MLmodel").refused is None
 
 
+@pytest.mark.parametrize("value", ["[" * 200_000 + "]" * 200_000, "[" * 100])
+def test_what_libyaml_cannot_hold_is_refused_and_not_the_end_of_the_process(tmp_path: Path, value: str) -> None:
+    path = tmp_path / "MLmodel"
+    path.write_text(f"flavors: {value}\n")
+    assert "not what MLflow writes" in str(mlmodel.at(path).refused)
+
+
 def test_a_folder_among_models_of_r_and_an_mlmodel_without_a_folder_are_told(tmp_path: Path) -> None:
     save(tmp_path / "churn", "sklearn", {})
     [told] = unserved(tmp_path, R_FILES, candidates(tmp_path, R_FILES))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.catalog.files import PYTHON_FILES, R_FILES
-from server.catalog.sidecar import KEYS, MAX_BYTES, Sidecar, SidecarError, parse, read
+from server.catalog.sidecar import KEYS, MAX_BYTES, MAX_DEPTH, Sidecar, SidecarError, parse, read
 
 EVERYTHING = b"""
 description: Petrol consumption
@@ -179,7 +179,6 @@ def test_what_is_not_yaml_is_told_by_its_line() -> None:
     [
         b"\xff",
         b"\0",
-        b"[" * 3000,
         b"max_rows: " + b"1" * 5000,
         b"description: 2024-13-45",
         b"max_rows: !!int ''",
@@ -218,6 +217,13 @@ def test_an_alias_is_refused_by_its_line_because_aliases_of_aliases_fill_the_mem
     assert refused(f"made_with: &a {{r: x}}\narguments: {text}").startswith("the sidecar has an alias (*a, line 2)")
     levels = "\n".join(f"  k{n}: &k{n} [{', '.join([f'*k{n - 1}'] * 10)}]" for n in range(1, 30))
     assert "alias (*k0, line 3)" in refused(f"arguments:\n  k0: &k0 [lol]\n{levels}")
+
+
+@pytest.mark.parametrize("depth", [MAX_DEPTH, 3000, 200_000])
+def test_what_is_nested_too_deeply_is_refused_at_once(depth: int) -> None:
+    """It took six seconds, whatever the depth."""
+    assert refused(f"arguments:\n  a: {'[' * depth}{']' * depth}") == "the sidecar is nested more than 64 deep (line 2)"
+    parse(f"arguments: {{a: {'[' * (MAX_DEPTH - 3)}{']' * (MAX_DEPTH - 3)}}}".encode())
 
 
 def test_an_oversized_sidecar_is_refused() -> None:

@@ -108,7 +108,9 @@ DENIED = {
     "limit another process": "import resource; resource.prlimit(parent, resource.RLIMIT_NOFILE, (9, 9))",
     "become somebody else": "os.setuid(65534)",
     "change its root": "os.chroot(own)",
-    "leave the process group with which it is killed": "os.setsid()",
+    "leave the session with which it is killed": "os.setsid()",
+    "leave the process group with which it is killed": "os.setpgid(0, 0)",
+    "choose another's processors": "os.sched_setaffinity(parent, os.sched_getaffinity(parent))",
 }
 DENIED_CALLS = {
     "ptrace": "call(101, 16, parent, 0, 0)",
@@ -127,6 +129,7 @@ DENIED_CALLS = {
     "pidfd_send_signal": "signal.pidfd_send_signal(os.pidfd_open(parent), signal.SIGTERM)",
     "shmget": "call(29, 0, 4096, 0o1600)",
     "memfd_create": "call(319, b'hidden', 0)",
+    "inotify_init1": "call(294, 0)",
     "memfd_secret": "call(447, 0)",
 }
 UNKNOWN_CALLS = {
@@ -146,6 +149,7 @@ ALLOWED = {
     "use the usual devices": "open('/dev/null', 'w').write('x'); open('/dev/urandom', 'rb').read(1)",
     "look at the machine": "open('/proc/cpuinfo').read(); open('/proc/self/status').read(); os.cpu_count()",
     "know its user and the time zone": "import pwd, time; pwd.getpwuid(0); time.tzset()",
+    "choose its own processors": "os.sched_setaffinity(0, os.sched_getaffinity(0))",
     "start threads": "import threading; t = threading.Thread(target=len, args=('',)); t.start(); t.join()",
     "fork, and end what it forked": "p = os.fork() or signal.pause(); os.kill(p, 9); os.waitpid(p, 0)",
     "signal itself": "signal.signal(10, lambda *_: None); signal.raise_signal(10)",

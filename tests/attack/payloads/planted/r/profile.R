@@ -1,0 +1,2 @@
+# R runs this where it is started in its folder, as .Renviron beside it says.
+file.create("LOOT/planted-environ")

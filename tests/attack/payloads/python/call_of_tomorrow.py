@@ -1,0 +1,4 @@
+# A call that no kernel has yet, and nobody has looked at.
+# with: ENOSYS
+# without: ENOSYS
+call(599)

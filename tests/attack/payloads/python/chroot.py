@@ -1,0 +1,4 @@
+# Changes its root folder.
+# with: EPERM
+# without: done
+os.chroot("/")

@@ -1,0 +1,4 @@
+# Lists the data folder.
+# with: EACCES
+# without: done
+assert os.listdir(data)

@@ -1,0 +1,4 @@
+# Lists the home folder of root.
+# with: EACCES
+# without: done
+os.listdir("/root")

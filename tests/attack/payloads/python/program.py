@@ -1,0 +1,4 @@
+# Starts a program.
+# with: EPERM
+# without: done
+subprocess.run(["/bin/true"], check=True)

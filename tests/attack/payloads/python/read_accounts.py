@@ -1,0 +1,4 @@
+# Reads the accounts.
+# with: EACCES
+# without: done
+assert open(data + "/accounts.sqlite", "rb").read(6) == b"SQLite"

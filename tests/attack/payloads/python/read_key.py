@@ -1,0 +1,4 @@
+# Reads the key that signs tokens.
+# with: EACCES
+# without: done
+assert open(key, "rb").read(1)

@@ -1,0 +1,4 @@
+# Reads the hashes of the machine's passwords.
+# with: EACCES
+# without: done
+assert open("/etc/shadow", "rb").read(1)

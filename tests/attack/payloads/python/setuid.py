@@ -1,0 +1,4 @@
+# Becomes somebody else.
+# with: EPERM
+# without: done
+os.setuid(65534)

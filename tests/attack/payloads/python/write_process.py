@@ -1,0 +1,5 @@
+# Writes to the memory of the server.
+# only: x86_64
+# with: EPERM
+# without: done
+call(311, supervisor(), 0, 0, 0, 0, 0)

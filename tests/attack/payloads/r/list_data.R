@@ -1,0 +1,4 @@
+# Lists the data folder.
+# with: nothing
+# without: done
+length(list.files(data)) > 0

@@ -1,0 +1,4 @@
+# Reads from a command.
+# with: error or nothing
+# without: done
+identical(readLines(pipe("echo done")), "done")

@@ -1,0 +1,4 @@
+# Reads the key that signs tokens.
+# with: error
+# without: done
+length(readBin(key, "raw", 1)) == 1

@@ -1,0 +1,5 @@
+# Calls a listener.
+# with: error
+# without: done
+close(socketConnection("127.0.0.1", port, open = "w", timeout = 1))
+TRUE

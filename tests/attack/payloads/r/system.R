@@ -1,0 +1,4 @@
+# Runs a command.
+# with: nothing
+# without: done
+system("true") == 0
