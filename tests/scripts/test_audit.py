@@ -70,6 +70,7 @@ def advisories() -> Iterator[Advisories]:
 def audited(advisories: Advisories, *locks: Path) -> tuple[int, str]:
     """The exit status and what is said."""
     environment = os.environ | {"PIP_AUDIT_VULNERABILITY_SERVICE": "osv", "PIP_AUDIT_OSV_URL": advisories.url}
+    environment |= {"no_proxy": "127.0.0.1", "NO_PROXY": "127.0.0.1"}
     command = [sys.executable, ROOT / "scripts/audit.py", *locks]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
     assert not done.stderr, done.stderr
