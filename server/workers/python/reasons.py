@@ -44,6 +44,8 @@ _PICKLED = re.compile(
 )
 _OF_NATIVE_CODE = re.compile(r"^\[\d\d:\d\d:\d\d\] \S+:\d+: |\s*Stack trace:.*", re.DOTALL)
 """What XGBoost puts around its words: the time, its source file and where it was."""
+_LAYOUTS = re.compile(r":?\s*- expected\s*: [{\[].*", re.DOTALL)
+"""scikit-learn's two dtypes of a tree's nodes, of fifteen fields each."""
 _UNPACK: tuple[tuple[bytes, Callable[[Any], Any]], ...] = (
     (b"\x1f\x8b", lambda file: gzip.GzipFile(fileobj=file)),
     (b"BZh", bz2.BZ2File),
@@ -143,7 +145,7 @@ def unreadable(error: Exception, path: Path) -> LoadFailed:
 
 def words(said: str) -> str:
     """What a library said, without where it stood when it said so."""
-    return without_folders(_OF_NATIVE_CODE.sub("", said)).strip()[:MAX_WORDS]
+    return without_folders(_LAYOUTS.sub("", _OF_NATIVE_CODE.sub("", said))).strip()[:MAX_WORDS]
 
 
 def _missing_code(name: str, module: str, versions: str | None) -> LoadFailed:

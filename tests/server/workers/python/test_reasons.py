@@ -103,6 +103,12 @@ def test_what_native_code_says_of_where_it_stood_is_left_out() -> None:
     assert reasons.words("no file /home/ann/models/a.bin") == "no file a.bin"
 
 
+def test_of_layouts_that_differ_no_field_is_told() -> None:
+    layouts = "- expected: {'names': ['left'],\n 'formats': ['<i8']}\n- got     : [('left'"
+    said = f"node array has an incompatible dtype:\n{layouts}"
+    assert reasons.words(said) == "node array has an incompatible dtype"
+
+
 class Plain:
     """What has predict and says no more of itself than its author wrote down."""
 
