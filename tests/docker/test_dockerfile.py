@@ -39,6 +39,12 @@ def test_the_image_has_every_model_package_that_the_tests_install() -> None:
     assert set(re.findall(r"\br-[a-z0-9-]+", groups)) - not_for_models == set(R_PACKAGES)
 
 
+def test_what_is_left_out_of_rs_packages_can_be_installed_in_an_image_of_ones_own() -> None:
+    [settings] = set(re.findall(r"/etc/dpkg/dpkg\.cfg\.d/\S+", DOCKERFILE))
+    [step] = [step for step in re.findall(r"^RUN (?:.*\\\n)*.*$", DOCKERFILE, re.MULTILINE) if settings in step]
+    assert step.index(f">{settings}") < step.index("apt-get install") < step.index("rm -rf") < step.rindex(settings)
+
+
 def test_the_build_is_given_what_the_dockerfile_copies_and_nothing_else() -> None:
     lines = re.findall(r"^COPY (?!--from)(.+) \S+$", DOCKERFILE, re.MULTILINE)
     copied = {source for line in lines for source in line.split()}
