@@ -22,8 +22,8 @@ FORGES = """
 from server.workers.python.model import PythonModel
 honest = PythonModel._predict
 
-def forged(self, columns, rows, output, single):
-    return honest(self, columns[::-1], rows, output, single)
+def forged(self, columns, *more, **named):
+    return honest(self, columns[::-1], *more, **named)
 
 PythonModel._predict = forged
 
