@@ -18,12 +18,15 @@ run: setup ## install what is missing, train the example models, serve on 127.0.
 
 setup: venv $(MODELS) ## what `make run` does before it serves
 
+# The folder of temporary files has a short name: sockets lie in it, whose paths have 107 bytes at most.
 # A part of it: make test TESTS=tests/auth TESTTHAT=lm (a regular expression). Not R_TESTS: R runs the file of that name.
 test: venv-dev $(MODELS) ## everything that is checked: testthat, then pytest
 	@status=0; set -x; \
 	Rscript -e 'testthat::test_dir("tests/server/workers/r/testthat", filter = if (nzchar("$(TESTTHAT)")) "$(TESTTHAT)",' \
 	  -e 'stop_on_failure = TRUE, stop_on_warning = TRUE)' || status=1; \
-	.venv/bin/python -m pytest --numprocesses=2 --dist=loadfile $(TESTS) || status=1; \
+	temporary=$$(mktemp -d); \
+	.venv/bin/python -m pytest --numprocesses=2 --dist=loadfile --basetemp=$$temporary/t $(TESTS) || status=1; \
+	rm -rf "$$temporary"; \
 	{ set +x; } 2>/dev/null; exit $$status
 
 attack: venv-dev $(MODELS) ## attack it: hostile models, packages, requests; the short form is part of make test

@@ -79,9 +79,14 @@ class Change:
         return f"{self.does}({self.at:.3f}, {self.size}, {self.piece!r})"
 
 
+def kept(kind: str) -> list[bytes]:
+    """Kept files of a kind that are small enough to be changed."""
+    return [data for path in sorted((CORPUS / kind).iterdir()) if len(data := read(path)) <= LARGEST_CHANGED]
+
+
 def inputs(kind: str, *words: bytes) -> st.SearchStrategy[bytes]:
     """Kept files of a kind with one to six changes; `words` are what its format gives a meaning to."""
-    seeds = [data for path in sorted((CORPUS / kind).iterdir()) if len(data := read(path)) <= LARGEST_CHANGED]
+    seeds = kept(kind)
     pieces = st.one_of(
         st.sampled_from([*words, *NUMBERS]),
         st.binary(min_size=1, max_size=8),

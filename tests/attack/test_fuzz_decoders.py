@@ -29,7 +29,7 @@ from server.workers.schema import Input, Option, Output, Schema
 from server.workers.table import Invalid, to_columns
 from server.workers.torch.images import Unfit, pixels
 from server.workers.torch.settings import ImageSettings
-from tests.attack.mutation import files, fuzzed, inputs
+from tests.attack.mutation import files, fuzzed, inputs, kept
 
 INPUTS = (
     Input("n", "numeric", missing="na"),
@@ -130,14 +130,12 @@ def test_what_once_broke_a_decoder_or_was_meant_to_does_not(kind: str, data: byt
 @pytest.mark.parametrize("name", DECODERS)
 def test_a_decoder_raises_nothing_but_its_own_error(name: str) -> None:
     decoder = DECODERS[name]
-    accepted = 0
+    assert any(map(decoder.accepts, kept(decoder.corpus))), "what is refused at its first byte tries nothing"
 
     @fuzzed(data=inputs(decoder.corpus, *WORDS[decoder.corpus]))
     def tried(data: bytes) -> None:
-        nonlocal accepted
-        accepted += decoder.accepts(data)
+        decoder.accepts(data)
 
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     tried()
-    assert accepted, "what is refused at its first byte tries nothing"
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < MAX_GROWTH_KIB
