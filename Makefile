@@ -24,8 +24,8 @@ test: venv-dev $(MODELS) ## everything that is checked: testthat, then pytest
 	@status=0; set -x; \
 	Rscript -e 'testthat::test_dir("tests/server/workers/r/testthat", filter = if (nzchar("$(TESTTHAT)")) "$(TESTTHAT)",' \
 	  -e 'stop_on_failure = TRUE, stop_on_warning = TRUE)' || status=1; \
-	temporary=$$(mktemp -d); \
-	.venv/bin/python -m pytest --numprocesses=2 --dist=loadfile --basetemp=$$temporary/t $(TESTS) || status=1; \
+	temporary=$$(mktemp -d /tmp/XXXXXX); \
+	.venv/bin/python -m pytest --numprocesses=2 --dist=loadfile --basetemp=$$temporary $(TESTS) || status=1; \
 	rm -rf "$$temporary"; \
 	{ set +x; } 2>/dev/null; exit $$status
 
