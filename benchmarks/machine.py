@@ -10,7 +10,7 @@ from pathlib import Path
 
 from benchmarks.harness import ROOT
 from benchmarks.peer import KINDS
-from server.granted import granted_cores
+from server.machine.cgroup import granted_cores
 
 R_FACTS = "cat(R.version.string, extSoftVersion()[['BLAS']], as.character(packageVersion('plumber')), sep = '\\n')"
 

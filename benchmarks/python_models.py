@@ -16,7 +16,7 @@ from benchmarks.answers import peer_load, tandem_load
 from benchmarks.harness import Bar, Bench, Figure, Measured, ratios, take_turns
 from benchmarks.peer import AZUREML, LITSERVE, MOSEC, Kind, Peer, Tuning
 from benchmarks.tandem import Tandem
-from server.granted import granted_cores
+from server.machine.cgroup import granted_cores
 
 CONNECTIONS = 64
 DIFFERENT_ROWS = 60

@@ -20,7 +20,7 @@ from benchmarks.networks import Network, placed
 from benchmarks.peer import LITSERVE, MOSEC, Kind, Peer, Tuning
 from benchmarks.peers.scoring import Ranking
 from benchmarks.tandem import Tandem
-from server.granted import granted_cores
+from server.machine.cgroup import granted_cores
 
 CONNECTIONS = 64
 IMAGES = 16

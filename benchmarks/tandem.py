@@ -20,7 +20,7 @@ from benchmarks.harness import ROOT, BenchmarkError
 from benchmarks.http import Connection
 from benchmarks.processes import Kind, below, end, pss_mib, seconds_until
 from server.config import Settings
-from server.granted import granted_cores
+from server.machine.cgroup import granted_cores
 
 START_TIMEOUT_S = 180.0
 CONNECTED = "03"

@@ -91,7 +91,7 @@ def _greet(address: str) -> None:
 
 
 def _check(settings: Settings, parsed: argparse.Namespace) -> int:
-    from server.supervisor.check import check
+    from server.check import check
 
     logs.configure("ERROR")
     verdict = asyncio.run(check(parsed.file, settings))
@@ -100,7 +100,7 @@ def _check(settings: Settings, parsed: argparse.Namespace) -> int:
 
 
 def _sign(_: Settings, parsed: argparse.Namespace) -> int:
-    from server.supervisor.signatures import SignError, sign
+    from server.catalog.signatures import SignError, sign
 
     try:
         signature, covered = sign(parsed.path, parsed.key, _password)

@@ -27,7 +27,7 @@ from auth import errors as auth_errors
 from server import logs
 from server.catalog.files import NOT_SERVED
 from server.config import PREFIX, Settings
-from server.supervisor.shelf import REPLACED
+from server.pools.models import REPLACED
 from server.web.problems import STATUS
 from tests.conftest import ROOT, Tandem, eventually
 
@@ -250,7 +250,7 @@ def test_the_metrics_table_has_every_instrument() -> None:
 def test_the_table_of_refusals_has_every_code_that_the_code_gives() -> None:
     shown = [code for codes, *_ in table(OPERATIONS, "A model was refused") for code in coded(codes)]
     given = {NOT_SERVED, REPLACED}
-    for folder in ("supervisor", "workers"):
+    for folder in ("catalog", "pools", "supervisor", "workers"):
         for path in (ROOT / "server" / folder).rglob("*.[pR]*"):
             if path.suffix in (".py", ".R"):
                 given |= set(re.findall(REFUSING, path.read_text()))

@@ -22,21 +22,22 @@ from prometheus_client import start_http_server
 
 from auth.setup import prepare
 from server import config, logs, metrics
+from server.catalog import signatures
 from server.catalog.files import NOT_SERVED, PYTHON_FILES, R_FILES
 from server.catalog.snapshot import Entry, Snapshot
 from server.catalog.watch import Watch
 from server.config import ConfigError, Settings
-from server.granted import granted_cores, granted_memory_bytes, used_memory_bytes
+from server.machine import gpus, sandbox
+from server.machine.cgroup import granted_cores, granted_memory_bytes, used_memory_bytes
 from server.metrics import SupervisorMetrics, proportional_bytes
-from server.supervisor import gpus, reread, signatures
+from server.pools.pool import Pool
+from server.pools.pools import SHARED, Pools
+from server.supervisor import reload
 from server.supervisor.hub import Hub
 from server.supervisor.orphans import Orphans
-from server.supervisor.pool import Pool
-from server.supervisor.pools import SHARED, Pools
 from server.supervisor.remotes import Remotes
 from server.supervisor.run_folder import RunFolder
 from server.supervisor.web_processes import WebProcesses
-from server.workers import sandbox
 
 log = logging.getLogger(__name__)
 
@@ -173,7 +174,7 @@ class Supervisor:
 
     async def _change(self, read: Settings) -> None:
         before = self._settings
-        settings, changed, need_restart = reread.merged(before, read)
+        settings, changed, need_restart = reload.merged(before, read)
         for name in sorted(need_restart):
             log.warning(f"needs a restart: {config.PREFIX}{name.upper()}")
         self._settings = settings
@@ -181,7 +182,7 @@ class Supervisor:
         self._watch.settle_in(settings.settle_s)
         if settings.max_body_mb > before.max_body_mb:  # workers first: they must not be sent more than they take
             await self._pools.change(settings)
-        if changed & reread.OF_WEB:
+        if changed & reload.OF_WEB:
             await self._web.replace(settings)
         if settings.max_body_mb <= before.max_body_mb:
             await self._pools.change(settings)

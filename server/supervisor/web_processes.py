@@ -15,7 +15,7 @@ import sys
 from pathlib import Path
 
 from server.config import RUN_DIR, SETTINGS_FILE, Settings
-from server.supervisor.environment import MEMORY_KEPT
+from server.pools.environment import MEMORY_KEPT
 from server.supervisor.hub import Hub
 
 log = logging.getLogger(__name__)
@@ -47,7 +47,7 @@ class WebProcesses:
         """Start gunicorn on a listening socket."""
         self._write_settings()
         self._gunicorn = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "gunicorn", "--config", "python:server.web.gunicorn_settings"),
+            *(sys.executable, "-m", "gunicorn", "--config", "python:server.web.connection.gunicorn_settings"),
             *("--bind", f"fd://{listener.fileno()}", "--workers", str(self._size)),
             *("--graceful-timeout", str(LONGEST_S)),
             "server.web.app:create_app()",

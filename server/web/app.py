@@ -20,14 +20,14 @@ from auth import routes as auth_routes
 from auth.setup import Auth, open_auth
 from server import config, logs
 from server.config import Settings
+from server.machine.memory import QuietHoard
 from server.metrics import WebMetrics
-from server.resident import QuietHoard
-from server.web import catalog, console, docs, failures, health, models
-from server.web.access_log import AccessLog
-from server.web.relay import Relay
 from server.web.request_id import RequestIds
-from server.web.scoring import ScoringRoute
-from server.web.serving import Serving
+from server.web.routes import console, docs, exception_handlers, health, models, peers
+from server.web.scoring.access_log import AccessLog
+from server.web.scoring.relay import Relay
+from server.web.scoring.route import ScoringRoute
+from server.web.scoring.serving import Serving
 
 log = logging.getLogger(__name__)
 
@@ -69,9 +69,9 @@ class WebApp:
         app.state.auth = self._auth
         app.state.serving = self._serving
         app.state.settings = self.settings
-        for part in (auth_routes, health, models, catalog, docs, console):
+        for part in (auth_routes, health, models, peers, docs, console):
             app.include_router(part.router)
-        failures.install(app, self._request_ids, self.metrics)
+        exception_handlers.install(app, self._request_ids, self.metrics)
         return app
 
     def _scoring(self, app: ASGIApp) -> ASGIApp:

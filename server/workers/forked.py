@@ -13,7 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
-from server.workers import sandbox
+from server.machine import sandbox
 
 STUCK_S = 3.0
 """A fork that computes nothing for so long, and for longer than the calls took in the process before, is stuck."""

@@ -2,7 +2,7 @@
 
 The ceiling counts from the fork on, so that the models which the template holds are nobody's burden. Where it is
 reached an allocation fails, the model raises an error and the worker lives. What no limit can catch (memory of several
-processes, or of a GPU's driver) the supervisor watches (`server/supervisor/watchdog.py`).
+processes, or of a GPU's driver) the supervisor watches (`server/pools/watchdog.py`).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from pathlib import Path
 
-from server.resident import Meter
+from server.machine.memory import Meter
 
 SLACK_BYTES = 128 << 20
 """Addresses without memory behind them: what allocators and libraries reserve."""

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol
 from server.workers.traces import Part
 
 if TYPE_CHECKING:  # a script's process has no use for the codecs and their libraries
-    from server.workers.raw import RawModel
     from server.workers.score import Model
+    from server.workers.score_script import RawModel
 
 
 class LoadFailed(Exception):

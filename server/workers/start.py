@@ -84,7 +84,7 @@ def _locked(given: argparse.Namespace) -> Callable[[object], str]:
 
     Where the lock is required and cannot be had, nothing of the environment runs.
     """
-    from server.workers import sandbox
+    from server.machine import sandbox
 
     reads = [given.environment, *map(Path, given.own)]
     try:

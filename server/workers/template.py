@@ -12,7 +12,7 @@ template has no thread but its own when it forks, and it never scores.
         + the worker's listening socket, sent with the command
 
 It says one line of itself, when it has started: {"did":"start","failed":reason or null,"facts":{…}}. By then it has
-locked itself up (server/workers/sandbox.py), so that it makes no socket, and no model file has been read before.
+locked itself up (server/machine/sandbox.py), so that it makes no socket, and no model file has been read before.
 
 Models that cannot live through a fork (PyTorch on a GPU, a script's threads, LightGBM's) are only noted by `load`; each
 worker loads them itself before it answers its first ping.
@@ -39,7 +39,8 @@ from typing import Any
 import orjson
 
 from server import logs
-from server.workers import sandbox, start
+from server.machine import sandbox
+from server.workers import start
 from server.workers.loop import Score, WorkerLoop
 from server.workers.runtime import LoadFailed, ModelSpec, Runtime
 from server.workers.traces import Control, ProcessPart, Traces, Watch, beyond, reason
@@ -290,7 +291,7 @@ def _locked(given: argparse.Namespace, runtime: Runtime) -> str:
 def _score(runtime: str) -> Score:
     """A script's process is spared the codecs and their libraries, which the script may want in other versions."""
     if runtime == "script":
-        from server.workers.raw import score as score_raw
+        from server.workers.score_script import score as score_raw
 
         return score_raw
     from server.workers.codecs.arrow import prepare

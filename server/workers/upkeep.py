@@ -10,9 +10,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from time import monotonic
 
-from server.resident import Hoard, Meter
+from server.machine.memory import Hoard, Meter
 from server.workers import memory
-from server.workers.printed import Printed, take_over
+from server.workers.captured_output import Printed, take_over
 from server.workers.runtime import Runtime
 
 LOOK_EVERY_S = 10.0

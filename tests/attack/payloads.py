@@ -26,7 +26,7 @@ from functools import cache
 from pathlib import Path
 
 from tests.conftest import run_r
-from tests.server.supervisor.test_isolation import Source
+from tests.server.pools.test_isolation import Source
 
 FOLDER = Path(__file__).parent
 R_NAMES = ("called", "environment", "binding", "formula", "family", "promise")

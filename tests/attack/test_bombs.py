@@ -15,7 +15,7 @@ import pytest
 
 from tests.attack.arena import SPEED
 from tests.conftest import Tandem, eventually
-from tests.server.supervisor.test_isolation import Source
+from tests.server.pools.test_isolation import Source
 
 pytestmark = pytest.mark.long
 

@@ -22,13 +22,13 @@ from uvicorn.server import ServerState
 from auth import routes
 from auth.setup import Auth, open_auth, prepare
 from server.config import Settings
-from server.web import failures
-from server.web.edge import Edge
-from server.web.protocol import Protocol
+from server.web.connection.limits import Edge
+from server.web.connection.protocol import Protocol
 from server.web.request_id import RequestIds
+from server.web.routes import exception_handlers
 from tests.attack.mutation import TRIES, files, fuzzed, inputs, kept
-from tests.server.web.test_failures import Counts
-from tests.server.web.test_protocol import Wire
+from tests.server.web.connection.test_protocol import Wire
+from tests.server.web.routes.test_exception_handlers import Counts
 
 WORDS = (
     *(b"\r\n", b"\n", b"\r", b"\r\n\r\n", b":", b" ", b"\t", b"\0", b"\xff", b"HTTP/1.0", b"%2f", b";"),
@@ -147,7 +147,7 @@ class Forms:
         app = FastAPI()
         app.state.auth = auth
         app.include_router(routes.router)
-        failures.install(app, RequestIds(), self.counts)  # type: ignore[arg-type]
+        exception_handlers.install(app, RequestIds(), self.counts)  # type: ignore[arg-type]
         self._app = app
 
     def post(self, path: str, media_type: str, body: bytes) -> int:

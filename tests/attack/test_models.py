@@ -16,12 +16,12 @@ from pathlib import Path
 
 import pytest
 
-from server.workers import sandbox
+from server.machine import sandbox
 from tests.attack.arena import CARRIERS, SPEED, Arena, X, arena
 from tests.attack.payloads import FOLDER, plant
 from tests.conftest import Tandem, eventually, run_r
-from tests.server.supervisor.test_isolation import Source
-from tests.server.supervisor.test_session import lives
+from tests.server.pools.test_isolation import Source
+from tests.server.pools.test_session import lives
 
 PLANTED = ("profile", "environ", "sitecustomize", "orjson")
 

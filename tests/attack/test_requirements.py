@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from server.workers import sandbox
+from server.machine import sandbox
 from tests.conftest import Tandem, eventually
 from tests.wheels import source, wheel
 

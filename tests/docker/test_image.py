@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from server.workers.sandbox import degree
+from server.machine.sandbox import degree
 from tests.conftest import ROOT, eventually
 from tests.docker.dockerfile import R_PACKAGES
 from tests.ship import Container, podman, revision

@@ -13,7 +13,7 @@ import kubernetes_validate
 import pytest
 import yaml
 
-from server.supervisor import ceiling
+from server.pools import memory_ceiling
 from tests.k8s.checks import CHECKS, Check
 from tests.k8s.checks.objects import Pods, pods, quantity
 from tests.k8s.rendered import COMPOSED, K8S, OVERLAYS, Manifest, build, of_kind, one, render
@@ -71,10 +71,10 @@ def _forks(pod: Pods) -> int:
     """As the server counts on a node of many cores, which it sees where there is no limit of CPU."""
     gpus = int(pod.container["resources"]["limits"].get("nvidia.com/gpu", 0))
     with (
-        patch("server.supervisor.ceiling.granted_cores", lambda: 64),
-        patch("server.supervisor.gpus.count", lambda: gpus),
+        patch("server.pools.memory_ceiling.granted_cores", lambda: 64),
+        patch("server.machine.gpus.count", lambda: gpus),
     ):
-        return ceiling.forks(pod.settings)
+        return memory_ceiling.forks(pod.settings)
 
 
 def test_the_memory_of_a_pod_is_the_sum_that_its_settings_tell(objects: list[Manifest]) -> None:
@@ -83,7 +83,7 @@ def test_the_memory_of_a_pod_is_the_sum_that_its_settings_tell(objects: list[Man
         assert limit * MIB == pod.memory
         assert processes + workers + bodies + in_memory + models == limit
         assert workers == _forks(pod) * pod.settings.worker_memory_mb
-        assert pod.settings.worker_memory_mb * MIB >= ceiling.LEAST_BYTES
+        assert pod.settings.worker_memory_mb * MIB >= memory_ceiling.LEAST_BYTES
         volumes = [volume["emptyDir"] for volume in pod.spec["volumes"] if "emptyDir" in volume]
         assert in_memory * MIB == sum(quantity(each["sizeLimit"]) for each in volumes if each.get("medium") == "Memory")
         assert models >= LEAST_FOR_MODELS_MIB
@@ -92,12 +92,12 @@ def test_the_memory_of_a_pod_is_the_sum_that_its_settings_tell(objects: list[Man
 def test_the_server_itself_warns_of_no_ceiling(objects: list[Manifest], caplog: pytest.LogCaptureFixture) -> None:
     for pod in pods(objects):
         with (
-            patch.object(ceiling, "granted_cores", lambda: 64),
-            patch.object(ceiling, "granted_memory_bytes", lambda memory=pod.memory: memory),
+            patch.object(memory_ceiling, "granted_cores", lambda: 64),
+            patch.object(memory_ceiling, "granted_memory_bytes", lambda memory=pod.memory: memory),
         ):
-            ceiling.check(pod.settings)
+            memory_ceiling.check(pod.settings)
             assert not caplog.records
-            ceiling.check(pod.settings.model_copy(update={"r_workers": 64}))
+            memory_ceiling.check(pod.settings.model_copy(update={"r_workers": 64}))
             assert caplog.records
             caplog.clear()
 

@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from server import config
 from server.config import ConfigError, Settings, load
-from server.granted import granted_cores
+from server.machine.cgroup import granted_cores
 
 
 @pytest.fixture(autouse=True)

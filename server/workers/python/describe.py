@@ -10,7 +10,7 @@ from typing import Any
 from server.workers import forked, golden
 from server.workers.python import missing, proof, reasons, samples
 from server.workers.python.answers import Method
-from server.workers.python.held import Held
+from server.workers.python.estimator import Held
 from server.workers.python.model import PythonModel
 from server.workers.runtime import Description, LoadFailed, ModelSpec
 from server.workers.schema import Schema

@@ -11,7 +11,7 @@ from typing import Any
 from threadpoolctl import ThreadpoolController
 
 from server.workers.predictions import ModelFailed, NotFinite, OutOfMemory, Predictions, UnknownLevel, lacks_memory
-from server.workers.python import answers, joined
+from server.workers.python import answers, per_request_matmul
 from server.workers.python.answers import Method
 from server.workers.python.feed import Feed
 from server.workers.python.warned import distinct
@@ -44,7 +44,7 @@ class PythonModel:
 
     def predict_joined(self, columns: list[Column], sizes: Sequence[int], output: str, options: Options) -> Predictions:
         """The rows of several requests, of which each gets the bits that `predict` would have given it alone."""
-        with joined.requests(sizes):
+        with per_request_matmul.requests(sizes):
             return self._predict(columns, sum(sizes), output, options, single=max(sizes) == 1)
 
     def _predict(self, columns: list[Column], rows: int, output: str, options: Options, single: bool) -> Predictions:

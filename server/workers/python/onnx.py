@@ -18,8 +18,8 @@ import numpy as np
 from server.paths import without_folders
 from server.workers.python import answers, feed
 from server.workers.python.answers import Method
+from server.workers.python.estimator import About
 from server.workers.python.feed import Feed
-from server.workers.python.held import About
 from server.workers.runtime import LoadFailed, ModelSpec
 from server.workers.schema import Schema, corrected
 from server.workers.table import Column
@@ -112,7 +112,7 @@ def open_all() -> None:
 
 
 class OnnxModel:
-    """See `server.workers.python.held.Held`."""
+    """See `server.workers.python.estimator.Held`."""
 
     warnings: tuple[str, ...] = ()
     age: str | None = None

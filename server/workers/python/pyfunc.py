@@ -19,8 +19,8 @@ import pandas as pd
 
 from server.workers.python import answers, arrays, files, reasons
 from server.workers.python.answers import Method
+from server.workers.python.estimator import About
 from server.workers.python.feed import Feed, frame_feed
-from server.workers.python.held import About
 from server.workers.python.params import defaults, options
 from server.workers.runtime import LoadFailed, ModelSpec
 from server.workers.schema import INPUT_TYPES, Schema, corrected, told
@@ -34,7 +34,7 @@ schema:
 
 
 class Pyfunc:
-    """See `server.workers.python.held.Held`."""
+    """See `server.workers.python.estimator.Held`."""
 
     age: str | None = None
 

@@ -20,7 +20,7 @@ import sklearn.pipeline  # with those above: what most models need is read once,
 
 from server.workers import golden
 from server.workers.python import describe, onnx
-from server.workers.python.held import Estimator, Held
+from server.workers.python.estimator import Estimator, Held
 from server.workers.python.model import PythonModel
 from server.workers.python.pyfunc import Pyfunc
 from server.workers.python.traces import PythonPart

@@ -20,7 +20,7 @@ import rpy2.rinterface as rinterface
 import rpy2.situation
 from rpy2.rinterface_lib import callbacks, openrlib
 
-from server.workers.printed import Printed
+from server.workers.captured_output import Printed
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
-from server.workers import forked, golden, sandbox
+from server.machine import sandbox
+from server.workers import forked, golden
 from server.workers.predictions import (
     ModelFailed,
     NotFinite,

@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Any
 
 from server.logs import JsonFormatter
-from server.workers.printed import LineLimit
+from server.workers.captured_output import LineLimit
 
 MAX_LINE_CHARS = 4000
 

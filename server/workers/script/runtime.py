@@ -12,9 +12,9 @@ from typing import Any
 import orjson
 
 from server.workers.predictions import ModelFailed, OutOfMemory, lacks_memory
-from server.workers.raw import NotJson
 from server.workers.runtime import Description, LoadFailed, ModelSpec
 from server.workers.schema import Schema
+from server.workers.score_script import NotJson
 from server.workers.script import entry
 from server.workers.script.output import Output
 from server.workers.script.reply import encoded

@@ -16,6 +16,7 @@ from server.workers.runtime import LoadFailed, ModelSpec
 from server.workers.schema import Input, Schema
 from server.workers.torch import program as programs
 from server.workers.torch import settings as settings_of
+from server.workers.torch.declared_inputs import of_signature, stated_inputs
 from server.workers.torch.engine import Engine
 from server.workers.torch.inputs import ImageInput, Inputs, NumberInputs, TensorInputs
 from server.workers.torch.model import TorchModel
@@ -23,7 +24,6 @@ from server.workers.torch.outputs import Answers
 from server.workers.torch.program import Program
 from server.workers.torch.sample import rows_to_try
 from server.workers.torch.settings import ImageSettings, TorchSettings
-from server.workers.torch.stated import of_signature, stated_inputs
 
 
 @dataclass(frozen=True, slots=True)

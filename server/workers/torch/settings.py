@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from server.workers import sandbox
+from server.machine import sandbox
 from server.workers.runtime import LoadFailed
 
 FP32_TOLERANCE = 1e-5

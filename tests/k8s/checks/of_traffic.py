@@ -10,8 +10,8 @@ from types import ModuleType
 from fastapi.routing import APIRoute
 from starlette.routing import Route
 
-import server.web
 from auth import routes as auth_routes
+from server.web import routes as web_routes
 from tests.k8s.checks.objects import IMDS, PROBES, ingress_paths, matches, peers_of, pods, said
 from tests.k8s.rendered import Manifest, of_kind
 
@@ -36,10 +36,10 @@ def paths(objects: list[Manifest]) -> Iterator[str]:
 
 
 def application_routes() -> set[str]:
-    """The paths of the route table, and the scoring routes, which stand in front of it (server/web/scoring.py)."""
+    """The paths of the route table, and the scoring routes, which server/web/scoring/route.py takes in front of it."""
     parts: list[ModuleType] = [auth_routes]
-    for module in pkgutil.iter_modules(server.web.__path__):
-        parts.append(importlib.import_module(f"server.web.{module.name}"))
+    for module in pkgutil.iter_modules(web_routes.__path__):
+        parts.append(importlib.import_module(f"{web_routes.__name__}.{module.name}"))
     routers = [part.router for part in parts if hasattr(part, "router")]
     listed = {route.path for router in routers for route in router.routes if isinstance(route, APIRoute | Route)}
     return listed | {"/v1/models/{model}/score", "/v1/models/{model}/versions/{version}/score"}

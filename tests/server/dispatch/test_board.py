@@ -10,7 +10,7 @@ import pytest
 
 from server.dispatch.board import HELD_LONG_S, LANES, Board, NoLane
 from server.dispatch.board import SUFFIX as OF_BOARD
-from server.supervisor.worker import BOARD_SUFFIX
+from server.pools.worker import BOARD_SUFFIX
 
 NAMES = {"stuck": None, "quick": None}
 

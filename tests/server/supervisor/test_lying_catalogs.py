@@ -16,7 +16,7 @@ from auth.setup import PeerTokens
 from server.catalog.snapshot import Entry, Snapshot
 from server.config import Settings
 from server.supervisor.remotes import Remotes
-from server.web.schemas import request_schema
+from server.web.json_schema import request_schema
 from tests.auth.conftest import write
 from tests.server.web.test_lying_remotes import lying, whole
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from server.workers import sandbox
+from server.machine import sandbox
 from tests.conftest import ROOT, Tandem, eventually
 
 SPEED = {"rows": [{"speed": 10}]}

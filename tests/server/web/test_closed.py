@@ -10,7 +10,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import Route
 
 from auth import routes as auth_routes
-from server.web import catalog, console, docs, health, models
+from server.web.routes import console, docs, health, models, peers
 from tests.conftest import Tandem
 
 OPEN = {
@@ -27,7 +27,7 @@ OPEN = {
 
 def every_route() -> list[tuple[str, str]]:
     found = []
-    for part in (auth_routes, health, models, catalog, docs, console):
+    for part in (auth_routes, health, models, peers, docs, console):
         for route in part.router.routes:
             assert isinstance(route, APIRoute | Route)
             found += [(method, route.path) for method in sorted(route.methods or ()) if method != "HEAD"]
@@ -61,6 +61,6 @@ def test_a_scorer_may_not_manage_accounts(tandem: Tandem) -> None:
 
 def test_no_route_is_mounted_elsewhere() -> None:
     """The parts listed here are all that the application includes."""
-    source = Path(docs.__file__).with_name("app.py").read_text()
-    assert "for part in (auth_routes, health, models, catalog, docs, console):" in source
+    source = Path(docs.__file__).parents[1].joinpath("app.py").read_text()
+    assert "for part in (auth_routes, health, models, peers, docs, console):" in source
     assert source.count("include_router") == 1

@@ -17,14 +17,14 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from server.config import Settings
-from server.web.edge import Edge
-from server.web.protocol import Protocol
-from server.web.relay import HELD_BYTES, Relay
+from server.web.connection.limits import Edge
+from server.web.connection.protocol import Protocol
 from server.web.request_id import RequestIds
-from server.web.scoring import ScoringRoute
-from server.web.serving import Target
-from tests.server.web.test_failures import BODY, ENTRY, HEAD, Access, Authenticator, Counts, Serving
-from tests.server.web.test_protocol import Wire
+from server.web.scoring.relay import HELD_BYTES, Relay
+from server.web.scoring.route import ScoringRoute
+from server.web.scoring.serving import Target
+from tests.server.web.connection.test_protocol import Wire
+from tests.server.web.routes.test_exception_handlers import BODY, ENTRY, HEAD, Access, Authenticator, Counts, Serving
 
 TIMEOUT_S = 1.0
 MIB = 1 << 20

@@ -9,7 +9,7 @@ import pytest
 
 from server.dispatch.messages import Refusal
 from server.web.problems import CODES, DETAIL, RETRY_AFTER_S, STATUS, Code, Problem, problem
-from server.web.scoring import REFUSED, REPLIED
+from server.web.scoring.route import REFUSED, REPLIED
 from server.wire.frames import ReplyCode
 
 

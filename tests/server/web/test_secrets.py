@@ -7,7 +7,7 @@ import re
 import httpx
 import pytest
 
-from server.web.docs import PAGES as PAGES_FOLDER
+from server.web.routes.docs import PAGES as PAGES_FOLDER
 from tests.auth.test_tokens import OURS, refused_by_both, refused_here
 from tests.conftest import Tandem, eventually
 

@@ -19,7 +19,7 @@ from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
-from server.supervisor.environment import of_threads
+from server.pools.environment import of_threads
 from tests.conftest import ROOT, run_r
 
 R_MODELS = r"""

@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from server.resident import Hoard, Meter
+from server.machine.memory import Hoard, Meter
 from server.workers import memory
 
 MIB = 1 << 20
@@ -22,7 +22,7 @@ def in_own_process(code: str) -> str:
 def test_beyond_the_ceiling_an_allocation_fails_and_the_process_goes_on() -> None:
     said = in_own_process(
         """
-from server.resident import Meter
+from server.machine.memory import Meter
 from server.workers import memory
 memory.limit(Meter(), 64 << 20)
 kept = bytearray(60 << 20)
@@ -41,7 +41,7 @@ def test_a_limit_cannot_be_raised_again() -> None:
     said = in_own_process(
         """
 import resource
-from server.resident import Meter
+from server.machine.memory import Meter
 from server.workers import memory
 memory.limit(Meter(), 64 << 20)
 before = resource.getrlimit(resource.RLIMIT_AS)
@@ -70,7 +70,7 @@ def test_a_script_is_its_whole_folder(tmp_path: Path) -> None:
 def test_memory_that_was_freed_goes_back_to_the_kernel() -> None:
     """With the thresholds that web processes and workers start with, under which it is kept."""
     code = """
-from server.resident import Hoard, Meter
+from server.machine.memory import Hoard, Meter
 meter = Meter()
 hoard = Hoard(meter)
 before = meter.anonymous_bytes()

@@ -15,7 +15,8 @@ LOCKED = """
 import argparse, sys
 from pathlib import Path
 sys.path.append(sys.argv[1])
-from server.workers import sandbox, start
+from server.workers import start
+from server.machine import sandbox
 sandbox.available = lambda: sandbox.Level(0, False)
 folder = Path(sys.argv[2])
 given = argparse.Namespace(

@@ -101,7 +101,7 @@ def test_a_worker_whose_full_collection_unshared_the_models_is_not_worn_and_one_
     code = """
 import os
 from pathlib import Path
-from server.resident import Meter, private_bytes
+from server.machine.memory import Meter, private_bytes
 from server.workers.r import embedded
 from server.workers.upkeep import MIN_AGE_S, Wear
 embedded.start()

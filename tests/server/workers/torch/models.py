@@ -13,7 +13,7 @@ from torch import nn
 from server.catalog import sidecar
 from server.catalog.files import ModelFile
 from server.config import Settings
-from server.supervisor.probing import model_spec
+from server.pools.probing import model_spec
 from server.workers.runtime import Description, ModelSpec
 from server.workers.torch.model import TorchModel
 

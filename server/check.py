@@ -1,0 +1,124 @@
+"""`tandem check FILE`: what would happen if this file were dropped, told by the probe that would look at it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from server.catalog import signatures
+from server.catalog.beneath import Unopened
+from server.catalog.files import (
+    NOT_SERVED,
+    PYTHON_FILES,
+    R_FILES,
+    Candidate,
+    ModelFile,
+    NotServed,
+    candidate_at,
+    candidates,
+    is_part,
+)
+from server.catalog.parts import WHOLE
+from server.catalog.snapshot import Entry
+from server.catalog.unserved import not_served, unserved
+from server.config import Settings
+from server.pools.pool import Pool
+from server.pools.pools import Wish, own_plan, plan, wish_of
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """What to tell, and whether the file would serve."""
+
+    accepted: bool
+    text: str
+
+
+async def check(file: Path, settings: Settings) -> Verdict:
+    """Probe one file as a pool would."""
+    if not file.exists():
+        return Verdict(False, f"{file}: no such file")
+    found = _found(file.absolute(), settings)
+    if isinstance(found, NotServed):
+        return Verdict(False, _refused(file, found.code, found.reason))
+    candidate = found
+    with tempfile.TemporaryDirectory(prefix="tandem-") as folder:
+        run_dir = Path(folder)
+        keys = signatures.trusted_keys(settings)
+        try:
+            settled = signatures.identifier(settings, keys, run_dir, on_signature=lambda outcome: None)(candidate)
+        except Unopened as e:
+            return Verdict(False, _refused(file, NOT_SERVED, e.text))
+        entry = await _probe(settled, settings, run_dir)
+    return Verdict(entry.state == "ready", _told(file, settled, entry))
+
+
+def _found(path: Path, settings: Settings) -> Candidate | NotServed:
+    """The model that a path leads to, in a model folder or elsewhere; else why it is none."""
+    for folder, kinds in ((settings.r_models, R_FILES), (settings.python_models, PYTHON_FILES)):
+        top = folder.absolute()
+        if path != top and path.is_relative_to(top):
+            models = candidates(top, kinds)
+            for one in (*models, *unserved(top, kinds, models)):
+                if one.path == path or (path.is_dir() and one.path.parent == path) or is_part(path, one):
+                    return one.refused or one
+    found = candidate_at(path)
+    return not_served(path) if found is None else found.refused or found
+
+
+async def _probe(settled: ModelFile, settings: Settings, run_dir: Path) -> Entry:
+    wish, runtime = wish_of(settled) or Wish(), settled.runtime
+    alone = runtime == "script" or wish.requirements is not None
+    only = own_plan(runtime, settled, wish, settings) if alone else plan(runtime, settings, 1)
+    # It need not lie in a model folder, and what lies beside it is no business of a model's.
+    own = settled.path.parent if settled.path.name in WHOLE else settled.path
+    settings = settings.model_copy(update={"r_models": own, "python_models": own})
+    pool = Pool(only, run_dir, settings, publish=_nobody, on_worker_end=lambda pool, reason: None)
+    try:
+        await pool.examine_only(settled)
+    finally:
+        await pool.stop()
+    return pool.entries()[0]
+
+
+async def _nobody() -> None:
+    """There is nobody to publish to."""
+
+
+def _told(file: Path, settled: ModelFile, entry: Entry) -> str:
+    if entry.state != "ready":
+        return _refused(file, entry.code, entry.reason)
+    assert entry.schema is not None
+    lines = [
+        f"{file}: would be served as {entry.name}, version {entry.version}",
+        f"  class    {entry.model_class}"
+        + (f" (package {entry.package} {entry.package_version})" if entry.package else ""),
+        *(f"  input    {_input(i)}" for i in entry.schema["inputs"]),
+        *(f"  output   {o['name']}: {o['type']}" for o in entry.schema["outputs"]),
+        f"  example  {orjson.dumps(entry.example or {}).decode()}",
+        f"  batched  {'yes' if entry.rowwise else 'no'}: {entry.batch_reason}",
+        *([f"  process  of its own: {entry.isolated}"] if entry.isolated else []),
+        f"  golden   {entry.golden_rows} rows checked",
+        *(f"  signed   by the key {key}" for key in _signed_by(settled)),
+        *(f"  warning  {text}" for text in entry.load_warnings),
+    ]
+    return "\n".join(lines)
+
+
+def _refused(file: Path, code: str | None, reason: str | None) -> str:
+    return f"{file}: would be refused ({code})\n  {reason}".replace("\n", "\n  ")
+
+
+def _signed_by(settled: ModelFile) -> list[str]:
+    """The key, where it was looked at; a model without a good signature has a warning instead."""
+    return [settled.signed.text] if settled.signed is not None and settled.signed.outcome == "verified" else []
+
+
+def _input(spec: Mapping[str, Any]) -> str:
+    levels = f" ({', '.join(spec['levels'])})" if spec.get("levels") else ""
+    return f"{spec['name']}: {spec['type']}{levels}{'' if spec['na'] else ', no missing values'}"

@@ -1,0 +1,1 @@
+"""What the machine grants a process and forbids it."""

@@ -1,0 +1,175 @@
+"""Looking at new model files in forked probes, where a crash, a hang or an error costs nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from itertools import count
+from pathlib import Path
+from typing import Any
+
+from server.catalog import heads, mlmodel, sidecar
+from server.catalog.files import ModelFile
+from server.catalog.listing import SMALLEST_BYTES
+from server.catalog.sidecar import RuntimeSettings, Sidecar, SidecarError
+from server.config import Settings
+from server.daemon_thread import in_daemon_thread
+from server.pools.environment import EnvironmentFailed
+from server.pools.models import Proven, Refused
+from server.pools.template import Template, TemplateLost
+
+log = logging.getLogger(__name__)
+
+PROBES_AT_ONCE = 2
+MODELS_PER_PROBE = 25
+
+Asked = tuple[ModelFile, Sidecar]
+
+
+class Prober:
+    """Examines files of one runtime; each ends at `on_proven` or `on_refused`, as soon as it is known.
+
+    Where there is an `on_isolated`, those end there that a pool of several models must not have, with the reason.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        scratch: Path,
+        template: Callable[[], Awaitable[Template]],
+        on_proven: Callable[[Proven], None],
+        on_refused: Callable[[Refused], None],
+        on_isolated: Callable[[ModelFile, str], None] | None = None,
+    ) -> None:
+        self.settings = settings
+        self._scratches = (scratch / f"probe-{number}" for number in count(1))
+        self._template = template
+        self._on_proven = on_proven
+        self._on_refused = on_refused
+        self._on_isolated = on_isolated
+        self._turns = asyncio.Semaphore(PROBES_AT_ONCE)
+
+    async def examine(self, files: Sequence[ModelFile]) -> None:
+        """Examine all of `files`: what is hardly a model comes last, and of the others the oldest first."""
+        files = sorted(files, key=lambda file: (file.size_bytes < SMALLEST_BYTES, file.modified))
+        chunks = [files[i : i + MODELS_PER_PROBE] for i in range(0, len(files), MODELS_PER_PROBE)]
+        await asyncio.gather(*(self._chunk(chunk) for chunk in chunks))
+
+    async def _asked(self, files: Sequence[ModelFile]) -> list[Asked]:
+        """The files with their sidecars; those that need no look are refused."""
+        asked: list[Asked] = []
+        for file, found in await in_daemon_thread(_looked_at, files):
+            if isinstance(found, Refused):
+                self._on_refused(found)
+            else:
+                asked.append((file, found))
+        return asked
+
+    async def _chunk(self, files: Sequence[ModelFile]) -> None:
+        """Examine files in one probe after another: each ends with the last file, or with one that breaks it."""
+        losses = 0
+        async with self._turns:
+            asked = await self._asked(files)
+            while asked:
+                try:
+                    asked = await self._probe(asked)
+                except EnvironmentFailed as e:
+                    for file, _ in asked:
+                        self._refuse(file, "bad_requirements", str(e))
+                    return
+                except TemplateLost as e:
+                    losses += 1
+                    if losses > 1:
+                        for file, _ in asked:
+                            self._refuse(file, "no_runtime", f"the runtime that reads models cannot be started: {e}")
+                        return
+
+    async def _probe(self, asked: list[Asked]) -> list[Asked]:
+        """Examine files in one process; those that it did not come to."""
+        done = 0
+        timed_out = last = False
+        template = await self._template()
+        specs = [model_spec(file, side, self.settings) for file, side in asked]
+        async for answer in template.probe(specs, next(self._scratches), self.settings.load_timeout_s):
+            timed_out = "timed_out" in answer
+            if not timed_out:
+                self._take(answer, *asked[done])
+                last = answer.get("last", False)
+                done += 1
+        if last:
+            return asked[done:]
+        if done < len(asked):
+            self._broken(asked[done][0], timed_out)
+        return asked[done + 1 :]
+
+    def _take(self, answer: Mapping[str, Any], file: ModelFile, side: Sidecar) -> None:
+        if "reason" in answer:
+            self._refuse(file, answer["code"], answer["reason"])
+            return
+        description = answer["description"]
+        if description["isolated"] is not None and self._on_isolated is not None:
+            self._on_isolated(file, description["isolated"])
+        else:
+            if file.signed is not None and file.signed.outcome != "verified":
+                description["load_warnings"] = [*description["load_warnings"], file.signed.text]
+            self._on_proven(Proven(file, side, description, answer["seconds"]))
+
+    def _broken(self, file: ModelFile, timed_out: bool) -> None:
+        if timed_out:
+            limit = f"{self.settings.load_timeout_s:g} s"
+            self._refuse(file, "hangs", f"reading and trying the model took longer than {limit}")
+        else:
+            self._refuse(file, "crashes", "the process that read and tried the model crashed")
+
+    def _refuse(self, file: ModelFile, code: str, reason: str) -> None:
+        self._on_refused(Refused(file, code, reason))
+
+
+def _looked_at(files: Sequence[ModelFile]) -> list[tuple[ModelFile, Sidecar | Refused]]:
+    """Each file with its sidecar, or with what is wrong with it where no process is needed to find that out."""
+    return [(file, _sidecar(file)) for file in files]
+
+
+def _sidecar(file: ModelFile) -> Sidecar | Refused:
+    if file.signed is not None and file.signed.refused:
+        return Refused(file, file.signed.outcome, file.signed.text)
+    try:
+        found = sidecar.read(file.sidecar, file.runtime, file.folder)
+    except SidecarError as e:
+        return Refused(file, "bad_sidecar", str(e))
+    reason = heads.no_model(file)
+    return found if reason is None else Refused(file, "unreadable", reason)
+
+
+def model_spec(
+    file: ModelFile, side: Sidecar, settings: Settings, description: Mapping[str, Any] | None = None
+) -> dict[str, Any]:
+    """What a template is told of a model (`server.workers.runtime.ModelSpec`)."""
+    found = description or {}
+    stated = side.inputs_and_outputs
+    about = mlmodel.at(file.content, file.folder) or mlmodel.MLmodel(file=file.content.name)
+    settings_of_runtime = side.model_dump(include=set(RuntimeSettings.model_fields))
+    trusted = [*side.trusted, *about.settings.get("trusted", ())]
+    return {
+        "key": file.key,
+        "name": file.name,
+        "version": file.version,
+        "path": str(file.content.parent / about.file),
+        "packages": side.packages,
+        "arguments": side.arguments,
+        "inputs": [i.model_dump(exclude_none=True) for i in stated.inputs],
+        "outputs": [o.model_dump(exclude_none=True) for o in stated.outputs],
+        "signature": about.inputs,
+        "extra": stated.extra,
+        "golden": side.golden,
+        "max_rows": side.max_rows or settings.batch_max_rows,
+        "load_timeout_s": settings.load_timeout_s,
+        "settings": {**settings_of_runtime, **about.settings, "trusted": trusted},
+        "schema": found.get("schema"),
+        "example": found.get("example") if found else mlmodel.example_row(file.content, file.folder),
+        "rowwise": found.get("rowwise", False),
+        "loads_in_worker": found.get("loads_in_worker", False),
+        "notes": found.get("notes", {}),
+        "harmless": found.get("harmless", ()),
+    }

@@ -1,0 +1,357 @@
+"""The supervisor's side of a template: start it, give it commands, get its forks. See `server/workers/template.py`."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import os
+import shutil
+import socket
+from collections import deque
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from server.config import Settings
+from server.pools import session
+from server.pools.environment import MEMORY_KEPT, for_models, of_threads, program
+from server.pools.fork import Fork
+from server.pools.memory_ceiling import ceiling_bytes
+from server.pools.output import Output
+from server.pools.plan import PoolPlan
+
+log = logging.getLogger(__name__)
+
+START_TIMEOUT_S = 60.0
+BACKLOG = 128
+MAX_DESCRIPTION_BYTES = 1 << 28
+MAX_ANSWER_BYTES = 1 << 24
+MAX_FDS = 2
+ENDED = -1
+"""What the kernel says instead of the number of a process that is no more."""
+SAFE_R = (4, 4)
+"""From this version on R no longer runs code as it reads a file that was made for it (CVE-2024-27322)."""
+
+Identities = Mapping[Path, tuple[int, int] | None]
+"""Device and number of each folder that is there."""
+
+
+class TemplateLost(Exception):
+    """The template has ended or did not answer in time. Recoverable: start another; its workers live on."""
+
+
+class Template:
+    """One running template."""
+
+    def __init__(
+        self,
+        process: asyncio.subprocess.Process,
+        control: socket.socket,
+        folders: Identities,
+        workers_read: bool = False,
+        output: Output | None = None,
+    ) -> None:
+        self._process = process
+        self._workers_read = workers_read
+        self._output = output
+        self._control = control
+        self._folders = folders
+        self._buffer = b""
+        self._fds: deque[int] = deque()
+        self._answers: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
+        self._turn = asyncio.Lock()
+        self.facts: Mapping[str, str] = {}
+        self.lost = asyncio.Event()
+        self.ending = False
+        """Whether it was told to end."""
+        self.holds: set[str] = set()
+        """The keys of the models that its forks have."""
+        self.read: set[str] = set()
+        """The keys of all models that it has ever read into its own process."""
+        self._forks: list[Fork] = []
+        self._gone: asyncio.Task[None] | None = None
+        asyncio.get_running_loop().add_reader(control, self._on_readable)
+
+    @staticmethod
+    async def start(
+        plan: PoolPlan, settings: Settings, environment: Path | None, models: Iterable[Path], scratch: Path
+    ) -> Template:
+        """Start a template and wait until its runtime is up and locked up. Raises TemplateLost.
+
+        `environment` has the packages that come before the server's, if any; `models` are the folders that models are
+        read from, `scratch` is where the template and its forks may write.
+        """
+        own_scratch = scratch / "template"
+        own_scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
+        identities = _identities(folder.absolute() for folder in models)
+        ours, theirs = socket.socketpair()
+        output, log_end = await Output.open(plan.name)
+        process = await asyncio.create_subprocess_exec(
+            *(*program(environment), "--runtime", plan.runtime),
+            *("--control-fd", str(theirs.fileno()), "--max-payload-bytes", str(settings.max_payload_bytes)),
+            *("--max-inflated-bytes", str(settings.max_body_bytes)),
+            *("--sandbox", settings.sandbox, "--scratch", str(scratch), "--models", *map(str, identities)),
+            *("--memory-bytes", str(ceiling_bytes(settings)), "--max-calls", str(settings.worker_max_calls)),
+            pass_fds=[theirs.fileno()],
+            stdin=asyncio.subprocess.DEVNULL,
+            stdout=log_end.fileno(),
+            stderr=log_end.fileno(),
+            env=for_models(os.environ) | MEMORY_KEPT | of_threads(plan.threads) | {"TMPDIR": str(own_scratch)},
+            # A terminal's Ctrl-C goes to a whole group; who leaves when is the supervisor's to decide. Ignoring the
+            # signal would not do: R catches it again whenever it waits (R_SelectEx).
+            start_new_session=True,
+        )
+        theirs.close()
+        log_end.close()
+        ours.setblocking(False)
+        template = Template(process, ours, identities, plan.workers_read, output)
+        template._gone = asyncio.create_task(template._end_with_it())
+        try:
+            answer = await asyncio.wait_for(template._answer(), START_TIMEOUT_S)
+            if answer["failed"] is not None:
+                raise TemplateLost(answer["failed"])
+        except BaseException as e:  # also where the pool is stopped meanwhile
+            template.kill()
+            template._close()
+            if isinstance(e, TimeoutError):
+                raise TemplateLost("the runtime did not start in time") from e
+            raise
+        template.facts = answer["facts"]
+        if template.r_is_vulnerable:
+            log.warning(
+                "this R runs code as it reads a .rds file that was made for it (CVE-2024-27322); use R 4.4 or newer",
+                extra={"r": template.facts["r"]},
+            )
+        return template
+
+    @property
+    def r_is_vulnerable(self) -> bool:
+        """Whether this is an R older than 4.4."""
+        version = self.facts.get("r")
+        return version is not None and tuple(int(part) for part in version.split(".")[:2]) < SAFE_R
+
+    @property
+    def blind(self) -> bool:
+        """Whether a model folder has become another one by the same name, which a sandbox keeps the template from.
+
+        It is let into the folders that there are when it starts, whatever is mounted on them or renamed to them later.
+        """
+        return _identities(self._folders) != self._folders
+
+    @property
+    def pid(self) -> int:
+        """The template's process id."""
+        return self._process.pid
+
+    async def probe(
+        self, specs: Sequence[Mapping[str, Any]], scratch: Path, timeout_s: float
+    ) -> AsyncIterator[dict[str, Any]]:
+        """Describe models in one forked process; an answer for each, in order. `scratch` is gone when it ends.
+
+        An answer that says that it is the `last` is the last, because its model has changed the process.
+
+        The process is killed when one model takes longer than `timeout_s`. Fewer answers than models mean that the
+        first one without an answer crashed or hung: `timed_out` of the last answer tells which.
+        """
+        command = {"do": "probe", "models": specs, "scratch": str(scratch)}
+        _, (pidfd, read_end) = await self._command(command, fds=2)
+        pipe = os.fdopen(read_end, "rb", buffering=0)  # the transport owns and closes it
+        fork = self._forked(pidfd)
+        try:
+            reader = asyncio.StreamReader(limit=MAX_DESCRIPTION_BYTES)
+            protocol = asyncio.StreamReaderProtocol(reader)
+            await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, pipe)
+            for _ in specs:
+                line = await asyncio.wait_for(reader.readline(), timeout_s)
+                told = orjson.loads(line) if line.endswith(b"\n") else None
+                if not isinstance(told, dict):
+                    return
+                yield told
+                if told.get("last"):
+                    return
+        except TimeoutError:
+            yield {"timed_out": True}
+        except ValueError:  # it does not speak JSON, or a line has no end: as good as crashed
+            return
+        finally:
+            fork.kill()
+            await fork.ended()
+            await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
+
+    async def load(self, spec: Mapping[str, Any], timeout_s: float) -> tuple[str | None, str | None]:
+        """Load one model into the template. Returns why it could not, and what it changed for the others, if so."""
+        if not (self._workers_read or spec["loads_in_worker"]):
+            self.read.add(spec["key"])
+        answer, _ = await self._command({"do": "load", "model": spec}, timeout_s=timeout_s)
+        failed: str | None = answer["failed"]
+        changed: str | None = answer["changed"]
+        if failed is None:
+            self.holds.add(spec["key"])
+        return failed, changed
+
+    async def settle(self, keep: Sequence[str]) -> None:
+        """Drop all models but `keep`, and make ready to fork."""
+        await self._command({"do": "settle", "keep": list(keep)})
+        self.holds &= set(keep)
+
+    async def fork(self, slot: int, socket_path: Path, seed: int, scratch: Path) -> Fork:
+        """Fork a worker that listens on `socket_path`; connections made from now on wait in the backlog."""
+        command = {"do": "fork", "slot": slot, "seed": seed, "scratch": str(scratch)}
+        try:
+            with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
+                listener.bind(str(socket_path))
+                listener.listen(BACKLOG)
+                _, (pidfd,) = await self._command(command, fds=1, sent=[listener.fileno()])
+            return self._forked(pidfd)
+        except BaseException:
+            socket_path.unlink(missing_ok=True)
+            raise
+
+    def _forked(self, pidfd: int) -> Fork:
+        """A fork that the template told of. Raises TemplateLost if it is none of the template's.
+
+        A model that was loaded into the template may speak for it, and have us kill whom it cannot kill itself.
+        """
+        try:
+            pid = _pid_of(pidfd)
+            if pid == ENDED or os.getsid(pid) == self.pid:
+                fork = Fork(pid, pidfd)
+                self._forks = [*(f for f in self._forks if f.alive), fork]
+                return fork
+        except ProcessLookupError:
+            return Fork(ENDED, pidfd)
+        except (OSError, ValueError):
+            pass
+        os.close(pidfd)
+        self._give_up()
+        raise TemplateLost("the template told of a process that is not its own")
+
+    async def stop(self) -> None:
+        """Let the template end; kill it if it does not."""
+        self.ending = True
+        self._close()
+        try:
+            await asyncio.wait_for(self._process.wait(), 2.0)
+        except TimeoutError:
+            self.kill()
+            await self._process.wait()
+        if self._gone is not None:
+            await self._gone
+
+    async def _end_with_it(self) -> None:
+        """When the template has ended, end what models have forked in it; its forks live on."""
+        await self._process.wait()
+        await asyncio.to_thread(session.end, self.pid, {fork.pid for fork in self._forks if fork.alive})
+
+    async def heard_out(self) -> None:
+        """Wait until all that it and its forks have said is in the log; they have ended, or soon will."""
+        if self._output is not None:
+            await self._output.ended()
+
+    def kill(self) -> None:
+        """End the template at once."""
+        if self._process.returncode is None:
+            self._process.kill()
+
+    async def _command(
+        self, command: Mapping[str, Any], fds: int = 0, timeout_s: float = START_TIMEOUT_S, sent: Sequence[int] = ()
+    ) -> tuple[dict[str, Any], list[int]]:
+        """Heard to the end even if who asked has gone meanwhile: a fork that nobody knows of would stay for ever."""
+        asking = asyncio.create_task(self._ask(command, fds, timeout_s, sent))
+        try:
+            return await asyncio.shield(asking)
+        except asyncio.CancelledError:
+            with contextlib.suppress(TemplateLost):
+                _, received = await asking
+                if received:
+                    self._forked(received.pop(0)).kill()
+                for fd in received:
+                    os.close(fd)
+            raise
+
+    async def _ask(
+        self, command: Mapping[str, Any], fds: int, timeout_s: float, sent: Sequence[int]
+    ) -> tuple[dict[str, Any], list[int]]:
+        async with self._turn:
+            if self.lost.is_set():
+                raise TemplateLost("the template has ended")
+            try:
+                line = orjson.dumps(command) + b"\n"
+                done = socket.send_fds(self._control, [line], sent) if sent else 0
+                await asyncio.get_running_loop().sock_sendall(self._control, line[done:])
+                answer = await asyncio.wait_for(self._answer(), timeout_s)
+            except TimeoutError as e:
+                self._give_up()
+                raise TemplateLost("the template did not answer in time") from e
+            except OSError as e:
+                raise TemplateLost("the template has ended") from e
+            if answer.get("did") != command["do"] or len(self._fds) != fds:
+                self._give_up()
+                raise TemplateLost("the template answered what it was not asked")
+            return answer, [self._fds.popleft() for _ in range(fds)]
+
+    async def _answer(self) -> dict[str, Any]:
+        answer = await self._answers.get()
+        if answer is None:
+            raise TemplateLost("the template has ended")
+        return answer
+
+    def _on_readable(self) -> None:
+        try:
+            data, fds, _, _ = socket.recv_fds(self._control, 1 << 16, 16)
+        except BlockingIOError:
+            return
+        except OSError:
+            data, fds = b"", []
+        self._fds.extend(fds)
+        if not data:
+            self._close()
+            self._answers.put_nowait(None)
+            return
+        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        try:
+            for line in lines:
+                self._answers.put_nowait(dict(orjson.loads(line)))
+        except (ValueError, TypeError):
+            self._lose()
+        if len(self._buffer) > MAX_ANSWER_BYTES or len(self._fds) > MAX_FDS or self._answers.qsize() > 1:
+            self._lose()
+
+    def _close(self) -> None:
+        self.lost.set()
+        if self._control.fileno() >= 0:
+            asyncio.get_running_loop().remove_reader(self._control)
+            self._control.close()
+            while self._fds:
+                os.close(self._fds.popleft())
+
+    def _give_up(self) -> None:
+        self.kill()
+        self._close()
+
+    def _lose(self) -> None:
+        """It says what it was not asked, or no end of it."""
+        log.error("the template does not keep to what was agreed", extra={"pid": self.pid})
+        self._give_up()
+        self._answers.put_nowait(None)
+
+
+def _identities(folders: Iterable[Path]) -> Identities:
+    """Which folder there is by each name, if any."""
+    identities: dict[Path, tuple[int, int] | None] = dict.fromkeys(folders)
+    for folder in identities:
+        with contextlib.suppress(OSError):
+            status = folder.stat()
+            identities[folder] = status.st_dev, status.st_ino
+    return identities
+
+
+def _pid_of(pidfd: int) -> int:
+    """ENDED once the process is no more. Raises ValueError if this is no pidfd."""
+    for line in Path(f"/proc/self/fdinfo/{pidfd}").read_text().splitlines():
+        if line.startswith("Pid:"):
+            return int(line.split()[1])
+    raise ValueError("no pidfd")

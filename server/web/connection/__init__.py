@@ -1,0 +1,1 @@
+"""Bytes of HTTP, and what a connection may do."""

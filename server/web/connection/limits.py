@@ -1,0 +1,155 @@
+"""What one web process bears from its clients: the limits of a connection, and the sweep that holds all to them.
+
+One timer for all connections looks at each twice a second, so that a request costs no timer of its own. It counts the
+looks and not the clock: where this process itself was held up, no client is blamed for it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING
+
+from starlette.types import Receive, Scope, Send
+
+from server.config import Settings
+from server.web.problems import Code, problem
+from server.web.request_id import RequestIds
+
+if TYPE_CHECKING:
+    from server.web.connection.protocol import Protocol
+
+log = logging.getLogger(__name__)
+
+SWEEP_EVERY_S = 0.5
+SPARE_CONNECTIONS = 64
+"""Beyond the limit: these are told that there are too many, and answered for /health/."""
+SPARE_HEADER_TIMEOUT_S = 2.0
+GRACE_S = 10.0
+MIN_BYTES_PER_S = 1024
+"""After ten seconds' grace whoever sends a body, or takes a reply, does it at 1 KiB/s on average: a tenth of what the
+worst mobile network does, and enough to hold whoever means no good to 60 KiB a minute for each connection."""
+LINGER_S = 2.0
+"""How long an idle connection is kept when the process stops, and a refused one while its client still sends."""
+
+
+class Edge:
+    """The limits of one web process."""
+
+    def __init__(self, settings: Settings, on_refusal: Callable[[str], None] = lambda _: None) -> None:
+        self._on_refusal = on_refusal
+        self.max_connections = settings.max_connections
+        self.header_timeout_s = settings.header_timeout_s
+        self.keepalive_s = settings.keepalive_s
+        self.body_timeout_s = settings.timeout_s
+        self.draining = False
+        """The process stops: every reply is the last of its connection."""
+        self._connections: set[Protocol] = set()
+        self._spare: dict[Protocol, None] = {}
+        self._strangers: dict[Protocol, None] = {}
+        """Those that have shown no good token, the one first that was answered or opened longest ago."""
+        self._refused: Counter[Code] = Counter()
+        self._request_ids = RequestIds()
+        self._timer: asyncio.TimerHandle | None = None
+
+    # Connections
+
+    def opened(self, connection: Protocol) -> bool:
+        """Note a new connection; whether it is one of the spare ones, beyond the limit."""
+        self._connections.add(connection)
+        if self._timer is None:
+            self._timer = connection.loop.call_later(SWEEP_EVERY_S, self._sweep, connection.loop)
+        if len(self._connections) - len(self._spare) > self.max_connections and not self._room_made():
+            self._make_room()
+            self._spare[connection] = None
+            return True
+        self._strangers[connection] = None
+        return False
+
+    def answered(self, connection: Protocol) -> None:
+        """A stranger was answered: of those that are idle it is now the last to go."""
+        if self._strangers.pop(connection, self) is None:
+            self._strangers[connection] = None
+
+    def vouched(self, connection: Protocol) -> None:
+        """A connection has shown a good token: it stays, however many others come."""
+        self._strangers.pop(connection, None)
+
+    def closed(self, connection: Protocol) -> None:
+        """A connection has ended."""
+        self._connections.discard(connection)
+        self._spare.pop(connection, None)
+        self._strangers.pop(connection, None)
+
+    def _room_made(self) -> bool:
+        """Hang up on the stranger that has been idle longest, so that nobody keeps others out by doing nothing."""
+        idle = next((c for c in self._strangers if not c.answering), None)
+        if idle is None:
+            return False
+        self.closed(idle)
+        idle.cut()
+        self._on_refusal("too_many_connections")
+        return True
+
+    def _make_room(self) -> None:
+        """Of too many spare connections the oldest goes that is not being answered, so that a probe always gets in."""
+        if len(self._spare) < SPARE_CONNECTIONS:
+            return
+        oldest = next((c for c in self._spare if not c.answering), next(iter(self._spare)))
+        self.closed(oldest)
+        oldest.cut()
+
+    def _sweep(self, loop: asyncio.AbstractEventLoop) -> None:
+        self._timer = loop.call_later(SWEEP_EVERY_S, self._sweep, loop) if self._connections else None
+        for connection in list(self._connections):
+            connection.look(SWEEP_EVERY_S)
+        if self._refused:
+            told = ", ".join(f"{code} {count} times" for code, count in self._refused.items())
+            log.warning("refused before any route saw it", extra={"reason": told})
+            self._refused.clear()
+
+    # Refusals
+
+    def refusal(
+        self, code: Code, detail: str | None, headers: Iterable[tuple[bytes, bytes]], error: BaseException | None = None
+    ) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        """Status, headers and body of a refusal that ends its connection; `error` is why, where it is our fault."""
+        request_id = self._request_ids.of(dict(headers))
+        if code == "internal_error":
+            log.error("a request failed outside of any route", exc_info=error, extra={"request_id": request_id})
+        else:
+            self._refused[code] += 1
+        self._on_refusal(code)
+        said = problem(code, detail)
+        body = said.body(request_id)
+        told = said.headers() | {"content-length": str(len(body)), "x-request-id": request_id, "connection": "close"}
+        return said.status, [(name.encode(), value.encode()) for name, value in told.items()], body
+
+    async def too_many_connections(self, scope: Scope, _: Receive, send: Send) -> None:
+        """The ASGI application of a spare connection that asks for anything but its health."""
+        status, headers, body = self.refusal("too_many_connections", None, scope["headers"])
+        await send({"type": "http.response.start", "status": status, "headers": headers})
+        await send({"type": "http.response.body", "body": body})
+
+
+class Patience:
+    """What a connection has used up of the time for what it does at present."""
+
+    def __init__(self) -> None:
+        self.spent_s = 0.0
+        self.left_s = 0.0
+        """Seconds until it has been too slow; every kilobyte buys one, up to the grace."""
+        self._doing: object = None
+        self._progress = 0
+
+    def look(self, doing: object, progress: int, passed_s: float, grace_s: float) -> None:
+        """Note what the connection does now, and how many bytes of it are done; `passed_s` after the last look."""
+        if doing != self._doing:
+            self._doing, self.spent_s, self.left_s = doing, 0.0, grace_s
+        else:
+            self.spent_s += passed_s
+            gained_s = max(0, progress - self._progress) / MIN_BYTES_PER_S
+            self.left_s = min(grace_s, self.left_s - passed_s + gained_s)
+        self._progress = progress

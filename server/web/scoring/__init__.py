@@ -1,0 +1,1 @@
+"""From a scoring path to the pool that answers."""
