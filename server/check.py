@@ -49,9 +49,9 @@ async def check(file: Path, settings: Settings) -> Verdict:
     candidate = found
     with tempfile.TemporaryDirectory(prefix="tandem-") as folder:
         run_dir = Path(folder)
-        keys = signatures.trusted_keys(settings)
+        keys = signatures.trusted_keys(settings.model_signatures, settings.signature_key)
         try:
-            settled = signatures.identifier(settings, keys, run_dir, on_signature=lambda outcome: None)(candidate)
+            settled = signatures.identifier(settings.model_signatures, keys, run_dir, lambda outcome: None)(candidate)
         except Unopened as e:
             return Verdict(False, _refused(file, NOT_SERVED, e.text))
         entry = await _probe(settled, settings, run_dir)

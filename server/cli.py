@@ -18,6 +18,7 @@ from auth.errors import AccountError, AuthError
 from auth.principal import ROLES
 from auth.setup import Auth, issue_for, open_auth, prepare
 from server import config, logs
+from server.catalog.signatures import BadKeys
 from server.config import ConfigError, Settings
 
 EXIT_FAILED = 1
@@ -36,7 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         code: int = parsed.run(settings, parsed)
         return code
-    except ConfigError as e:
+    except (ConfigError, BadKeys) as e:
         return _failed(str(e), EXIT_BAD_SETTING)
     except AuthError as e:
         return _failed(getattr(e, "explanation", None) or str(e))

@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Literal, cast
 from weakref import WeakValueDictionary
 
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -25,7 +25,6 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from server.catalog.files import Candidate, ModelFile, Signed, candidate_at, identify
 from server.catalog.parts import signature_of
 from server.catalog.private_copy import PrivateCopy
-from server.config import ConfigError, Settings
 
 if TYPE_CHECKING:
     from model_signing.hashing import Config as HashingConfig
@@ -38,6 +37,8 @@ CURVES = ("secp256r1", "secp384r1", "secp521r1")
 MAX_SIGNATURE_BYTES = 16 << 20
 NO_ROOM = (errno.ENOSPC, errno.EDQUOT)
 
+Wanted = Literal["off", "warn", "require"]
+"""Whether signatures count: not at all, with a warning where one is missing, or for everything that is served."""
 Keys = Mapping[str, tuple[str, bytes]]
 """Public keys, each with the name of its file, by what a signature calls it: the SHA-256 of its PEM text."""
 
@@ -46,25 +47,29 @@ class SignError(Exception):
     """A model cannot be signed; the text says why."""
 
 
+class BadKeys(Exception):
+    """The setting names no public key that signatures can be checked by; the text says why."""
+
+
 class BadSignature(Exception):
     """A signature is not one of these files by one of our keys; the text says what to do."""
 
 
-def trusted_keys(settings: Settings) -> Keys:
-    """The keys that may sign models; none where signatures do not count. Raises ConfigError."""
-    return {} if settings.model_signatures == "off" else _public_keys(settings.signature_key)
+def trusted_keys(wanted: Wanted, path: Path | None) -> Keys:
+    """The keys that may sign models: of that file or folder; none where signatures do not count. Raises BadKeys."""
+    return {} if wanted == "off" else _public_keys(path)
 
 
 def identifier(
-    settings: Settings, keys: Keys, run_dir: Path, on_signature: Callable[[str], None]
+    wanted: Wanted, keys: Keys, run_dir: Path, on_signature: Callable[[str], None]
 ) -> Callable[[Candidate], ModelFile]:
     """What makes model files of candidates: where signatures count, by way of a copy that was looked at.
 
     `on_signature` is told the outcome of each file.
     """
-    if settings.model_signatures == "off":
+    if wanted == "off":
         return identify
-    return Signatures(keys, run_dir, settings.model_signatures == "require", on_signature).identify
+    return Signatures(keys, run_dir, wanted == "require", on_signature).identify
 
 
 class Signatures:
@@ -178,15 +183,15 @@ def _key_named_in(signature: Path) -> str:
 
 
 def _public_keys(where: Path | None) -> Keys:
-    """The keys in a file or a folder. Raises ConfigError."""
+    """The keys in a file or a folder. Raises BadKeys."""
     if where is None:
-        raise ConfigError(
+        raise BadKeys(
             "TANDEM_SIGNATURE_KEY must name the public key (PEM), or a folder of such files, "
             "while TANDEM_MODEL_SIGNATURES is warn or require"
         )
     files = sorted(where.glob("*.pem")) if where.is_dir() else [where]
     if not files:
-        raise ConfigError(f"TANDEM_SIGNATURE_KEY: there is no .pem file in {where}")
+        raise BadKeys(f"TANDEM_SIGNATURE_KEY: there is no .pem file in {where}")
     return dict(_public_key(file) for file in files)
 
 
@@ -194,11 +199,11 @@ def _public_key(file: Path) -> tuple[str, tuple[str, bytes]]:
     try:
         key = serialization.load_pem_public_key(file.read_bytes())
     except OSError as e:
-        raise ConfigError(f"TANDEM_SIGNATURE_KEY: {file} cannot be read: {e.strerror}") from e
+        raise BadKeys(f"TANDEM_SIGNATURE_KEY: {file} cannot be read: {e.strerror}") from e
     except (ValueError, UnsupportedAlgorithm) as e:
-        raise ConfigError(f"TANDEM_SIGNATURE_KEY: {file} is not a public key (PEM)") from e
+        raise BadKeys(f"TANDEM_SIGNATURE_KEY: {file} is not a public key (PEM)") from e
     if not isinstance(key, ec.EllipticCurvePublicKey) or key.curve.name not in CURVES:
-        raise ConfigError(f"TANDEM_SIGNATURE_KEY: {file} is not a key on the curve P-256, P-384 or P-521")
+        raise BadKeys(f"TANDEM_SIGNATURE_KEY: {file} is not a key on the curve P-256, P-384 or P-521")
     pem = key.public_bytes(serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
     return hashlib.sha256(pem).hexdigest(), (file.name, pem)
 

@@ -57,7 +57,7 @@ class Supervisor:
     def __init__(
         self, settings: Settings, on_ready: Callable[[str], None] | None = None, cores: int | None = None
     ) -> None:
-        keys = signatures.trusted_keys(settings)
+        keys = signatures.trusted_keys(settings.model_signatures, settings.signature_key)
         self._settings = settings
         self._cores = cores or granted_cores()
         self._on_ready = on_ready
@@ -81,7 +81,7 @@ class Supervisor:
         self._told_to_reread = asyncio.Event()
         self._has_terminal = os.isatty(sys.stderr.fileno())
         folders = {settings.r_models: R_FILES, settings.python_models: PYTHON_FILES}
-        identify = signatures.identifier(settings, keys, self._run_dir, self._metrics.on_signature)
+        identify = signatures.identifier(settings.model_signatures, keys, self._run_dir, self._metrics.on_signature)
         self._watch = Watch(
             folders, settings.settle_s, identify, settings.max_models, lambda: self._pools.serving_paths()
         )

@@ -22,7 +22,7 @@ from uvicorn.server import ServerState
 from auth import routes
 from auth.setup import Auth, open_auth, prepare
 from server.config import Settings
-from server.web.connection.limits import Edge
+from server.web.connection.limits import ConnectionLimits
 from server.web.connection.protocol import Protocol
 from server.web.request_id import RequestIds
 from server.web.routes import exception_handlers
@@ -64,7 +64,7 @@ async def ours(parts: list[bytes]) -> tuple[list[Read], list[int]]:
     config = Config(app, interface="asgi3", log_config=None, lifespan="off", proxy_headers=False)
     config.load()
     wire, state = Wire(), ServerState()
-    protocol = Protocol(Edge(Settings()), config, state, {}, asyncio.get_running_loop())
+    protocol = Protocol(ConnectionLimits(Settings()), config, state, {}, asyncio.get_running_loop())
     protocol.connection_made(wire)
     for part in parts:
         protocol.data_received(part)

@@ -9,14 +9,14 @@ from typing import Any, cast
 from uvicorn._types import ASGISendEvent
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 
-from server.web.connection.limits import Edge
+from server.web.connection.limits import ConnectionLimits
 from server.web.connection.transport import JoinedWrites
 
 
 class Cycle(RequestResponseCycle):
     """One request and its reply."""
 
-    edge: Edge
+    limits: ConnectionLimits
 
     def send(self, message: ASGISendEvent) -> Coroutine[Any, Any, None]:
         """Send a part of the reply. One that does not wait for the end of the body is the connection's last."""
@@ -27,6 +27,6 @@ class Cycle(RequestResponseCycle):
 
     async def send_500_response(self) -> None:
         """The application failed without an answer. Routes answer for themselves: this is for what is around them."""
-        status, headers, body = self.edge.refusal("internal_error", None, self.scope["headers"], sys.exception())
+        status, headers, body = self.limits.refusal("internal_error", None, self.scope["headers"], sys.exception())
         await self.send({"type": "http.response.start", "status": status, "headers": headers})
         await self.send({"type": "http.response.body", "body": body, "more_body": False})

@@ -17,7 +17,7 @@ from gunicorn.glogging import Logger
 from uvicorn_worker import UvicornWorker
 
 from server.logs import JsonFormatter
-from server.web.connection.limits import SPARE_CONNECTIONS, Edge
+from server.web.connection.limits import SPARE_CONNECTIONS, ConnectionLimits
 from server.web.connection.protocol import Protocol
 
 log = logging.getLogger(__name__)
@@ -53,12 +53,12 @@ class WebWorker(UvicornWorker):  # type: ignore[misc]
 
     def run(self) -> None:
         """Serve until told to stop."""
-        edge = Edge(self.wsgi.settings, self.wsgi.metrics.edge_refusal)
-        _allow_files(edge.max_connections + SPARE_CONNECTIONS + OTHER_FILES)
+        limits = ConnectionLimits(self.wsgi.settings, self.wsgi.metrics.edge_refusal)
+        _allow_files(limits.max_connections + SPARE_CONNECTIONS + OTHER_FILES)
         self.config.app = self.wsgi
-        self.config.http = partial(Protocol, edge)
+        self.config.http = partial(Protocol, limits)
         self.config.timeout_graceful_shutdown = self.wsgi.settings.timeout_s + ANSWER_MARGIN_S
-        self._server = Server(self.config, edge)
+        self._server = Server(self.config, limits)
         super().run()
 
     async def _serve(self) -> None:
@@ -81,16 +81,16 @@ class WebWorker(UvicornWorker):  # type: ignore[misc]
 class Server(uvicorn.Server):
     """uvicorn's server; at the stop it serves whom the kernel has let in already."""
 
-    def __init__(self, config: uvicorn.Config, edge: Edge) -> None:
+    def __init__(self, config: uvicorn.Config, limits: ConnectionLimits) -> None:
         super().__init__(config)
-        self._edge = edge
+        self._limits = limits
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         """Take the connections that wait, close the listening sockets, and serve until nobody is left.
 
         The clients of those connections have sent their requests, and to close the socket would reset them.
         """
-        self._edge.draining = True
+        self._limits.draining = True
         attaching = asyncio.create_task(self._attach(_accepted(sockets or [])))
         await super().shutdown(sockets)
         await attaching

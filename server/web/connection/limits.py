@@ -10,7 +10,7 @@ import asyncio
 import logging
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from starlette.types import Receive, Scope, Send
 
@@ -18,24 +18,33 @@ from server.config import Settings
 from server.web.problems import Code, problem
 from server.web.request_id import RequestIds
 
-if TYPE_CHECKING:
-    from server.web.connection.protocol import Protocol
-
 log = logging.getLogger(__name__)
 
 SWEEP_EVERY_S = 0.5
 SPARE_CONNECTIONS = 64
 """Beyond the limit: these are told that there are too many, and answered for /health/."""
 SPARE_HEADER_TIMEOUT_S = 2.0
-GRACE_S = 10.0
-MIN_BYTES_PER_S = 1024
-"""After ten seconds' grace whoever sends a body, or takes a reply, does it at 1 KiB/s on average: a tenth of what the
-worst mobile network does, and enough to hold whoever means no good to 60 KiB a minute for each connection."""
 LINGER_S = 2.0
 """How long an idle connection is kept when the process stops, and a refused one while its client still sends."""
 
 
-class Edge:
+class Connection(Protocol):
+    """What the limits ask of a connection."""
+
+    loop: asyncio.AbstractEventLoop
+
+    @property
+    def answering(self) -> bool:
+        """Whether a request of it is being answered."""
+
+    def look(self, passed_s: float) -> None:
+        """Judge what it does now; the last look was `passed_s` ago."""
+
+    def cut(self) -> None:
+        """End it at once."""
+
+
+class ConnectionLimits:
     """The limits of one web process."""
 
     def __init__(self, settings: Settings, on_refusal: Callable[[str], None] = lambda _: None) -> None:
@@ -46,9 +55,9 @@ class Edge:
         self.body_timeout_s = settings.timeout_s
         self.draining = False
         """The process stops: every reply is the last of its connection."""
-        self._connections: set[Protocol] = set()
-        self._spare: dict[Protocol, None] = {}
-        self._strangers: dict[Protocol, None] = {}
+        self._connections: set[Connection] = set()
+        self._spare: dict[Connection, None] = {}
+        self._strangers: dict[Connection, None] = {}
         """Those that have shown no good token, the one first that was answered or opened longest ago."""
         self._refused: Counter[Code] = Counter()
         self._request_ids = RequestIds()
@@ -56,7 +65,7 @@ class Edge:
 
     # Connections
 
-    def opened(self, connection: Protocol) -> bool:
+    def opened(self, connection: Connection) -> bool:
         """Note a new connection; whether it is one of the spare ones, beyond the limit."""
         self._connections.add(connection)
         if self._timer is None:
@@ -68,16 +77,16 @@ class Edge:
         self._strangers[connection] = None
         return False
 
-    def answered(self, connection: Protocol) -> None:
+    def answered(self, connection: Connection) -> None:
         """A stranger was answered: of those that are idle it is now the last to go."""
         if self._strangers.pop(connection, self) is None:
             self._strangers[connection] = None
 
-    def vouched(self, connection: Protocol) -> None:
+    def vouched(self, connection: Connection) -> None:
         """A connection has shown a good token: it stays, however many others come."""
         self._strangers.pop(connection, None)
 
-    def closed(self, connection: Protocol) -> None:
+    def closed(self, connection: Connection) -> None:
         """A connection has ended."""
         self._connections.discard(connection)
         self._spare.pop(connection, None)
@@ -132,24 +141,3 @@ class Edge:
         status, headers, body = self.refusal("too_many_connections", None, scope["headers"])
         await send({"type": "http.response.start", "status": status, "headers": headers})
         await send({"type": "http.response.body", "body": body})
-
-
-class Patience:
-    """What a connection has used up of the time for what it does at present."""
-
-    def __init__(self) -> None:
-        self.spent_s = 0.0
-        self.left_s = 0.0
-        """Seconds until it has been too slow; every kilobyte buys one, up to the grace."""
-        self._doing: object = None
-        self._progress = 0
-
-    def look(self, doing: object, progress: int, passed_s: float, grace_s: float) -> None:
-        """Note what the connection does now, and how many bytes of it are done; `passed_s` after the last look."""
-        if doing != self._doing:
-            self._doing, self.spent_s, self.left_s = doing, 0.0, grace_s
-        else:
-            self.spent_s += passed_s
-            gained_s = max(0, progress - self._progress) / MIN_BYTES_PER_S
-            self.left_s = min(grace_s, self.left_s - passed_s + gained_s)
-        self._progress = progress

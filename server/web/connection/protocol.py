@@ -21,7 +21,8 @@ from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
 from server.web.connection.cycle import Cycle
-from server.web.connection.limits import GRACE_S, LINGER_S, SPARE_HEADER_TIMEOUT_S, Edge, Patience
+from server.web.connection.limits import LINGER_S, SPARE_HEADER_TIMEOUT_S, ConnectionLimits
+from server.web.connection.patience import GRACE_S, Patience
 from server.web.connection.transport import JoinedWrites
 from server.web.problems import Code
 
@@ -64,14 +65,14 @@ class Protocol(HttpToolsProtocol):
 
     def __init__(
         self,
-        edge: Edge,
+        limits: ConnectionLimits,
         config: Config,
         server_state: ServerState,
         app_state: dict[str, Any],
         _loop: asyncio.AbstractEventLoop | None = None,
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
-        self._edge = edge
+        self._limits = limits
         self._spare = False
         self._deaf = False
         """Whatever else comes in is thrown away."""
@@ -93,11 +94,11 @@ class Protocol(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """A client connected."""
         super().connection_made(cast(asyncio.Transport, JoinedWrites(transport, self.loop)))
-        self._spare = self._edge.opened(self)
+        self._spare = self._limits.opened(self)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The client hung up, or we did."""
-        self._edge.closed(self)
+        self._limits.closed(self)
         self.transport.lingers = False
         super().connection_lost(exc)
         on_gone, self.on_gone = self.on_gone, None
@@ -106,7 +107,7 @@ class Protocol(HttpToolsProtocol):
 
     def vouched(self) -> None:
         """A good token was shown on this connection: others make room before it does."""
-        self._edge.vouched(self)
+        self._limits.vouched(self)
 
     def shutdown(self) -> None:
         """The process stops. A reply that is due says that it is the last; an idle connection gets a little time.
@@ -172,7 +173,7 @@ class Protocol(HttpToolsProtocol):
         if len(self.pipeline) >= MAX_PIPELINED:
             raise _Enough
         super().on_message_begin()
-        self.scope["tandem.protocol"] = self  # type: ignore[typeddict-unknown-key]  # ASGI leaves room for ours
+        self.scope["tandem.caller"] = self  # type: ignore[typeddict-unknown-key]  # ASGI leaves room for ours
         self._requests += 1
         self._in_head = True
         self._head_bytes = 0
@@ -205,7 +206,7 @@ class Protocol(HttpToolsProtocol):
         scope["raw_path"] = url.path
         scope["query_string"] = url.query or b""
         before = self.cycle
-        keep_alive = version != "1.0" and not self._spare and not self._edge.draining and parser.should_keep_alive()
+        keep_alive = version != "1.0" and not self._spare and not self._limits.draining and parser.should_keep_alive()
         self.cycle = Cycle(
             scope=scope,
             transport=cast(asyncio.Transport, self.transport),
@@ -219,8 +220,8 @@ class Protocol(HttpToolsProtocol):
             keep_alive=keep_alive,
             on_response=self.on_response_complete,
         )
-        self.cycle.edge = self._edge
-        app = cast(ASGI3Application, self._edge.too_many_connections) if self._turned_away(path) else self.app
+        self.cycle.limits = self._limits
+        app = cast(ASGI3Application, self._limits.too_many_connections) if self._turned_away(path) else self.app
         if before is None or before.response_complete:
             self._start_asgi_task(self.cycle, app)
         else:
@@ -279,7 +280,7 @@ class Protocol(HttpToolsProtocol):
     def on_response_complete(self) -> None:
         """A request is answered. Only now does the next one begin, even if it has come in already."""
         self.on_gone = None
-        self._edge.answered(self)
+        self._limits.answered(self)
         self.server_state.total_requests += 1
         if self.transport.is_closing():
             return
@@ -305,7 +306,7 @@ class Protocol(HttpToolsProtocol):
         """Read no more. Answer the requests that are whole, then say why, then close."""
         self._deaf = True
         headers = self.headers if self._in_head else ()
-        status, head, body = self._edge.refusal(code, detail, headers, error)
+        status, head, body = self._limits.refusal(code, detail, headers, error)
         lines = [STATUS_LINE[status]]
         lines += [b"%b: %b\r\n" % pair for pair in (*self.server_state.default_headers, *head)]
         words = b"".join((*lines, b"\r\n", body))
@@ -358,18 +359,18 @@ class Protocol(HttpToolsProtocol):
         return "busy" if self.answering else "idle"
 
     def _judge(self, phase: str) -> None:
-        edge = self._edge
+        limits = self._limits
         spent_s, impatient = self._patience.spent_s, self._patience.left_s <= 0
         match phase:
-            case "new" if spent_s >= self._limited(LINGER_S if edge.draining else edge.header_timeout_s):
+            case "new" if spent_s >= self._limited(LINGER_S if limits.draining else limits.header_timeout_s):
                 self._hang_up()
-            case "head" if spent_s >= self._limited(edge.header_timeout_s):
+            case "head" if spent_s >= self._limited(limits.header_timeout_s):
                 self._refuse("request_timeout")
-            case "body" if impatient or spent_s >= edge.body_timeout_s:
+            case "body" if impatient or spent_s >= limits.body_timeout_s:
                 self._refuse("request_timeout")
-            case "idle" if spent_s >= (LINGER_S if edge.draining else edge.keepalive_s):
+            case "idle" if spent_s >= (LINGER_S if limits.draining else limits.keepalive_s):
                 self._hang_up()
-            case "linger" if impatient or spent_s >= edge.body_timeout_s:
+            case "linger" if impatient or spent_s >= limits.body_timeout_s:
                 self._hang_up()
             case "reply" if impatient:
                 self.cut()

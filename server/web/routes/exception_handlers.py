@@ -74,12 +74,12 @@ class Identified:
             failed = True
             self._note_failure(scope, request_id)
             if status:  # half of the answer is out: all that is left is to end the connection
-                scope["tandem.protocol"].cut()
+                scope["tandem.caller"].cut()
             else:
                 await reply(Request(scope), problem("internal_error"))(scope, receive, identified)
         finally:
-            if "principal" in scope.get("state", {}) and "tandem.protocol" in scope:
-                scope["tandem.protocol"].vouched()
+            if "principal" in scope.get("state", {}) and "tandem.caller" in scope:
+                scope["tandem.caller"].vouched()
             if failed or not scope["path"].startswith(QUIET):
                 about = {"method": scope["tandem.method"], "path": scope["path"], "status": status}
                 about |= {"request_id": request_id, "seconds": round(time.monotonic() - started, 6)}

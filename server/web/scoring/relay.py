@@ -21,8 +21,8 @@ import aiohttp
 import orjson
 from starlette.types import Receive, Send
 
-from server.web.connection.protocol import Protocol
 from server.web.problems import CODES, MEDIA_TYPE, Code, Problem, problem
+from server.web.scoring.caller import Caller
 
 log = logging.getLogger(__name__)
 
@@ -81,13 +81,13 @@ class Relay:
             if session is not None:
                 await session.close()
 
-    async def forward(self, relayed: Relayed, receive: Receive, send: Send, protocol: Protocol) -> str:
+    async def forward(self, relayed: Relayed, receive: Receive, send: Send, caller: Caller) -> str:
         """Answer a request with the other server's answer, or say why there is none; the code of the answer.
 
         Raises ClientGone, or TooLarge where nothing was answered yet.
         """
-        task = asyncio.create_task(self._forward(relayed, receive, send, protocol))
-        protocol.on_gone = task.cancel
+        task = asyncio.create_task(self._forward(relayed, receive, send, caller))
+        caller.on_gone = task.cancel
         try:
             return await task
         except asyncio.CancelledError:
@@ -95,7 +95,7 @@ class Relay:
                 raise
             raise ClientGone from None
 
-    async def _forward(self, relayed: Relayed, receive: Receive, send: Send, protocol: Protocol) -> str:
+    async def _forward(self, relayed: Relayed, receive: Receive, send: Send, caller: Caller) -> str:
         body = _Body(receive, relayed.max_body_bytes)
         await body.begin()
         answer = _Answer(send, relayed.request_id)
@@ -114,7 +114,7 @@ class Relay:
         except TimeoutError:
             said = "deadline_exceeded"
         if answer.begun:  # half of it is out: all that is left is to end the connection
-            protocol.cut()
+            caller.cut()
         else:
             await answer.say(problem(said))
         return said

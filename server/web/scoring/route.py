@@ -24,11 +24,11 @@ from server.config import Settings
 from server.dispatch.dispatcher import Refused, Scored
 from server.dispatch.messages import Refusal, Request
 from server.metrics import REMOTE, WebMetrics
-from server.web.connection.protocol import Protocol
 from server.web.json_schema import takes_image
 from server.web.problems import DETAIL, Code, Problem, problem
 from server.web.request_id import RequestIds
 from server.web.scoring.access_log import AccessLog
+from server.web.scoring.caller import Caller
 from server.web.scoring.relay import ClientGone, Relay, Relayed, TooLarge
 from server.web.scoring.serving import Serving, Target
 from server.wire.frames import Encoding, MediaType, Member, Pieces, ReplyCode
@@ -129,7 +129,7 @@ class ScoringRoute:
         scored: Scored | None = None
         try:
             principal = self._authenticator.authenticate(headers.get(b"authorization"))
-            scope["tandem.protocol"].vouched()
+            scope["tandem.caller"].vouched()
             if not principal.may("score"):
                 raise _Stop(problem("forbidden"))
             target = self._checked(target, scope["method"], headers)
@@ -143,7 +143,7 @@ class ScoringRoute:
                 member = Member(body, content, accept, encoding, scope["query_string"], request_id.encode())
                 if target.raw:
                     member = _for_script(member)
-                scored = await self._score(target, member, started, deadline, principal, scope["tandem.protocol"])
+                scored = await self._score(target, member, started, deadline, principal, scope["tandem.caller"])
                 if scored.result.code != ReplyCode.OK:
                     raise _Stop(_worker_problem(scored, principal))
                 code = "ok"
@@ -151,20 +151,20 @@ class ScoringRoute:
         except (_Gone, ClientGone):
             code = GONE
         except (Exception, asyncio.CancelledError) as error:  # cancelled by whoever holds the future, or at the stop
-            code = await self._refuse(error, request_id, send, scope["tandem.protocol"])
+            code = await self._refuse(error, request_id, send, scope["tandem.caller"])
         try:
             self._account(target, code, time.monotonic() - started, scored, request_id, principal)
         except Exception:
             log.exception("a request could not be accounted for", extra={"request_id": request_id})
 
-    async def _refuse(self, error: BaseException, request_id: str, send: Send, protocol: Protocol) -> Code:
+    async def _refuse(self, error: BaseException, request_id: str, send: Send, caller: Caller) -> Code:
         """Answer with what went wrong; the code of the answer."""
         said = self._problem(error, request_id)
         try:
             await _send_problem(send, said, request_id)
         except (Exception, asyncio.CancelledError):  # half of an answer may be out: all that is left is to end it
             log.exception("an answer could not be written", extra={"request_id": request_id})
-            protocol.cut()
+            caller.cut()
             return "internal_error"
         return said.code
 
@@ -229,7 +229,7 @@ class ScoringRoute:
         query = scope["query_string"].decode("latin-1")
         url = f"{target.url}?{query}" if query else target.url
         relayed = Relayed(target.entry.remote, url, headers, request_id, deadline, self._max_body_bytes)
-        return await self._relay.forward(relayed, receive, send, scope["tandem.protocol"])
+        return await self._relay.forward(relayed, receive, send, scope["tandem.caller"])
 
     async def _score(
         self,
@@ -238,7 +238,7 @@ class ScoringRoute:
         started: float,
         deadline: float,
         principal: Principal,
-        protocol: Protocol,
+        caller: Caller,
     ) -> Scored:
         entry = target.entry
         request = Request(
@@ -255,7 +255,7 @@ class ScoringRoute:
         dispatcher = target.dispatcher
         assert dispatcher is not None
         scored = dispatcher.submit(request)
-        protocol.on_gone = partial(dispatcher.abandon, request)
+        caller.on_gone = partial(dispatcher.abandon, request)
         try:
             return await scored
         except Refused as refused:

@@ -25,8 +25,7 @@ from server.catalog import private_copy
 from server.catalog.beneath import Unopened
 from server.catalog.files import Candidate, ModelFile, Signed, candidate_at, identify
 from server.catalog.parts import signature_of
-from server.catalog.signatures import VERIFIED, SignError, identifier, sign, trusted_keys
-from server.config import ConfigError, Settings
+from server.catalog.signatures import VERIFIED, BadKeys, SignError, Wanted, identifier, sign, trusted_keys
 from tests.conftest import Tandem, eventually, parent_of
 from tests.wheels import wheel
 
@@ -64,14 +63,14 @@ def keys(tmp_path_factory: pytest.TempPathFactory) -> Path:
 class Desk:
     """Signs model files as their authors do, and examines them as the supervisor does."""
 
-    def __init__(self, folder: Path, keys: Path, demand: str = "require") -> None:
+    def __init__(self, folder: Path, keys: Path, demand: Wanted = "require") -> None:
         self.folder = folder / "models"
         self.run_dir = folder / "run"
         self.run_dir.mkdir()
         self.keys = keys
         self.outcomes: list[str] = []
-        settings = Settings(model_signatures=demand, signature_key=keys / "public")
-        self.identify = identifier(settings, trusted_keys(settings), self.run_dir, self.outcomes.append)
+        trusted = trusted_keys(demand, keys / "public")
+        self.identify = identifier(demand, trusted, self.run_dir, self.outcomes.append)
 
     def write(self, name: str, content: str = "content") -> Path:
         path = self.folder / name
@@ -549,9 +548,8 @@ def test_what_cannot_verify_is_told(desk: Desk, key: str | None, words: str) -> 
     desk.bare()
     _rsa(desk.keys)
     (desk.keys / "models").mkdir(exist_ok=True)
-    settings = Settings(model_signatures="warn", signature_key=key and desk.keys / key)
-    with pytest.raises(ConfigError, match=words):
-        trusted_keys(settings)
+    with pytest.raises(BadKeys, match=words):
+        trusted_keys("warn", key and desk.keys / key)
 
 
 def test_a_server_without_a_key_does_not_start(tmp_path: Path) -> None:

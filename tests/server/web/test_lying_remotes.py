@@ -17,7 +17,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from server.config import Settings
-from server.web.connection.limits import Edge
+from server.web.connection.limits import ConnectionLimits
 from server.web.connection.protocol import Protocol
 from server.web.request_id import RequestIds
 from server.web.scoring.relay import HELD_BYTES, Relay
@@ -128,7 +128,7 @@ class Asked:
             config = Config(route, interface="asgi3", log_config=None, lifespan="off", proxy_headers=False)
             config.load()
             state = ServerState()
-            protocol = Protocol(Edge(Settings()), config, state, {}, asyncio.get_running_loop())
+            protocol = Protocol(ConnectionLimits(Settings()), config, state, {}, asyncio.get_running_loop())
             if isinstance(self.wire, Stuck):
                 self.wire.protocol = protocol
             protocol.connection_made(self.wire)

@@ -12,7 +12,7 @@ from uvicorn import Config
 
 from server.config import Settings
 from server.web.connection.gunicorn_worker import Server
-from server.web.connection.limits import Edge
+from server.web.connection.limits import ConnectionLimits
 from server.web.connection.protocol import Protocol
 
 
@@ -26,11 +26,11 @@ def test_a_connection_that_nobody_has_accepted_yet_is_answered_before_the_stop()
         listener = socket.create_server(("127.0.0.1", 0))
         listener.setblocking(False)
         address = listener.getsockname()
-        edge = Edge(Settings())
+        limits = ConnectionLimits(Settings())
         config = Config(_answers, interface="asgi3", lifespan="off", log_config=None)
-        config.http = partial(Protocol, edge)  # type: ignore[assignment]  # anything that makes a protocol will do
+        config.http = partial(Protocol, limits)  # type: ignore[assignment]  # anything that makes a protocol will do
         config.load()
-        server = Server(config, edge)
+        server = Server(config, limits)
         server.lifespan = config.lifespan_class(config)
         await server.startup([listener])
         with socket.create_connection(address) as client:

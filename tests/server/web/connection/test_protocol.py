@@ -12,7 +12,8 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from server.config import Settings
-from server.web.connection.limits import GRACE_S, LINGER_S, MIN_BYTES_PER_S, SPARE_CONNECTIONS, Edge
+from server.web.connection.limits import LINGER_S, SPARE_CONNECTIONS, ConnectionLimits
+from server.web.connection.patience import GRACE_S, MIN_BYTES_PER_S
 from server.web.connection.protocol import HIGH_WATER_BYTES, MAX_PIPELINED, Protocol
 
 GET = b"GET /x HTTP/1.1\r\nhost: a\r\n\r\n"
@@ -61,8 +62,8 @@ class Wire(asyncio.Transport):
 class Client:
     """One connection to a protocol whose application answers when the test says so."""
 
-    def __init__(self, edge: Edge | None = None) -> None:
-        self.edge = edge or Edge(Settings())
+    def __init__(self, limits: ConnectionLimits | None = None) -> None:
+        self.limits = limits or ConnectionLimits(Settings())
         self.wire = Wire()
         self.asked: list[str] = []
         self.may_answer = asyncio.Event()
@@ -71,11 +72,11 @@ class Client:
         loop = asyncio.get_running_loop()
         config = Config(self._app, interface="asgi3", log_config=None, lifespan="off", proxy_headers=False)
         config.load()
-        self.protocol = Protocol(self.edge, config, ServerState(), {}, loop)
+        self.protocol = Protocol(self.limits, config, ServerState(), {}, loop)
         self.protocol.connection_made(self.wire)
 
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
-        assert scope["tandem.protocol"] is self.protocol
+        assert scope["tandem.caller"] is self.protocol
         self.asked.append(scope["path"])
         while self.reads:
             message = await receive()
@@ -122,7 +123,7 @@ def test_a_body_below_the_least_rate_is_given_up_after_the_grace() -> None:
 
 def test_a_body_at_the_least_rate_has_until_the_servers_timeout() -> None:
     async def scenario() -> None:
-        client = Client(Edge(Settings(timeout_s=60)))
+        client = Client(ConnectionLimits(Settings(timeout_s=60)))
         await client.say(POST)
         for _ in range(59):
             await client.say(b"x" * MIN_BYTES_PER_S)
@@ -271,10 +272,10 @@ def test_a_client_that_hangs_up_is_told_of_once_and_only_while_it_waits() -> Non
 
 def test_beyond_the_limit_only_health_is_answered() -> None:
     async def scenario() -> None:
-        edge = Edge(Settings(max_connections=1))
-        inside = Client(edge)
+        limits = ConnectionLimits(Settings(max_connections=1))
+        inside = Client(limits)
         inside.protocol.vouched()
-        outside, probe = (Client(edge) for _ in range(2))
+        outside, probe = (Client(limits) for _ in range(2))
         for client in (inside, outside):
             await client.say(GET)
         await probe.say(GET.replace(b"/x", b"/health/live"))
@@ -282,7 +283,7 @@ def test_beyond_the_limit_only_health_is_answered() -> None:
         assert b"retry-after: " in outside.wire.written
         assert (inside.wire.closed, outside.wire.closed, probe.wire.closed) == (False, True, True)
         inside.protocol.connection_lost(None)
-        again = Client(edge)
+        again = Client(limits)
         await again.say(GET)
         assert again.wire.statuses == [200]
 
@@ -291,13 +292,13 @@ def test_beyond_the_limit_only_health_is_answered() -> None:
 
 def test_the_stranger_that_has_been_idle_longest_makes_room_and_whoever_showed_a_token_stays() -> None:
     async def scenario() -> None:
-        edge = Edge(Settings(max_connections=3))
-        vouched, first, second = (Client(edge) for _ in range(3))
+        limits = ConnectionLimits(Settings(max_connections=3))
+        vouched, first, second = (Client(limits) for _ in range(3))
         vouched.protocol.vouched()
         await first.say(GET)
         newcomers = []
         for gone in (second, first):
-            newcomers.append(Client(edge))
+            newcomers.append(Client(limits))
             assert gone.wire.aborted
         await newcomers[-1].say(GET)
         assert newcomers[-1].wire.statuses == [200]
@@ -309,7 +310,7 @@ def test_the_stranger_that_has_been_idle_longest_makes_room_and_whoever_showed_a
 @pytest.mark.parametrize("path", [b"/x%2fy", b"/x%2Fy", b"/x%5cy", b"/a%20b%5Cc"])
 def test_an_encoded_slash_is_no_slash(path: bytes) -> None:
     async def scenario() -> None:
-        client = Client(Edge(Settings()))
+        client = Client(ConnectionLimits(Settings()))
         await client.say(GET.replace(b"/x", path))
         assert client.asked == [path.decode()]
 
@@ -318,11 +319,11 @@ def test_an_encoded_slash_is_no_slash(path: bytes) -> None:
 
 def test_the_oldest_silent_connection_beyond_the_limit_makes_room_for_a_probe() -> None:
     async def scenario() -> None:
-        edge = Edge(Settings(max_connections=1))
-        silent = [Client(edge)]
+        limits = ConnectionLimits(Settings(max_connections=1))
+        silent = [Client(limits)]
         silent[0].protocol.vouched()
-        silent += [Client(edge) for _ in range(SPARE_CONNECTIONS)]
-        probe = Client(edge)
+        silent += [Client(limits) for _ in range(SPARE_CONNECTIONS)]
+        probe = Client(limits)
         await probe.say(GET.replace(b"/x", b"/health/live"))
         assert [client.wire.aborted for client in silent] == [False, True] + [False] * (SPARE_CONNECTIONS - 1)
         assert probe.wire.statuses == [200]
@@ -332,14 +333,14 @@ def test_the_oldest_silent_connection_beyond_the_limit_makes_room_for_a_probe() 
 
 def test_at_the_stop_what_is_due_is_answered_and_an_idle_connection_may_ask_once_more() -> None:
     async def scenario() -> None:
-        edge = Edge(Settings())
-        busy, idle, silent = (Client(edge) for _ in range(3))
+        limits = ConnectionLimits(Settings())
+        busy, idle, silent = (Client(limits) for _ in range(3))
         busy.may_answer.clear()
         for client in (busy, idle):
             await client.say(GET)
         for client in (busy, idle, silent):
             await client.pass_time(5)
-        edge.draining = True
+        limits.draining = True
         for client in (busy, idle, silent):
             client.protocol.shutdown()
         for client in (busy, idle, silent):

@@ -19,7 +19,7 @@ from uvicorn.server import ServerState
 from server.catalog.snapshot import Entry
 from server.config import Settings
 from server.dispatch.dispatcher import Scored
-from server.web.connection.limits import Edge
+from server.web.connection.limits import ConnectionLimits
 from server.web.connection.protocol import Protocol
 from server.web.request_id import RequestIds
 from server.web.routes import exception_handlers
@@ -136,7 +136,7 @@ class Played:
         if isinstance(app, FastAPI):
             counts: Any = self.counts
             exception_handlers.install(app, RequestIds(), counts)
-        edge = Edge(Settings(), self.counts.edge.append)
+        edge = ConnectionLimits(Settings(), self.counts.edge.append)
         route: Any = ScoringRoute(
             app, Settings(), Serving(target), Relay(), authenticator, self.counts, self.access, RequestIds()
         )
