@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, cast
 from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
@@ -40,6 +40,18 @@ def _listed(value: str) -> list[str]:
     return [part.strip() for part in value.split(",") if part.strip()]
 
 
+Change = Literal["restart", "web", "workers", "pools", "at_once"]
+"""What a changed setting takes when Tandem is told to read its settings anew (SIGHUP).
+
+"restart": it cannot change while Tandem runs. "web": new web processes. "workers": new workers of all pools. "pools":
+new workers of those pools whose plan it changes. "at_once": nothing."""
+
+
+def _setting(change: Change | tuple[Change, ...], default: object, **about: Any) -> Any:
+    changes = (change,) if isinstance(change, str) else change
+    return Field(default, json_schema_extra={"change": list(changes)}, **about)
+
+
 class Settings(BaseSettings):
     """All of Tandem's settings."""
 
@@ -47,84 +59,124 @@ class Settings(BaseSettings):
         env_prefix=PREFIX, toml_file=TOML_FILE, frozen=True, extra="forbid", nested_model_default_partial_update=False
     )
 
-    host: str = Field("127.0.0.1", description="address to listen on")
-    port: int = Field(8000, ge=0, le=65535, description="port of the API")
-    metrics_port: int = Field(9464, ge=0, le=65535, description="port of /metrics, on the same address")
-    data: Path = Field(Path(".tandem"), description="folder of the accounts and the signing key")
-    accounts: Path | None = Field(
-        None, description="file of accounts that several servers share, instead of those in the data folder"
+    host: str = _setting("restart", "127.0.0.1", description="address to listen on")
+    port: int = _setting("restart", 8000, ge=0, le=65535, description="port of the API")
+    metrics_port: int = _setting("restart", 9464, ge=0, le=65535, description="port of /metrics, on the same address")
+    data: Path = _setting("restart", Path(".tandem"), description="folder of the accounts and the signing key")
+    accounts: Path | None = _setting(
+        "restart", None, description="file of accounts that several servers share, instead of those in the data folder"
     )
-    token_key: Path | None = Field(
-        None, description="file of the key that signs access tokens, shared by the servers that share accounts"
+    token_key: Path | None = _setting(
+        "restart",
+        None,
+        description="file of the key that signs access tokens, shared by the servers that share accounts",
     )
-    remotes: str = Field("", description="other Tandem servers whose models are served here too: name=url,name=url")
-    trusted_proxies: str = Field(
-        "", description="addresses or networks of proxies whose X-Forwarded-For is believed: 10.0.0.0/8,10.1.2.3"
+    remotes: str = _setting(
+        "restart", "", description="other Tandem servers whose models are served here too: name=url,name=url"
     )
-    r_models: Path = Field(Path("r_models"), description="folder of the R models")
-    python_models: Path = Field(Path("python_models"), description="folder of the Python models")
-    r_workers: int = Field(5, ge=1, le=512, description="R processes; never more than the cores that are granted")
-    python_workers: int = Field(
-        2, ge=1, le=512, description="scikit-learn processes; never more than the cores that are granted"
+    trusted_proxies: str = _setting(
+        "web", "", description="addresses or networks of proxies whose X-Forwarded-For is believed: 10.0.0.0/8,10.1.2.3"
     )
-    torch_threads: int = Field(
-        0, ge=0, le=512, description="threads of a PyTorch worker on the CPU; 0 means one per granted core"
+    r_models: Path = _setting("restart", Path("r_models"), description="folder of the R models")
+    python_models: Path = _setting("restart", Path("python_models"), description="folder of the Python models")
+    r_workers: int = _setting(
+        "pools", 5, ge=1, le=512, description="R processes; never more than the cores that are granted"
     )
-    web_workers: int = Field(1, ge=1, le=64, description="web processes")
-    docs: Literal["open", "login", "off"] = Field(
-        "open", description="who sees /docs and /openapi.json; login where nothing is said and others reach the server"
+    python_workers: int = _setting(
+        "pools", 2, ge=1, le=512, description="scikit-learn processes; never more than the cores that are granted"
     )
-    timeout_s: float = Field(30.0, gt=0, le=3600, description="seconds until a request is answered 504")
-    load_timeout_s: float = Field(
-        60.0, gt=0, le=3600, description="seconds a model file may take to be read and proven"
+    torch_threads: int = _setting(
+        "pools", 0, ge=0, le=512, description="threads of a PyTorch worker on the CPU; 0 means one per granted core"
     )
-    install_timeout_s: float = Field(
-        600.0, gt=0, le=86400, description="seconds that installing a model's requirements may take"
+    web_workers: int = _setting("web", 1, ge=1, le=64, description="web processes")
+    docs: Literal["open", "login", "off"] = _setting(
+        "web",
+        "open",
+        description="who sees /docs and /openapi.json; login where nothing is said and others reach the server",
     )
-    requirements: Literal["off", "wheels", "any"] = Field(
+    timeout_s: float = _setting("web", 30.0, gt=0, le=3600, description="seconds until a request is answered 504")
+    load_timeout_s: float = _setting(
+        "at_once", 60.0, gt=0, le=3600, description="seconds a model file may take to be read and proven"
+    )
+    install_timeout_s: float = _setting(
+        "at_once", 600.0, gt=0, le=86400, description="seconds that installing a model's requirements may take"
+    )
+    requirements: Literal["off", "wheels", "any"] = _setting(
+        "restart",
         "wheels",
         description="what is installed for a model that has a requirements.txt: nothing, wheels alone, or also "
         "source packages, whose building runs their code",
     )
-    queue_max: int = Field(1024, ge=1, description="requests that may wait for one model in one web process")
-    queue_wait_s: float = Field(
-        10.0, gt=0, le=3600, description="seconds a request may wait for a worker; who would wait longer is refused"
+    queue_max: int = _setting("web", 1024, ge=1, description="requests that may wait for one model in one web process")
+    queue_wait_s: float = _setting(
+        "web",
+        10.0,
+        gt=0,
+        le=3600,
+        description="seconds a request may wait for a worker; who would wait longer is refused",
     )
-    batch_max_rows: int = Field(1024, ge=1, description="rows predicted in one call when requests are joined")
-    max_body_mb: float = Field(64.0, gt=0, le=2048, description="largest request body, in MiB")
-    max_connections: int = Field(2048, ge=1, description="connections that one web process holds open")
-    header_timeout_s: float = Field(
-        10.0, gt=0, le=300, description="seconds until the head of a request must be complete"
+    batch_max_rows: int = _setting(
+        ("web", "workers"), 1024, ge=1, description="rows predicted in one call when requests are joined"
     )
-    keepalive_s: float = Field(
-        75.0, gt=0, le=7200, description="seconds an idle connection stays open; more than the proxy in front keeps it"
+    max_body_mb: float = _setting(("web", "workers"), 64.0, gt=0, le=2048, description="largest request body, in MiB")
+    max_connections: int = _setting("web", 2048, ge=1, description="connections that one web process holds open")
+    header_timeout_s: float = _setting(
+        "web", 10.0, gt=0, le=300, description="seconds until the head of a request must be complete"
     )
-    drain_s: float = Field(
-        0.0, ge=0, le=300, description="seconds between readiness saying no and the last connection taken, at the stop"
+    keepalive_s: float = _setting(
+        "web",
+        75.0,
+        gt=0,
+        le=7200,
+        description="seconds an idle connection stays open; more than the proxy in front keeps it",
     )
-    worker_memory_mb: float = Field(
-        0.0, ge=0, description="MiB that a worker may use beyond its models; 0 means an even share of what is granted"
+    drain_s: float = _setting(
+        "at_once",
+        0.0,
+        ge=0,
+        le=300,
+        description="seconds between readiness saying no and the last connection taken, at the stop",
     )
-    worker_max_calls: int = Field(
-        100_000, ge=0, description="calls after which a worker is replaced, a tenth more or less; 0 means never"
+    worker_memory_mb: float = _setting(
+        "pools",
+        0.0,
+        ge=0,
+        description="MiB that a worker may use beyond its models; 0 means an even share of what is granted",
     )
-    pools: Literal["runtime", "signed", "model"] = Field(
-        "runtime", description="which models share processes: those of a runtime, of these the signed ones, or none"
+    worker_max_calls: int = _setting(
+        "workers",
+        100_000,
+        ge=0,
+        description="calls after which a worker is replaced, a tenth more or less; 0 means never",
     )
-    sandbox: Literal["off", "on", "require"] = Field(
-        "on", description="lock up what runs models; require: refuse to start where the kernel cannot"
+    pools: Literal["runtime", "signed", "model"] = _setting(
+        "restart",
+        "runtime",
+        description="which models share processes: those of a runtime, of these the signed ones, or none",
     )
-    model_signatures: Literal["off", "warn", "require"] = Field(
-        "off", description="serve only signed models, or warn of others"
+    sandbox: Literal["off", "on", "require"] = _setting(
+        "restart", "on", description="lock up what runs models; require: refuse to start where the kernel cannot"
     )
-    signature_key: Path | None = Field(
-        None, description="file of the public key (PEM), or folder of such files, that model signatures are checked by"
+    model_signatures: Literal["off", "warn", "require"] = _setting(
+        "restart", "off", description="serve only signed models, or warn of others"
     )
-    max_models: int = Field(
-        10_000, ge=1, description="files and folders in each model folder that are looked at; the rest is not read"
+    signature_key: Path | None = _setting(
+        "restart",
+        None,
+        description="file of the public key (PEM), or folder of such files, that model signatures are checked by",
     )
-    settle_s: float = Field(0.4, ge=0, le=60, description="seconds a model file must be unchanged before it is read")
-    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = Field("INFO", description="least severe log line")
+    max_models: int = _setting(
+        "restart",
+        10_000,
+        ge=1,
+        description="files and folders in each model folder that are looked at; the rest is not read",
+    )
+    settle_s: float = _setting(
+        "at_once", 0.4, ge=0, le=60, description="seconds a model file must be unchanged before it is read"
+    )
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = _setting(
+        "web", "INFO", description="least severe log line"
+    )
 
     @classmethod
     def settings_customise_sources(
@@ -257,3 +309,15 @@ def _told(error: Any) -> str:
     field = Settings.model_fields.get(name)
     about = f" ({field.description})" if field is not None else ""
     return f"{PREFIX}{name.upper()}{about}: {error['msg']}"
+
+
+def changing(change: Change) -> frozenset[str]:
+    """The settings whose change takes this."""
+    return frozenset(name for name in Settings.model_fields if change in changes_of(name))
+
+
+def changes_of(name: str) -> list[str]:
+    """What a change of the setting takes, as `Change` lists it."""
+    about = Settings.model_fields[name].json_schema_extra
+    assert isinstance(about, dict)
+    return cast(list[str], about["change"])

@@ -19,7 +19,7 @@ from typing import Any
 
 from server.catalog.files import ModelFile, identified_again, unchanged
 from server.catalog.snapshot import Entry, PoolState
-from server.config import Settings
+from server.config import Settings, changing
 from server.daemon_thread import in_daemon_thread
 from server.pools.environment import EnvironmentFailed
 from server.pools.memory_ceiling import ceiling_bytes
@@ -40,8 +40,6 @@ CALM_S = 20.0
 DRAIN_MARGIN_S = 5.0
 CANCEL_TIMEOUT_S = 1.0
 BACKOFF_S = (0.0, 0.1, 0.5, 1.0, 2.0, 5.0)
-WORKERS_KNOW = ("batch_max_rows", "max_body_mb", "worker_max_calls")
-"""Settings that templates and workers of all pools are started with."""
 CANNOT_START = (TemplateLost, NeverAnswered, EnvironmentFailed)
 
 
@@ -201,7 +199,7 @@ class Pool:
     async def change(self, plan: PoolPlan, settings: Settings) -> None:
         """Serve under other settings: where workers have to know of them, with a new template and generation."""
         turn = (plan.size, plan.threads) != (self.plan.size, self.plan.threads)
-        turn |= any(getattr(settings, name) != getattr(self._settings, name) for name in WORKERS_KNOW)
+        turn |= any(getattr(settings, name) != getattr(self._settings, name) for name in changing("workers"))
         turn |= ceiling_bytes(settings) != ceiling_bytes(self._settings)
         self.plan, self._settings, self._prober.settings = plan, settings, settings
         if not turn:

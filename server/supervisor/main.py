@@ -26,7 +26,7 @@ from server.catalog import signatures
 from server.catalog.files import NOT_SERVED, PYTHON_FILES, R_FILES
 from server.catalog.snapshot import Entry, Snapshot
 from server.catalog.watch import Watch
-from server.config import ConfigError, Settings
+from server.config import ConfigError, Settings, changing
 from server.machine import gpus, sandbox
 from server.machine.cgroup import granted_cores, granted_memory_bytes, used_memory_bytes
 from server.metrics import SupervisorMetrics, proportional_bytes
@@ -182,7 +182,7 @@ class Supervisor:
         self._watch.settle_in(settings.settle_s)
         if settings.max_body_mb > before.max_body_mb:  # workers first: they must not be sent more than they take
             await self._pools.change(settings)
-        if changed & reload.OF_WEB:
+        if changed & changing("web"):
             await self._web.replace(settings)
         if settings.max_body_mb <= before.max_body_mb:
             await self._pools.change(settings)

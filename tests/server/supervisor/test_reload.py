@@ -2,17 +2,25 @@
 
 from __future__ import annotations
 
-from server.config import Settings
-from server.pools.pool import WORKERS_KNOW
-from server.supervisor.reload import FIXED, OF_WEB, merged
+from typing import get_args
 
-OF_POOLS = {*WORKERS_KNOW, "r_workers", "python_workers", "torch_threads", "worker_memory_mb"}
-AT_ONCE = {"settle_s", "load_timeout_s", "install_timeout_s", "drain_s"}
+import pytest
+
+from server.config import Change, Settings, changes_of, changing
+from server.supervisor.reload import merged
 
 
-def test_of_every_setting_it_is_decided_how_it_changes() -> None:
-    assert set(Settings.model_fields) == FIXED | OF_WEB | OF_POOLS | AT_ONCE
-    assert not FIXED & (OF_WEB | OF_POOLS | AT_ONCE)
+@pytest.mark.parametrize("name", Settings.model_fields)
+def test_every_setting_says_what_its_change_takes(name: str) -> None:
+    changes = changes_of(name)
+    assert changes
+    assert set(changes) <= set(get_args(Change))
+    assert len(changes) == 1 or not {"restart", "at_once"} & set(changes), "what takes nothing or all takes no more"
+
+
+def test_what_has_another_address_or_folder_takes_a_restart() -> None:
+    assert changing("restart") >= {"host", "port", "data", "r_models", "python_models", "sandbox"}
+    assert changing("web") & changing("workers") == {"batch_max_rows", "max_body_mb"}
 
 
 def test_what_cannot_change_keeps_its_value_and_is_named() -> None:
