@@ -181,7 +181,7 @@ def _drop(folder: Path, tandem: Tandem, name: str) -> None:
 
 
 def _await_settled(tandem: Tandem, saved: Sequence[str]) -> None:
-    """Return when no model is loading, or when none has come to an end for a while: one that hangs fails its own tests."""
+    """Return when no model is loading, or when all that are hang: those fail their own tests."""
     loading = _loading(tandem, saved)
     while loading:
         try:
