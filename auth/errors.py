@@ -39,9 +39,11 @@ class Unauthenticated(AuthError):
 
     text = "The credentials are missing, not valid, or no longer valid."
 
-    def __init__(self, reason: Reason) -> None:
-        super().__init__(reason)
+    def __init__(self, reason: Reason, rule: str = "") -> None:
+        """`rule` is what did not hold, in words for an administrator who looks into it."""
+        super().__init__(f"{reason}: {rule}" if rule else reason)
         self.reason: Final = reason
+        self.rule: Final = rule
 
 
 class Forbidden(AuthError):

@@ -6,8 +6,9 @@ good for a while. Must not know tokens beyond handing them their keys.
 
 from pathlib import Path
 
+from auth.jws import secret_key
 from auth.secret_file import SecretFile
-from auth.tokens import LIFETIME_S, Tokens, check_key
+from auth.tokens import LIFETIME_S, Tokens
 
 
 class KeyFileTokens(Tokens):
@@ -32,7 +33,7 @@ def parse(raw: bytes) -> tuple[bytes, ...]:
         if not key or key.startswith(b"#"):
             continue
         try:
-            check_key(key)
+            secret_key(key)
         except ValueError as problem:
             raise ValueError(f"line {number}: {problem}") from problem
         keys.append(key)
