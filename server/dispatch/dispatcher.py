@@ -10,6 +10,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from pathlib import Path
 from typing import cast
 
 from server.dispatch import replies
@@ -17,6 +18,7 @@ from server.dispatch.board import Board
 from server.dispatch.messages import Close, Generation, Instruction, Kill, Limits, Refusal, Refuse, Request, Send
 from server.dispatch.quarantine import Quarantine
 from server.dispatch.state import DispatchState
+from server.unix_sockets import address
 from server.wire import frames
 from server.wire.frames import Frame, FrameType, ReplyPayload, Result, WireError
 
@@ -123,7 +125,8 @@ class Dispatcher:
     async def _connect(self, name: str, path: str, generation: int) -> None:
         link = _Link(self, name, self._max_payload_bytes)
         try:
-            await self._loop.create_unix_connection(lambda: link, path)
+            with address(Path(path)) as socket_name:
+                await self._loop.create_unix_connection(lambda: link, socket_name)
         except OSError:
             log.warning("worker cannot be reached", extra={"worker": name})
             return

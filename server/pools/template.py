@@ -22,6 +22,7 @@ from server.pools.fork import Fork
 from server.pools.memory_ceiling import ceiling_bytes
 from server.pools.output import Output
 from server.pools.plan import PoolPlan
+from server.unix_sockets import address
 
 log = logging.getLogger(__name__)
 
@@ -202,7 +203,8 @@ class Template:
         command = {"do": "fork", "slot": slot, "seed": seed, "scratch": str(scratch)}
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
-                listener.bind(str(socket_path))
+                with address(socket_path) as name:
+                    listener.bind(name)
                 listener.listen(BACKLOG)
                 _, (pidfd,) = await self._command(command, fds=1, sent=[listener.fileno()])
             return self._forked(pidfd)

@@ -9,6 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from server.pools.fork import Fork
+from server.unix_sockets import address
 from server.wire import frames
 from server.wire.frames import FrameType
 
@@ -59,7 +60,8 @@ class Worker:
         """Wait until the worker has answered a PING. Raises NeverAnswered."""
         try:
             async with asyncio.timeout(timeout_s):
-                reader, self._writer = await asyncio.open_unix_connection(str(self.socket_path))
+                with address(self.socket_path) as name:
+                    reader, self._writer = await asyncio.open_unix_connection(name)
                 self._writer.write(PING)
                 decoder = frames.FrameDecoder(frames.MAX_CHANGED_BYTES)
                 while not (got := decoder.feed(await _some(reader))):

@@ -20,6 +20,7 @@ from pathlib import Path
 import orjson
 
 from server.catalog.snapshot import Snapshot
+from server.unix_sockets import address
 
 log = logging.getLogger(__name__)
 
@@ -56,8 +57,11 @@ class Hub:
         return {p.pid for p in self._peers if p.confirmed}
 
     async def start(self, path: Path) -> None:
-        """Listen."""
-        self._server = await asyncio.start_unix_server(self._serve, str(path), limit=MAX_MESSAGE_BYTES)
+        """Listen on a socket at this path."""
+        listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        with address(path) as name:
+            listener.bind(name)
+        self._server = await asyncio.start_unix_server(self._serve, sock=listener, limit=MAX_MESSAGE_BYTES)
 
     async def stop(self) -> None:
         """Close every connection."""

@@ -22,6 +22,7 @@ from server.dispatch.dispatcher import Dispatcher
 from server.dispatch.messages import Generation, Limits, ModelPolicy
 from server.dispatch.state import DispatchState
 from server.metrics import WebMetrics
+from server.unix_sockets import address
 
 log = logging.getLogger(__name__)
 
@@ -67,7 +68,8 @@ class Serving:
 
     async def follow(self, hub: Path) -> None:
         """Take snapshots from the supervisor until it is gone."""
-        reader, self._writer = await asyncio.open_unix_connection(str(hub), limit=SNAPSHOT_MAX_BYTES)
+        with address(hub) as name:
+            reader, self._writer = await asyncio.open_unix_connection(name, limit=SNAPSHOT_MAX_BYTES)
         try:
             while line := await reader.readline():
                 snapshot = Snapshot.from_data(orjson.loads(line))

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from server.supervisor.run_folder import RunFolder
+from tests.conftest import Tandem
 
 
 @pytest.fixture(autouse=True)
@@ -62,3 +64,18 @@ def test_one_that_is_just_being_made_and_folders_of_others_stay(
     assert without_pid.exists()
     assert (elsewhere / "pid").exists()
     assert (another / "pid").exists()
+
+
+def test_the_name_of_the_temporary_folder_may_be_longer_than_a_socket_address(
+    tandem_factory: Callable[..., Tandem],
+) -> None:
+    """Regression: with more than about 60 characters in TMPDIR the start ended in "AF_UNIX path too long"."""
+    server = tandem_factory(web_workers=2)
+    temporary = server.folder / ("long" * 40)
+    temporary.mkdir()
+    server.environment["TMPDIR"] = str(temporary)
+    server.drop("cars", "lm(dist ~ speed, cars)")
+    server.start()
+    assert server.score("cars", {"rows": [{"speed": 10}]}).status_code == 200
+    assert server.stop() == 0
+    assert list(temporary.iterdir()) == []
