@@ -124,6 +124,8 @@ class Problem:
     errors: Sequence[Mapping[str, Any]] = ()
     model_message: str | None = None
     retry_after_s: float | None = None
+    allow: str | None = None
+    """The methods that are allowed, where another one was used."""
 
     @property
     def status(self) -> int:
@@ -155,7 +157,17 @@ class Problem:
             headers["retry-after-ms"] = str(math.ceil(self.retry_after_s * 1000))
         if self.status == 401:
             headers["www-authenticate"] = "Bearer"
+        if self.allow is not None:
+            headers["allow"] = self.allow
         return headers
+
+    def message(self, request_id: str, close: bool = False) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+        """Status, headers and body of the whole reply; with `close` it is the last one on its connection."""
+        body = self.body(request_id)
+        headers = self.headers() | {"content-length": str(len(body)), "x-request-id": request_id}
+        if close:
+            headers["connection"] = "close"
+        return self.status, [(name.encode(), value.encode()) for name, value in headers.items()], body
 
 
 def problem(code: Code, detail: str | None = None, **more: Any) -> Problem:

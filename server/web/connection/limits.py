@@ -131,10 +131,7 @@ class ConnectionLimits:
         else:
             self._refused[code] += 1
         self._on_refusal(code)
-        said = problem(code, detail)
-        body = said.body(request_id)
-        told = said.headers() | {"content-length": str(len(body)), "x-request-id": request_id, "connection": "close"}
-        return said.status, [(name.encode(), value.encode()) for name, value in told.items()], body
+        return problem(code, detail).message(request_id, close=True)
 
     async def too_many_connections(self, scope: Scope, _: Receive, send: Send) -> None:
         """The ASGI application of a spare connection that asks for anything but its health."""

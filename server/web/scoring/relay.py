@@ -226,9 +226,9 @@ class _Answer:
 
     async def say(self, said: Problem) -> None:
         """Answer with a problem of our own."""
-        body = said.body(self._request_id.decode())
-        headers = {**said.headers(), "content-length": str(len(body))}
-        await self._start(said.status, [(name.encode(), value.encode()) for name, value in headers.items()])
+        status, headers, body = said.message(self._request_id.decode())
+        self.begun = True
+        await self._send({"type": "http.response.start", "status": status, "headers": headers})
         await self._send({"type": "http.response.body", "body": body})
 
     async def _begin(self, response: aiohttp.ClientResponse) -> None:

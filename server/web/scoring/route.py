@@ -24,13 +24,15 @@ from server.config import Settings
 from server.dispatch.dispatcher import Refused, Scored
 from server.dispatch.messages import Refusal, Request
 from server.metrics import REMOTE, WebMetrics
+from server.web import outcomes
 from server.web.json_schema import takes_image
 from server.web.problems import DETAIL, Code, Problem, problem
 from server.web.request_id import RequestIds
 from server.web.scoring.access_log import AccessLog
 from server.web.scoring.caller import Caller
 from server.web.scoring.relay import ClientGone, Relay, Relayed, TooLarge
-from server.web.scoring.serving import Serving, Target
+from server.web.scoring.serving import Serving
+from server.web.scoring.target import Target
 from server.wire.frames import Encoding, MediaType, Member, Pieces, ReplyCode
 
 log = logging.getLogger(__name__)
@@ -51,30 +53,10 @@ ENCODINGS: dict[bytes, int] = {b"identity": Encoding.IDENTITY, b"gzip": Encoding
 MAX_WARNINGS_BYTES = 4096
 MAX_WARNING_CHARS = 500
 
-REFUSED: dict[Refusal, Code] = {
-    Refusal.QUEUE_FULL: "queue_full",
-    Refusal.OVERLOADED: "overloaded",
-    Refusal.DEADLINE: "deadline_exceeded",
-    Refusal.NO_WORKER: "no_worker",
-    Refusal.WORKER_CRASHED: "worker_crashed",
-    Refusal.CRASHES_TOO_OFTEN: "crashes_too_often",
-    Refusal.MODEL_GONE: "unknown_model",
-}
-BACK_OFF = (Refusal.QUEUE_FULL, Refusal.OVERLOADED, Refusal.CRASHES_TOO_OFTEN)
-MIN_RETRY_S = 0.05
-MAX_RETRY_S = 60.0
 UNKNOWN_ROUTE = "/v1/models/{model}/score"
 """In the metrics, where scoring failed before it was known whether there is such a model."""
 GONE = "client_gone"
 """In metrics and log, where no answer has a code: the client hung up first."""
-REPLIED: dict[int, Code] = {
-    ReplyCode.BAD_BODY: "bad_body",
-    ReplyCode.TOO_LARGE: "body_too_large",
-    ReplyCode.INVALID: "invalid_input",
-    ReplyCode.MODEL_FAILED: "model_failed",
-    ReplyCode.UNKNOWN_MODEL: "no_worker",
-    ReplyCode.EXPIRED: "deadline_exceeded",
-}
 
 
 class _Stop(Exception):
@@ -145,7 +127,7 @@ class ScoringRoute:
                     member = _for_script(member)
                 scored = await self._score(target, member, started, deadline, principal, scope["tandem.caller"])
                 if scored.result.code != ReplyCode.OK:
-                    raise _Stop(_worker_problem(scored, principal))
+                    raise _Stop(outcomes.failed(scored, principal.may("details")))
                 code = "ok"
                 await _send(send, 200, _ok_headers(scored, member.accept, request_id), scored.result.body)
         except (_Gone, ClientGone):
@@ -161,7 +143,7 @@ class ScoringRoute:
         """Answer with what went wrong; the code of the answer."""
         said = self._problem(error, request_id)
         try:
-            await _send_problem(send, said, request_id)
+            await _send(send, *said.message(request_id))
         except (Exception, asyncio.CancelledError):  # half of an answer may be out: all that is left is to end it
             log.exception("an answer could not be written", extra={"request_id": request_id})
             caller.cut()
@@ -173,7 +155,7 @@ class ScoringRoute:
             case _Stop():
                 return error.problem
             case Refused():
-                return _refused(error)
+                return outcomes.refused(error)
             case Unauthenticated():
                 log.info("refused", extra={"request_id": request_id, "reason": error.reason})
                 return problem("unauthenticated")
@@ -190,7 +172,7 @@ class ScoringRoute:
                 raise _Stop(problem("remote_unavailable", told))
             raise _Stop(problem("unknown_model"))
         if method != "POST":
-            raise _Stop(problem("method_not_allowed"))
+            raise _Stop(problem("method_not_allowed", allow="POST"))
         if int(headers.get(b"content-length", b"0")) > self._max_body_bytes:
             raise _Stop(self._too_large())
         return target
@@ -314,13 +296,6 @@ def _timeout_s(headers: dict[bytes, bytes], target: Target) -> float:
 _MILLISECONDS = re.compile(rb"[1-9][0-9]{0,9}")
 
 
-def _refused(refused: Refused) -> Problem:
-    code = REFUSED[refused.refusal]
-    if refused.refusal not in BACK_OFF:
-        return problem(code)
-    return problem(code, retry_after_s=min(max(refused.wait_s, MIN_RETRY_S), MAX_RETRY_S))
-
-
 def _negotiated(headers: dict[bytes, bytes], target: Target) -> tuple[int, int, int]:
     """The body's media type, the reply's, and the body's encoding; a reply is like its request if nothing is said."""
     content, like = _content(_bare(headers.get(b"content-type", b"")), target)
@@ -379,12 +354,6 @@ def _bare(value: bytes) -> bytes:
     return value.partition(b";")[0].strip().lower()
 
 
-def _worker_problem(scored: Scored, principal: Principal) -> Problem:
-    said = orjson.loads(scored.result.body)
-    message = said.get("model_message") if principal.may("details") else None
-    return problem(REPLIED[scored.result.code], said["detail"], errors=said.get("errors", ()), model_message=message)
-
-
 def _ok_headers(scored: Scored, accept: int, request_id: str) -> list[tuple[bytes, bytes]]:
     reply = scored.reply
     times_s = (("queue", scored.queue_s), ("decode", reply.decode_s), ("predict", reply.predict_s))
@@ -413,15 +382,6 @@ def _warnings(notes: bytes) -> bytes:
             break
         told.append(text)
     return f"[{', '.join(told)}]".encode()
-
-
-async def _send_problem(send: Send, problem: Problem, request_id: str) -> None:
-    body = problem.body(request_id)
-    headers = [(name.encode(), value.encode()) for name, value in problem.headers().items()]
-    headers += [(b"content-length", b"%d" % len(body)), (b"x-request-id", request_id.encode())]
-    if problem.status == 405:
-        headers.append((b"allow", b"POST"))
-    await _send(send, problem.status, headers, body)
 
 
 async def _send(send: Send, status: int, headers: list[Any], body: bytes) -> None:

@@ -22,7 +22,7 @@ from server.web.connection.protocol import Protocol
 from server.web.request_id import RequestIds
 from server.web.scoring.relay import HELD_BYTES, Relay
 from server.web.scoring.route import ScoringRoute
-from server.web.scoring.serving import Target
+from server.web.scoring.target import Target
 from tests.server.web.connection.test_protocol import Wire
 from tests.server.web.routes.test_exception_handlers import BODY, ENTRY, HEAD, Access, Authenticator, Counts, Serving
 

@@ -7,10 +7,7 @@ from http import HTTPStatus
 import orjson
 import pytest
 
-from server.dispatch.messages import Refusal
 from server.web.problems import CODES, DETAIL, RETRY_AFTER_S, STATUS, Code, Problem, problem
-from server.web.scoring.route import REFUSED, REPLIED
-from server.wire.frames import ReplyCode
 
 
 def test_every_code_has_a_status_and_words_of_its_own() -> None:
@@ -18,17 +15,6 @@ def test_every_code_has_a_status_and_words_of_its_own() -> None:
     assert all(400 <= status < 600 and HTTPStatus(status).phrase for status in STATUS.values())
     assert len(set(DETAIL.values())) == len(CODES)
     assert all(detail.endswith(".") for detail in DETAIL.values())
-
-
-def test_every_refusal_of_the_dispatcher_has_a_code() -> None:
-    assert set(REFUSED) == set(Refusal) - {Refusal.ABANDONED}  # nobody is there to be answered
-    assert set(REFUSED.values()) <= set(CODES)
-    assert all(code == refusal.value for refusal, code in REFUSED.items())
-
-
-def test_every_failure_of_a_worker_has_a_code() -> None:
-    assert set(REPLIED) == set(ReplyCode) - {ReplyCode.OK}
-    assert set(REPLIED.values()) <= set(CODES)
 
 
 @pytest.mark.parametrize(

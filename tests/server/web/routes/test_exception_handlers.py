@@ -25,7 +25,7 @@ from server.web.request_id import RequestIds
 from server.web.routes import exception_handlers
 from server.web.scoring.access_log import AccessLog
 from server.web.scoring.route import ScoringRoute
-from server.web.scoring.serving import Target
+from server.web.scoring.target import Target
 from server.wire.frames import ReplyCode, ReplyPayload, Result
 from tests.server.dispatch.test_dispatcher import Stage
 from tests.server.web.connection.test_protocol import Wire

@@ -1,0 +1,43 @@
+"""The scoring paths that a catalog implies. Pure: the same catalog always gives the same paths."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from server.catalog.snapshot import Entry, Snapshot
+from server.dispatch.dispatcher import Dispatcher
+from server.web.scoring.target import Target
+
+
+def targets(snapshot: Snapshot, dispatchers: Mapping[str, Dispatcher], timeout_s: float) -> dict[str, Target]:
+    """Each scoring path with where it leads.
+
+    `dispatchers` are the ways to the pools, by name. No request may take longer than `timeout_s`, or than its model's
+    own limit where that is lower.
+    """
+    found: dict[str, Target] = {}
+    for entry in snapshot.entries:
+        if entry.state != "ready" and entry.code != "remote_unavailable":
+            continue
+        path = f"/v1/models/{entry.name}"
+        paths = {f"{path}/versions/{entry.version}/score": True}
+        if entry.current:
+            paths[f"{path}/score"] = False
+        for scored, pinned in paths.items():
+            found[scored] = _target(snapshot, entry, scored, pinned, dispatchers, timeout_s)
+    return found
+
+
+def _target(
+    snapshot: Snapshot,
+    entry: Entry,
+    path: str,
+    pinned: bool,
+    dispatchers: Mapping[str, Dispatcher],
+    timeout_s: float,
+) -> Target:
+    timeout_s = min(entry.timeout_s or timeout_s, timeout_s)
+    if entry.remote:
+        return Target(entry, timeout_s, pinned, None, snapshot.remotes[entry.remote].url + path)
+    raw = bool(entry.schema and entry.schema.get("raw"))
+    return Target(entry, timeout_s, pinned, dispatchers[entry.pool], raw=raw)
