@@ -19,7 +19,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
@@ -29,6 +29,7 @@ from server.catalog.files import NOT_SERVED
 from server.config import PREFIX, Settings
 from server.pools.models import REPLACED
 from server.web.problems import STATUS
+from server.workers.errors import LoadCode
 from tests.conftest import ROOT, Tandem, eventually
 
 README = ROOT / "README.md"
@@ -249,12 +250,16 @@ def test_the_metrics_table_has_every_instrument() -> None:
 
 def test_the_table_of_refusals_has_every_code_that_the_code_gives() -> None:
     shown = [code for codes, *_ in table(OPERATIONS, "A model was refused") for code in coded(codes)]
+    assert refused_in("workers") == set(get_args(LoadCode))
     given = {NOT_SERVED, REPLACED}
     for folder in ("catalog", "pools", "supervisor", "workers"):
-        for path in (ROOT / "server" / folder).rglob("*.[pR]*"):
-            if path.suffix in (".py", ".R"):
-                given |= set(re.findall(REFUSING, path.read_text()))
+        given |= refused_in(folder)
     assert sorted(shown) == sorted(given - {"verified"})  # what a signature was found to be, and no refusal
+
+
+def refused_in(folder: str) -> set[str]:
+    sources = [path for path in (ROOT / "server" / folder).rglob("*.[pR]*") if path.suffix in (".py", ".R")]
+    return {code for path in sources for code in re.findall(REFUSING, path.read_text())}
 
 
 REFUSING = re.compile(r'(?:LoadFailed|Signed|Refused|_refuse|tandem_condition)\(\s*(?:[\w.]+,\s*)?"(\w+)"')

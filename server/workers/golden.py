@@ -19,13 +19,12 @@ from typing import Any
 
 import orjson
 
-from server.workers.codecs import BadBody
 from server.workers.codecs.json import JSON
+from server.workers.errors import BadBody, Invalid, LoadFailed, ModelFailed
 from server.workers.options import asked
-from server.workers.predictions import ModelFailed, Predictions
-from server.workers.runtime import LoadFailed
+from server.workers.predictions import Predictions
 from server.workers.score import Model
-from server.workers.table import Invalid, to_columns
+from server.workers.table import to_columns
 
 UNANSWERED = (BadBody, Invalid, ModelFailed, TypeError)
 """What decoding a row and predicting it may raise."""

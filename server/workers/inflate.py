@@ -3,12 +3,7 @@
 from __future__ import annotations
 
 from server.wire.frames import Encoding
-from server.workers.codecs import BadBody
-
-
-class TooLarge(Exception):
-    """A body is larger than allowed once it is inflated. The caller is at fault; the text is for the caller."""
-
+from server.workers.errors import BadBody, TooLarge
 
 _ALGORITHMS = {Encoding.GZIP: "gzip", Encoding.ZSTD: "zstd"}
 

@@ -21,8 +21,8 @@ from time import monotonic
 from typing import Any
 
 from server.wire import frames
-from server.wire.frames import Frame, FrameType, Member, ReplyCode, ReplyPayload, ScorePayload, WireError
-from server.workers.predictions import OutOfMemory
+from server.wire.frames import Frame, FrameType, Member, ReplyPayload, ScorePayload, WireError
+from server.workers.errors import Expired, UnknownModel, request_error
 from server.workers.refusals import refuse_all
 from server.workers.traces import Watch
 from server.workers.upkeep import Upkeep
@@ -218,11 +218,9 @@ class WorkerLoop:
         for one in waiting:
             members = one.payload.members
             if model is None:
-                self._reply(one, refuse_all(members, ReplyCode.UNKNOWN_MODEL, "this worker does not hold the model"))
+                self._reply(one, refuse_all(members, UnknownModel("this worker does not hold the model")))
             elif one.expires < now:
-                self._reply(
-                    one, refuse_all(members, ReplyCode.EXPIRED, "the deadline passed before the model was called")
-                )
+                self._reply(one, refuse_all(members, Expired("the deadline passed before the model was called")))
             else:
                 alive.append(one)
         if model is None or not alive:
@@ -241,8 +239,8 @@ class WorkerLoop:
     def _scored(self, model: Any, members: list[Member]) -> ReplyPayload:
         try:
             return self._score(model, members, self._max_inflated_bytes)
-        except MemoryError:
-            return refuse_all(members, ReplyCode.MODEL_FAILED, OutOfMemory.detail)
+        except MemoryError as e:
+            return refuse_all(members, request_error(e))
         finally:
             if os.getpid() != self._pid:
                 os._exit(0)

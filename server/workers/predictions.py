@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from array import array
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -31,42 +30,3 @@ class Predictions:
 
     def __len__(self) -> int:
         return len(self.columns[0].values)
-
-
-class ModelFailed(Exception):
-    """The model raised an error. The text is the model's own: for the log and for those who may see details."""
-
-
-class OutOfMemory(ModelFailed):
-    """An allocation failed. Raise it where the failed call's frames, and what they hold, have been let go."""
-
-    detail = (
-        "the model needed more memory than a worker may have; send fewer rows in a request, "
-        "or have TANDEM_WORKER_MEMORY_MB raised"
-    )
-
-
-def lacks_memory(error: BaseException) -> bool:
-    """Whether an allocation failed, in Python or in a library of C or C++ that says so in words of its own."""
-    return isinstance(error, MemoryError) or _ALLOCATION.search(str(error)) is not None
-
-
-_ALLOCATION = re.compile(r"std::bad_alloc|bad allocation|[Cc]annot allocate memory|can't allocate memory|out of memory")
-
-
-class BadRows(ModelFailed):
-    """The caller is at fault, where the schema could not tell; `detail` is for the caller."""
-
-    detail: str
-
-
-class UnknownLevel(BadRows):
-    """The model said that it does not know a level."""
-
-    detail = "the rows hold a level that the model was not trained with"
-
-
-class NotFinite(BadRows):
-    """The model's compiled code takes finite numbers only."""
-
-    detail = "the rows hold, or lead to, a number that is missing or infinite, which this model cannot predict"

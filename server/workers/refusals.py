@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import orjson
 
-from server.wire.frames import Member, ReplyCode, ReplyPayload, Result
+from server.wire.frames import Member, ReplyPayload, Result
+from server.workers.errors import RequestError
 
 
-def refusal(code: ReplyCode, detail: str, **more: Any) -> Result:
-    """One request's refusal; of `more` (`errors`, `model_message`) what is empty is left out."""
-    present = {key: value for key, value in more.items() if value}
-    return Result(code, 0, orjson.dumps({"detail": detail, **present}))
+def refusal(error: RequestError) -> Result:
+    """One request's refusal."""
+    return Result(error.reply_code, 0, orjson.dumps(error.for_caller()))
 
 
-def refuse_all(members: Sequence[Member], code: ReplyCode, detail: str) -> ReplyPayload:
+def refuse_all(members: Sequence[Member], error: RequestError) -> ReplyPayload:
     """One and the same refusal for every member."""
-    return ReplyPayload(0.0, 0.0, 0.0, [refusal(code, detail)] * len(members))
+    return ReplyPayload(0.0, 0.0, 0.0, [refusal(error)] * len(members))

@@ -14,14 +14,6 @@ if TYPE_CHECKING:  # a script's process has no use for the codecs and their libr
     from server.workers.score_script import RawModel
 
 
-class LoadFailed(Exception):
-    """A model file cannot be served. `code` is from a closed set, the text is for analysts and names no path."""
-
-    def __init__(self, code: str, message: str) -> None:
-        super().__init__(message)
-        self.code = code
-
-
 @dataclass(frozen=True, slots=True)
 class ModelSpec:
     """One model file to probe or load, with what its sidecar says. `key` names it in every frame."""

@@ -8,19 +8,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from time import perf_counter
 from typing import Any, Protocol, cast
 
 from server.wire.frames import Member, Pieces, ReplyCode, ReplyPayload, Result
-from server.workers.codecs import BadBody, Question
+from server.workers.codecs import Question
 from server.workers.codecs.registry import codec
-from server.workers.inflate import TooLarge, inflated
+from server.workers.errors import ModelFailed, RequestError, Unreadable, request_error
+from server.workers.inflate import inflated
 from server.workers.options import asked
-from server.workers.predictions import BadRows, ModelFailed, OutOfMemory, Predictions
+from server.workers.predictions import Predictions
 from server.workers.refusals import refusal
 from server.workers.schema import Options, Schema
-from server.workers.table import Column, Invalid, to_columns
+from server.workers.table import Column, to_columns
 
 log = logging.getLogger(__name__)
 
@@ -48,12 +49,6 @@ class JoiningModel(Model, Protocol):
 
 class _Warned(Exception):
     """The model warned about a batch: predict singly, so that each warning reaches the request it is about."""
-
-
-class _Unreadable(Exception):
-    """Something that nobody has thought of was raised while bodies were read: it ends no worker."""
-
-    detail = "the body cannot be read as what its Content-Type says"
 
 
 @dataclass(slots=True)
@@ -99,17 +94,8 @@ class _Batch:
         for at, member in enumerate(self._members):
             try:
                 asks.append(self._ask(at, member))
-            except TooLarge as e:
-                self._results[at] = refusal(ReplyCode.TOO_LARGE, str(e))
-            except BadBody as e:
-                self._results[at] = refusal(ReplyCode.BAD_BODY, str(e))
-            except Invalid as e:
-                self._results[at] = _invalid(e)
-            except MemoryError:
-                self._results[at] = refusal(ReplyCode.MODEL_FAILED, OutOfMemory.detail)
-            except Exception:
-                log.exception("a body could not be read", extra=self._about(member))
-                self._results[at] = refusal(ReplyCode.BAD_BODY, _Unreadable.detail)
+            except Exception as e:
+                self._refuse(at, member, request_error(e))
         return asks
 
     def _ask(self, at: int, member: Member) -> _Ask:
@@ -131,25 +117,14 @@ class _Batch:
         if len(asks) > 1:
             for ask in asks:
                 self._answer([ask])
-        elif isinstance(failed, Invalid):
-            self._results[asks[0].at] = _invalid(failed)
-        elif isinstance(failed, _Unreadable):
-            log.error("a body could not be read", extra=self._about(asks[0].member), exc_info=failed.__cause__)
-            self._results[asks[0].at] = refusal(ReplyCode.BAD_BODY, failed.detail)
-        elif isinstance(failed, BadRows):
-            self._results[asks[0].at] = refusal(ReplyCode.INVALID, failed.detail, model_message=str(failed))
         else:
-            log.warning("the model failed", extra=self._about(asks[0].member) | {"reason": str(failed)})
-            detail = failed.detail if isinstance(failed, OutOfMemory) else "the model could not predict these rows"
-            self._results[asks[0].at] = refusal(ReplyCode.MODEL_FAILED, detail, model_message=str(failed))
+            self._refuse(asks[0].at, asks[0].member, request_error(failed))
 
     def _tried(self, asks: list[_Ask]) -> Exception | None:
         """Answer requests together; if that fails, why, without the frames that hold what the call had made."""
         try:
             self._encode(asks, self._predict(asks))
-        except MemoryError:
-            return OutOfMemory("memory ran out outside of the model")
-        except (Invalid, ModelFailed, _Unreadable, _Warned) as e:
+        except (RequestError, MemoryError, _Warned) as e:
             return e.with_traceback(None)
         return None
 
@@ -178,14 +153,14 @@ class _Batch:
     def _columns(self, cells: list[Any]) -> list[Column]:
         try:
             return to_columns(self._model.schema, cells)
-        except (Invalid, MemoryError):
+        except (RequestError, MemoryError):
             raise
         except Exception as e:
-            raise _Unreadable from e
+            raise Unreadable from e
 
-    def _about(self, member: Member) -> dict[str, str]:
-        """For the log: which model, and which request."""
-        return {"model": self._model.name, "request_id": member.request_id.decode("latin-1")}
+    def _refuse(self, at: int, member: Member, error: RequestError) -> None:
+        error.log_to(log, {"model": self._model.name, "request_id": member.request_id.decode("latin-1")})
+        self._results[at] = refusal(error)
 
     def _call(self, columns: list[Column], sizes: list[int], output: str, options: Options) -> Predictions:
         if len(sizes) > 1 and hasattr(self._model, "predict_joined"):
@@ -218,7 +193,3 @@ def _chunks(asks: list[_Ask], max_rows: int) -> list[list[_Ask]]:
         chunks[-1].append(ask)
         rows += ask.rows
     return chunks
-
-
-def _invalid(e: Invalid) -> Result:
-    return refusal(ReplyCode.INVALID, e.detail, errors=[asdict(fault) for fault in e.faults])

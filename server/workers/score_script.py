@@ -11,9 +11,8 @@ from time import perf_counter
 from typing import Any, Protocol
 
 from server.wire.frames import Member, Pieces, ReplyCode, ReplyPayload, Result
-from server.workers.codecs import BadBody
-from server.workers.inflate import TooLarge, inflated
-from server.workers.predictions import ModelFailed, OutOfMemory
+from server.workers.errors import BadBody, RequestError, request_error
+from server.workers.inflate import inflated
 from server.workers.refusals import refusal
 from server.workers.schema import Schema
 
@@ -28,14 +27,10 @@ class RawModel(Protocol):
     schema: Schema
 
     def run(self, text: str, request_id: str) -> Any:
-        """What the script returns for one body. Raises ModelFailed with the script's own words."""
+        """What the script returns for one body. Raises ScriptFailed with the script's own words."""
 
     def reply(self, value: Any) -> bytes:
         """What the script returned, as JSON. Raises NotJson."""
-
-
-class NotJson(Exception):
-    """A script returned what JSON cannot hold; the text says so to the caller."""
 
 
 def score(model: RawModel, members: Sequence[Member], max_inflated_bytes: int = 1 << 30) -> ReplyPayload:
@@ -57,21 +52,10 @@ class _Batch:
         request_id = member.request_id.decode("latin-1")
         try:
             return Result(ReplyCode.OK, 1, self._reply(self._returned(self._text(member), request_id)))
-        except TooLarge as e:
-            return refusal(ReplyCode.TOO_LARGE, str(e))
-        except BadBody as e:
-            return refusal(ReplyCode.BAD_BODY, str(e))
-        except NotJson as e:
-            self._warn(request_id, e)
-            return refusal(ReplyCode.MODEL_FAILED, str(e))
-        except OutOfMemory as e:
-            self._warn(request_id, e)
-            return refusal(ReplyCode.MODEL_FAILED, e.detail, model_message=str(e))
-        except MemoryError:
-            return refusal(ReplyCode.MODEL_FAILED, OutOfMemory.detail)
-        except ModelFailed as e:
-            self._warn(request_id, e)
-            return refusal(ReplyCode.MODEL_FAILED, "the script failed", model_message=str(e))
+        except (RequestError, MemoryError) as e:
+            error = request_error(e)
+            error.log_to(log, {"model": self._model.name, "request_id": request_id})
+            return refusal(error)
 
     def _text(self, member: Member) -> str:
         started = perf_counter()
@@ -97,7 +81,3 @@ class _Batch:
             return self._model.reply(value)
         finally:
             self._encode_s += perf_counter() - started
-
-    def _warn(self, request_id: str, error: Exception) -> None:
-        about = {"model": self._model.name, "request_id": request_id, "reason": str(error)}
-        log.warning("the script failed", extra=about, exc_info=error.__cause__)

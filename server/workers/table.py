@@ -13,18 +13,17 @@ import re
 import struct
 from array import array
 from collections.abc import Callable, Container, Iterable, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from heapq import nsmallest
 from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from server.workers.errors import MAX_FAULTS, Fault, Invalid
 from server.workers.schema import Input, Schema
 from server.workers.tensors import Misshapen, Tensor, flattened, shape_told
 
 NA_REAL: float = struct.unpack("<d", struct.pack("<Q", 0x7FF00000000007A2))[0]
 NA_INTEGER = -(2**31)
-MAX_FAULTS = 100
 MAX_LEVELS_TOLD = 20
 MAX_IGNORED = 20
 
@@ -35,26 +34,6 @@ DOUBLES = ("numeric", "date", "datetime")
 SPECIAL_NUMBERS = {"NaN": math.nan, "Inf": math.inf, "-Inf": -math.inf}
 
 Column: TypeAlias = "array[float] | array[int] | memoryview[float] | list[str | None] | list[bytes] | list[Tensor]"
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """One thing that does not fit the schema. `row` counts from 0; None where no single row is at fault."""
-
-    row: int | None
-    column: str | None
-    expected: str
-    got: str
-    hint: str
-
-
-class Invalid(Exception):
-    """A request does not fit the model's schema; `faults` are the first hundred reasons. The caller is at fault."""
-
-    def __init__(self, detail: str, faults: Sequence[Fault] = ()) -> None:
-        super().__init__(detail)
-        self.detail = detail
-        self.faults = tuple(faults[:MAX_FAULTS])
 
 
 def missing(given: Container[str], schema: Schema, row: int | None) -> list[Fault]:

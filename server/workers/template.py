@@ -41,8 +41,9 @@ import orjson
 from server import logs
 from server.machine import sandbox
 from server.workers import start
+from server.workers.errors import LoadFailed
 from server.workers.loop import Score, WorkerLoop
-from server.workers.runtime import LoadFailed, ModelSpec, Runtime
+from server.workers.runtime import ModelSpec, Runtime
 from server.workers.traces import Control, ProcessPart, Traces, Watch, beyond, reason
 from server.workers.upkeep import Budget, Held
 

@@ -10,10 +10,6 @@ from server.workers.predictions import Predictions
 from server.workers.schema import Schema
 
 
-class BadBody(Exception):
-    """A body is not written in the way its media type says. The caller is at fault; the text is for the caller."""
-
-
 @dataclass(frozen=True, slots=True)
 class Question:
     """A decoded body: cells per input, the number of rows, what it asks for, and what was ignored.
@@ -40,7 +36,7 @@ class Codec(Protocol):
     """One media type, both ways."""
 
     def decode(self, body: bytes | memoryview, schema: Schema) -> Question:
-        """Read one body. Raises BadBody, or `table.Invalid` with faults."""
+        """Read one body. Raises BadBody, or Invalid with faults."""
 
     def encoder(self, model: str, version: str, predictions: Predictions) -> Encoder:
         """Prepare a whole batch's predictions once, to be cut into replies."""

@@ -12,7 +12,7 @@ import struct
 
 import pyarrow as pa
 
-from server.workers.codecs import BadBody
+from server.workers.errors import BadBody
 
 _DICTIONARY, _RECORDS = 2, 3
 

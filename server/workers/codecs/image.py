@@ -7,9 +7,9 @@ from __future__ import annotations
 
 from server.workers.codecs import Encoder, Question
 from server.workers.codecs.json import JSON
+from server.workers.errors import Invalid
 from server.workers.predictions import Predictions
 from server.workers.schema import Schema
-from server.workers.table import Invalid
 
 
 class ImageCodec:

@@ -15,10 +15,11 @@ from typing import Any
 
 import orjson
 
-from server.workers.codecs import BadBody, Question, json_pieces
+from server.workers.codecs import Question, json_pieces
+from server.workers.errors import MAX_FAULTS, BadBody, Fault, Invalid
 from server.workers.predictions import Predicted, Predictions
 from server.workers.schema import Schema
-from server.workers.table import MAX_FAULTS, NA_INTEGER, Fault, Invalid, ignored, missing
+from server.workers.table import NA_INTEGER, ignored, missing
 
 _STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+"')
 """Possessive: what can be given back is remembered, at a hundred bytes for each character of a string."""

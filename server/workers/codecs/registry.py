@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from server.wire.frames import MediaType
-from server.workers.codecs import BadBody, Codec
+from server.workers.codecs import Codec
 from server.workers.codecs.arrow import ARROW
 from server.workers.codecs.csv import CSV
 from server.workers.codecs.image import IMAGE
 from server.workers.codecs.json import JSON
+from server.workers.errors import BadBody
 
 _CODECS: dict[int, Codec] = {
     MediaType.JSON: JSON,

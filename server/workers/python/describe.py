@@ -8,11 +8,12 @@ from functools import partial
 from typing import Any
 
 from server.workers import forked, golden
+from server.workers.errors import LoadFailed
 from server.workers.python import missing, proof, reasons, samples
 from server.workers.python.answers import Method
 from server.workers.python.estimator import Held
 from server.workers.python.model import PythonModel
-from server.workers.runtime import Description, LoadFailed, ModelSpec
+from server.workers.runtime import Description, ModelSpec
 from server.workers.schema import Schema
 
 SAMPLE_ROWS = 64

@@ -11,8 +11,8 @@ from sklearn.base import BaseEstimator
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
+from server.workers.errors import LoadFailed
 from server.workers.python.tree import attribute, estimators
-from server.workers.runtime import LoadFailed
 
 MAX_COLUMNS = 200
 

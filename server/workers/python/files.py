@@ -11,9 +11,10 @@ from typing import Any
 
 import joblib
 
+from server.workers.errors import LoadFailed
 from server.workers.python import native, reasons
 from server.workers.python.warned import MAX_WARNINGS, distinct
-from server.workers.runtime import LoadFailed, ModelSpec
+from server.workers.runtime import ModelSpec
 
 
 def read(spec: ModelSpec) -> tuple[Any, tuple[str, ...]]:

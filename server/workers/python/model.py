@@ -10,7 +10,8 @@ from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
-from server.workers.predictions import ModelFailed, NotFinite, OutOfMemory, Predictions, UnknownLevel, lacks_memory
+from server.workers.errors import ModelFailed, NotFinite, OutOfMemory, UnknownLevel, lacks_memory
+from server.workers.predictions import Predictions
 from server.workers.python import answers, per_request_matmul
 from server.workers.python.answers import Method
 from server.workers.python.feed import Feed

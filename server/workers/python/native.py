@@ -15,7 +15,7 @@ from typing import Any
 
 import orjson
 
-from server.workers.runtime import LoadFailed
+from server.workers.errors import LoadFailed
 
 _BEGINNING = 256
 _LABELS = ("Logloss", "CrossEntropy", "MultiClass", "MultiClassOneVsAll", "MultiLogloss", "MultiCrossEntropy")

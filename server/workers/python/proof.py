@@ -13,11 +13,11 @@ from typing import Any, cast
 import orjson
 
 from server.workers.codecs.json import JSON
-from server.workers.predictions import ModelFailed, Predictions
+from server.workers.errors import Invalid, LoadFailed, ModelFailed
+from server.workers.predictions import Predictions
 from server.workers.python.cost import Stopwatch
 from server.workers.python.model import PythonModel
-from server.workers.runtime import LoadFailed
-from server.workers.table import Column, Invalid, to_columns
+from server.workers.table import Column, to_columns
 
 SPLITS: tuple[tuple[int, ...], ...] = ((1,), (2, 1, 3), (8, 1, 1, 16, 1), (1, 1, 5, 33))
 """How many rows the joined requests have, over and over until the rows are used up."""

@@ -17,12 +17,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from server.workers.errors import LoadFailed
 from server.workers.python import answers, arrays, files, reasons
 from server.workers.python.answers import Method
 from server.workers.python.estimator import About
 from server.workers.python.feed import Feed, frame_feed
 from server.workers.python.params import defaults, options
-from server.workers.runtime import LoadFailed, ModelSpec
+from server.workers.runtime import ModelSpec
 from server.workers.schema import INPUT_TYPES, Schema, corrected, told
 
 NO_SIGNATURE = """the MLmodel has no signature that names the columns; save the model with one \

@@ -22,7 +22,7 @@ from typing import Any
 import sklearn
 
 from server.paths import without_folders
-from server.workers.runtime import LoadFailed
+from server.workers.errors import LoadFailed
 
 MAX_LOOKED_AT = 1 << 28
 """So many bytes of a file, unpacked, are searched for the version that made it."""

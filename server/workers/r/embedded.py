@@ -21,6 +21,7 @@ import rpy2.situation
 from rpy2.rinterface_lib import callbacks, openrlib
 
 from server.workers.captured_output import Printed
+from server.workers.errors import LoadCode, load_code
 
 log = logging.getLogger(__name__)
 
@@ -38,9 +39,9 @@ R_CODE = Path(__file__).with_name("R")
 
 
 class RError(Exception):
-    """R signalled an error. `code` is the condition's own (see R/conditions.R)."""
+    """R signalled an error. `code` is the condition's own (see R/conditions.R), "failed" where it has none of ours."""
 
-    def __init__(self, code: str, message: str) -> None:
+    def __init__(self, code: LoadCode, message: str) -> None:
         super().__init__(message)
         self.code = code
 
@@ -154,7 +155,7 @@ def call_r(function: str, *arguments: Any) -> Any:
     value, code, message = _code["attempt"](_code[function], *(to_r(a) for a in arguments))
     if code is rinterface.NULL:
         return value
-    raise RError(str(code[0]), str(message[0]))
+    raise RError(load_code(str(code[0])), str(message[0]))
 
 
 def to_r(value: Any) -> Any:

@@ -13,19 +13,12 @@ from typing import Any
 
 from server.machine import sandbox
 from server.workers import forked, golden
-from server.workers.predictions import (
-    ModelFailed,
-    NotFinite,
-    OutOfMemory,
-    Predicted,
-    Predictions,
-    UnknownLevel,
-    lacks_memory,
-)
+from server.workers.errors import LoadFailed, ModelFailed, NotFinite, OutOfMemory, UnknownLevel, lacks_memory
+from server.workers.predictions import Predicted, Predictions
 from server.workers.r import embedded
 from server.workers.r.embedded import RError
 from server.workers.r.traces import RPart
-from server.workers.runtime import Description, LoadFailed, ModelSpec
+from server.workers.runtime import Description, ModelSpec
 from server.workers.schema import Options, Schema, SchemaError, corrected
 from server.workers.table import Column
 from server.workers.traces import Part

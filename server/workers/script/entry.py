@@ -14,7 +14,7 @@ from types import ModuleType
 from typing import Any
 
 from server.paths import without_folders
-from server.workers.runtime import LoadFailed
+from server.workers.errors import LoadFailed
 
 Run = Callable[[str], Any]
 

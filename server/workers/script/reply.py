@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from server.workers.score_script import NotJson
+from server.workers.errors import NotJson
 
 _OPTIONS = orjson.OPT_SERIALIZE_NUMPY | orjson.OPT_NON_STR_KEYS | orjson.OPT_PASSTHROUGH_DATACLASS
 

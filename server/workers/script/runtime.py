@@ -11,10 +11,9 @@ from typing import Any
 
 import orjson
 
-from server.workers.predictions import ModelFailed, OutOfMemory, lacks_memory
-from server.workers.runtime import Description, LoadFailed, ModelSpec
+from server.workers.errors import LoadFailed, ModelFailed, OutOfMemory, ScriptFailed, lacks_memory
+from server.workers.runtime import Description, ModelSpec
 from server.workers.schema import Schema
-from server.workers.score_script import NotJson
 from server.workers.script import entry
 from server.workers.script.output import Output
 from server.workers.script.reply import encoded
@@ -36,12 +35,12 @@ class ScriptModel:
         self._output = output
 
     def run(self, text: str, request_id: str) -> Any:
-        """Call the script for one body. Raises ModelFailed, whatever it is that the script raises."""
+        """Call the script for one body. Raises ScriptFailed, or OutOfMemory, whatever the script raises."""
         with self._output.of(request_id):
             try:
                 return self._run(text)
             except BaseException as e:  # sys.exit() ends a request, not the worker
-                kind = OutOfMemory if lacks_memory(e) else ModelFailed
+                kind = OutOfMemory if lacks_memory(e) else ScriptFailed
                 raise kind(entry.words(e, self._folder)) from e
 
     def reply(self, value: Any) -> bytes:
@@ -133,7 +132,7 @@ def _check_golden(model: ScriptModel, number: int, golden: Mapping[str, Any]) ->
         )
     try:
         given = orjson.loads(model.reply(model.run(orjson.dumps(golden["row"]).decode(), "")))
-    except (ModelFailed, NotJson) as e:
+    except ModelFailed as e:
         raise LoadFailed("golden_mismatch", f"golden row {number} cannot be answered: {e}") from e
     if given != golden["response"]:
         raise LoadFailed(

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from server.workers.predictions import ModelFailed
-from server.workers.runtime import LoadFailed, ModelSpec
+from server.workers.errors import LoadFailed, ModelFailed
+from server.workers.runtime import ModelSpec
 from server.workers.schema import Input, Schema
 from server.workers.torch import program as programs
 from server.workers.torch import settings as settings_of

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
-from server.workers.runtime import LoadFailed
+from server.workers.errors import LoadFailed
 from server.workers.schema import Input, told
 from server.workers.tensors import shape_told
 from server.workers.torch.program import Argument, Program

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
-from server.workers.predictions import ModelFailed, OutOfMemory, lacks_memory
+from server.workers.errors import ModelFailed, OutOfMemory, lacks_memory
 from server.workers.torch.graphs import Graphs
 from server.workers.torch.program import Program, told
 from server.workers.torch.settings import TorchSettings

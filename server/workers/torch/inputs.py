@@ -15,9 +15,9 @@ from typing import Any, Protocol, cast
 import numpy as np
 import torch
 
-from server.workers.runtime import LoadFailed
+from server.workers.errors import Fault, Invalid, LoadFailed
 from server.workers.schema import Input
-from server.workers.table import NA_INTEGER, Column, Fault, Invalid
+from server.workers.table import NA_INTEGER, Column
 from server.workers.tensors import Tensor, shape_told
 from server.workers.torch import images
 from server.workers.torch.engine import Engine

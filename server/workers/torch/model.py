@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import torch
 
-from server.workers.predictions import ModelFailed, Predictions
+from server.workers.errors import ModelFailed
+from server.workers.predictions import Predictions
 from server.workers.runtime import ModelSpec
 from server.workers.schema import Options, Schema
 from server.workers.table import Column

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from server.workers.codecs.json import with_specials
-from server.workers.predictions import ModelFailed, Predicted, Predictions
-from server.workers.runtime import LoadFailed
+from server.workers.errors import LoadFailed, ModelFailed
+from server.workers.predictions import Predicted, Predictions
 from server.workers.schema import Output
 from server.workers.tensors import shape_told
 from server.workers.torch.settings import TorchSettings

@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.export.passes import move_to_device_pass
 
-from server.workers.runtime import LoadFailed
+from server.workers.errors import LoadFailed
 
 NEEDS_CUDA = (
     "the model was exported for CUDA, and this machine has no GPU that PyTorch can use; exported on the CPU "

@@ -9,7 +9,7 @@ from time import perf_counter
 import torch
 from torch import Tensor
 
-from server.workers.predictions import ModelFailed
+from server.workers.errors import ModelFailed
 from server.workers.torch.engine import Engine
 
 ROWS = 64

@@ -18,11 +18,9 @@ from typing import Any
 import torch
 
 from server.workers import golden
-from server.workers.codecs import BadBody
-from server.workers.predictions import ModelFailed
-from server.workers.runtime import Description, LoadFailed, ModelSpec
+from server.workers.errors import BadBody, Invalid, LoadFailed, ModelFailed
+from server.workers.runtime import Description, ModelSpec
 from server.workers.schema import SchemaError
-from server.workers.table import Invalid
 from server.workers.torch import inputs, proof, settings
 from server.workers.torch.build import Built, build
 from server.workers.torch.model import TorchModel

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from server.machine import sandbox
-from server.workers.runtime import LoadFailed
+from server.workers.errors import LoadFailed
 
 FP32_TOLERANCE = 1e-5
 """What golden rows may differ by where the sidecar does not say: another processor adds up in another order."""

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.workers import golden
+from server.workers.errors import LoadFailed
 from server.workers.predictions import Predicted, Predictions
-from server.workers.runtime import LoadFailed
 from server.workers.schema import Input, Option, Options, Output, Schema
 from server.workers.table import Column
 

@@ -13,8 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.wire.frames import Encoding
-from server.workers.codecs import BadBody
-from server.workers.inflate import TooLarge, inflated
+from server.workers.errors import BadBody, TooLarge
+from server.workers.inflate import inflated
 
 MIB = 1 << 20
 

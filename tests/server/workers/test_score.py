@@ -14,7 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.wire.frames import Encoding, MediaType, Member, ReplyCode, ReplyPayload, Result
-from server.workers.predictions import ModelFailed, OutOfMemory, Predicted, Predictions, lacks_memory
+from server.workers.errors import Expired, ModelFailed, OutOfMemory
+from server.workers.predictions import Predicted, Predictions
 from server.workers.refusals import refuse_all
 from server.workers.schema import Input, Option, Options, Output, Schema
 from server.workers.score import score
@@ -288,7 +289,7 @@ def test_an_empty_batch_has_an_empty_reply() -> None:
 
 
 def test_a_refusal_of_all_says_the_same_to_each() -> None:
-    reply = refuse_all([member(1), member(2)], ReplyCode.EXPIRED, "too late")
+    reply = refuse_all([member(1), member(2)], Expired("too late"))
     assert reply.results == [Result(ReplyCode.EXPIRED, 0, b'{"detail":"too late"}')] * 2
 
 
@@ -395,17 +396,3 @@ def test_what_a_worker_logs_of_a_request_has_its_id(
         ("the model failed", "mine-1", False),
         ("a body could not be read", "mine-2", True),
     ]
-
-
-@pytest.mark.parametrize(
-    ("error", "lacks"),
-    [
-        (MemoryError(), True),
-        (RuntimeError("std::bad_alloc"), True),
-        (RuntimeError("DefaultCPUAllocator: can't allocate memory: you tried to allocate 8 bytes."), True),
-        (OSError(12, "Cannot allocate memory"), True),
-        (ValueError("memory"), False),
-    ],
-)
-def test_libraries_say_in_their_own_words_that_memory_has_run_out(error: Exception, lacks: bool) -> None:
-    assert lacks_memory(error) == lacks

@@ -10,9 +10,9 @@ import orjson
 import pytest
 
 from server.wire.frames import Encoding, MediaType, Member, ReplyCode
-from server.workers.predictions import ModelFailed
+from server.workers.errors import NotJson, ScriptFailed
 from server.workers.schema import Schema
-from server.workers.score_script import NotJson, score
+from server.workers.score_script import score
 
 
 class Parrot:
@@ -28,7 +28,7 @@ class Parrot:
     def run(self, text: str, request_id: str) -> Any:
         self.calls.append((text, request_id))
         if text == "fail":
-            raise ModelFailed("it hurts")
+            raise ScriptFailed("it hurts")
         return text
 
     def reply(self, value: Any) -> bytes:

@@ -14,8 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server.workers.errors import MAX_FAULTS, Fault, Invalid
 from server.workers.schema import Input, Output, Schema
-from server.workers.table import MAX_FAULTS, NA_INTEGER, NA_REAL, Fault, Invalid, to_columns
+from server.workers.table import NA_INTEGER, NA_REAL, to_columns
 from server.workers.tensors import Tensor
 
 LEVELS = ("north", "south")

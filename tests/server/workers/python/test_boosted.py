@@ -17,7 +17,7 @@ from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from server.workers.runtime import LoadFailed
+from server.workers.errors import LoadFailed
 from tests.server.workers.python.conftest import Serve
 
 ROWS = 200

@@ -49,7 +49,7 @@ from sklearn.preprocessing import MinMaxScaler, PolynomialFeatures, StandardScal
 from sklearn.svm import SVC, SVR, LinearSVC, OneClassSVM
 from sklearn.tree import DecisionTreeClassifier
 
-from server.workers.runtime import LoadFailed
+from server.workers.errors import LoadFailed
 from tests.server.workers.python.conftest import Serve, Served
 
 IRIS, SPECIES = load_iris(return_X_y=True)

@@ -25,8 +25,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from server.workers.errors import LoadFailed
 from server.workers.python.runtime import PythonRuntime
-from server.workers.runtime import LoadFailed, ModelSpec
+from server.workers.runtime import ModelSpec
 from tests.conftest import ROOT
 from tests.server.workers.python.conftest import Serve
 

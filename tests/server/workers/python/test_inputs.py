@@ -17,7 +17,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import FeatureUnion, Pipeline, make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
 
-from server.workers.runtime import LoadFailed
+from server.workers.errors import LoadFailed
 from tests.server.workers.python.conftest import Serve, Served
 
 PEOPLE = pd.DataFrame(

@@ -23,7 +23,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from server.catalog import mlmodel
 from server.wire.frames import Member
-from server.workers.runtime import LoadFailed
+from server.workers.errors import LoadFailed
 from server.workers.score import score
 from tests.mlflow_folders import save, signature_of
 from tests.server.workers.python.conftest import Serve, Served

@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 import xgboost
 
-from server.workers.runtime import LoadFailed
+from server.workers.errors import LoadFailed
 from tests.server.workers.python.conftest import Serve
 
 CHANCE = np.random.default_rng(2)

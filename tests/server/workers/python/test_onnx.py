@@ -21,7 +21,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
-from server.workers.runtime import LoadFailed
+from server.workers.errors import LoadFailed
 from tests.conftest import ROOT
 from tests.server.workers.python.conftest import Serve
 

@@ -18,8 +18,8 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from server.workers.errors import LoadFailed
 from server.workers.python import reasons
-from server.workers.runtime import LoadFailed
 from tests.server.workers.python import old_models
 from tests.server.workers.python.conftest import Serve
 

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.workers.score_script import NotJson
+from server.workers.errors import NotJson
 from server.workers.script.reply import encoded
 
 VALUES = st.recursive(

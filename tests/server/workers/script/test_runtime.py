@@ -20,7 +20,8 @@ from dataclasses import asdict
 from pathlib import Path
 import orjson
 from server import logs
-from server.workers.runtime import LoadFailed, ModelSpec
+from server.workers.errors import LoadFailed
+from server.workers.runtime import ModelSpec
 from server.workers.script.runtime import ScriptRuntime
 
 logs.configure()
@@ -210,7 +211,7 @@ def test_what_cannot_serve_is_refused_with_a_reason(
 )
 def test_whatever_run_raises_ends_the_request_only(described: Describe, statement: str, said: str) -> None:
     told, _ = described(f"def init(): pass\ndef run(raw_data):\n    {statement}\n", "x")
-    assert told == {"raised": f"ModelFailed: {said}"}
+    assert told == {"raised": f"ScriptFailed: {said}"}
 
 
 WORDY = """

@@ -12,8 +12,7 @@ import torch
 import yaml
 from torch import nn
 
-from server.workers.predictions import ModelFailed
-from server.workers.runtime import LoadFailed
+from server.workers.errors import LoadFailed, ModelFailed
 from server.workers.torch.engine import Engine
 from server.workers.torch.program import Program
 from server.workers.torch.runtime import TorchRuntime

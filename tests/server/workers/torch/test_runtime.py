@@ -19,7 +19,7 @@ from torch import nn
 
 from server.catalog import mlmodel
 from server.wire.frames import MediaType, Member, ReplyCode
-from server.workers.runtime import LoadFailed
+from server.workers.errors import LoadFailed
 from server.workers.score import score
 from server.workers.torch.runtime import TorchRuntime
 from tests.mlflow_folders import save
