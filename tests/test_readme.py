@@ -219,6 +219,15 @@ def table(page: Path, heading: str) -> list[list[str]]:
     return [[cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]] for line in match[1].splitlines()]
 
 
+def items(page: Path, heading: str) -> list[list[str]]:
+    """The items of the first list below a heading: what stands before the first colon, and the rest."""
+    _, found, rest = page.read_text().partition(f"# {heading}\n")
+    assert found, heading
+    match = re.search(r"^(?:- .*\n(?:  .*\n)*)+", rest, re.MULTILINE)
+    assert match, heading
+    return [" ".join(item.split()).split(": ", 1) for item in re.split(r"^- ", match[0], flags=re.MULTILINE)[1:]]
+
+
 def coded(text: str) -> list[str]:
     return re.findall(r"`([^`]+)`", text)
 
@@ -243,13 +252,13 @@ def test_the_errors_table_has_every_code_with_its_status() -> None:
 
 
 def test_the_metrics_table_has_every_instrument() -> None:
-    shown = [name.partition("{")[0] for names, *_ in table(OPERATIONS, "Metrics") for name in coded(names)]
+    shown = [name.partition("{")[0] for names, _ in items(OPERATIONS, "Metrics") for name in coded(names)]
     source = (ROOT / "server" / "metrics.py").read_text()
     assert sorted(shown) == sorted(set(re.findall(r'"(tandem_\w+)"', source)))
 
 
 def test_the_table_of_refusals_has_every_code_that_the_code_gives() -> None:
-    shown = [code for codes, *_ in table(OPERATIONS, "A model was refused") for code in coded(codes)]
+    shown = [code for codes, _ in items(OPERATIONS, "A model was refused") for code in coded(codes)]
     assert refused_in("workers") == set(get_args(LoadCode))
     given = {NOT_SERVED, REPLACED}
     for folder in ("catalog", "pools", "supervisor", "workers"):

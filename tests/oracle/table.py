@@ -63,8 +63,9 @@ def page(cases: Mapping[str, Case], details: Mapping[str, Mapping[str, Any]]) ->
 
 
 def _joined(missing: Set[str]) -> str:
-    """Without "taken", which is all that is known where no case has such a row, if another case has one."""
+    """What is known of all cases of a line, without what a stronger word of another case says already."""
     known = missing - {"taken"} if missing & {"answered NA", "predicted"} else missing
+    known = known - {"refused in some inputs"} if "refused" in known else known
     return ", ".join(sorted(known)) or "-"
 
 

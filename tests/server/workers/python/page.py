@@ -29,7 +29,7 @@ from tests.server.workers.python.test_estimators import BATCHED, SINGLE, fitted
 FILES = {
     ".skops": "an estimator; reading it runs no code",
     ".joblib .pkl .pickle .sav": "an estimator, or any object with `predict`; packed too (`.gz .bz2 .xz .lzma .z`)",
-    ".ubj .json .xgb .bst .model": "XGBoost's `save_model`; the classifier, regressor or ranker that it was saved from",
+    ".ubj .json .xgb .bst .model": "what XGBoost's `save_model` writes: classifier, regressor or ranker",
     ".txt .lgb": "LightGBM's `Booster.save_model`; a `.txt` is one if its first line is `tree`",
     ".cbm": "CatBoost's `save_model`",
     ".onnx": "a graph that takes rows of numbers or texts",
@@ -56,8 +56,8 @@ TAIL = """
 Graphs of ONNX answer `class` and `prob`, `response`, or by the graph's own names; programs of PyTorch `response`, or
 `top`, `class` and `prob` with labels; MLflow's `python_function` `response`; scripts whatever they return.
 
-| file | holds |
-|---|---|
+What each kind of file holds:
+
 """
 
 
@@ -66,7 +66,7 @@ def part() -> str:
     rows = sorted(set(_rows()), key=str.lower)
     unnamed = {ending for ending in PYTHON_FILES if ending.rfind(".") <= 0} - set(" ".join(FILES).split())
     assert not unnamed, f"the page does not name {unnamed}"
-    files = [f"| {', '.join(f'`{e}`' for e in endings.split())} | {told} |" for endings, told in FILES.items()]
+    files = [f"- {', '.join(f'`{e}`' for e in endings.split())}: {told}" for endings, told in FILES.items()]
     return PYTHON + HEAD + "\n".join(rows) + "\n" + TAIL + "\n".join(files) + "\n"
 
 
