@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from server.catalog import beneath
 from server.catalog.beneath import Unopened
+from server.wire.schema import InputType
 
 MAX_BYTES = 1 << 20
 MAX_DEPTH = 64
@@ -23,11 +24,6 @@ class SidecarError(Exception):
 
 class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-InputType = Literal[
-    "numeric", "integer", "logical", "string", "factor", "ordered", "date", "datetime", "image", "tensor"
-]
 
 
 class StatedInput(_Strict):

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from server.catalog.files import NAME
 from server.catalog.snapshot import Entry
-from server.workers.schema import Schema, SchemaError
+from server.wire.schema import Schema, SchemaError
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import parse_qsl
 
+from server.wire.schema import Option, Options, Schema
 from server.workers.errors import Fault, Invalid
-from server.workers.schema import Option, Options, Schema
 
 
 def asked(schema: Schema, output: Any, options: Any, query: bytes) -> tuple[str, Options]:

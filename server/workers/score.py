@@ -13,6 +13,7 @@ from time import perf_counter
 from typing import Any, Protocol, cast
 
 from server.wire.frames import Member, Pieces, ReplyCode, ReplyPayload, Result
+from server.wire.schema import Options, Schema
 from server.workers.codecs import Question
 from server.workers.codecs.registry import codec
 from server.workers.errors import ModelFailed, RequestError, Unreadable, request_error
@@ -20,7 +21,6 @@ from server.workers.inflate import inflated
 from server.workers.options import asked
 from server.workers.predictions import Predictions
 from server.workers.refusals import refusal
-from server.workers.schema import Options, Schema
 from server.workers.table import Column, to_columns
 
 log = logging.getLogger(__name__)

@@ -11,10 +11,10 @@ from time import perf_counter
 from typing import Any, Protocol
 
 from server.wire.frames import Member, Pieces, ReplyCode, ReplyPayload, Result
+from server.wire.schema import Schema
 from server.workers.errors import BadBody, RequestError, request_error
 from server.workers.inflate import inflated
 from server.workers.refusals import refusal
-from server.workers.schema import Schema
 
 log = logging.getLogger(__name__)
 

@@ -18,8 +18,8 @@ from heapq import nsmallest
 from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from server.wire.schema import Input, Schema
 from server.workers.errors import MAX_FAULTS, Fault, Invalid
-from server.workers.schema import Input, Schema
 from server.workers.tensors import Misshapen, Tensor, flattened, shape_told
 
 NA_REAL: float = struct.unpack("<d", struct.pack("<Q", 0x7FF00000000007A2))[0]

@@ -21,12 +21,12 @@ from server.wire.frames import (
     decode_reply,
     decode_score,
 )
+from server.wire.schema import Input, Option, Output, Schema
 from server.workers.codecs import Question, json_pieces
 from server.workers.codecs.registry import codec
 from server.workers.errors import BadBody, Invalid, TooLarge
 from server.workers.inflate import inflated
 from server.workers.options import asked
-from server.workers.schema import Input, Option, Output, Schema
 from server.workers.table import to_columns
 from server.workers.torch.images import Unfit, pixels
 from server.workers.torch.settings import ImageSettings

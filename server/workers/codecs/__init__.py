@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
+from server.wire.schema import Schema
 from server.workers.predictions import Predictions
-from server.workers.schema import Schema
 
 
 @dataclass(frozen=True, slots=True)

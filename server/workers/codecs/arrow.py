@@ -19,11 +19,11 @@ import orjson
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from server.wire.schema import Input, Schema
 from server.workers.codecs import Question, arrow_messages
 from server.workers.codecs.json import with_specials
 from server.workers.errors import BadBody, Fault, Invalid
 from server.workers.predictions import Predicted, Predictions
-from server.workers.schema import Input, Schema
 from server.workers.table import NA_INTEGER, NA_REAL, ignored, missing
 
 MAX_ROWS_PER_BYTE = 8

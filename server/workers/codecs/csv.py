@@ -17,11 +17,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.csv
 
+from server.wire.schema import Input, Schema
 from server.workers.codecs import Question, arrow
 from server.workers.codecs.json import json_values
 from server.workers.errors import BadBody, Fault, Invalid
 from server.workers.predictions import Predictions
-from server.workers.schema import Input, Schema
 
 BLOCK_BYTES = 1 << 20
 MAX_COLUMNS_PER_INPUT, MAX_MORE_COLUMNS = 10, 1000

@@ -5,11 +5,11 @@ What the bytes hold is not looked at here: the runtime that decodes images tells
 
 from __future__ import annotations
 
+from server.wire.schema import Schema
 from server.workers.codecs import Encoder, Question
 from server.workers.codecs.json import JSON
 from server.workers.errors import Invalid
 from server.workers.predictions import Predictions
-from server.workers.schema import Schema
 
 
 class ImageCodec:

@@ -15,10 +15,10 @@ from typing import Any
 
 import orjson
 
+from server.wire.schema import Schema
 from server.workers.codecs import Question, json_pieces
 from server.workers.errors import MAX_FAULTS, BadBody, Fault, Invalid
 from server.workers.predictions import Predicted, Predictions
-from server.workers.schema import Schema
 from server.workers.table import NA_INTEGER, ignored, missing
 
 _STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+"')

@@ -17,8 +17,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import simdjson
 
+from server.wire.schema import Schema
 from server.workers.codecs import Question
-from server.workers.schema import Schema
 from server.workers.table import numbers
 
 LARGE_BYTES = 1 << 18

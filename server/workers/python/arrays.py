@@ -7,8 +7,8 @@ from typing import Any, cast
 
 import numpy as np
 
+from server.wire.schema import Schema
 from server.workers.python.feed import Feed, with_nan
-from server.workers.schema import Schema
 from server.workers.table import Column
 from server.workers.tensors import Tensor
 

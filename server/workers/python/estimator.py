@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, Protocol
 
+from server.wire.schema import Schema
 from server.workers.python import answers, files, inputs, native, per_request_matmul, reasons, samples
 from server.workers.python.answers import Method
 from server.workers.python.feed import Feed, feed_for, takes_arrays
 from server.workers.python.tree import attribute, forget_names, use_threads
 from server.workers.runtime import ModelSpec
-from server.workers.schema import Schema
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,10 +13,10 @@ from typing import Any, cast
 import numpy as np
 import pandas as pd
 
+from server.wire.schema import Input, Schema, SchemaError
 from server.workers.python import inputs
 from server.workers.python.boosted import Categories
 from server.workers.python.tree import attribute, first, is_text, needs_frame
-from server.workers.schema import Input, Schema, SchemaError
 from server.workers.table import NA_INTEGER, Column
 
 Feed = Callable[[Sequence[Column], int, bool], Any]

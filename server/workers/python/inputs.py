@@ -10,11 +10,12 @@ import numpy as np
 from sklearn.compose import ColumnTransformer
 from sklearn.pipeline import FeatureUnion, Pipeline
 
+from server.wire.schema import INPUT_TYPES
 from server.workers.python import boosted
 from server.workers.python.boosted import library
 from server.workers.python.drafts import no_schema, with_categories
 from server.workers.python.tree import attribute, first, is_text
-from server.workers.schema import INPUT_TYPES, corrected, told
+from server.workers.stated_inputs import corrected, from_signature
 
 TEXT = "text"
 Facts = Mapping[str, Any]
@@ -49,7 +50,7 @@ def of(
 
     Raises LoadFailed.
     """
-    columns_told = [i for i in told(signature) if i["type"] in INPUT_TYPES and i["type"] != "tensor"]
+    columns_told = [i for i in from_signature(signature) if i["type"] in INPUT_TYPES and i["type"] != "tensor"]
     if is_text(first(model)):
         name = columns_told[0]["name"] if [i["type"] for i in columns_told] == ["string"] else TEXT
         return corrected([] if stated else [{"name": name, "type": "string"}], stated)

@@ -10,6 +10,7 @@ from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
+from server.wire.schema import Options, Schema
 from server.workers.errors import ModelFailed, NotFinite, OutOfMemory, UnknownLevel, lacks_memory
 from server.workers.predictions import Predictions
 from server.workers.python import answers, per_request_matmul
@@ -17,7 +18,6 @@ from server.workers.python.answers import Method
 from server.workers.python.feed import Feed
 from server.workers.python.warned import distinct
 from server.workers.runtime import ModelSpec
-from server.workers.schema import Options, Schema
 from server.workers.table import Column
 
 _NOT_FINITE = re.compile(r"contains NaN|contains infinity|NaN or infinity")

@@ -16,13 +16,14 @@ from typing import Any
 import numpy as np
 
 from server.paths import without_folders
+from server.wire.schema import Schema
 from server.workers.errors import LoadFailed
 from server.workers.python import answers, feed
 from server.workers.python.answers import Method
 from server.workers.python.estimator import About
 from server.workers.python.feed import Feed
 from server.workers.runtime import ModelSpec
-from server.workers.schema import Schema, corrected
+from server.workers.stated_inputs import corrected
 from server.workers.table import Column
 
 _TYPES: dict[str, tuple[str, Any]] = {

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from server.wire.schema import INPUT_TYPES, Schema
 from server.workers.errors import LoadFailed
 from server.workers.python import answers, arrays, files, reasons
 from server.workers.python.answers import Method
@@ -24,7 +25,7 @@ from server.workers.python.estimator import About
 from server.workers.python.feed import Feed, frame_feed
 from server.workers.python.params import defaults, options
 from server.workers.runtime import ModelSpec
-from server.workers.schema import INPUT_TYPES, Schema, corrected, told
+from server.workers.stated_inputs import corrected, from_signature
 
 NO_SIGNATURE = """the MLmodel has no signature that names the columns; save the model with one \
 (signature=mlflow.models.infer_signature(frame, predictions)), or say them in the sidecar, model.yaml:
@@ -66,7 +67,7 @@ class Pyfunc:
         """Those of the signature."""
         if arrays.are_told(self._signature):
             return corrected(arrays.inputs(self._signature), stated)
-        found = corrected(told(self._signature), stated)
+        found = corrected(from_signature(self._signature), stated)
         if not found:
             raise LoadFailed("no_schema", NO_SIGNATURE)
         for one in found:

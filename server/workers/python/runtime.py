@@ -18,6 +18,7 @@ import sklearn.feature_extraction.text
 import sklearn.linear_model
 import sklearn.pipeline  # with those above: what most models need is read once, before any fork
 
+from server.wire.schema import SchemaError
 from server.workers import golden
 from server.workers.errors import LoadFailed
 from server.workers.python import describe, onnx
@@ -26,7 +27,6 @@ from server.workers.python.model import PythonModel
 from server.workers.python.pyfunc import Pyfunc
 from server.workers.python.traces import PythonPart
 from server.workers.runtime import Description, ModelSpec
-from server.workers.schema import SchemaError
 from server.workers.traces import Part
 
 REHEARSING_S = 1.0

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from server.wire.schema import Input, Schema
 from server.workers.python.tree import estimators
-from server.workers.schema import Input, Schema
 
 WORDS = ("how", "do", "i", "reset", "my", "password", "price", "of", "the", "report", "server", "answers", "slowly")
 SCALES = (0.1, 1.0, 10.0, 1000.0)

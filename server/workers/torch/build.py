@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from server.wire.schema import Input, Schema
 from server.workers.errors import LoadFailed, ModelFailed
 from server.workers.runtime import ModelSpec
-from server.workers.schema import Input, Schema
 from server.workers.torch import program as programs
 from server.workers.torch import settings as settings_of
 from server.workers.torch.declared_inputs import of_signature, stated_inputs

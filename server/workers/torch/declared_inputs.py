@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from server.wire.schema import Input
 from server.workers.errors import LoadFailed
-from server.workers.schema import Input, told
+from server.workers.stated_inputs import from_signature
 from server.workers.tensors import shape_told
 from server.workers.torch.program import Argument, Program
 from server.workers.torch.settings import ImageSettings
@@ -46,8 +47,8 @@ def of_signature(signature: Sequence[Mapping[str, Any]], program: Program) -> li
     if signature and all(i["type"] == "tensor" for i in signature):
         if program.arguments is not None and any(i["name"] is None for i in signature):
             return []
-        return told([{**i, "name": i["name"] or f"x{at}"} for at, i in enumerate(signature)])
-    return told(signature)
+        return from_signature([{**i, "name": i["name"] or f"x{at}"} for at, i in enumerate(signature)])
+    return from_signature(signature)
 
 
 def _number(stated: Mapping[str, Any]) -> Input:

@@ -15,8 +15,8 @@ from typing import Any, Protocol, cast
 import numpy as np
 import torch
 
+from server.wire.schema import Input
 from server.workers.errors import Fault, Invalid, LoadFailed
-from server.workers.schema import Input
 from server.workers.table import NA_INTEGER, Column
 from server.workers.tensors import Tensor, shape_told
 from server.workers.torch import images

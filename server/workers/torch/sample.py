@@ -10,10 +10,10 @@ import orjson
 import torch
 from torch import Tensor
 
+from server.wire.schema import Input, Schema
 from server.workers import golden as golden_rows
 from server.workers.codecs.json import JSON
 from server.workers.errors import BadBody, Invalid
-from server.workers.schema import Input, Schema
 from server.workers.table import to_columns
 from server.workers.torch.engine import Engine
 from server.workers.torch.inputs import Inputs

@@ -14,7 +14,7 @@ import pyarrow as pa
 import pytest
 
 from server.wire.frames import MediaType
-from server.workers.schema import Schema
+from server.wire.schema import Schema
 from tests.conftest import Tandem
 from tests.server.workers.codecs.bodies import Row, arrow, csv_body, json_columns, json_rows, read_reply, stream
 

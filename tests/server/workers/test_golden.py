@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server.wire.schema import Input, Option, Options, Output, Schema
 from server.workers import golden
 from server.workers.errors import LoadFailed
 from server.workers.predictions import Predicted, Predictions
-from server.workers.schema import Input, Option, Options, Output, Schema
 from server.workers.table import Column
 
 numbers = st.floats(-1e6, 1e6)

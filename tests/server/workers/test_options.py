@@ -8,9 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server.wire.schema import Input, Option, Output, Schema
 from server.workers.errors import Fault, Invalid
 from server.workers.options import asked
-from server.workers.schema import Input, Option, Output, Schema
 
 OUTPUTS = (Output("response", "number"), Output("prob", "columns"))
 SCHEMA = Schema(

@@ -14,10 +14,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from server.wire.frames import Encoding, MediaType, Member, ReplyCode, ReplyPayload, Result
+from server.wire.schema import Input, Option, Options, Output, Schema
 from server.workers.errors import Expired, ModelFailed, OutOfMemory
 from server.workers.predictions import Predicted, Predictions
 from server.workers.refusals import refuse_all
-from server.workers.schema import Input, Option, Options, Output, Schema
 from server.workers.score import score
 from server.workers.table import Column, to_columns
 

@@ -10,8 +10,8 @@ import orjson
 import pytest
 
 from server.wire.frames import Encoding, MediaType, Member, ReplyCode
+from server.wire.schema import Schema
 from server.workers.errors import NotJson, ScriptFailed
-from server.workers.schema import Schema
 from server.workers.score_script import score
 
 

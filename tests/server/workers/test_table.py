@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server.wire.schema import Input, Output, Schema
 from server.workers.errors import MAX_FAULTS, Fault, Invalid
-from server.workers.schema import Input, Output, Schema
 from server.workers.table import NA_INTEGER, NA_REAL, to_columns
 from server.workers.tensors import Tensor
 

@@ -16,7 +16,7 @@ import orjson
 import pyarrow as pa
 
 from server.wire.frames import MediaType
-from server.workers.schema import Input, Schema
+from server.wire.schema import Input, Schema
 
 Row = dict[str, Any]
 SPECIAL = {"NaN": math.nan, "Inf": math.inf, "-Inf": -math.inf}

@@ -16,10 +16,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from server.wire.frames import MediaType
+from server.wire.schema import INPUT_TYPES, Input, InputType, Output, Schema
 from server.workers.codecs.registry import codec
 from server.workers.errors import Invalid
 from server.workers.predictions import Predicted, Predictions
-from server.workers.schema import INPUT_TYPES, Input, InputType, Output, Schema
 from server.workers.table import NA_INTEGER, NA_REAL, to_columns
 from tests.server.workers.codecs.bodies import (
     Row,

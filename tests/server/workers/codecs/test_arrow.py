@@ -18,11 +18,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server.wire.schema import Input, InputType, Option, Output, Schema
 from server.workers.codecs import Question
 from server.workers.codecs.arrow import ARROW
 from server.workers.errors import MAX_FAULTS, BadBody, Fault, Invalid
 from server.workers.predictions import Predicted, Predictions
-from server.workers.schema import Input, InputType, Option, Output, Schema
 from server.workers.table import NA_INTEGER, NA_REAL, to_columns
 from tests.server.workers.codecs.bodies import bits, stream
 

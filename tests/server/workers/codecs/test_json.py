@@ -14,12 +14,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server.wire.schema import Input, Output, Schema
 from server.workers.codecs import Question
 from server.workers.codecs.json import JSON, json_values
 from server.workers.codecs.json_pieces import LARGE_BYTES
 from server.workers.errors import MAX_FAULTS, BadBody, Fault, Invalid
 from server.workers.predictions import Predicted, Predictions
-from server.workers.schema import Input, Output, Schema
 from server.workers.table import NA_INTEGER, NA_REAL, to_columns
 
 SCHEMA = Schema(

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from server.wire.schema import Schema
 from server.workers.codecs import Question, json_pieces
 from server.workers.codecs.json import JSON
 from server.workers.errors import BadBody, Invalid
-from server.workers.schema import Schema
 from server.workers.table import to_columns
 
 SCHEMA = Schema.from_data(

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.workers.schema import INPUT_TYPES, Input, Option, Output, Schema, SchemaError, corrected
+from server.wire.schema import INPUT_TYPES, Input, Option, Output, Schema, SchemaError
 
 names = st.text(min_size=1, max_size=10)
 levels = st.lists(names, min_size=1, max_size=5, unique=True).map(tuple)
@@ -130,34 +130,3 @@ def test_an_unknown_type_is_refused_with_those_known() -> None:
 def test_what_is_not_a_schema_is_refused_with_a_reason(bad: dict[str, Any], reason: str) -> None:
     with pytest.raises(SchemaError, match=reason):
         Schema.from_data(bad)
-
-
-# Corrections by a sidecar
-
-FOUND = [{"name": "x", "type": "numeric", "na": False}, {"name": "f", "type": "factor", "levels": ["a"], "na": True}]
-
-
-def test_a_stated_input_changes_only_what_it_says() -> None:
-    assert corrected(FOUND, [{"name": "x", "na": True}])[0] == {"name": "x", "type": "numeric", "na": True}
-
-
-def test_a_stated_input_that_the_model_does_not_name_joins_at_the_end() -> None:
-    assert [i["name"] for i in corrected(FOUND, [{"name": "new", "type": "string"}])] == ["x", "f", "new"]
-
-
-def test_a_changed_type_drops_the_levels_it_had() -> None:
-    assert corrected(FOUND, [{"name": "f", "type": "string"}])[1] == {"name": "f", "type": "string", "na": True}
-
-
-def test_the_same_type_keeps_the_levels() -> None:
-    assert corrected(FOUND, [{"name": "f", "type": "factor"}])[1] == FOUND[1]
-
-
-def test_stated_nothing_is_not_a_statement() -> None:
-    assert corrected(FOUND, [{"name": "x", "type": None, "na": None}]) == FOUND
-
-
-def test_corrections_leave_what_was_found_as_it_was() -> None:
-    before = [dict(i) for i in FOUND]
-    corrected(FOUND, [{"name": "x", "na": True}])
-    assert before == FOUND

@@ -1,6 +1,7 @@
-"""What a model takes and gives: typed inputs and outputs, as read from the model or stated in its sidecar.
+"""A model's contract: typed inputs, outputs and options, as read from the model or stated in its sidecar.
 
-A schema crosses process borders as plain JSON data (`to_data`, `from_data`); workers compile it once per model.
+A schema crosses process borders as plain JSON data (`to_data`, `from_data`). A probe writes it, the catalog holds it as
+data, and whoever has to know what it means reads it with `from_data`: workers, and who describes models to callers.
 """
 
 from __future__ import annotations
@@ -159,26 +160,6 @@ class Schema:
         if schema.horizon and "h" not in [o.name for o in schema.options]:
             raise SchemaError("a model with a horizon needs the option h")
         return schema
-
-
-def told(signature: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The inputs that have names in an MLflow signature, as a sidecar would state them."""
-    members = ("name", "type", "shape")
-    return [{k: one[k] for k in members if k in one} for one in signature if one["name"] is not None]
-
-
-def corrected(inputs: Sequence[Mapping[str, Any]], stated: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Inputs read from the model, with those that the sidecar states replacing or joining them by name.
-
-    A stated input need only say what differs; one that changes the type drops the levels and allowed numbers it had.
-    """
-    merged = {i["name"]: dict(i) for i in inputs}
-    for one in stated:
-        old = merged.get(one["name"], {})
-        if one.get("type", old.get("type")) != old.get("type"):
-            old = {k: v for k, v in old.items() if k not in ("levels", "allowed")}
-        merged[one["name"]] = {**old, **{k: v for k, v in one.items() if v is not None}}
-    return list(merged.values())
 
 
 _INPUT_MEMBERS = ("name", "type", "levels", "na", "tz", "allowed", "new_level", "missing", "shape", "logical")
