@@ -13,7 +13,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import Tandem, eventually
+import httpx
+
+from tests.conftest import START_TIMEOUT_S, Tandem, eventually
 
 HERE = Path(__file__).resolve().parent
 RUN = HERE / "run.R"
@@ -182,6 +184,7 @@ def _drop(folder: Path, tandem: Tandem, name: str) -> None:
 
 def _await_settled(tandem: Tandem, saved: Sequence[str]) -> None:
     """Return when no model is loading, or when all that are hang: those fail their own tests."""
+    eventually(lambda: httpx.get(f"{tandem.url}/health/live").status_code == 200, START_TIMEOUT_S)
     loading = _loading(tandem, saved)
     while loading:
         try:
