@@ -56,6 +56,35 @@ class Forbidden(AuthError):
         self.permission: Final = permission
 
 
+class NoRole(AuthError):
+    """A provider vouches for them, and gives them nothing that is a role here. Trying again will not help."""
+
+    text = "Your identity provider gives you no role here."
+
+    def __init__(self, claims: tuple[str, ...], asked: tuple[str, ...]) -> None:
+        """`claims` are the names of those that came, `asked` of those that roles are read from."""
+        super().__init__(", ".join(claims))
+        self.explanation: Final = (
+            f"{self.text} Roles are read from {', '.join(asked)}; the token has the claims {', '.join(claims)}."
+        )
+
+
+class GroupsOverage(AuthError):
+    """The token has a pointer in place of its groups, because they are too many. An administrator can cure it."""
+
+    text = (
+        "Your identity provider left your groups out of the token, as they are too many. Ask for an app role to be"
+        " assigned to you, or for the token to have only groups that are assigned to the application."
+    )
+
+
+class ProviderUnavailable(AuthError):
+    """An identity provider's keys cannot be had, so nobody can say yet whether a token is good. Worth trying again."""
+
+    text = "The identity provider cannot be reached, so its tokens cannot be checked. Try again shortly."
+    retryable = True
+
+
 class Throttled(AuthError):
     """Too many attempts, or too many at once. Worth trying again after `retry_after_s`."""
 

@@ -109,11 +109,11 @@ def public_key(entry: Mapping[str, Any], algorithm: PublicAlgorithm) -> Key:
 
     Only the numbers are taken from the entry. Which algorithm the key is for, we say.
     """
-    if entry.get("use", "sig") != "sig" or "verify" not in entry.get("key_ops", ["verify"]):
-        raise ValueError("it is not for signatures")
     if entry.get("alg", algorithm) != algorithm:
         raise ValueError(f"it is not for {algorithm}")
     try:
+        if entry.get("use", "sig") != "sig" or "verify" not in entry.get("key_ops", ["verify"]):
+            raise ValueError("it is not for signatures")
         return Key(algorithm, _rsa(entry) if algorithm == "RS256" else _elliptic(entry))
     except ValueError:
         raise

@@ -29,6 +29,7 @@ FIELDS = (
     "pool",
     "worker",
     "remote",
+    "provider",
     "generation",
     "models",
     "workers",
