@@ -18,7 +18,7 @@ from typing import Final, NoReturn, cast
 
 from auth.errors import AccountError, NoRefreshTokens
 from auth.passwords import hash_password, is_hash, verify_password
-from auth.principal import ROLES, Role
+from auth.principal import ROLES, Allowance, Role, built_in
 from auth.secret_file import SecretFile
 from auth.sessions import Opened, Session
 from auth.store import Account, is_name
@@ -93,7 +93,11 @@ class AccountFile:
         lines = self._file.value.by_name
         return tuple(Account(name, lines[name].role) for name in sorted(lines))
 
-    def add(self, name: str, role: Role, password: str, now: float) -> NoReturn:
+    def allowances(self, name: str, role: str) -> tuple[Allowance, ...]:
+        """What the role allows: a file has no grants."""
+        return built_in(role)
+
+    def add(self, name: str, role: str, password: str, now: float) -> NoReturn:
         """The file is not ours to change."""
         raise AccountError("in_file")
 
@@ -167,7 +171,7 @@ def _fault(name: str, role: str, password: str) -> str | None:
     if not is_name(name):
         return "its name is not 1 to 64 of A-Z a-z 0-9 . _ @ - beginning with a letter or a digit"
     if role not in ROLES:
-        return f"its role is none of {', '.join(ROLES)}"
+        return f"its role is not one of {', '.join(ROLES)}"
     if not is_hash(password):
         return "its hash is not one of argon2id, as `tandem users hash` makes it"
     return None

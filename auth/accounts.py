@@ -5,12 +5,12 @@ not know access tokens or HTTP. Every time is an argument, in unix seconds.
 """
 
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from auth.database import Database, Transaction
 from auth.errors import AccountError
 from auth.passwords import hash_password, needs_rehash, verify_password
-from auth.principal import Role
+from auth.principal import Allowance, built_in
 from auth.sessions import Opened, Sessions, count_revocation, open_session
 from auth.store import Account, is_name
 
@@ -28,15 +28,18 @@ class Accounts:
 
     def list(self) -> tuple[Account, ...]:
         """Every account, by name."""
-        rows = self._database.read("SELECT name, role, created_at FROM accounts ORDER BY name")
-        return tuple(Account(*row) for row in rows)
+        return tuple(_account(row) for row in self._database.read(f"{_ACCOUNTS} ORDER BY name"))
 
     def find(self, name: str) -> Account | None:
         """The account of this name."""
-        rows = self._database.read("SELECT name, role, created_at FROM accounts WHERE name = ?", name)
-        return Account(*rows[0]) if rows else None
+        rows = self._database.read(f"{_ACCOUNTS} WHERE name = ?", name)
+        return _account(rows[0]) if rows else None
 
-    def add(self, name: str, role: Role, password: str, now: float) -> Account:
+    def allowances(self, name: str, role: str) -> tuple[Allowance, ...]:
+        """What an account of this name and role is allowed."""
+        return built_in(role)
+
+    def add(self, name: str, role: str, password: str, now: float) -> Account:
         """Create an account."""
         if not is_name(name):
             raise AccountError("bad_name")
@@ -44,7 +47,8 @@ class Accounts:
         with self._database.transaction() as db:
             if db.execute("SELECT 1 FROM accounts WHERE name = ?", (name,)).fetchone():
                 raise AccountError("exists")
-            db.execute("INSERT INTO accounts VALUES (?, ?, ?, ?)", (name, role, hashed, now))
+            insert = "INSERT INTO accounts (name, role, password, created_at) VALUES (?, ?, ?, ?)"
+            db.execute(insert, (name, role, hashed, now))
         return Account(name, role, now)
 
     def remove(self, name: str) -> None:
@@ -92,11 +96,19 @@ class Accounts:
         return count
 
 
-def _role(db: Transaction, name: str) -> Role:
+_ACCOUNTS: Final = "SELECT name, role, created_at, kind, disabled, about FROM accounts"
+
+
+def _account(row: tuple[Any, ...]) -> Account:
+    name, role, created_at, kind, disabled, about = row
+    return Account(name, role, created_at, kind, bool(disabled), about)
+
+
+def _role(db: Transaction, name: str) -> str:
     row = db.execute("SELECT role FROM accounts WHERE name = ?", (name,)).fetchone()
     if row is None:
         raise AccountError("unknown")
-    role: Role = row[0]
+    role: str = row[0]
     return role
 
 

@@ -1,63 +1,87 @@
-"""From an Authorization header to a principal.
+"""From the headers of a request to a principal, in two steps.
 
-Owns the cache that makes this cheap enough for every request: the header's bytes lead straight to the principal, and
-only its expiry is compared. Must not know HTTP beyond that one header. Everything here runs on one thread, the event
-loop's, so a look-up and what it caches cannot be overtaken by `forget_if_changed`.
+Owns the cache that makes this cheap enough for every request: the first step, `known`, is one digest and one look-up.
+Whatever is slow happens once for a credential, in the second step, `recognise`. Must not know kinds of credentials, nor
+HTTP beyond the headers that hold them. All of it runs on one thread, the event loop's.
 
-Only successes are remembered, so nonsense cannot fill the cache. It is emptied when full, and within about a second of
-any revocation in any process, and of any change of the keys.
+What is remembered is a digest of the header under a key that this process made up, never the header: it may be a
+password. Only successes are remembered, so nonsense cannot fill the cache. It is emptied when full, and within about a
+second of any revocation in any process, and of any change of the keys that sign tokens.
 """
 
+import secrets
 import time
-from collections.abc import Callable
-from typing import Final
+from collections.abc import Callable, Mapping, Sequence
+from hashlib import blake2b
+from typing import Final, NamedTuple
 
-from auth.errors import Reason, Unauthenticated
+from auth.credentials.credential import AUTHORIZATION, HEADERS, KEY_HEADERS, Recognised, Verifier, only, shown
+from auth.errors import Reason, Throttled, Unauthenticated
 from auth.principal import Principal
-from auth.store import AccountStore
-from auth.tokens import Tokens
 
-_MOST_KNOWN: Final = 10_000
+_MOST_KNOWN: Final = 20_000
+_DIGEST_BYTES: Final = 16
+_AZURE, _COMMON, _GATEWAY = KEY_HEADERS
 
 
 def ignore(reason: Reason) -> None:
     """For callers that count no failures."""
 
 
+class _Known(NamedTuple):
+    principal: Principal
+    until: float
+
+
 class Authenticator:
-    """Recognises callers by their access token."""
+    """Recognises callers by whatever their credential is."""
 
     def __init__(
         self,
-        accounts: AccountStore,
-        tokens: Tokens,
+        verifiers: Sequence[Verifier],
+        change_counters: Callable[[], object],
         clock: Callable[[], float] = time.time,
         on_failure: Callable[[Reason], None] = ignore,
         most_known: int = _MOST_KNOWN,
     ) -> None:
-        self._accounts = accounts
-        self._tokens = tokens
+        self._verifiers = verifiers
+        self._change_counters = change_counters
         self._clock = clock
         self._on_failure = on_failure
         self._most_known = most_known
-        self._known: dict[bytes | None, Principal] = {}
-        self._changes = self._change_counters()
+        self._known: dict[bytes, _Known] = {}
+        # A key for each header, so that what was proven in one is not taken as proven in another.
+        self._digest_keys: Final = {name: secrets.token_bytes(32) for name in HEADERS}
+        self._changes = change_counters()
+        self._emptied = 0
 
-    def authenticate(self, authorization: bytes | None) -> Principal:
-        """The principal of an Authorization header; raise `Unauthenticated` if it names none."""
-        now = self._clock()
-        principal = self._known.get(authorization)
-        if principal is not None and now < principal.expires_at:
-            return principal
+    def known(self, headers: Mapping[bytes, bytes]) -> Principal | None:
+        """The principal of a request whose credential was recognised before, and holds still."""
+        value = headers.get(AUTHORIZATION)
+        if value is None or _AZURE in headers or _COMMON in headers or _GATEWAY in headers:
+            found = only(headers)
+            if found is None:
+                return None
+            digest = self._digest(*found)
+        else:
+            digest = blake2b(value, key=self._digest_keys[AUTHORIZATION], digest_size=_DIGEST_BYTES).digest()
+        known = self._known.get(digest)
+        return known.principal if known is not None and self._clock() < known.until else None
+
+    async def recognise(self, headers: Mapping[bytes, bytes], address: str) -> Principal:
+        """The principal of a request; raise `Unauthenticated`, `Throttled` or `TwoCredentials`."""
         try:
-            principal = self._recognise(authorization, now)
+            return await self._recognise(headers, address)
         except Unauthenticated as refusal:
             self._on_failure(refusal.reason)
             raise
-        if len(self._known) >= self._most_known:
-            self._known.clear()
-        self._known[authorization] = principal
-        return principal
+        except Throttled:
+            self._on_failure("throttled")
+            raise
+
+    async def authenticate(self, headers: Mapping[bytes, bytes], address: str) -> Principal:
+        """Both steps, for whoever is in no hurry."""
+        return self.known(headers) or await self.recognise(headers, address)
 
     def forget_if_changed(self) -> None:
         """Drop the cache if anything was revoked or a key taken away.
@@ -67,29 +91,35 @@ class Authenticator:
         try:
             changes = self._change_counters()
         except Exception:
-            self._known.clear()  # what cannot be checked must not be trusted
+            self._empty()  # what cannot be checked must not be trusted
             raise
         if changes != self._changes:
-            self._known.clear()
+            self._empty()
             self._changes = changes
 
-    def _change_counters(self) -> tuple[int, int]:
-        return self._accounts.change_counter(), self._tokens.change_counter()
+    async def _recognise(self, headers: Mapping[bytes, bytes], address: str) -> Principal:
+        found = only(headers)
+        if found is None:
+            raise Unauthenticated("missing")
+        sent = shown(*found, address)
+        verifier = next((one for one in self._verifiers if one.takes(sent)), None)
+        if verifier is None:
+            raise Unauthenticated("malformed")
+        emptied, now = self._emptied, self._clock()
+        recognised = await verifier.verify(sent, now)
+        if emptied == self._emptied:  # else something was revoked meanwhile, and it may have been this
+            self._remember(self._digest(*found), recognised, now)
+        return recognised.principal
 
-    def _recognise(self, authorization: bytes | None, now: float) -> Principal:
-        claims = self._tokens.verify(_bearer_token(authorization), now)
-        session = self._accounts.sessions.find(claims.session)
-        if session is None or session.account != claims.name or session.role != claims.role:
-            raise Unauthenticated("revoked")
-        if session.expires_at <= now:
-            raise Unauthenticated("expired")
-        return Principal(session.account, session.role, session.id, min(claims.expires_at, session.expires_at))
+    def _remember(self, digest: bytes, recognised: Recognised, now: float) -> None:
+        if len(self._known) >= self._most_known:
+            self._known.clear()
+        until = min(recognised.principal.expires_at, now + recognised.remember_s)
+        self._known[digest] = _Known(recognised.principal, until)
 
+    def _digest(self, name: bytes, value: bytes) -> bytes:
+        return blake2b(value, key=self._digest_keys[name], digest_size=_DIGEST_BYTES).digest()
 
-def _bearer_token(authorization: bytes | None) -> bytes:
-    if not authorization:
-        raise Unauthenticated("missing")
-    scheme, _, token = authorization.partition(b" ")
-    if scheme.lower() != b"bearer" or not token:
-        raise Unauthenticated("malformed")
-    return token
+    def _empty(self) -> None:
+        self._known.clear()
+        self._emptied += 1

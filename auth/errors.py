@@ -46,6 +46,12 @@ class Unauthenticated(AuthError):
         self.rule: Final = rule
 
 
+class TwoCredentials(AuthError):
+    """A request shows two credentials that differ. The caller's fault: a proxy and we could believe different ones."""
+
+    text = "The request has two credentials that differ. Send one."
+
+
 class Forbidden(AuthError):
     """We know who is asking, and their role does not allow this. Trying again will not help."""
 

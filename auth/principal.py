@@ -1,36 +1,104 @@
 """Who is asking, and what that allows.
 
-Owns the roles and the permissions they grant. Must not know how a principal was recognised.
+Owns the permissions, the built-in roles, and how a grant and the narrowing of a credential meet. Must not know how a
+principal was recognised.
 """
 
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
-Role = Literal["scorer", "analyst", "admin"]
-"""What an account may be."""
-AnyRole = Role | Literal["peer"]
-"""What a caller may be: a peer is another server, which has no account."""
-Permission = Literal["score", "details", "accounts", "catalog"]
+Kind = Literal["person", "service", "application", "peer"]
+"""A person signs in, a service has keys, an application brings its provider's token, a peer is another server."""
+Role = Literal["scorer", "analyst", "auditor", "admin", "none"]
+"""The roles that are always there. `none` allows nothing, for an account that has what its grants give it."""
+Permission = Literal["list", "score", "details", "audit", "accounts", "catalog"]
 
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
+PERMISSIONS: Final[tuple[Permission, ...]] = get_args(Permission)
+OF_TARGETS: Final[frozenset[Permission]] = frozenset({"list", "score", "details"})
+"""The permissions that are about one model or endpoint. The others are about the whole server."""
+GRANTABLE: Final[tuple[Permission, ...]] = tuple(name for name in PERMISSIONS if name != "catalog")
+"""What a role may consist of. The catalog is for other servers alone."""
 
-_GRANTED: Final[dict[AnyRole, frozenset[Permission]]] = {
-    "scorer": frozenset({"score"}),
-    "analyst": frozenset({"score", "details"}),
-    "admin": frozenset({"score", "details", "accounts"}),
+BUILT_IN: Final[dict[str, frozenset[Permission]]] = {
+    "none": frozenset(),
+    "scorer": frozenset({"list", "score"}),
+    "analyst": frozenset({"list", "score", "details"}),
+    "auditor": frozenset({"audit"}),
+    "admin": frozenset({"list", "score", "details", "audit", "accounts"}),
     "peer": frozenset({"catalog"}),
 }
+
+EVERY_TARGET: Final = ("*",)
+_MOST_DECIDED: Final = 10_000
+_ROLE_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
+
+
+@dataclass(frozen=True, slots=True)
+class Allowance:
+    """Permissions on targets. A target's pattern is its name, or the beginning of its name and `*`."""
+
+    permissions: frozenset[Permission]
+    targets: tuple[str, ...] = EVERY_TARGET
+
+    def covers(self, permission: Permission, target: str | None) -> bool:
+        """Whether `permission` is in it, on `target`; without a target, on any if it is about targets, else on all."""
+        if permission not in self.permissions:
+            return False
+        if permission not in OF_TARGETS:
+            return self.unbounded
+        return target is None or any(fits(pattern, target) for pattern in self.targets)
+
+    @property
+    def unbounded(self) -> bool:
+        """Whether it covers every target, also those that are yet to come."""
+        return "*" in self.targets
+
+
+def fits(pattern: str, target: str) -> bool:
+    """Whether a target's name fits a pattern."""
+    return target.startswith(pattern[:-1]) if pattern.endswith("*") else target == pattern
 
 
 @dataclass(frozen=True, slots=True)
 class Principal:
-    """A recognised caller, good until `expires_at` (unix seconds)."""
+    """A recognised caller, good until `expires_at` (unix seconds).
+
+    `via` and `credential` say what it was recognised by: a kind of credential, and which one.
+    """
 
     name: str
-    role: AnyRole
-    session: str
+    kind: Kind
+    role: str
+    via: str
+    credential: str
     expires_at: float
+    allowances: tuple[Allowance, ...]
+    narrowed: Allowance | None = None
+    _decided: dict[tuple[Permission, str | None], bool] = field(default_factory=dict, compare=False, repr=False)
 
-    def may(self, permission: Permission) -> bool:
-        """Whether the role grants `permission`."""
-        return permission in _GRANTED[self.role]
+    def may(self, permission: Permission, target: str | None = None) -> bool:
+        """Whether this is allowed on `target`; without one, whether on any target if it is about targets."""
+        question = permission, target
+        answer = self._decided.get(question)
+        if answer is None:
+            if len(self._decided) >= _MOST_DECIDED:
+                self._decided.clear()
+            answer = self._decided[question] = self._decide(permission, target)
+        return answer
+
+    def _decide(self, permission: Permission, target: str | None) -> bool:
+        if self.narrowed is not None and not self.narrowed.covers(permission, target):
+            return False
+        return any(allowance.covers(permission, target) for allowance in self.allowances)
+
+
+def built_in(role: str) -> tuple[Allowance, ...]:
+    """What a built-in role allows; nothing for a name that is none."""
+    return (Allowance(BUILT_IN.get(role, frozenset())),)
+
+
+def is_role_name(role: str) -> bool:
+    """Whether a role could be called this. A name is shown in tables, so it is plain and short."""
+    return _ROLE_NAME.fullmatch(role) is not None

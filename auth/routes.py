@@ -17,7 +17,7 @@ from fastapi.security import OAuth2PasswordBearer
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from auth.errors import AccountError, AccountProblem, Forbidden, NoRefreshTokens, Throttled, Unauthenticated
-from auth.principal import AnyRole, Permission, Principal, Role
+from auth.principal import Permission, Principal, Role
 from auth.setup import Auth
 from auth.store import Account
 
@@ -57,7 +57,7 @@ class PrincipalReply(BaseModel):
     """Who you are."""
 
     name: str
-    role: AnyRole
+    role: str
     expires_at: float = Field(description="Unix seconds.")
 
 
@@ -65,7 +65,7 @@ class AccountReply(BaseModel):
     """An account."""
 
     name: str
-    role: Role
+    role: str
     created_at: float | None = Field(None, description="Unix seconds. Absent where the accounts are kept in a file.")
 
 
@@ -88,8 +88,8 @@ def require(permission: Permission | None = None) -> Callable[..., Awaitable[Pri
     """A dependency that gives the principal, and refuses one who lacks `permission`."""
 
     async def principal(request: Request, _: Annotated[str | None, Depends(_scheme)]) -> Principal:
-        header = request.headers.get("authorization", "")
-        asking = _auth(request).authenticator.authenticate(header.encode("latin-1"))
+        address = request.client.host if request.client else ""
+        asking = await _auth(request).authenticator.authenticate(dict(request.headers.raw), address)
         request.state.principal = asking
         if permission is not None and not asking.may(permission):
             raise Forbidden(permission)

@@ -16,7 +16,6 @@ from typing import Final
 
 from auth.database import Database, Transaction
 from auth.errors import Reason, Unauthenticated
-from auth.principal import AnyRole, Role
 
 IDLE_LIFE_S: Final = 14 * 86_400.0
 WHOLE_LIFE_S: Final = 90 * 86_400.0
@@ -28,7 +27,7 @@ class Session:
 
     id: str
     account: str
-    role: AnyRole
+    role: str
     expires_at: float
 
 
@@ -72,7 +71,7 @@ class Sessions:
                 _end(db, row[0])
 
 
-def open_session(db: Transaction, account: str, role: Role, now: float) -> Opened:
+def open_session(db: Transaction, account: str, role: str, now: float) -> Opened:
     """Begin a session for an account that exists, and clear away those that ran out."""
     session = Session(secrets.token_urlsafe(16), account, role, now + IDLE_LIFE_S)
     db.execute("DELETE FROM sessions WHERE expires_at <= ?", (now,))

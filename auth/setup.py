@@ -20,6 +20,7 @@ from typing import Final
 from auth.account_file import PEER, AccountFile
 from auth.accounts import Accounts
 from auth.authenticator import Authenticator, ignore
+from auth.credentials.access_token import AccessTokens
 from auth.errors import Reason, SetupError
 from auth.key_file import KeyFileTokens
 from auth.login import Login
@@ -97,10 +98,19 @@ def open_auth(
     return Auth(
         accounts,
         tokens,
-        Authenticator(accounts, tokens, clock, on_failure),
+        _authenticator(accounts, tokens, clock, on_failure),
         Login(accounts, tokens, clock, on_failure),
         clock,
     )
+
+
+def _authenticator(
+    accounts: AccountStore, tokens: Tokens, clock: Callable[[], float], on_failure: Callable[[Reason], None]
+) -> Authenticator:
+    def change_counters() -> object:
+        return accounts.change_counter(), tokens.change_counter()
+
+    return Authenticator((AccessTokens(accounts, tokens),), change_counters, clock, on_failure)
 
 
 def issue_for(

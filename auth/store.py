@@ -8,7 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Final, Protocol
 
-from auth.principal import Role
+from auth.principal import Allowance, Kind
 from auth.sessions import Opened, Session
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
@@ -16,11 +16,14 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Somebody who may sign in. `created_at` is None where nobody wrote it down."""
+    """Somebody who may sign in, or a service that has keys. `created_at` is None where nobody wrote it down."""
 
     name: str
-    role: Role
+    role: str
     created_at: float | None = None
+    kind: Kind = "person"
+    disabled: bool = False
+    about: str = ""
 
 
 class SessionStore(Protocol):
@@ -49,7 +52,10 @@ class AccountStore(Protocol):
     def list(self) -> tuple[Account, ...]:
         """Every account, by name."""
 
-    def add(self, name: str, role: Role, password: str, now: float) -> Account:
+    def allowances(self, name: str, role: str) -> tuple[Allowance, ...]:
+        """What an account of this name and role is allowed."""
+
+    def add(self, name: str, role: str, password: str, now: float) -> Account:
         """Create an account."""
 
     def remove(self, name: str) -> None:

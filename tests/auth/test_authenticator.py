@@ -1,9 +1,11 @@
+import asyncio
 import sqlite3
+from collections.abc import Callable
 from contextlib import closing
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import get_args
+from typing import Any, get_args
 
 import pytest
 from hypothesis import given
@@ -12,10 +14,13 @@ from hypothesis import strategies as st
 from auth.account_file import PEER, AccountFile
 from auth.accounts import Accounts
 from auth.authenticator import Authenticator
-from auth.errors import Reason, Unauthenticated
+from auth.credentials.access_token import AccessTokens
+from auth.credentials.credential import HEADERS, Recognised, Shown
+from auth.errors import Reason, TwoCredentials, Unauthenticated
 from auth.key_file import KeyFileTokens
-from auth.principal import ROLES, Permission, Principal
+from auth.principal import ROLES, Permission, Principal, built_in
 from auth.sessions import IDLE_LIFE_S, Opened
+from auth.store import AccountStore
 from auth.tokens import Tokens
 from tests.auth.conftest import line, settle, write
 
@@ -42,7 +47,21 @@ def failures() -> list[Reason]:
 
 @pytest.fixture
 def authenticator(accounts: Accounts, tokens: Tokens, clock: Clock, failures: list[Reason]) -> Authenticator:
-    return Authenticator(accounts, tokens, clock, failures.append, most_known=3)
+    return recogniser(accounts, tokens, clock, failures.append, most_known=3)
+
+
+def recogniser(accounts: AccountStore, tokens: Tokens, clock: Callable[[], float], *more: Any, **named: Any) -> Any:
+    """An authenticator of access tokens alone."""
+
+    def changes() -> object:
+        return accounts.change_counter(), tokens.change_counter()
+
+    return Authenticator((AccessTokens(accounts, tokens),), changes, clock, *more, **named)
+
+
+def authenticate(authenticator: Authenticator, header: bytes | None) -> Principal:
+    headers = {} if header is None else {b"authorization": header}
+    return asyncio.run(authenticator.authenticate(headers, "10.0.0.1"))
 
 
 @pytest.fixture
@@ -59,20 +78,22 @@ def header(opened: Opened, tokens: Tokens) -> bytes:
 
 def reason(authenticator: Authenticator, header: bytes | None) -> str:
     with pytest.raises(Unauthenticated) as refusal:
-        authenticator.authenticate(header)
+        authenticate(authenticator, header)
     return refusal.value.reason
 
 
 def test_a_token_of_ours_gives_the_principal(authenticator: Authenticator, opened: Opened, header: bytes) -> None:
-    assert authenticator.authenticate(header) == Principal("ann", "analyst", opened.session.id, 4600.0)
+    allowed = built_in("analyst")
+    expected = Principal("ann", "person", "analyst", "token", opened.session.id, 4600.0, allowed)
+    assert authenticate(authenticator, header) == expected
 
 
 def test_the_second_time_it_is_remembered(authenticator: Authenticator, header: bytes) -> None:
-    assert authenticator.authenticate(header) is authenticator.authenticate(header)
+    assert authenticate(authenticator, header) is authenticate(authenticator, header)
 
 
 def test_the_scheme_may_be_written_in_any_case(authenticator: Authenticator, header: bytes) -> None:
-    assert authenticator.authenticate(header.replace(b"Bearer", b"bEARER")).name == "ann"
+    assert authenticate(authenticator, header.replace(b"Bearer", b"bEARER")).name == "ann"
 
 
 @pytest.mark.parametrize(
@@ -96,7 +117,7 @@ def test_anything_else_is_refused_and_counted(
 
 
 def test_a_remembered_token_expires_all_the_same(authenticator: Authenticator, clock: Clock, header: bytes) -> None:
-    authenticator.authenticate(header)
+    authenticate(authenticator, header)
     clock.now = 4600.0
     assert reason(authenticator, header) == "expired"
 
@@ -105,9 +126,9 @@ def test_a_token_does_not_outlive_its_session(
     accounts: Accounts, clock: Clock, opened: Opened, failures: list[Reason]
 ) -> None:
     tokens = Tokens(KEY, lifetime_s=10**9)
-    authenticator = Authenticator(accounts, tokens, clock, failures.append)
+    authenticator = recogniser(accounts, tokens, clock, failures.append)
     header = b"Bearer " + tokens.issue("ann", "analyst", opened.session.id, 1000.0).encode()
-    assert authenticator.authenticate(header).expires_at == 1000.0 + IDLE_LIFE_S
+    assert authenticate(authenticator, header).expires_at == 1000.0 + IDLE_LIFE_S
     clock.now += IDLE_LIFE_S
     assert reason(authenticator, header) == "expired"
 
@@ -142,9 +163,9 @@ def test_a_token_with_the_session_of_somebody_else_is_refused(
 def test_a_revocation_in_another_process_is_noticed_at_the_next_tick(
     authenticator: Authenticator, elsewhere: Accounts, opened: Opened, header: bytes
 ) -> None:
-    authenticator.authenticate(header)
+    authenticate(authenticator, header)
     elsewhere.sessions.revoke(opened.refresh_token)
-    assert authenticator.authenticate(header).name == "ann"  # remembered until then
+    assert authenticate(authenticator, header).name == "ann"  # remembered until then
     authenticator.forget_if_changed()
     assert reason(authenticator, header) == "revoked"
 
@@ -152,31 +173,65 @@ def test_a_revocation_in_another_process_is_noticed_at_the_next_tick(
 def test_a_sign_in_elsewhere_does_not_empty_the_cache(
     authenticator: Authenticator, elsewhere: Accounts, header: bytes
 ) -> None:
-    remembered = authenticator.authenticate(header)
+    remembered = authenticate(authenticator, header)
     elsewhere.open_session("ann", 1000.0)
     authenticator.forget_if_changed()
-    assert authenticator.authenticate(header) is remembered
+    assert authenticate(authenticator, header) is remembered
 
 
 def test_if_the_database_cannot_be_read_nothing_stays_remembered(
     authenticator: Authenticator, accounts: Accounts, header: bytes
 ) -> None:
-    authenticator.authenticate(header)
+    authenticate(authenticator, header)
     accounts.close()
     with pytest.raises(Exception, match="closed"):
         authenticator.forget_if_changed()
     with pytest.raises(Exception, match="closed"):
-        authenticator.authenticate(header)
+        authenticate(authenticator, header)
 
 
 def test_what_is_remembered_is_bounded_and_nonsense_is_not_remembered(
     authenticator: Authenticator, tokens: Tokens, opened: Opened
 ) -> None:
     for i in range(10):
-        authenticator.authenticate(b"Bearer " + tokens.issue("ann", "analyst", opened.session.id, 990.0 + i).encode())
+        authenticate(authenticator, b"Bearer " + tokens.issue("ann", "analyst", opened.session.id, 990.0 + i).encode())
         reason(authenticator, b"Bearer nonsense%d" % i)
         assert len(authenticator._known) <= 3
-    assert all(b"nonsense" not in (known or b"") for known in authenticator._known)
+    assert all(len(known) == 16 for known in authenticator._known)  # digests
+
+
+@pytest.mark.parametrize("name", HEADERS)
+def test_a_header_is_remembered_for_itself_and_for_no_other(
+    authenticator: Authenticator, header: bytes, name: bytes
+) -> None:
+    authenticate(authenticator, header)
+    known = authenticator.known({name: header})
+    assert (known is not None) == (name == b"authorization")
+
+
+def test_two_credentials_that_differ_are_refused_and_the_same_one_twice_is_not(
+    authenticator: Authenticator, header: bytes
+) -> None:
+    authenticate(authenticator, header)
+    with pytest.raises(TwoCredentials):
+        authenticator.known({b"authorization": header, b"api-key": b"another"})
+    bare = header.partition(b" ")[2]
+    assert authenticator.known({b"authorization": header, b"api-key": bare, b"x-api-key": bare}) is not None
+
+
+def test_what_was_revoked_while_it_was_being_recognised_is_not_remembered(
+    accounts: Accounts, tokens: Tokens, opened: Opened, header: bytes
+) -> None:
+    class Slow(AccessTokens):
+        async def verify(self, shown: Shown, now: float) -> Recognised:
+            found = await super().verify(shown, now)
+            accounts.sessions.revoke(opened.refresh_token or "")
+            authenticator.forget_if_changed()
+            return found
+
+    authenticator = Authenticator((Slow(accounts, tokens),), accounts.change_counter, lambda: 1000.0)
+    authenticate(authenticator, header)
+    assert authenticator.known({b"authorization": header}) is None
 
 
 # Accounts in a file
@@ -184,7 +239,7 @@ def test_what_is_remembered_is_bounded_and_nonsense_is_not_remembered(
 
 @pytest.fixture
 def stateless(shared: AccountFile, tokens: Tokens, clock: Clock) -> Authenticator:
-    return Authenticator(shared, tokens, clock)
+    return recogniser(shared, tokens, clock)
 
 
 def bearer(tokens: Tokens, name: str, role: str, session: str) -> bytes:
@@ -199,7 +254,7 @@ def bearer_of(accounts: AccountFile, tokens: Tokens, name: str) -> bytes:
 def test_a_token_of_an_account_in_a_file_gives_the_principal(
     stateless: Authenticator, shared: AccountFile, tokens: Tokens
 ) -> None:
-    principal = stateless.authenticate(bearer_of(shared, tokens, "ann"))
+    principal = authenticate(stateless, bearer_of(shared, tokens, "ann"))
     assert (principal.name, principal.role, principal.expires_at) == ("ann", "analyst", 4600.0)
 
 
@@ -211,24 +266,24 @@ def test_a_token_of_an_account_in_a_file_gives_the_principal(
 def test_a_change_of_the_line_ends_its_tokens_in_every_process(
     stateless: Authenticator, shared: AccountFile, tokens: Tokens, path: Path, after: list[str]
 ) -> None:
-    another = Authenticator(AccountFile(path), tokens, lambda: 1000.0)
+    another = recogniser(AccountFile(path), tokens, lambda: 1000.0)
     header = bearer_of(shared, tokens, "ann")
     write(path, *after)
     for authenticator in (stateless, another):
-        authenticator.authenticate(header)
+        authenticate(authenticator, header)
         settle(authenticator.forget_if_changed)
         assert reason(authenticator, header) == "revoked"
 
 
 def test_a_key_that_was_taken_away_is_forgotten_with_all_that_it_signed(shared: AccountFile, tmp_path: Path) -> None:
     path = write(tmp_path / "token.key", "n" * 32, "o" * 32)
-    authenticator = Authenticator(shared, KeyFileTokens(path), lambda: 1000.0)
+    authenticator = recogniser(shared, KeyFileTokens(path), lambda: 1000.0)
     old, new = (bearer_of(shared, Tokens(key * 32), "ann") for key in (b"o", b"n"))
-    assert [authenticator.authenticate(header).name for header in (old, new)] == ["ann", "ann"]
+    assert [authenticate(authenticator, header).name for header in (old, new)] == ["ann", "ann"]
     write(path, "n" * 32)
     settle(authenticator.forget_if_changed)
     assert reason(authenticator, old) == "bad_header"
-    assert authenticator.authenticate(new).name == "ann"
+    assert authenticate(authenticator, new).name == "ann"
 
 
 def test_a_token_of_a_session_in_a_database_is_nothing_where_accounts_are_in_a_file(
@@ -261,10 +316,10 @@ def test_the_two_kinds_of_session_can_never_have_the_same_id(accounts: Accounts,
 def test_only_the_name_the_role_and_the_line_together_pass(name: str, role: str, session: str) -> None:
     accounts, tokens, ids = _two_accounts()
     good = {("ann", "analyst", "ann"), ("root", "admin", "root"), (PEER.account, PEER.role, "peer")}
-    authenticator = Authenticator(accounts, tokens, lambda: 1000.0)
+    authenticator = recogniser(accounts, tokens, lambda: 1000.0)
     header = bearer(tokens, name, role, ids[session])
     if (name, role, session) in good:
-        assert authenticator.authenticate(header).role == role
+        assert authenticate(authenticator, header).role == role
     else:
         assert reason(authenticator, header) == "revoked"
 
@@ -281,7 +336,7 @@ def _two_accounts() -> tuple[AccountFile, Tokens, dict[str, str]]:
 
 
 def test_a_peer_may_see_the_catalog_and_do_nothing_else(stateless: Authenticator, tokens: Tokens) -> None:
-    peer = stateless.authenticate(bearer(tokens, PEER.account, "peer", PEER.id))
+    peer = authenticate(stateless, bearer(tokens, PEER.account, "peer", PEER.id))
     assert [permission for permission in get_args(Permission) if peer.may(permission)] == ["catalog"]
 
 

@@ -7,7 +7,7 @@ import pytest
 from auth.database import Database
 from auth.errors import SetupError
 
-ADD = "INSERT INTO accounts VALUES ('ann', 'scorer', 'hash', 0)"
+ADD = "INSERT INTO accounts (name, role, password, created_at) VALUES ('ann', 'scorer', 'hash', 0)"
 
 
 @pytest.fixture

@@ -1,3 +1,4 @@
+import asyncio
 import multiprocessing
 import stat
 from collections.abc import Callable
@@ -114,7 +115,8 @@ def test_a_key_with_a_newline_after_it_is_the_same_key(data: Path) -> None:
     key = data / "signing.key"
     key.write_bytes(key.read_bytes() + b"\n")
     auth = open_auth(data, clock=lambda: 1001.0)
-    assert auth.authenticator.authenticate(b"Bearer " + token.encode()).name == "admin"
+    headers = {b"authorization": b"Bearer " + token.encode()}
+    assert asyncio.run(auth.authenticator.authenticate(headers, "")).name == "admin"
     auth.close()
 
 
@@ -133,7 +135,8 @@ def test_a_token_made_on_the_servers_own_machine_is_good(data: Path) -> None:
     prepare(data, 5.0)
     token = issue_for(data, "admin", 1000.0)
     auth = open_auth(data, clock=lambda: 1001.0)
-    assert auth.authenticator.authenticate(b"Bearer " + token.encode()).may("accounts")
+    headers = {b"authorization": b"Bearer " + token.encode()}
+    assert asyncio.run(auth.authenticator.authenticate(headers, "")).may("accounts")
     auth.close()
 
 
@@ -154,7 +157,8 @@ def key(tmp_path: Path) -> Path:
 def recognised(data: Path, token: str, accounts: Path | None, key: Path | None) -> str:
     auth = open_auth(data, clock=lambda: 1001.0, accounts_file=accounts, key_file=key)
     try:
-        return auth.authenticator.authenticate(b"Bearer " + token.encode()).name
+        headers = {b"authorization": b"Bearer " + token.encode()}
+        return asyncio.run(auth.authenticator.authenticate(headers, "")).name
     except Unauthenticated as refusal:
         return refusal.reason
     finally:

@@ -60,7 +60,7 @@ def refused_of_ours(f: Forger) -> list[Any]:
         ("a list of audiences", f.with_claims(aud=["tandem", "other"]), "bad_claims"),
         ("no session", f.without("sid"), "bad_claims"),
         ("no role", f.without("role"), "bad_claims"),
-        ("a role that is none", f.with_claims(role="root"), "bad_claims"),
+        ("a role that cannot be one", f.with_claims(role="Root!"), "bad_claims"),
     ]
 
 

@@ -35,7 +35,10 @@ MAX_PIPELINED = 32
 HIGH_WATER_BYTES = 1 << 20
 """Of a body that the application has not taken. uvicorn stops at 64 KiB: 160 stops for 10 MB."""
 
-ONCE = (b"host", b"authorization", b"content-type", b"content-encoding", b"content-length", b"transfer-encoding")
+ONCE = (
+    *(b"host", b"authorization", b"api-key", b"x-api-key", b"ocp-apim-subscription-key"),
+    *(b"content-type", b"content-encoding", b"content-length", b"transfer-encoding"),
+)
 """Headers whose repetition two readers could understand in two ways."""
 _ENCODED_SLASH = re.compile("%2f|%5c", re.IGNORECASE)
 MALFORMED = "This is not a request in valid HTTP/1.1."

@@ -61,7 +61,7 @@ async def openapi(request: Request) -> Response:
         case "off":
             raise HTTPException(404)
         case "login":
-            await require("score")(request, None)  # the page then asks for a name and a password
+            await require("list")(request, None)  # the page then asks for a name and a password
     return Response(_document(request), media_type="application/json")
 
 

@@ -48,7 +48,6 @@ async def _sees_details(request: Request) -> bool:
     if "authorization" not in request.headers:
         return False
     try:
-        await require("details")(request, None)
+        return (await require("details")(request, None)).may("details", "*")
     except (Unauthenticated, Forbidden):
         return False
-    return True

@@ -16,7 +16,7 @@ from server.web.scoring.serving import Serving
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
-Scorer = Annotated[Principal, Depends(require("score"))]
+Reader = Annotated[Principal, Depends(require("list"))]
 
 
 class Version(BaseModel):
@@ -55,24 +55,26 @@ class Model(BaseModel):
 
 
 @router.get("", response_model_exclude_none=True)
-async def list_models(request: Request, principal: Scorer) -> list[Model]:
+async def list_models(request: Request, principal: Reader) -> list[Model]:
     """All models, by name."""
     by_name: dict[str, list[Entry]] = {}
     for entry in _serving(request).snapshot.entries:
+        if not principal.may("list", entry.name):
+            continue
         by_name.setdefault(entry.name, []).append(entry)
     return [_model(name, entries, principal, whole=False) for name, entries in sorted(by_name.items())]
 
 
 @router.get("/{model}", response_model_exclude_none=True)
-async def get_model(request: Request, model: str, principal: Scorer) -> Model:
+async def get_model(request: Request, model: str, principal: Reader) -> Model:
     """One model, with all that is known of it."""
-    return _model(model, _entries(request, model), principal, whole=True)
+    return _model(model, _entries(request, model, principal), principal, whole=True)
 
 
 @router.get("/{model}/schema")
-async def get_schema(request: Request, model: str, _: Scorer) -> dict[str, Any]:
+async def get_schema(request: Request, model: str, principal: Reader) -> dict[str, Any]:
     """The JSON Schema of the model's request bodies."""
-    for entry in _entries(request, model):
+    for entry in _entries(request, model, principal):
         if entry.current:
             return json_schema.request_schema(entry)
     raise HTTPException(404)
@@ -83,9 +85,9 @@ def _serving(request: Request) -> Serving:
     return serving
 
 
-def _entries(request: Request, model: str) -> list[Entry]:
+def _entries(request: Request, model: str, principal: Principal) -> list[Entry]:
     entries = [e for e in _serving(request).snapshot.entries if e.name == model]
-    if not entries:
+    if not entries or not principal.may("list", model):  # alike, so that nobody learns what others have
         raise HTTPException(404)
     return entries
 
@@ -93,7 +95,7 @@ def _entries(request: Request, model: str) -> list[Entry]:
 def _model(name: str, entries: list[Entry], principal: Principal, whole: bool) -> Model:
     current = next((e for e in entries if e.current), None)
     shown = current or max(entries, key=lambda e: e.modified)
-    versions = [_version(e, principal.may("details"), whole) for e in entries]
+    versions = [_version(e, principal.may("details", name), whole) for e in entries]
     return Model(model=name, state=shown.state, version=current.version if current else None, versions=versions)
 
 

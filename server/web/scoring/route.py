@@ -18,7 +18,7 @@ import orjson
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from auth.authenticator import Authenticator
-from auth.errors import Unauthenticated
+from auth.errors import Throttled, TwoCredentials, Unauthenticated
 from auth.principal import Principal
 from server.config import Settings
 from server.dispatch.dispatcher import Refused, Scored
@@ -110,11 +110,11 @@ class ScoringRoute:
         principal: Principal | None = None
         scored: Scored | None = None
         try:
-            principal = self._authenticator.authenticate(headers.get(b"authorization"))
+            principal = self._authenticator.known(headers)
+            if principal is None:
+                principal = await self._authenticator.recognise(headers, (scope.get("client") or ("",))[0])
             scope["tandem.caller"].vouched()
-            if not principal.may("score"):
-                raise _Stop(problem("forbidden"))
-            target = self._checked(target, scope["method"], headers)
+            target = self._checked(_allowed(target, principal), scope["method"], headers)
             deadline = started + _timeout_s(headers, target)
             if target.dispatcher is None:
                 code = await self._forward(target, scope, headers, request_id, deadline, receive, send)
@@ -127,7 +127,7 @@ class ScoringRoute:
                     member = _for_script(member)
                 scored = await self._score(target, member, started, deadline, principal, scope["tandem.caller"])
                 if scored.result.code != ReplyCode.OK:
-                    raise _Stop(outcomes.failed(scored, principal.may("details")))
+                    raise _Stop(outcomes.failed(scored, principal.may("details", target.entry.name)))
                 code = "ok"
                 await _send(send, 200, _ok_headers(scored, member.accept, request_id), scored.result.body)
         except (_Gone, ClientGone):
@@ -159,6 +159,10 @@ class ScoringRoute:
             case Unauthenticated():
                 log.info("refused", extra={"request_id": request_id, "reason": error.reason})
                 return problem("unauthenticated")
+            case TwoCredentials():
+                return problem("bad_request", error.text)
+            case Throttled():
+                return problem("too_many_attempts", retry_after_s=error.retry_after_s)
             case TooLarge():
                 return self._too_large()
         log.error("the scoring route failed", exc_info=error, extra={"request_id": request_id})
@@ -279,6 +283,16 @@ class ScoringRoute:
             seconds,
             scored,
         )
+
+
+def _allowed(target: Target | None, principal: Principal) -> Target | None:
+    """The target if the principal may score with it; None for one that it may not even see."""
+    name = target.entry.name if target is not None else None
+    if principal.may("score", name):
+        return target
+    if name is not None and principal.may("list") and not principal.may("list", name):
+        return None
+    raise _Stop(problem("forbidden"))
 
 
 def _timeout_s(headers: dict[bytes, bytes], target: Target) -> float:

@@ -9,21 +9,23 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
+from auth.principal import ROLES as ROLE_NAMES
 from tests.conftest import Tandem
 from tests.server.web.test_closed import OPEN, every_route
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 ROLES: dict[str, tuple[str, ...]] = {
+    "list": ("scorer", "analyst", "admin"),
     "score": ("scorer", "analyst", "admin"),
     "accounts": ("admin",),
     "catalog": (),
-    "me": ("scorer", "analyst", "admin"),
+    "me": ("scorer", "analyst", "auditor", "admin", "none"),
 }
 """Which accounts may do what a permission is for; a catalog is for other servers, which have none."""
 NEEDS = {
-    ("GET", "/v1/models"): "score",
-    ("GET", "/v1/models/{model}"): "score",
-    ("GET", "/v1/models/{model}/schema"): "score",
+    ("GET", "/v1/models"): "list",
+    ("GET", "/v1/models/{model}"): "list",
+    ("GET", "/v1/models/{model}/schema"): "list",
     ("POST", "/v1/models/{model}/score"): "score",
     ("POST", "/v1/models/{model}/versions/v1/score"): "score",
     ("GET", "/v1/catalog"): "catalog",
@@ -36,14 +38,14 @@ NEEDS = {
 """Every route that is not open. A new one is to be entered here with what it needs."""
 SCORING = {(method, path) for method, path in NEEDS if path.endswith("/score")}
 """Answered in front of FastAPI, whose routes they are not; whatever their method, a token is asked for first."""
-CALLERS = ("nobody", "a stranger", "scorer", "analyst", "admin")
+CALLERS = ("nobody", "a stranger", *ROLE_NAMES)
 
 
 @pytest.fixture(scope="module")
 def callers(tandem: Tandem) -> dict[str, dict[str, str]]:
     """The headers of each kind of caller."""
-    found = {"nobody": {}, "a stranger": {"authorization": "Bearer x.y.z"}, "admin": tandem.headers()}
-    for role in ("scorer", "analyst"):
+    found = {"nobody": {}, "a stranger": {"authorization": "Bearer x.y.z"}}
+    for role in ROLE_NAMES:
         added = tandem.command("users", "add", f"role-{role}", "--role", role, text="long enough\n")
         assert added.returncode == 0, added.stderr
         found[role] = tandem.headers(f"role-{role}")
@@ -71,7 +73,9 @@ def expected(method: str, path: str, caller: str) -> set[int]:
             return {401}
         return {200, 400, 404, 415, 422} if caller in ROLES[NEEDS[routed, path]] else {403}
     if any(path == scoring for _, scoring in SCORING):
-        return {404, 405} if known else {401}  # there may be no such version
+        if not known:
+            return {401}
+        return {404, 405} if caller in ROLES["score"] else {403}  # there may be no such version
     return {405}
 
 

@@ -82,14 +82,14 @@ class Authenticator:
     def __init__(self, error: Exception | None = None) -> None:
         self._error = error
 
-    def authenticate(self, _: bytes | None) -> Any:
+    def known(self, _: object) -> Any:
         if self._error is not None:
             raise self._error
         return self
 
     name = "ann"
 
-    def may(self, _: str) -> bool:
+    def may(self, _: str, target: str | None = None) -> bool:
         return True
 
 

@@ -1,0 +1,43 @@
+"""Access tokens that this server, or one that shares its key, has signed.
+
+Owns that a token ends with the session it was issued for. Must not know how tokens are signed.
+"""
+
+from math import inf
+
+from auth.credentials.credential import Recognised, Shown
+from auth.errors import Unauthenticated
+from auth.principal import Principal
+from auth.store import AccountStore
+from auth.tokens import Tokens
+
+
+class AccessTokens:
+    """Recognises the bearer of one of our access tokens."""
+
+    def __init__(self, accounts: AccountStore, tokens: Tokens) -> None:
+        self._accounts = accounts
+        self._tokens = tokens
+
+    def takes(self, shown: Shown) -> bool:
+        """Whatever a bearer brings that no other verifier takes."""
+        return shown.scheme == b"bearer"
+
+    async def verify(self, shown: Shown, now: float) -> Recognised:
+        """The principal of a token that is ours and whose session has not ended."""
+        claims = self._tokens.verify(shown.secret, now)
+        session = self._accounts.sessions.find(claims.session)
+        if session is None or session.account != claims.name or session.role != claims.role:
+            raise Unauthenticated("revoked")
+        if session.expires_at <= now:
+            raise Unauthenticated("expired")
+        principal = Principal(
+            name=session.account,
+            kind="peer" if session.role == "peer" else "person",
+            role=session.role,
+            via="token",
+            credential=session.id,
+            expires_at=min(claims.expires_at, session.expires_at),
+            allowances=self._accounts.allowances(session.account, session.role),
+        )
+        return Recognised(principal, inf)

@@ -1,0 +1,58 @@
+"""The steps that bring the database from any earlier schema to today's.
+
+Owns the schema and its history. A step is never changed once it was released: what comes later is another step. Each is
+one transaction together with its number, so a file is never between two of them. Must not know what the rows mean.
+
+The first step is what was there before steps were numbered. It takes nothing amiss that is there already, so a file of
+that time is taken over as it is.
+"""
+
+from typing import Final
+
+VERSIONS: Final = "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL) STRICT"
+
+_FIRST: Final = (
+    """CREATE TABLE IF NOT EXISTS accounts (
+        name TEXT PRIMARY KEY,
+        role TEXT NOT NULL CHECK (role IN ('scorer', 'analyst', 'admin')),
+        password TEXT NOT NULL,
+        created_at REAL NOT NULL
+    ) STRICT""",
+    """CREATE TABLE IF NOT EXISTS sessions (
+        id TEXT PRIMARY KEY,
+        account TEXT NOT NULL REFERENCES accounts (name) ON DELETE CASCADE,
+        created_at REAL NOT NULL,
+        expires_at REAL NOT NULL
+    ) STRICT""",
+    "CREATE INDEX IF NOT EXISTS sessions_by_account ON sessions (account)",
+    "CREATE INDEX IF NOT EXISTS sessions_by_expiry ON sessions (expires_at)",
+    """CREATE TABLE IF NOT EXISTS refresh_tokens (
+        digest BLOB PRIMARY KEY,
+        session TEXT NOT NULL REFERENCES sessions (id) ON DELETE CASCADE,
+        spent INTEGER NOT NULL DEFAULT 0
+    ) STRICT""",
+    "CREATE INDEX IF NOT EXISTS refresh_tokens_by_session ON refresh_tokens (session)",
+    "CREATE TABLE IF NOT EXISTS revocations (one INTEGER PRIMARY KEY CHECK (one = 1), count INTEGER NOT NULL) STRICT",
+    "INSERT INTO revocations VALUES (1, 0) ON CONFLICT DO NOTHING",
+)
+
+# Accounts may be of services, which have no password, and may have roles that an administrator made.
+_KINDS: Final = (
+    """CREATE TABLE accounts_with_kinds (
+        name TEXT PRIMARY KEY,
+        kind TEXT NOT NULL DEFAULT 'person' CHECK (kind IN ('person', 'service')),
+        role TEXT NOT NULL,
+        password TEXT CHECK (password IS NOT NULL OR kind <> 'person'),
+        disabled INTEGER NOT NULL DEFAULT 0,
+        about TEXT NOT NULL DEFAULT '',
+        created_at REAL NOT NULL,
+        created_by TEXT NOT NULL DEFAULT ''
+    ) STRICT""",
+    "INSERT INTO accounts_with_kinds (name, role, password, created_at)"
+    " SELECT name, role, password, created_at FROM accounts",
+    "DROP TABLE accounts",
+    "ALTER TABLE accounts_with_kinds RENAME TO accounts",
+)
+
+STEPS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _KINDS)
+"""All steps. A schema's version is how many of them were taken."""
