@@ -10,18 +10,26 @@ and because per-call conversion costs more than a small model's prediction.
 from __future__ import annotations
 
 import logging
+import os
 import re
 from array import array
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import rpy2.rinterface as rinterface
 import rpy2.situation
-from rpy2.rinterface_lib import callbacks, openrlib
 
 from server.workers.captured_output import Printed
 from server.workers.errors import LoadCode, load_code
+from server.workers.r import front_end
+
+os.environ.update(front_end.variables())
+rpy2.situation.r_ld_library_path_from_subprocess = lambda _: ""  # R would be started for what nobody reads
+
+import rpy2.rinterface as rinterface  # noqa: E402
+from rpy2.rinterface_lib import callbacks, openrlib  # noqa: E402
+
+rinterface._getrenvvars = lambda: ()  # and once more for what is set by now
 
 log = logging.getLogger(__name__)
 
@@ -156,6 +164,11 @@ def call_r(function: str, *arguments: Any) -> Any:
     if code is rinterface.NULL:
         return value
     raise RError(load_code(str(code[0])), str(message[0]))
+
+
+def call_seldom(function: str, *arguments: Any) -> Any:
+    """As `call_r`, of a function that is called once for a model: R's compiler leaves it alone."""
+    return call_r("without_compiler", function, *arguments)
 
 
 def to_r(value: Any) -> Any:

@@ -136,7 +136,7 @@ class RRuntime:
         """Load a described model."""
         assert spec.schema is not None
         try:
-            model = embedded.call_r("open_model", spec.path, spec.packages)
+            model = embedded.call_seldom("open_model", spec.path, spec.packages)
             loaded = RModel(spec, Schema.from_data(spec.schema), _scorer(model, spec, spec.schema["inputs"]))
         except RError as e:
             raise LoadFailed(e.code, str(e)) from e
@@ -178,13 +178,13 @@ def _rehearse() -> None:
 
 
 def _describe(spec: ModelSpec) -> Description:
-    model = embedded.call_r("open_model", spec.path, spec.packages)
+    model = embedded.call_seldom("open_model", spec.path, spec.packages)
     example = golden.example(spec.golden)
     stated = [output["name"] for output in spec.outputs] or None
     budget_s = spec.load_timeout_s * OPTIONAL_SHARE
     try:
-        found = embedded.call_r("describe_model", model, spec.arguments, None, example, stated, budget_s)
-        facts = embedded.call("told", found)
+        found = embedded.call_seldom("describe_model", model, spec.arguments, None, example, stated, budget_s)
+        facts = embedded.to_python(embedded.call_seldom("told", found))
     except RError as e:
         if e.code != "no_schema" or not spec.inputs:
             raise
@@ -192,8 +192,8 @@ def _describe(spec: ModelSpec) -> Description:
     warnings = [*(facts.get("warnings") or ()), *_zones_unknown(facts["inputs"] or [], spec.inputs)]
     if spec.inputs:
         inputs = corrected(_inputs(facts["inputs"] or []), spec.inputs)
-        found = embedded.call_r("describe_model", model, spec.arguments, inputs, example, stated, budget_s)
-        facts = embedded.call("told", found)
+        found = embedded.call_seldom("describe_model", model, spec.arguments, inputs, example, stated, budget_s)
+        facts = embedded.to_python(embedded.call_seldom("told", found))
     horizon = bool(_first(facts["horizon"]))
     if not facts["inputs"] and not horizon:
         raise LoadFailed("no_schema", _cure(embedded.call("draft_inputs", model)))
@@ -210,7 +210,9 @@ def _describe(spec: ModelSpec) -> Description:
     loaded = RModel(spec, schema, scorer)
     golden.check(loaded, spec.golden)
     row = {name: _example(_first(value)) for name, value in (facts["example"] or {}).items()}
-    proof = embedded.call("prove_rowwise", scorer, found, 0.25, spec.load_timeout_s * PROOF_SHARE)
+    proof = embedded.to_python(
+        embedded.call_seldom("prove_rowwise", scorer, found, 0.25, spec.load_timeout_s * PROOF_SHARE)
+    )
     lives = _is_rehearsal(spec) or forked.survives(golden.calls(loaded, row), golden.calls_of_others(loaded, row))
     unproven = [name for name in stated or () if "reason" in facts["outputs"].get(name, ())]
     return Description(

@@ -27,3 +27,23 @@ least_rows <- function(seconds, budget_s) {
   if (seconds * calls_to_prove$default <= budget_s) return(10L)
   if (seconds * calls_to_prove$short <= budget_s) 4L
 }
+
+# R's compiler takes up each function at its second call. That pays for what predicts, as long as a model serves. What
+# looks at a model once would spend half a second on being compiled, more than on the look. So it is called without,
+# and the model within it as ever.
+without_compiler <- function(name, ...) {
+  level <- compiler::enableJIT(0L)
+  on.exit(compiler::enableJIT(level))
+  get(name, mode = "function")(...)
+}
+
+with_compiler <- function(scorer) {
+  force(scorer)
+  function(...) {
+    level <- compiler::enableJIT(usual_level)
+    on.exit(compiler::enableJIT(level))
+    scorer(...)
+  }
+}
+
+usual_level <- compiler::enableJIT(-1L)

@@ -33,7 +33,7 @@ describe_model <- function(
   )
   if (is.null(inputs)) return(description)
   description["example"] <- list(if (is.null(example)) first_row(inputs, description$values) else example)
-  scorer <- make_scorer(model, inputs, arguments)
+  scorer <- with_compiler(make_scorer(model, inputs, arguments))
   observed <- observe_outputs(scorer, description, names, budget_s)
   if (!stated) description$inputs <- try_missing(scorer, description)
   description$outputs <- observed$outputs

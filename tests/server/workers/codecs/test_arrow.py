@@ -24,6 +24,7 @@ from server.workers.codecs.arrow import ARROW
 from server.workers.errors import MAX_FAULTS, BadBody, Fault, Invalid
 from server.workers.predictions import Predicted, Predictions
 from server.workers.table import NA_INTEGER, NA_REAL, to_columns
+from tests.conftest import ROOT
 from tests.server.workers.codecs.bodies import bits, stream
 
 OUTPUTS = (Output("response", "number"),)
@@ -765,6 +766,31 @@ def test_a_ranking_is_a_list_of_structs_and_what_is_unlike_is_json() -> None:
 
 def test_a_template_has_pyarrow_look_for_pandas_before_any_fork() -> None:
     """pyarrow imports pandas at its first list: half a second in every fork, unless it was done before."""
-    code = "import sys; from server.workers.template import _score; _score('r'); print('pandas' in sys.modules)"
+    code = """
+import sys
+from server.workers.template import _score
+
+_score("r")
+import pyarrow as pa
+pa.array([1])
+print("pandas" in sys.modules)
+"""
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60)
-    assert done.stdout.strip() == "True", done.stderr
+    assert done.stdout.strip() == "False", done.stderr
+
+
+@pytest.mark.parametrize(("before", "loaded"), [("import pandas", "True"), ("", "False")])
+def test_pandas_is_not_loaded_for_pyarrow_and_used_where_it_is(before: str, loaded: str) -> None:
+    code = f"""{before}
+import sys
+import pyarrow as pa
+from server.workers.codecs import arrow
+
+arrow.prepare()
+pa.array([1])
+print("pandas" in sys.modules)
+import pandas
+print(pa.array(pandas.Series([1], dtype="int64")).to_pylist())
+"""
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.stdout.split() == [loaded, "[1]"], done.stderr
