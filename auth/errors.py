@@ -62,31 +62,49 @@ class Forbidden(AuthError):
         self.permission: Final = permission
 
 
-class NoRole(AuthError):
+class ProviderRefusal(AuthError):
+    """Somebody brought the word of an identity provider, and nothing may be done on it. `code` says of which kind."""
+
+    code: ClassVar[Literal["forbidden", "groups_overage", "provider_unavailable"]]
+
+    @property
+    def explanation(self) -> str:
+        """What is wrong, in words that the caller may read."""
+        return self.text
+
+
+class NoRole(ProviderRefusal):
     """A provider vouches for them, and gives them nothing that is a role here. Trying again will not help."""
 
+    code = "forbidden"
     text = "Your identity provider gives you no role here."
 
     def __init__(self, claims: tuple[str, ...], asked: tuple[str, ...]) -> None:
         """`claims` are the names of those that came, `asked` of those that roles are read from."""
         super().__init__(", ".join(claims))
-        self.explanation: Final = (
-            f"{self.text} Roles are read from {', '.join(asked)}; the token has the claims {', '.join(claims)}."
-        )
+        self._claims = claims
+        self._asked = asked
+
+    @property
+    def explanation(self) -> str:
+        """Which claims came and which were looked at, by name."""
+        return f"{self.text} Roles are read from {', '.join(self._asked)}; it sent {', '.join(self._claims)}."
 
 
-class GroupsOverage(AuthError):
+class GroupsOverage(ProviderRefusal):
     """The token has a pointer in place of its groups, because they are too many. An administrator can cure it."""
 
+    code = "groups_overage"
     text = (
         "Your identity provider left your groups out of the token, as they are too many. Ask for an app role to be"
         " assigned to you, or for the token to have only groups that are assigned to the application."
     )
 
 
-class ProviderUnavailable(AuthError):
+class ProviderUnavailable(ProviderRefusal):
     """An identity provider's keys cannot be had, so nobody can say yet whether a token is good. Worth trying again."""
 
+    code = "provider_unavailable"
     text = "The identity provider cannot be reached, so its tokens cannot be checked. Try again shortly."
     retryable = True
 

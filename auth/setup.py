@@ -21,6 +21,9 @@ from auth.account_file import PEER, AccountFile
 from auth.accounts import Accounts
 from auth.authenticator import Authenticator, ignore
 from auth.credentials.access_token import AccessTokens
+from auth.credentials.credential import Verifier
+from auth.credentials.provider_token import ProviderTokens
+from auth.credentials.providers import Providers
 from auth.errors import Reason, SetupError
 from auth.key_file import KeyFileTokens
 from auth.login import Login
@@ -44,6 +47,12 @@ class Auth:
     authenticator: Authenticator
     login: Login
     clock: Callable[[], float]
+    providers: Providers | None = None
+
+    async def follow(self) -> None:
+        """Keep what others own up to date until cancelled: the keys of identity providers."""
+        if self.providers is not None:
+            await self.providers.follow()
 
     def close(self) -> None:
         """Finish what runs and close the database."""
@@ -63,12 +72,20 @@ class PeerTokens:
         return self._tokens.issue(PEER.account, PEER.role, PEER.id, now)
 
 
-def prepare(data_dir: Path, now: float, accounts_file: Path | None = None, key_file: Path | None = None) -> Path | None:
+def prepare(
+    data_dir: Path,
+    now: float,
+    accounts_file: Path | None = None,
+    key_file: Path | None = None,
+    identity_file: Path | None = None,
+) -> Path | None:
     """Make everything ready; raise `SetupError` if it cannot be.
 
     Returns:
         Where the new admin's password was written, if this was the first start.
     """
+    if identity_file is not None:
+        Providers(identity_file)  # what will not do stops us here, not in a web process
     if accounts_file is not None:  # nothing is ours to make
         _open(data_dir, accounts_file, key_file)
         return None
@@ -92,25 +109,37 @@ def open_auth(
     on_failure: Callable[[Reason], None] = ignore,
     accounts_file: Path | None = None,
     key_file: Path | None = None,
+    identity_file: Path | None = None,
 ) -> Auth:
     """Build everything for one web process."""
     accounts, tokens = _open(data_dir, accounts_file, key_file)
+    providers = None if identity_file is None else Providers(identity_file)
     return Auth(
         accounts,
         tokens,
-        _authenticator(accounts, tokens, clock, on_failure),
+        _authenticator(accounts, tokens, providers, clock, on_failure),
         Login(accounts, tokens, clock, on_failure),
         clock,
+        providers,
     )
 
 
 def _authenticator(
-    accounts: AccountStore, tokens: Tokens, clock: Callable[[], float], on_failure: Callable[[Reason], None]
+    accounts: AccountStore,
+    tokens: Tokens,
+    providers: Providers | None,
+    clock: Callable[[], float],
+    on_failure: Callable[[Reason], None],
 ) -> Authenticator:
-    def change_counters() -> object:
-        return accounts.change_counter(), tokens.change_counter()
+    verifiers: list[Verifier] = [AccessTokens(accounts, tokens)]
+    if providers is not None:
+        verifiers.insert(0, ProviderTokens(providers))
 
-    return Authenticator((AccessTokens(accounts, tokens),), change_counters, clock, on_failure)
+    def change_counters() -> object:
+        theirs = providers.change_counter() if providers is not None else None
+        return accounts.change_counter(), tokens.change_counter(), theirs
+
+    return Authenticator(verifiers, change_counters, clock, on_failure)
 
 
 def issue_for(

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TextIO
 
 from auth.account_file import new_line
-from auth.errors import AccountError, AuthError
+from auth.errors import AccountError, AuthError, ProviderRefusal, Unauthenticated
 from auth.principal import ROLES
 from auth.setup import Auth, issue_for, open_auth, prepare
 from server import config, logs
@@ -136,6 +136,23 @@ def _users_list(settings: Settings, _: argparse.Namespace) -> int:
 def _users_remove(settings: Settings, parsed: argparse.Namespace) -> int:
     with closing(_auth(settings)) as auth:
         auth.accounts.remove(parsed.name)
+    return 0
+
+
+def _identity_check(settings: Settings, parsed: argparse.Namespace) -> int:
+    from auth.credentials.providers import Providers
+
+    if settings.identity is None:
+        return _failed("TANDEM_IDENTITY names no file of identity providers")
+    token = sys.stdin.read() if parsed.token == "-" else parsed.token
+    try:
+        found = asyncio.run(Providers(settings.identity).identity(token.strip(), time.time()))
+    except ProviderRefusal as refusal:
+        return _failed(f"{refusal.explanation} ({refusal})" if str(refusal) else refusal.explanation)
+    except Unauthenticated as refusal:
+        return _failed(f"refused: {refusal}")
+    narrowed = "all that these allow" if found.narrowed is None else ", ".join(sorted(found.narrowed)) or "nothing"
+    _say(f"{found.name}\t{found.kind} by {found.client}\troles: {', '.join(found.roles)}\tmay: {narrowed}")
     return 0
 
 

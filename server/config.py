@@ -71,6 +71,9 @@ class Settings(BaseSettings):
         None,
         description="file of the key that signs access tokens, shared by the servers that share accounts",
     )
+    identity: Path | None = _setting(
+        "restart", None, description="file that describes the identity providers whose people and programs are let in"
+    )
     remotes: str = _setting(
         "restart", "", description="other Tandem servers whose models are served here too: name=url,name=url"
     )

@@ -99,7 +99,13 @@ class Supervisor:
             _check_sandbox(self._settings)
             listener = _listen(self._settings.host, self._settings.port)
             self._serve_metrics()
-            password_file = prepare(self._settings.data, time.time(), self._settings.accounts, self._settings.token_key)
+            password_file = prepare(
+                self._settings.data,
+                time.time(),
+                self._settings.accounts,
+                self._settings.token_key,
+                self._settings.identity,
+            )
             if password_file is not None:
                 log.info("first start: the password of admin was written", extra={"file": str(password_file)})
             await self._publish()  # a web process takes no connection before it has a snapshot

@@ -48,6 +48,7 @@ class WebApp:
             on_failure=self.metrics.auth_failure,
             accounts_file=settings.accounts,
             key_file=settings.token_key,
+            identity_file=settings.identity,
         )
         self._access_log = AccessLog()
         self._request_ids = RequestIds()
@@ -92,10 +93,11 @@ class WebApp:
         following = asyncio.create_task(self._follow())
         await self._serving.switched.wait()
         keeping = asyncio.create_task(self._keep_house())
+        providers = asyncio.create_task(self._auth.follow())
         gc.collect()
         gc.freeze()  # what was built at the start stays: the collector need not look at it again and again
         yield
-        for task in (following, keeping):
+        for task in (following, keeping, providers):
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task

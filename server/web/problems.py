@@ -20,6 +20,7 @@ Code = Literal[
     "bad_body",
     "unauthenticated",
     "forbidden",
+    "groups_overage",
     "not_found",
     "unknown_model",
     "method_not_allowed",
@@ -41,6 +42,7 @@ Code = Literal[
     "overloaded",
     "too_many_connections",
     "remote_unavailable",
+    "provider_unavailable",
     "deadline_exceeded",
 ]
 CODES: tuple[Code, ...] = get_args(Code)
@@ -50,6 +52,7 @@ STATUS: Mapping[Code, int] = {
     "bad_body": 400,
     "unauthenticated": 401,
     "forbidden": 403,
+    "groups_overage": 403,
     "not_found": 404,
     "unknown_model": 404,
     "method_not_allowed": 405,
@@ -71,6 +74,7 @@ STATUS: Mapping[Code, int] = {
     "overloaded": 503,
     "too_many_connections": 503,
     "remote_unavailable": 503,
+    "provider_unavailable": 503,
     "deadline_exceeded": 504,
 }
 
@@ -79,6 +83,7 @@ DETAIL: Mapping[Code, str] = {
     "bad_body": "The body cannot be read as what its Content-Type says.",
     "unauthenticated": "A valid access token is needed: get one at /auth/token, send it as 'Authorization: Bearer …'.",
     "forbidden": "Your role does not allow this.",
+    "groups_overage": "Your identity provider left your groups out of the token, as they are too many.",
     "not_found": "There is nothing here.",
     "unknown_model": "No such model or version is served. GET /v1/models lists those that are.",
     "method_not_allowed": "This method is not allowed here.",
@@ -102,6 +107,7 @@ DETAIL: Mapping[Code, str] = {
     "overloaded": "The wait for a worker would be too long. Try again after the time in Retry-After.",
     "too_many_connections": "This server holds as many connections as it may. Try again shortly.",
     "remote_unavailable": "The server that has this model cannot be reached. Try again shortly.",
+    "provider_unavailable": "The identity provider cannot be reached, so its tokens cannot be checked. Try again shortly.",
     "deadline_exceeded": "The model did not answer in time.",
 }
 
@@ -111,6 +117,7 @@ RETRY_AFTER_S: Mapping[Code, float] = {
     "overloaded": 0.1,
     "too_many_connections": 1.0,
     "remote_unavailable": 1.0,
+    "provider_unavailable": 5.0,
 }
 """What is said where nothing better is known."""
 

@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from auth.errors import Forbidden, Throttled, TwoCredentials, Unauthenticated
+from auth.errors import Forbidden, ProviderRefusal, Throttled, TwoCredentials, Unauthenticated
 from server.metrics import WebMetrics
 from server.web.problems import CODES, STATUS, Code, Problem, problem
 from server.web.request_id import RequestIds
@@ -33,6 +33,7 @@ def install(app: FastAPI, request_ids: RequestIds, metrics: WebMetrics) -> None:
     app.add_exception_handler(Forbidden, _forbidden)
     app.add_exception_handler(Throttled, _throttled)
     app.add_exception_handler(TwoCredentials, _two_credentials)
+    app.add_exception_handler(ProviderRefusal, _provider_refusal)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_middleware(BodyLimit)
@@ -142,6 +143,11 @@ async def _forbidden(request: Request, _: Exception) -> Response:
 async def _throttled(request: Request, error: Exception) -> Response:
     assert isinstance(error, Throttled)
     return reply(request, problem("too_many_attempts", retry_after_s=error.retry_after_s))
+
+
+async def _provider_refusal(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ProviderRefusal)
+    return reply(request, problem(error.code, error.explanation))
 
 
 async def _two_credentials(request: Request, _: Exception) -> Response:

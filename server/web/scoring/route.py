@@ -18,7 +18,7 @@ import orjson
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from auth.authenticator import Authenticator
-from auth.errors import Throttled, TwoCredentials, Unauthenticated
+from auth.errors import ProviderRefusal, Throttled, TwoCredentials, Unauthenticated
 from auth.principal import Principal
 from server.config import Settings
 from server.dispatch.dispatcher import Refused, Scored
@@ -159,6 +159,8 @@ class ScoringRoute:
             case Unauthenticated():
                 log.info("refused", extra={"request_id": request_id, "reason": error.reason})
                 return problem("unauthenticated")
+            case ProviderRefusal():
+                return problem(error.code, error.explanation)
             case TwoCredentials():
                 return problem("bad_request", error.text)
             case Throttled():

@@ -1,0 +1,49 @@
+"""Access tokens of identity providers, as credentials.
+
+Owns what a provider's word allows here. Must not know what a token looks like: `oidc.py` does.
+"""
+
+from math import inf
+from typing import Final, get_args
+
+from auth import jws
+from auth.credentials import oidc
+from auth.credentials.credential import Recognised, Shown
+from auth.credentials.providers import Providers
+from auth.errors import Unauthenticated
+from auth.principal import BUILT_IN, Allowance, Principal
+
+_ALGORITHMS: Final = get_args(jws.PublicAlgorithm)
+
+
+class ProviderTokens:
+    """Recognises the bearer of an access token that a provider has signed."""
+
+    def __init__(self, providers: Providers) -> None:
+        self._providers = providers
+
+    def takes(self, shown: Shown) -> bool:
+        """A bearer's token whose header names an algorithm that is not ours."""
+        return shown.scheme == b"bearer" and _algorithm(shown.secret) in _ALGORITHMS
+
+    async def verify(self, shown: Shown, now: float) -> Recognised:
+        """The principal of a token; raise `Unauthenticated`, `NoRole`, `GroupsOverage` or `ProviderUnavailable`."""
+        found = await self._providers.identity(shown.secret, now)
+        principal = Principal(
+            name=found.name,
+            kind=found.kind,
+            role=" ".join(found.roles),
+            via="provider",
+            credential=found.client,
+            expires_at=found.expires_at,
+            allowances=tuple(Allowance(BUILT_IN[role]) for role in found.roles),
+            narrowed=None if found.narrowed is None else Allowance(found.narrowed),
+        )
+        return Recognised(principal, inf)
+
+
+def _algorithm(token: bytes) -> object:
+    try:
+        return jws.read(token, oidc.LONGEST_TOKEN).header.get("alg")
+    except (Unauthenticated, ValueError):
+        return None
