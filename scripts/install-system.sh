@@ -29,7 +29,8 @@ packages_of() {
       # Containers (runc: crun cannot be used in a hybrid cgroup), the base image, a gateway, a certificate authority.
       echo podman buildah runc conmon netavark aardvark-dns iptables catatonit uidmap debootstrap
       echo nginx-light pebble certbot openssl
-      # kubectl with kustomize 5 (Debian 12's is too old: bring your own), npm for the schemas of custom resources.
+      # kubectl with kustomize 5 (Debian 12's is too old: bring your own), npm for the schemas of custom resources and
+      # for the identity provider that tests sign in with.
       command -v kubectl >/dev/null || echo kubernetes-client
       command -v npm >/dev/null || echo npm
       ;;

@@ -70,6 +70,12 @@ def _parser() -> argparse.ArgumentParser:
     hashed.add_argument("name")
     hashed.add_argument("--role", choices=ROLES, required=True)
     hashed.set_defaults(run=_users_hash)
+    identity = commands.add_parser("identity", help="look into identity providers").add_subparsers(
+        required=True, metavar="ACTION"
+    )
+    checked = identity.add_parser("check", help="who a provider's access token is of, or which rule refuses it")
+    checked.add_argument("token", help="the token, or - to read it from standard input")
+    checked.set_defaults(run=_identity_check)
     return parser
 
 

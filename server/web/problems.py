@@ -107,7 +107,7 @@ DETAIL: Mapping[Code, str] = {
     "overloaded": "The wait for a worker would be too long. Try again after the time in Retry-After.",
     "too_many_connections": "This server holds as many connections as it may. Try again shortly.",
     "remote_unavailable": "The server that has this model cannot be reached. Try again shortly.",
-    "provider_unavailable": "The identity provider cannot be reached, so its tokens cannot be checked. Try again shortly.",
+    "provider_unavailable": "The identity provider cannot be reached to check its tokens. Try again shortly.",
     "deadline_exceeded": "The model did not answer in time.",
 }
 
@@ -117,7 +117,7 @@ RETRY_AFTER_S: Mapping[Code, float] = {
     "overloaded": 0.1,
     "too_many_connections": 1.0,
     "remote_unavailable": 1.0,
-    "provider_unavailable": 5.0,
+    "provider_unavailable": 1.0,
 }
 """What is said where nothing better is known."""
 
