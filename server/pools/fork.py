@@ -7,6 +7,10 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable
+from pathlib import Path
+
+ENDED = -1
+"""The kernel's answer for the process id of a pidfd whose process has been waited for."""
 
 
 class Fork:
@@ -48,3 +52,11 @@ class Fork:
             os.waitid(os.P_PIDFD, self._pidfd, os.WEXITED | os.WNOHANG)
         os.close(self._pidfd)
         self._ended.set_result(None)
+
+
+def pid_of(pidfd: int) -> int:
+    """The process id that a pidfd stands for; ENDED once the process is no more. Raises ValueError for no pidfd."""
+    for line in Path(f"/proc/self/fdinfo/{pidfd}").read_text().splitlines():
+        if line.startswith("Pid:"):
+            return int(line.split()[1])
+    raise ValueError("no pidfd")

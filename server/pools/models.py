@@ -40,8 +40,18 @@ class Refused:
     code: str
     reason: str
 
+    @property
+    def about(self) -> dict[str, str]:
+        """The fields of its line in the log."""
+        return {
+            "model": self.file.name,
+            "version": self.file.version,
+            "code": self.code,
+            "reason": self.reason,
+        }
 
-class Shelf:
+
+class PoolModels:
     """The models of one pool, whose name its entries carry."""
 
     def __init__(self, pool: str) -> None:
@@ -75,9 +85,9 @@ class Shelf:
     def forget(self, paths: set[Path]) -> bool:
         """Forget what is known of these files. True if one that served was among them."""
         served = bool(paths & self.serving.keys())
-        for shelf in (self.loading, self.serving, self.refused):
-            for path in paths & shelf.keys():
-                del shelf[path]
+        for kept in (self.loading, self.serving, self.refused):
+            for path in paths & kept.keys():
+                del kept[path]
         return served
 
     def restored(self, files: Iterable[ModelFile]) -> None:

@@ -25,8 +25,9 @@ from server.machine import gpus
 from server.pools import memory_ceiling
 from server.pools.models import catalog, unserved_entry
 from server.pools.plan import PoolPlan, no_environment
-from server.pools.pool import DRAIN_MARGIN_S, Pool
+from server.pools.pool import Pool
 from server.pools.virtual_environment import installed
+from server.pools.worker_set import DRAIN_MARGIN_S
 
 log = logging.getLogger(__name__)
 
@@ -81,7 +82,7 @@ class Pools:
         self._shared = {runtime: self._shared_pool(runtime, runtime) for runtime in SHARED}
         self._own: dict[Known, tuple[ModelFile, Pool]] = {}
         """The pools of one model, each with its file."""
-        self._homes: dict[Path, tuple[ModelFile, Pool]] = {}
+        self._assigned: dict[Path, tuple[ModelFile, Pool]] = {}
         """Each file that there is now, with the pool that it is for; others only serve it until this one does."""
         self._unserved: dict[Path, ModelFile] = {}
         """What lies in the model folders and is for no pool."""
@@ -105,12 +106,12 @@ class Pools:
 
     def progress(self) -> tuple[int, int]:
         """How many of the files that were seen serve or are refused, and how many there are."""
-        loading = sum(len(pool.shelf.loading) for pool in self)
-        return len(self._homes) - loading, len(self._homes)
+        loading = sum(len(pool.models.loading) for pool in self)
+        return len(self._assigned) - loading, len(self._assigned)
 
     def serving_paths(self) -> set[Path]:
         """The files that serve, or served until something else came to lie there."""
-        return {path for pool in self for path in pool.shelf.serving}
+        return {path for pool in self for path in pool.models.serving}
 
     def entries(self) -> list[Entry]:
         """The catalog."""
@@ -130,7 +131,7 @@ class Pools:
         kept = {_known(file) for file in files} | self._own.keys()
         self._wishes = {known: wish for known, wish in wishes.items() if known in kept}
         self._isolated = {known: why for known, why in self._isolated.items() if known in kept}
-        self._homes = {file.path: (file, self._home(file)) for file in files}
+        self._assigned = {file.path: (file, self._home(file)) for file in files}
         self._hand_out()
 
     def _hand_out(self) -> None:
@@ -141,12 +142,12 @@ class Pools:
 
     def _isolate(self, file: ModelFile, why: str) -> None:
         """A model was found to need a pool of its own; until that serves, it may go on serving where it does."""
-        current, _ = self._homes.get(file.path, (None, None))
+        current, _ = self._assigned.get(file.path, (None, None))
         if current is None or _known(current) != _known(file) or _known(file) in self._isolated:
             return  # it has changed or gone meanwhile
         log.info("model gets a pool of its own", extra={"model": file.name, "version": file.version, "reason": why})
         self._isolated[_known(file)] = why
-        self._homes[file.path] = current, self._home(current)
+        self._assigned[file.path] = current, self._home(current)
         self._hand_out()
 
     def kill(self, worker: str, reason: str) -> None:
@@ -203,20 +204,20 @@ class Pools:
         return self._pool(plan(runtime, self._settings, self._cores, name), on_isolated=self._isolate)
 
     def _at_home(self, pool: Pool) -> list[ModelFile]:
-        return [file for file, home in self._homes.values() if home is pool]
+        return [file for file, home in self._assigned.values() if home is pool]
 
     def _guests(self, pool: Pool) -> list[ModelFile]:
         """What a pool serves of files that are there but are for another pool, which does not serve them yet."""
-        serving = [proven.file for proven in pool.shelf.serving.values()]
-        return [file for file in serving if file.path in self._homes and self._homes[file.path][1] is not pool]
+        serving = [proven.file for proven in pool.models.serving.values()]
+        return [file for file in serving if file.path in self._assigned and self._assigned[file.path][1] is not pool]
 
     def _let_go(self) -> None:
         """Have models leave the pools that only stood in for others, and pools leave whose model has left."""
-        served = {path for path, (file, home) in self._homes.items() if home.shelf.serves(file)}
+        served = {path for path, (file, home) in self._assigned.items() if home.models.serves(file)}
         for pool in self._shared.values():
             pool.let_go({file.path for file in self._guests(pool)} & served)
         for known, (file, pool) in list(self._own.items()):
-            at_home = file.path in self._homes and self._homes[file.path][1] is pool
+            at_home = file.path in self._assigned and self._assigned[file.path][1] is pool
             stands_in = bool(self._guests(pool)) and file.path not in served
             if not at_home and not stands_in:
                 del self._own[known]

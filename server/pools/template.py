@@ -18,7 +18,8 @@ import orjson
 from server.config import Settings
 from server.pools import session
 from server.pools.environment import MEMORY_KEPT, for_models, of_threads, program
-from server.pools.fork import Fork
+from server.pools.folders import Identities, identities
+from server.pools.fork import ENDED, Fork, pid_of
 from server.pools.memory_ceiling import ceiling_bytes
 from server.pools.output import Output
 from server.pools.plan import PoolPlan
@@ -31,13 +32,8 @@ BACKLOG = 128
 MAX_DESCRIPTION_BYTES = 1 << 28
 MAX_ANSWER_BYTES = 1 << 24
 MAX_FDS = 2
-ENDED = -1
-"""What the kernel says instead of the number of a process that is no more."""
 SAFE_R = (4, 4)
 """From this version on R no longer runs code as it reads a file that was made for it (CVE-2024-27322)."""
-
-Identities = Mapping[Path, tuple[int, int] | None]
-"""Device and number of each folder that is there."""
 
 
 class TemplateLost(Exception):
@@ -87,14 +83,14 @@ class Template:
         """
         own_scratch = scratch / "template"
         own_scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
-        identities = _identities(folder.absolute() for folder in models)
+        folders = identities(folder.absolute() for folder in models)
         ours, theirs = socket.socketpair()
         output, log_end = await Output.open(plan.name)
         process = await asyncio.create_subprocess_exec(
             *(*program(environment), "--runtime", plan.runtime),
             *("--control-fd", str(theirs.fileno()), "--max-payload-bytes", str(settings.max_payload_bytes)),
             *("--max-inflated-bytes", str(settings.max_body_bytes)),
-            *("--sandbox", settings.sandbox, "--scratch", str(scratch), "--models", *map(str, identities)),
+            *("--sandbox", settings.sandbox, "--scratch", str(scratch), "--models", *map(str, folders)),
             *("--memory-bytes", str(ceiling_bytes(settings)), "--max-calls", str(settings.worker_max_calls)),
             pass_fds=[theirs.fileno()],
             stdin=asyncio.subprocess.DEVNULL,
@@ -108,7 +104,7 @@ class Template:
         theirs.close()
         log_end.close()
         ours.setblocking(False)
-        template = Template(process, ours, identities, plan.workers_read, output)
+        template = Template(process, ours, folders, plan.workers_read, output)
         template._gone = asyncio.create_task(template._end_with_it())
         try:
             answer = await asyncio.wait_for(template._answer(), START_TIMEOUT_S)
@@ -135,12 +131,12 @@ class Template:
         return version is not None and tuple(int(part) for part in version.split(".")[:2]) < SAFE_R
 
     @property
-    def blind(self) -> bool:
-        """Whether a model folder has become another one by the same name, which a sandbox keeps the template from.
+    def folders_replaced(self) -> bool:
+        """Whether a model folder was renamed or mounted over since this template started.
 
-        It is let into the folders that there are when it starts, whatever is mounted on them or renamed to them later.
+        The sandbox admits only the folder that was there at the start, whatever has its name now.
         """
-        return _identities(self._folders) != self._folders
+        return identities(self._folders) != self._folders
 
     @property
     def pid(self) -> int:
@@ -218,7 +214,7 @@ class Template:
         A model that was loaded into the template may speak for it, and have us kill whom it cannot kill itself.
         """
         try:
-            pid = _pid_of(pidfd)
+            pid = pid_of(pidfd)
             if pid == ENDED or os.getsid(pid) == self.pid:
                 fork = Fork(pid, pidfd)
                 self._forks = [*(f for f in self._forks if f.alive), fork]
@@ -339,21 +335,3 @@ class Template:
         log.error("the template does not keep to what was agreed", extra={"pid": self.pid})
         self._give_up()
         self._answers.put_nowait(None)
-
-
-def _identities(folders: Iterable[Path]) -> Identities:
-    """Which folder there is by each name, if any."""
-    identities: dict[Path, tuple[int, int] | None] = dict.fromkeys(folders)
-    for folder in identities:
-        with contextlib.suppress(OSError):
-            status = folder.stat()
-            identities[folder] = status.st_dev, status.st_ino
-    return identities
-
-
-def _pid_of(pidfd: int) -> int:
-    """ENDED once the process is no more. Raises ValueError if this is no pidfd."""
-    for line in Path(f"/proc/self/fdinfo/{pidfd}").read_text().splitlines():
-        if line.startswith("Pid:"):
-            return int(line.split()[1])
-    raise ValueError("no pidfd")

@@ -7,6 +7,7 @@ another process is rid of that (docs/adr/0019-leaving.md).
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
@@ -15,9 +16,11 @@ from server.catalog.files import ModelFile, still_there
 from server.catalog.signatures import VERIFIED
 from server.config import Settings
 from server.daemon_thread import in_daemon_thread
+from server.pools.environment import EnvironmentFailed
 from server.pools.models import REPLACED, Proven, Refused
 from server.pools.plan import PoolPlan
 from server.pools.probing import model_spec
+from server.pools.tasks import Backoff, Tasks
 from server.pools.template import Template, TemplateLost
 
 log = logging.getLogger(__name__)
@@ -45,7 +48,9 @@ class TemplateKeeper:
         run_dir: Path,
         settings: Settings,
         held: Callable[[], Iterable[Proven]],
-        on_started: Callable[[Template], None],
+        tasks: Tasks,
+        backoff: Backoff,
+        on_lost: Callable[[], None],
         on_isolated: Callable[[ModelFile, str], None] | None = None,
     ) -> None:
         self.plan = plan
@@ -57,7 +62,9 @@ class TemplateKeeper:
         self.r_is_vulnerable = False
         self._run_dir = run_dir
         self._held = held
-        self._on_started = on_started
+        self._tasks = tasks
+        self._backoff = backoff
+        self._on_lost = on_lost
         self._on_isolated = on_isolated
         self._template: Template | None = None
         self._starting = asyncio.Lock()
@@ -68,7 +75,7 @@ class TemplateKeeper:
         Raises TemplateLost, EnvironmentFailed.
         """
         async with self._starting:
-            if self._template is not None and self._template.blind:
+            if self._template is not None and self._template.folders_replaced:
                 await self._drop()
             if self._template is None or self._template.lost.is_set():
                 self._template, _ = await self._started()
@@ -119,10 +126,25 @@ class TemplateKeeper:
         template = await Template.start(self.plan, self.settings, environment, self._model_folders(), self.scratch)
         self.facts = template.facts
         self.r_is_vulnerable = template.r_is_vulnerable
-        self._on_started(template)
+        self._tasks.start(self._watch(template))
         about = {"pool": self.plan.name, "pid": template.pid, "facts": dict(template.facts)}
         log.info("template ready", extra=about)
         return template, await self._catch_up(template)
+
+    async def _watch(self, template: Template) -> None:
+        """When a template ends by itself, start another; the workers that it has forked go on meanwhile."""
+        await template.lost.wait()
+        meant = template.ending
+        await template.stop()
+        if self._tasks.stopped or meant:
+            return
+        self._on_lost()
+        log.error("template lost", extra={"pool": self.plan.name, "pid": template.pid})
+        while list(self._held()):
+            with contextlib.suppress(TemplateLost, EnvironmentFailed):
+                await self.living()
+                return
+            await self._backoff.wait()
 
     async def take(self, fresh: Template) -> Template | None:
         """Keep another template from now on, once it holds everything; the one that there was, to be stopped.

@@ -245,7 +245,7 @@ class Supervisor:
     async def _announce(self, address: str) -> None:
         await self._web.started()
         await self._told.wait()
-        log.info("ready", extra={"address": address, "models": sum(len(p.shelf.serving) for p in self._pools)})
+        log.info("ready", extra={"address": address, "models": sum(len(p.models.serving) for p in self._pools)})
         if self._on_ready is not None:
             self._on_ready(address)
 

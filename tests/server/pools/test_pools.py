@@ -16,13 +16,13 @@ from server.catalog.sidecar import Sidecar
 from server.catalog.snapshot import Entry
 from server.config import Settings
 from server.pools import pools as pools_module
-from server.pools.models import Proven, Refused, Shelf
+from server.pools.models import PoolModels, Proven, Refused
 from server.pools.plan import PoolPlan
 from server.pools.pools import Pools
 
 
 class FakePool:
-    """A pool without processes: a shelf, and what was asked of it."""
+    """A pool without processes: its models, and what was asked of it."""
 
     def __init__(
         self,
@@ -33,38 +33,38 @@ class FakePool:
     ) -> None:
         self.plan = plan
         self.isolate: Any = on_isolated
-        self.shelf = Shelf(plan.name)
+        self.models = PoolModels(plan.name)
         self.stopped = False
         self._publish = publish
 
     def update(self, files: Sequence[ModelFile]) -> None:
         assert not self.stopped
-        self.shelf.keep_only({f.path for f in files})
-        self.shelf.restored(files)
-        self.shelf.loading |= {f.path: f for f in self.shelf.unknown(files)}
+        self.models.keep_only({f.path for f in files})
+        self.models.restored(files)
+        self.models.loading |= {f.path: f for f in self.models.unknown(files)}
 
     def let_go(self, paths: set[Path]) -> None:
-        self.shelf.forget(paths)
+        self.models.forget(paths)
 
     def entries(self) -> list[Entry]:
-        return self.shelf.entries()
+        return self.models.entries()
 
     async def stop(self, *_: object) -> None:
         self.stopped = True
 
     async def prove(self) -> None:
         """What is being looked at serves from now on."""
-        for file in list(self.shelf.loading.values()):
-            self.shelf.serve(Proven(file, Sidecar(), {}, 0.0))
+        for file in list(self.models.loading.values()):
+            self.models.serve(Proven(file, Sidecar(), {}, 0.0))
         await self._publish()
 
     @property
     def settled(self) -> bool:
-        return not self.shelf.loading
+        return not self.models.loading
 
     async def refuse(self) -> None:
-        for file in list(self.shelf.loading.values()):
-            self.shelf.refuse(Refused(file, "crashes", "it crashed"))
+        for file in list(self.models.loading.values()):
+            self.models.refuse(Refused(file, "crashes", "it crashed"))
         await self._publish()
 
 
@@ -262,12 +262,12 @@ def test_a_model_whose_new_home_refuses_it_stays_and_is_at_home_again_when_it_is
         await stage.there_are(a=before)
         await stage.pool(stands_in).prove()
         await stage.there_are(a=after)
-        home = next(pool for pool in stage.pools if pool.shelf.loading)
+        home = next(pool for pool in stage.pools if pool.models.loading)
         await home.refuse()
         assert (home.plan.name, after, "failed") in stage.where()
         assert (stands_in, before, "ready") in stage.where()
         await stage.touch("a")
-        assert [pool for pool in stage.pools if pool.shelf.loading] == [home], "a touched file is looked at again"
+        assert [pool for pool in stage.pools if pool.models.loading] == [home], "a touched file is looked at again"
         await stage.there_are(a=before)
         assert stage.where() == [(stands_in, before, "ready")]
 

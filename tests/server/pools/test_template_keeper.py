@@ -13,9 +13,10 @@ import pytest
 from server.catalog.files import R_FILES, candidates, identify
 from server.catalog.sidecar import Sidecar
 from server.config import Settings
-from server.pools import template_keeper
+from server.pools import tasks, template_keeper
 from server.pools.models import REPLACED, Proven
 from server.pools.plan import PoolPlan
+from server.pools.tasks import Backoff, Tasks
 from server.pools.template import TemplateLost
 from server.pools.template_keeper import FileGone, TemplateKeeper
 
@@ -24,7 +25,8 @@ class Template:
     """One without a process. Something may happen while it reads a file."""
 
     facts: Mapping[str, str] = {}
-    r_is_vulnerable = blind = ending = False
+    r_is_vulnerable = folders_replaced = ending = False
+    """It is lost without having been asked to end."""
     pid = 1
 
     def __init__(self, meanwhile: Callable[[], object], failed: str | None = None) -> None:
@@ -45,6 +47,10 @@ class Template:
     def kill(self) -> None:
         self.lost.set()
 
+    async def stop(self) -> None:
+        self.ending = True
+        self.lost.set()
+
 
 class Stage:
     """A model file that serves, and who keeps a template for it."""
@@ -56,17 +62,29 @@ class Stage:
         self.file = identify(found)
         self.started: list[Template] = []
         self.failed: str | None = None
+        self.cannot_start = 0
         self.meanwhile: Callable[[], object] = int
         monkeypatch.setattr(template_keeper.Template, "start", self._start)
         proven = Proven(self.file, Sidecar(), {"loads_in_worker": read_by_workers}, 0.0)
-        self.keeper = TemplateKeeper(PoolPlan("r", "r", 1), folder, Settings(), lambda: [proven], lambda template: None)
+        self.tasks = Tasks("r")
+        self.lost = 0
+        self.held = [proven]
+        self.keeper = TemplateKeeper(
+            PoolPlan("r", "r", 1), folder, Settings(), lambda: self.held, self.tasks, Backoff(), self._on_lost
+        )
 
     async def lacking(self) -> list[tuple[str, str]]:
         """What forks would lack, and the code of why."""
         _, lacking = await self.keeper.complete()
         return [(one.file.key, one.code) for one in lacking]
 
+    def _on_lost(self) -> None:
+        self.lost += 1
+
     async def _start(self, *_: object) -> Template:
+        if self.cannot_start:
+            self.cannot_start -= 1
+            raise TemplateLost("too busy")
         self.started.append(Template(self.meanwhile, self.failed))
         return self.started[-1]
 
@@ -185,3 +203,57 @@ def test_what_workers_read_by_themselves_is_looked_at_before_and_after_each_fork
         assert await stage.lacking() == [(stage.file.key, REPLACED)]
 
     play(tmp_path, monkeypatch, scene, read_by_workers=True)
+
+
+async def until(true: Callable[[], object]) -> None:
+    async with asyncio.timeout(10):
+        while not true():
+            await asyncio.sleep(0.001)
+
+
+def test_a_template_that_is_lost_is_started_again_until_it_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tasks, "BACKOFF_S", (0.0, 0.001))
+
+    async def scene(stage: Stage) -> None:
+        await stage.keeper.living()
+        stage.cannot_start = 3
+        stage.started[0].kill()
+        await until(lambda: len(stage.started) == 2)
+        assert stage.lost == 1
+        assert stage.cannot_start == 0
+        assert await stage.keeper.living() is stage.started[1]
+
+    play(tmp_path, monkeypatch, scene)
+
+
+@pytest.mark.parametrize("stops", [False, True])
+def test_but_not_where_the_pool_stops_or_has_no_model(
+    stops: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene(stage: Stage) -> None:
+        before = await stage.keeper.living()
+        stage.tasks.stopped = stops
+        stage.held.clear()
+        before.kill()
+        await until(lambda: before.ending)
+        await asyncio.sleep(0)
+        assert len(stage.started) == 1
+        assert stage.lost == (0 if stops else 1)
+
+    play(tmp_path, monkeypatch, scene)
+
+
+def test_a_template_whose_model_folder_has_been_replaced_makes_way_for_one_that_sees_the_new_folder(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene(stage: Stage) -> None:
+        before = await stage.keeper.living()
+        before.folders_replaced = True
+        assert await stage.keeper.living() is not before
+        assert before.ending
+        await asyncio.sleep(0)
+        assert stage.lost == 0
+
+    play(tmp_path, monkeypatch, scene)
