@@ -56,7 +56,7 @@ class Template:
         self._output = output
         self._control = control
         self._folders = folders
-        self._buffer = b""
+        self._buffer = bytearray()
         self._fds: deque[int] = deque()
         self._answers: asyncio.Queue[dict[str, Any] | None] = asyncio.Queue()
         self._turn = asyncio.Lock()
@@ -309,7 +309,10 @@ class Template:
             self._close()
             self._answers.put_nowait(None)
             return
-        *lines, self._buffer = (self._buffer + data).split(b"\n")
+        self._buffer += data
+        lines: list[bytearray] = []
+        if b"\n" in data:  # else a line of megabytes would be searched anew for each piece of it
+            *lines, self._buffer = self._buffer.split(b"\n")
         try:
             for line in lines:
                 self._answers.put_nowait(dict(orjson.loads(line)))
