@@ -198,7 +198,7 @@ async def _fate(dispatcher: Dispatcher, outcome: Counter[str], timeout_s: float 
     """What becomes of one request: every one must have an end, on time."""
     now = time.monotonic()
     try:
-        answer = dispatcher.submit(Request("r", "a", "a/1", Member(b"body"), 4, now + timeout_s, now))
+        answer = dispatcher.score(Request("r", "a", "a/1", Member(b"body"), 4, now + timeout_s, now))
         await asyncio.wait_for(answer, 10 * timeout_s)
         fate = "answered"
     except Refused as e:

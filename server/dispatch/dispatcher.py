@@ -1,7 +1,7 @@
-"""The asyncio shell around the dispatch machine: one connection per worker, one future per request, no task for either.
+"""The asyncio shell around the dispatch machine: one connection per worker, no task and no future per request.
 
 Requests that arrive in the same turn of the event loop are assigned together at its end, so that a burst becomes one
-batch; each worker's batch is one write. Replies resolve futures straight from `data_received`.
+batch; each worker's batch is one write. Replies are handed on straight from `data_received`.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
-from typing import cast
+from typing import Protocol, cast
 
 from server.dispatch import replies
 from server.dispatch.board import Board
@@ -50,6 +50,31 @@ class Scored:
         self.batch_requests = batch_requests
 
 
+class ReplyTo(Protocol):
+    """Who is told how a request ends: by one call, which must not raise."""
+
+    def scored(self, scored: Scored) -> None:
+        """A worker has answered; the answer may be a failure of the model's."""
+
+    def failed(self, error: Exception) -> None:
+        """No worker will answer: Refused says why; any other error is a fault of ours."""
+
+
+class _Awaited:
+    """The end of a request for somebody who awaits it."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.future: asyncio.Future[Scored] = loop.create_future()
+
+    def scored(self, scored: Scored) -> None:
+        if not self.future.done():
+            self.future.set_result(scored)
+
+    def failed(self, error: Exception) -> None:
+        if not self.future.done():
+            self.future.set_exception(error)
+
+
 class Dispatcher:
     """The way from one web process to one pool's workers."""
 
@@ -74,8 +99,8 @@ class Dispatcher:
         self._assigning = False
         self._watch: asyncio.TimerHandle | None = None
 
-    def submit(self, request: Request) -> Awaitable[Scored]:
-        """Queue one request; the awaitable gives its result. Raises Refused, at once or from the awaitable."""
+    def submit(self, request: Request) -> None:
+        """Queue one request; its `reply_to` is told how it ends. Raises Refused where that is known at once."""
         now = time.monotonic()
         if self._quarantine.holds(request, now):
             raise Refused(Refusal.WORKER_CRASHED)
@@ -85,18 +110,21 @@ class Dispatcher:
         refusal = self.state.on_submit(request, now)
         if refusal is not None:
             raise Refused(refusal, self.state.wait_s(request.model_key))
-        future: asyncio.Future[Scored] = self._loop.create_future()
-        request.reply_to = future
         self._assign_soon()
         if self._watch is None:
             self._watch = self._loop.call_later(LATENESS_S, self._on_time)
-        return future
+
+    def score(self, request: Request) -> Awaitable[Scored]:
+        """Queue one request; the awaitable gives its result. Raises Refused, at once or from the awaitable."""
+        request.reply_to = reply = _Awaited(self._loop)
+        self.submit(request)
+        return reply.future
 
     def abandon(self, request: Request) -> None:
-        """Whoever sent this request has gone: its awaitable raises Refused, and it leaves the queue."""
-        self.state.on_abandoned(request)
-        if not request.reply_to.done():
-            request.reply_to.set_exception(Refused(Refusal.ABANDONED))
+        """Whoever sent this request has gone: it leaves the queue, and its `reply_to` is told so."""
+        if not request.answered:
+            self.state.on_abandoned(request)
+            request.reply_to.failed(Refused(Refusal.ABANDONED))
 
     async def connect(self, generation: int, workers: Mapping[str, str]) -> None:
         """Connect a generation's workers, name to socket path; they get nothing before `switch`.
@@ -149,9 +177,9 @@ class Dispatcher:
         if self._board is not None:
             self._board.release(worker)
         for request, result in zip(requests, reply.results, strict=True):
-            if not request.answered and not request.reply_to.done():
-                scored = Scored(result, reply, request.sent - request.arrived, len(requests))
-                request.reply_to.set_result(scored)
+            if not request.answered:
+                request.answered = True
+                request.reply_to.scored(Scored(result, reply, request.sent - request.arrived, len(requests)))
         if self._on_batch is not None:
             self._on_batch(requests[0].model, len(requests), reply.predict_s)
         self._assign_soon()
@@ -211,8 +239,7 @@ class Dispatcher:
                 case Refuse(request, refusal):
                     if refusal is Refusal.WORKER_CRASHED:
                         self._quarantine.add(request, time.monotonic())
-                    if not request.reply_to.done():
-                        request.reply_to.set_exception(Refused(refusal, self.state.wait_s(request.model_key)))
+                    request.reply_to.failed(Refused(refusal, self.state.wait_s(request.model_key)))
                 case Kill(worker, reason):
                     self._kill_worker(worker, reason)
                 case Close(worker):
@@ -235,10 +262,9 @@ class Dispatcher:
 
     def _fail(self, worker: str, requests: list[Request], error: Exception) -> None:
         """A batch could not be sent, for no fault of the worker's: whoever asked is told what was raised, at once."""
-        for request in requests:
+        for request in [r for r in requests if not r.answered]:
             request.answered = True
-            if not request.reply_to.done():
-                request.reply_to.set_exception(error)
+            request.reply_to.failed(error)
         link = self._links.get(worker)
         self.on_broken(worker)  # it may have been sent a part
         if link is not None:

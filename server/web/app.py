@@ -35,7 +35,7 @@ HOUSEKEEPING_EVERY_S = 0.25
 
 
 class WebApp:
-    """The ASGI application of one web process."""
+    """The application of one web process: scoring, and by ASGI everything else."""
 
     def __init__(self, settings: Settings, run_dir: Path) -> None:
         self.settings = settings
@@ -52,7 +52,17 @@ class WebApp:
         )
         self._access_log = AccessLog()
         self._request_ids = RequestIds()
-        self._app = self._scoring(_behind(settings.trusted_networks, self._fastapi()))
+        self.scoring = ScoringRoute(
+            settings,
+            self._serving,
+            self._relay,
+            self._auth.authenticator,
+            self.metrics,
+            self._access_log,
+            self._request_ids,
+        )
+        """Scoring requests; connections hand them over without ASGI."""
+        self._app = _behind(settings.trusted_networks, self._fastapi())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI event stream."""
@@ -74,18 +84,6 @@ class WebApp:
             app.include_router(part.router)
         exception_handlers.install(app, self._request_ids, self.metrics)
         return app
-
-    def _scoring(self, app: ASGIApp) -> ASGIApp:
-        return ScoringRoute(
-            app,
-            self.settings,
-            self._serving,
-            self._relay,
-            self._auth.authenticator,
-            self.metrics,
-            self._access_log,
-            self._request_ids,
-        )
 
     @asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:

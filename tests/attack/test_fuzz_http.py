@@ -22,12 +22,13 @@ from uvicorn.server import ServerState
 from auth import routes
 from auth.setup import Auth, open_auth, prepare
 from server.config import Settings
+from server.web.connection.exchange import Call, Exchange
 from server.web.connection.limits import ConnectionLimits
 from server.web.connection.protocol import Protocol
 from server.web.request_id import RequestIds
 from server.web.routes import exception_handlers
 from tests.attack.mutation import TRIES, files, fuzzed, inputs, kept
-from tests.server.web.connection.test_protocol import Wire
+from tests.server.web.connection.test_protocol import NoRoute, Wire
 from tests.server.web.routes.test_exception_handlers import Counts
 
 WORDS = (
@@ -44,9 +45,48 @@ Read = tuple[bytes, bytes, bytes]
 """A request as it was read: method, path and query, body."""
 
 
-async def ours(parts: list[bytes]) -> tuple[list[Read], list[int]]:
-    """What Tandem reads in these bytes, as they come in, and the statuses of what it answers."""
+class Direct:
+    """A route that takes every request from the connection itself."""
+
+    def __init__(self, seen: list[Read]) -> None:
+        self._seen = seen
+
+    def leads(self, _: str) -> bool:
+        return True
+
+    def begin(self, exchange: Exchange) -> Call:
+        return _Taken(exchange, self._seen)
+
+
+class _Taken:
+    def __init__(self, exchange: Exchange, seen: list[Read]) -> None:
+        self._exchange = exchange
+        self._seen = seen
+        self._body = b""
+        exchange.go_on()
+
+    def part(self, data: bytes) -> None:
+        self._body += data
+
+    def whole(self) -> None:
+        exchange = self._exchange
+        self._seen.append((exchange.method, _written(exchange.path, exchange.query), self._body))
+        exchange.reply(200, b"content-length: 0\r\n", b"")
+
+    def gone(self) -> None:
+        pass
+
+
+def _written(path: str, query: bytes) -> bytes:
+    return path.encode() + (b"?" + query if query else b"")
+
+
+async def ours(parts: list[bytes], direct: bool) -> tuple[list[Read], list[Read], list[int]]:
+    """What Tandem reads in these bytes, as they come in: the requests with their paths as they were written (through
+    ASGI only) and as they were understood, and the statuses of what it answers.
+    """
     found: list[Read] = []
+    seen: list[Read] = []
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None:
         body, more = b"", True
@@ -58,13 +98,15 @@ async def ours(parts: list[bytes]) -> tuple[list[Read], list[int]]:
             more = message["more_body"]
         query = b"?" + scope["query_string"] if scope["query_string"] else b""
         found.append((scope["method"].encode(), scope["raw_path"] + query, body))
+        seen.append((scope["method"].encode(), _written(scope["path"], scope["query_string"]), body))
         await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
         await send({"type": "http.response.body", "body": b""})
 
     config = Config(app, interface="asgi3", log_config=None, lifespan="off", proxy_headers=False)
     config.load()
     wire, state = Wire(), ServerState()
-    protocol = Protocol(ConnectionLimits(Settings()), config, state, {}, asyncio.get_running_loop())
+    route = Direct(seen) if direct else NoRoute()
+    protocol = Protocol(ConnectionLimits(Settings()), route, config, state, {}, asyncio.get_running_loop())
     protocol.connection_made(wire)
     for part in parts:
         protocol.data_received(part)
@@ -73,13 +115,13 @@ async def ours(parts: list[bytes]) -> tuple[list[Read], list[int]]:
     protocol.connection_lost(None)
     while state.tasks:
         await asyncio.sleep(0)
-    return found, wire.statuses
+    return found, seen, wire.statuses
 
 
-def read(parts: list[bytes]) -> tuple[list[Read], list[int]]:
-    async def bounded() -> tuple[list[Read], list[int]]:
+def read(parts: list[bytes], direct: bool = False) -> tuple[list[Read], list[Read], list[int]]:
+    async def bounded() -> tuple[list[Read], list[Read], list[int]]:
         async with asyncio.timeout(20):
-            return await ours(parts)
+            return await ours(parts, direct)
 
     return asyncio.run(bounded())
 
@@ -113,11 +155,16 @@ def _path_and_query(target: str) -> bytes:
 
 def check(data: bytes, cuts: list[float]) -> int:
     """Read it whole and in parts; how many requests were in it."""
-    found, statuses = read([data])
+    found, seen, statuses = read([data])
     places = sorted({int(cut * len(data)) for cut in cuts} | {0, len(data)})
     parts = [data[start:stop] for start, stop in pairwise(places)]
     assert set(statuses) <= STATUSES
-    assert read(parts) == (found, statuses), "the same bytes are the same requests, however they come in"
+    assert read(parts) == (found, seen, statuses), "the same bytes are the same requests, however they come in"
+    final = [status for status in statuses if status != 100]  # no 100 is owed to a client that has sent its body
+    for cut in ([data], parts):
+        _, direct_seen, direct_statuses = read(cut, direct=True)
+        assert direct_seen == seen, "they are the same requests to whoever answers"
+        assert [status for status in direct_statuses if status != 100] == final
     for here, there in zip(found, theirs(data), strict=False):
         assert here == there
     return len(found)

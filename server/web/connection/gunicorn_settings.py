@@ -9,7 +9,7 @@ from typing import Any
 
 PR_SET_PDEATHSIG = 1
 
-worker_class = "server.web.connection.gunicorn_worker.WebWorker"
+worker_class = "server.web.connection.gunicorn_worker.GunicornWorker"
 preload_app = False
 timeout = 60
 control_socket_disable = True

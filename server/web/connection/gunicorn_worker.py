@@ -39,7 +39,7 @@ class JsonLogger(Logger):  # type: ignore[misc]
             handler.setFormatter(JsonFormatter())
 
 
-class WebWorker(UvicornWorker):  # type: ignore[misc]
+class GunicornWorker(UvicornWorker):  # type: ignore[misc]
     """uvloop; our protocol; no Server header; our own logging."""
 
     CONFIG_KWARGS: ClassVar[dict[str, Any]] = {
@@ -56,7 +56,7 @@ class WebWorker(UvicornWorker):  # type: ignore[misc]
         limits = ConnectionLimits(self.wsgi.settings, self.wsgi.metrics.edge_refusal)
         _allow_files(limits.max_connections + SPARE_CONNECTIONS + OTHER_FILES)
         self.config.app = self.wsgi
-        self.config.http = partial(Protocol, limits)
+        self.config.http = partial(Protocol, limits, self.wsgi.scoring)
         self.config.timeout_graceful_shutdown = self.wsgi.settings.timeout_s + ANSWER_MARGIN_S
         self._server = Server(self.config, limits)
         super().run()

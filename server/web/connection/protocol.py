@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
+from collections import deque
 from collections.abc import Callable
 from typing import Any, cast
-from urllib.parse import unquote
 
 import httptools
 from uvicorn._types import ASGI3Application
@@ -20,7 +19,9 @@ from uvicorn.config import Config
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol
 from uvicorn.server import ServerState
 
-from server.web.connection.cycle import Cycle
+from server.web.connection.cycle import Cycle, asgi_cycle, asgi_scope
+from server.web.connection.exchange import DirectRoute, Exchange
+from server.web.connection.head import MALFORMED, MAX_HEAD_BYTES, MAX_HEADERS, Refused, check, split
 from server.web.connection.limits import LINGER_S, SPARE_HEADER_TIMEOUT_S, ConnectionLimits
 from server.web.connection.patience import GRACE_S, Patience
 from server.web.connection.transport import JoinedWrites
@@ -28,29 +29,8 @@ from server.web.problems import Code
 
 log = logging.getLogger(__name__)
 
-MAX_HEAD_BYTES = 64 << 10
-MAX_HEADERS = 100
 MAX_PIPELINED = 32
 """Requests that may wait behind another one on their connection; further ones are left unread, as HTTP allows."""
-HIGH_WATER_BYTES = 1 << 20
-"""Of a body that the application has not taken. uvicorn stops at 64 KiB: 160 stops for 10 MB."""
-
-ONCE = (
-    *(b"host", b"authorization", b"api-key", b"x-api-key", b"ocp-apim-subscription-key"),
-    *(b"content-type", b"content-encoding", b"content-length", b"transfer-encoding"),
-)
-"""Headers whose repetition two readers could understand in two ways."""
-_ENCODED_SLASH = re.compile("%2f|%5c", re.IGNORECASE)
-MALFORMED = "This is not a request in valid HTTP/1.1."
-
-
-class _Refused(Exception):
-    """The request is not read any further and gets this answer."""
-
-    def __init__(self, code: Code, detail: str | None = None) -> None:
-        super().__init__(code)
-        self.code = code
-        self.detail = detail
 
 
 class _Enough(Exception):
@@ -61,14 +41,17 @@ class Protocol(HttpToolsProtocol):
     """One connection."""
 
     transport: JoinedWrites  # type: ignore[assignment]  # uvicorn needs no more of a transport than this has
-    cycle: Cycle
+    cycle: Cycle | Exchange  # type: ignore[assignment]  # an exchange is used in the ways of a cycle
 
+    pipeline: deque[tuple[Cycle | Exchange, Callable[[Any], None]]]  # type: ignore[assignment]
+    """Requests that wait behind another one, each with what begins it; the newest first."""
     on_gone: Callable[[], object] | None = None
     """Called once if the client hangs up while a request that set it is being answered; forgotten with the answer."""
 
     def __init__(
         self,
         limits: ConnectionLimits,
+        direct: DirectRoute,
         config: Config,
         server_state: ServerState,
         app_state: dict[str, Any],
@@ -76,6 +59,9 @@ class Protocol(HttpToolsProtocol):
     ) -> None:
         super().__init__(config, server_state, app_state, _loop)
         self._limits = limits
+        self._direct = direct
+        self._next: Exchange | None = None
+        """An exchange whose turn it is. It begins when its request is whole, or when all that has come in is read."""
         self._spare = False
         self._deaf = False
         """Whatever else comes in is thrown away."""
@@ -102,8 +88,14 @@ class Protocol(HttpToolsProtocol):
     def connection_lost(self, exc: Exception | None) -> None:
         """The client hung up, or we did."""
         self._limits.closed(self)
+        self.connections.discard(self)
         self.transport.lingers = False
-        super().connection_lost(exc)
+        if self.cycle is not None:
+            self.cycle.lose()
+        self.flow.resume_writing()
+        if exc is None:
+            self.transport.close()
+        self.parser = None  # type: ignore[assignment]  # as uvicorn does: the parser holds this protocol
         on_gone, self.on_gone = self.on_gone, None
         if on_gone is not None:
             on_gone()
@@ -149,6 +141,8 @@ class Protocol(HttpToolsProtocol):
         except httptools.HttpParserError as error:
             self._stop_reading(error.__context__)
             return
+        if self._next is not None:
+            self._begin(self._next)
         if rest is not None:  # not within `except`: what is raised there would have the upgrade for its context
             self._read_plainly(rest)
             return
@@ -173,10 +167,10 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A request starts."""
-        if len(self.pipeline) >= MAX_PIPELINED:
+        if len(self.pipeline) >= MAX_PIPELINED or self.transport.is_closing():
             raise _Enough
-        super().on_message_begin()
-        self.scope["tandem.caller"] = self  # type: ignore[typeddict-unknown-key]  # ASGI leaves room for ours
+        self.url = b""
+        self.headers = []
         self._requests += 1
         self._in_head = True
         self._head_bytes = 0
@@ -186,70 +180,45 @@ class Protocol(HttpToolsProtocol):
         if not self._in_head:
             return
         if len(self.headers) >= MAX_HEADERS:
-            raise _Refused("headers_too_large")
+            raise Refused("headers_too_large")
         self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
         """The head is whole: the application may start."""
         parser = self.parser
         version = parser.get_http_version()
-        headers = self._checked_headers(version)
+        headers = check(parser, self.url, self.headers, self._head_bytes + self._fed)
         if parser.should_upgrade():
             return  # the parser stops now: see _read_plainly
         self._in_head = False
         self._idle_bytes = 0
-        scope = self.scope
-        scope["method"] = parser.get_method().decode("ascii")
-        if version != "1.1":
-            scope["http_version"] = version
-        url = httptools.parse_url(self.url)
-        path = url.path.decode("ascii")
-        # An encoded slash stays as it is and leads nowhere: whoever guards paths in front of us may read another one.
-        scope["path"] = unquote(path) if "%" in path and not _ENCODED_SLASH.search(path) else path
-        scope["raw_path"] = url.path
-        scope["query_string"] = url.query or b""
-        before = self.cycle
+        method = parser.get_method()
+        path, raw_path, query = split(self.url)
         keep_alive = version != "1.0" and not self._spare and not self._limits.draining and parser.should_keep_alive()
-        self.cycle = Cycle(
-            scope=scope,
-            transport=cast(asyncio.Transport, self.transport),
-            flow=self.flow,
-            logger=self.logger,
-            access_logger=self.access_logger,
-            access_log=self.access_log,
-            default_headers=self.server_state.default_headers,
-            message_event=asyncio.Event(),
-            expect_100_continue=headers.get(b"expect", b"").lower() == b"100-continue",
-            keep_alive=keep_alive,
-            on_response=self.on_response_complete,
-        )
-        self.cycle.limits = self._limits
-        app = cast(ASGI3Application, self._limits.too_many_connections) if self._turned_away(path) else self.app
-        if before is None or before.response_complete:
-            self._start_asgi_task(self.cycle, app)
-        else:
+        before = self.cycle
+        waits = before is not None and not before.response_complete
+        if waits:
             self.flow.pause_reading()
-            self.pipeline.appendleft((self.cycle, app))
+        if self._direct.leads(path) and not self._spare:
+            exchange = Exchange(self, method, path, query, headers, version == "1.0", keep_alive)
+            self.cycle = exchange
+            if waits:
+                self.pipeline.appendleft((exchange, self._begin))
+            else:
+                self._next = exchange
+            return
+        scope = asgi_scope(self, version, method, path, raw_path, query)
+        expects = headers.get(b"expect", b"").lower() == b"100-continue"
+        cycle = self.cycle = asgi_cycle(self, self._limits, scope, expects, keep_alive)
+        app = cast(ASGI3Application, self._limits.too_many_connections) if self._turned_away(path) else self.app
+        if waits:
+            self.pipeline.appendleft((cycle, lambda cycle: self._start_asgi_task(cycle, app)))
+        else:
+            self._start_asgi_task(cycle, app)
 
-    def _checked_headers(self, version: str) -> dict[bytes, bytes]:
-        """The headers by name. Raises _Refused where they are too large or leave room for a second reading."""
-        headers = dict(self.headers)
-        if len(headers) != len(self.headers):
-            names = [name for name, _ in self.headers]
-            if any(names.count(name) > 1 for name in ONCE):
-                raise _Refused("bad_request", MALFORMED)
-        if version != "1.1":
-            if version != "1.0" or b"transfer-encoding" in headers:
-                raise _Refused("bad_request", MALFORMED)
-        elif b"host" not in headers or headers.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
-            raise _Refused("bad_request", MALFORMED)
-        if self.parser.should_upgrade() and (version != "1.1" or self.parser.get_method() == b"CONNECT"):
-            raise _Refused("bad_request", MALFORMED)
-        if self._head_bytes + self._fed > MAX_HEAD_BYTES:
-            size = len(self.url) + sum(len(name) + len(value) + 4 for name, value in self.headers)
-            if size > MAX_HEAD_BYTES:
-                raise _Refused("headers_too_large")
-        return headers
+    def _begin(self, exchange: Exchange) -> None:
+        self._next = None
+        exchange.begin(self._direct)
 
     def _turned_away(self, path: str) -> bool:
         return self._spare and not path.startswith("/health/")
@@ -257,24 +226,18 @@ class Protocol(HttpToolsProtocol):
     def on_body(self, body: bytes) -> None:
         """A part of a body."""
         self._idle_bytes = -self._fed
-        cycle = self.cycle
-        if cycle.response_complete:
-            return
-        cycle.body += body
-        if len(cycle.body) > HIGH_WATER_BYTES:
-            self.flow.pause_reading()
-        cycle.message_event.set()
+        self.cycle.feed(body)
 
     def on_message_complete(self) -> None:
         """A request is whole."""
         if self._in_head:
             return  # it asked for another protocol: see _read_plainly
         self._fed_requests = True
-        cycle = self.cycle
-        cycle.more_body = False
-        if not cycle.response_complete:
-            cycle.message_event.set()
-        elif self.transport.ended:
+        answered = self.cycle.response_complete
+        self.cycle.finish()
+        if self._next is not None:
+            self._begin(self._next)
+        elif answered and self.transport.ended:
             self._hang_up()
             raise _Enough
 
@@ -289,14 +252,14 @@ class Protocol(HttpToolsProtocol):
             return
         self.flow.resume_reading()
         if self.pipeline:
-            cycle, app = self.pipeline.pop()
-            self._start_asgi_task(cycle, app)
+            cycle, begin = self.pipeline.pop()
+            begin(cycle)
         elif self._last_words is not None:
             self._say(self._last_words)
 
     def _stop_reading(self, reason: BaseException | None) -> None:
         """The parser gave up: by its own rules, or because a callback told it to."""
-        if isinstance(reason, _Refused):
+        if isinstance(reason, Refused):
             self._refuse(reason.code, reason.detail)
         elif isinstance(reason, _Enough):
             self._deaf = self.transport.lingers = True
@@ -308,6 +271,7 @@ class Protocol(HttpToolsProtocol):
     def _refuse(self, code: Code, detail: str | None = None, error: BaseException | None = None) -> None:
         """Read no more. Answer the requests that are whole, then say why, then close."""
         self._deaf = True
+        self._next = None
         headers = self.headers if self._in_head else ()
         status, head, body = self._limits.refusal(code, detail, headers, error)
         lines = [STATUS_LINE[status]]
@@ -323,9 +287,11 @@ class Protocol(HttpToolsProtocol):
             self._last_words = words
         else:
             started = cycle.response_started
-            cycle.disconnected = True
-            cycle.message_event.set()
+            cycle.lose()
+            on_gone, self.on_gone = self.on_gone, None
             self._say(b"" if started else words)
+            if on_gone is not None:
+                on_gone()
 
     def _say(self, words: bytes) -> None:
         """Close with these words; whatever the client still sends is read away, or it might never see them."""

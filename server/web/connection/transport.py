@@ -10,6 +10,9 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+LARGE_BYTES = 1 << 16
+"""From here on a copy costs more than a second write."""
+
 
 class JoinedWrites:
     """Writes at the end of the event loop's turn what was written during it."""
@@ -30,6 +33,17 @@ class JoinedWrites:
         if not self._parts:
             self._loop.call_soon(self._flush)
         self._parts.append(data)
+
+    def write_whole(self, head: bytes, body: bytes) -> None:
+        """Write a whole reply at once, behind what waits to be written."""
+        if self._parts:
+            self._parts += (head, body)
+        elif not self.is_closing():
+            if len(body) > LARGE_BYTES:
+                self._transport.write(head)
+                self._transport.write(body)
+            else:
+                self._transport.write(head + body)
 
     def close(self) -> None:
         """Write what is waiting, then close; only our own half where the client may still be sending."""

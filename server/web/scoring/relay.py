@@ -19,10 +19,10 @@ from dataclasses import dataclass
 
 import aiohttp
 import orjson
-from starlette.types import Receive, Send
 
 from server.web.problems import CODES, MEDIA_TYPE, Code, Problem, problem
 from server.web.scoring.caller import Caller
+from server.web.scoring.incoming import ClientGone, Incoming, TooLarge
 
 log = logging.getLogger(__name__)
 
@@ -41,14 +41,6 @@ NOT_OURS = ("Accept", "Accept-Encoding", "Content-Type", "User-Agent")
 """Headers that the client would make up."""
 
 
-class ClientGone(Exception):
-    """Whoever asked has hung up."""
-
-
-class TooLarge(Exception):
-    """The body is larger than this server passes on."""
-
-
 class _Unreadable(Exception):
     """The other server's refusal is no problem document."""
 
@@ -62,7 +54,6 @@ class Relayed:
     headers: dict[bytes, bytes]
     request_id: str
     deadline: float
-    max_body_bytes: int
 
 
 class Relay:
@@ -81,13 +72,13 @@ class Relay:
             if session is not None:
                 await session.close()
 
-    async def forward(self, relayed: Relayed, receive: Receive, send: Send, caller: Caller) -> str:
+    async def forward(self, relayed: Relayed, incoming: Incoming, caller: Caller) -> str:
         """Answer a request with the other server's answer, or say why there is none; the code of the answer.
 
         Raises ClientGone, or TooLarge where nothing was answered yet.
         """
-        task = asyncio.create_task(self._forward(relayed, receive, send, caller))
-        caller.on_gone = task.cancel
+        task = asyncio.create_task(self._forward(relayed, incoming, caller))
+        incoming.ends_with(task)
         try:
             return await task
         except asyncio.CancelledError:
@@ -95,10 +86,10 @@ class Relay:
                 raise
             raise ClientGone from None
 
-    async def _forward(self, relayed: Relayed, receive: Receive, send: Send, caller: Caller) -> str:
-        body = _Body(receive, relayed.max_body_bytes)
+    async def _forward(self, relayed: Relayed, incoming: Incoming, caller: Caller) -> str:
+        body = _Body(incoming)
         await body.begin()
-        answer = _Answer(send, relayed.request_id)
+        answer = _Answer(caller, relayed.request_id)
         try:
             async with asyncio.timeout(relayed.deadline + GRACE_S - time.monotonic()):
                 for last in (False, True) if body.whole else (True,):
@@ -116,7 +107,7 @@ class Relay:
         if answer.begun:  # half of it is out: all that is left is to end the connection
             caller.cut()
         else:
-            await answer.say(problem(said))
+            answer.say(problem(said))
         return said
 
     async def _attempt(self, relayed: Relayed, body: _Body, answer: _Answer) -> str:
@@ -135,7 +126,7 @@ class Relay:
                 "reason": "its answer is none of Tandem's, or it does not know our tokens",
             }
             log.error("a remote cannot be used", extra=_about(relayed) | about)
-        await answer.say(problem("remote_unavailable"))
+        answer.say(problem("remote_unavailable"))
         return "remote_unavailable"
 
     async def _renewed_session(self) -> aiohttp.ClientSession:
@@ -160,9 +151,8 @@ class Relay:
 class _Body:
     """A request's body: held where it is small, else passed through."""
 
-    def __init__(self, receive: Receive, max_bytes: int) -> None:
-        self._receive = receive
-        self._max_bytes = max_bytes
+    def __init__(self, incoming: Incoming) -> None:
+        self._incoming = incoming
         self._parts: list[bytes] = []
         self._size = 0
         self.whole = False
@@ -190,23 +180,17 @@ class _Body:
                 raise
 
     async def _part(self) -> bytes:
-        message = await self._receive()
-        if message["type"] == "http.disconnect":
-            raise ClientGone
-        part: bytes = message.get("body", b"")
+        part, self.whole = await self._incoming.part()
         self._size += len(part)
-        if self._size > self._max_bytes:
-            raise TooLarge
-        self.whole = not message.get("more_body", False)
         return part
 
 
 class _Answer:
     """What goes back to the caller."""
 
-    def __init__(self, send: Send, request_id: str) -> None:
-        self._send = send
-        self._request_id = request_id.encode()
+    def __init__(self, caller: Caller, request_id: str) -> None:
+        self._caller = caller
+        self._request_id = request_id
         self.begun = False
 
     async def relay(self, response: aiohttp.ClientResponse) -> str:
@@ -215,30 +199,27 @@ class _Answer:
         if response.status != 200 or (length is not None and length <= HELD_BYTES):
             body = await _held(response)
             code = "ok" if response.status == 200 else _code(response.status, body)
-            await self._begin(response)
-            await self._send({"type": "http.response.body", "body": body})
+            self._begin(response)
+            await self._caller.send(body)
+            self._caller.end()
             return code
-        await self._begin(response)
+        self._begin(response)
         async for part in response.content.iter_any():
-            await self._send({"type": "http.response.body", "body": part, "more_body": True})
-        await self._send({"type": "http.response.body", "body": b""})
+            await self._caller.send(part)
+        self._caller.end()
         return "ok"
 
-    async def say(self, said: Problem) -> None:
+    def say(self, said: Problem) -> None:
         """Answer with a problem of our own."""
-        status, headers, body = said.message(self._request_id.decode())
+        status, headers, body = said.message(self._request_id)
         self.begun = True
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
-        await self._send({"type": "http.response.body", "body": body})
+        self._caller.reply(status, b"".join(b"%b: %b\r\n" % pair for pair in headers), body)
 
-    async def _begin(self, response: aiohttp.ClientResponse) -> None:
+    def _begin(self, response: aiohttp.ClientResponse) -> None:
         told = ((name.lower(), value) for name, value in response.raw_headers)
-        await self._start(response.status, [(name, value) for name, value in told if name in PASSED_BACK])
-
-    async def _start(self, status: int, headers: list[tuple[bytes, bytes]]) -> None:
+        headers = [(name, value) for name, value in told if name in PASSED_BACK]
         self.begun = True
-        headers.append((b"x-request-id", self._request_id))
-        await self._send({"type": "http.response.start", "status": status, "headers": headers})
+        self._caller.start(response.status, [*headers, (b"x-request-id", self._request_id.encode())])
 
 
 async def _held(response: aiohttp.ClientResponse) -> bytes:

@@ -116,7 +116,7 @@ class Stage:
         now = time.monotonic()
         return asyncio.gather(
             *(
-                self.dispatcher.submit(Request("r", "a", key, Member(body), len(body), now + timeout_s, now))
+                self.dispatcher.score(Request("r", "a", key, Member(body), len(body), now + timeout_s, now))
                 for body in bodies
             )
         )
@@ -387,7 +387,7 @@ def test_an_abandoned_request_is_told_and_leaves_the_queue(play: Play) -> None:
         stage.switch(1, "a/1")
         now = time.monotonic()
         request = Request("r", "a", "a/1", Member(b"x"), 1, now + WAIT_S, now)
-        scored = stage.dispatcher.submit(request)
+        scored = stage.dispatcher.score(request)
         stage.dispatcher.abandon(request)
         with pytest.raises(Refused) as refused:
             await scored

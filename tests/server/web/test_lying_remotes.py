@@ -24,7 +24,16 @@ from server.web.scoring.relay import HELD_BYTES, Relay
 from server.web.scoring.route import ScoringRoute
 from server.web.scoring.target import Target
 from tests.server.web.connection.test_protocol import Wire
-from tests.server.web.routes.test_exception_handlers import BODY, ENTRY, HEAD, Access, Authenticator, Counts, Serving
+from tests.server.web.routes.test_exception_handlers import (
+    BODY,
+    ENTRY,
+    HEAD,
+    Access,
+    Authenticator,
+    Counts,
+    Serving,
+    no_app,
+)
 
 TIMEOUT_S = 1.0
 MIB = 1 << 20
@@ -123,12 +132,12 @@ class Asked:
         relay = Relay(TIMEOUT_S)
         async with liar as url, asyncio.timeout(30):
             target = Target(replace(ENTRY, pool="", remote="liar"), TIMEOUT_S, False, None, url)
-            parts: list[Any] = [None, Settings(), Serving(target), relay, Authenticator(), self.counts, self.access]
-            route: Any = ScoringRoute(parts.pop(0), *parts, RequestIds())
-            config = Config(route, interface="asgi3", log_config=None, lifespan="off", proxy_headers=False)
+            parts: list[Any] = [Settings(), Serving(target), relay, Authenticator(), self.counts, self.access]
+            route = ScoringRoute(*parts, RequestIds())
+            config = Config(no_app, interface="asgi3", log_config=None, lifespan="off", proxy_headers=False)
             config.load()
             state = ServerState()
-            protocol = Protocol(ConnectionLimits(Settings()), config, state, {}, asyncio.get_running_loop())
+            protocol = Protocol(ConnectionLimits(Settings()), route, config, state, {}, asyncio.get_running_loop())
             if isinstance(self.wire, Stuck):
                 self.wire.protocol = protocol
             protocol.connection_made(self.wire)

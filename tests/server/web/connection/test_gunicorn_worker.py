@@ -14,6 +14,7 @@ from server.config import Settings
 from server.web.connection.gunicorn_worker import Server
 from server.web.connection.limits import ConnectionLimits
 from server.web.connection.protocol import Protocol
+from tests.server.web.connection.test_protocol import NoRoute
 
 
 async def _answers(scope: Scope, receive: Receive, send: Send) -> None:
@@ -28,7 +29,7 @@ def test_a_connection_that_nobody_has_accepted_yet_is_answered_before_the_stop()
         address = listener.getsockname()
         limits = ConnectionLimits(Settings())
         config = Config(_answers, interface="asgi3", lifespan="off", log_config=None)
-        config.http = partial(Protocol, limits)  # type: ignore[assignment]  # anything that makes a protocol will do
+        config.http = partial(Protocol, limits, NoRoute())  # type: ignore[assignment]  # anything that makes a protocol will do
         config.load()
         server = Server(config, limits)
         server.lifespan = config.lifespan_class(config)

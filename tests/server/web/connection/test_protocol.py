@@ -1,4 +1,7 @@
-"""The protocol without a network: what a connection may take, by the sweep's looks and not by the clock."""
+"""The protocol without a network: what a connection may take, by the sweep's looks and not by the clock.
+
+All of it holds for both ways of answering: through ASGI, and by a route that takes requests from the connection.
+"""
 
 from __future__ import annotations
 
@@ -12,9 +15,10 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from server.config import Settings
+from server.web.connection.exchange import HIGH_WATER_BYTES, Call, Exchange
 from server.web.connection.limits import LINGER_S, SPARE_CONNECTIONS, ConnectionLimits
 from server.web.connection.patience import GRACE_S, MIN_BYTES_PER_S
-from server.web.connection.protocol import HIGH_WATER_BYTES, MAX_PIPELINED, Protocol
+from server.web.connection.protocol import MAX_PIPELINED, Protocol
 
 GET = b"GET /x HTTP/1.1\r\nhost: a\r\n\r\n"
 POST = b"POST /x HTTP/1.1\r\nhost: a\r\ncontent-length: 100000000\r\n\r\n"
@@ -59,8 +63,30 @@ class Wire(asyncio.Transport):
         return [int(part[:3]) for part in self.written.split(b"HTTP/1.1 ")[1:]]
 
 
+WAYS = ("asgi", "direct")
+
+
+@pytest.fixture(params=WAYS, autouse=True)
+def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """How the application of a Client is asked."""
+    monkeypatch.setattr(Client, "way", request.param)
+    return str(request.param)
+
+
+class NoRoute:
+    """A direct route that takes nothing."""
+
+    def leads(self, _: str) -> bool:
+        return False
+
+    def begin(self, _: Exchange) -> Call:
+        raise AssertionError("nothing leads here")
+
+
 class Client:
     """One connection to a protocol whose application answers when the test says so."""
+
+    way = "asgi"
 
     def __init__(self, limits: ConnectionLimits | None = None) -> None:
         self.limits = limits or ConnectionLimits(Settings())
@@ -72,8 +98,15 @@ class Client:
         loop = asyncio.get_running_loop()
         config = Config(self._app, interface="asgi3", log_config=None, lifespan="off", proxy_headers=False)
         config.load()
-        self.protocol = Protocol(self.limits, config, ServerState(), {}, loop)
+        direct = NoRoute() if self.way == "asgi" else self
+        self.protocol = Protocol(self.limits, direct, config, ServerState(), {}, loop)
         self.protocol.connection_made(self.wire)
+
+    def leads(self, _: str) -> bool:
+        return True
+
+    def begin(self, exchange: Exchange) -> Call:
+        return _Direct(self, exchange)
 
     async def _app(self, scope: Scope, receive: Receive, send: Send) -> None:
         assert scope["tandem.caller"] is self.protocol
@@ -97,6 +130,35 @@ class Client:
         for _ in range(round(seconds / LOOK_S)):
             self.protocol.look(LOOK_S)
         await asyncio.sleep(0)
+
+
+class _Direct:
+    """One request to the application of a Client, without ASGI."""
+
+    def __init__(self, client: Client, exchange: Exchange) -> None:
+        self._client = client
+        self._exchange = exchange
+        self._gone = False
+        client.asked.append(exchange.path)
+        exchange.go_on()
+        if not client.reads:
+            exchange.run(self._answer())
+
+    def part(self, _: bytes) -> None:
+        if not self._client.reads:
+            self._exchange.pause()
+
+    def whole(self) -> None:
+        if self._client.reads:
+            self._exchange.run(self._answer())
+
+    def gone(self) -> None:
+        self._gone = True
+
+    async def _answer(self) -> None:
+        await self._client.may_answer.wait()
+        if not self._gone:
+            self._exchange.reply(200, b"content-length: 2\r\n", b"ok")
 
 
 def checked(scenario: Callable[[], Awaitable[None]]) -> None:
@@ -240,7 +302,7 @@ def test_trailers_are_no_headers() -> None:
         client.may_answer.clear()
         head = POST.replace(b"content-length: 100000000", b"transfer-encoding: chunked")
         await client.say(head + b"1\r\na\r\n0\r\nauthorization: b\r\n\r\n")
-        assert [name for name, _ in client.protocol.scope["headers"]] == [b"host", b"transfer-encoding"]
+        assert [name for name, _ in client.protocol.headers] == [b"host", b"transfer-encoding"]
         client.may_answer.set()
         await client.say(b"")
         assert client.wire.statuses == [200]
@@ -259,7 +321,7 @@ def test_a_client_that_hangs_up_is_told_of_once_and_only_while_it_waits() -> Non
         await client.say(b"")
         client.may_answer.clear()
         await client.say(GET)
-        assert client.protocol.on_gone is None
+        assert (client.protocol.on_gone is None) == (client.way == "asgi"), "a direct route has set its own"
         client.protocol.on_gone = lambda: told.append("second")
         client.protocol.connection_lost(None)
         client.protocol.connection_lost(None)

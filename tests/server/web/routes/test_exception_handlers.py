@@ -18,12 +18,15 @@ from uvicorn.server import ServerState
 
 from server.catalog.snapshot import Entry
 from server.config import Settings
-from server.dispatch.dispatcher import Scored
+from server.dispatch.dispatcher import ReplyTo, Scored
+from server.dispatch.messages import Request
 from server.web.connection.limits import ConnectionLimits
 from server.web.connection.protocol import Protocol
 from server.web.request_id import RequestIds
 from server.web.routes import exception_handlers
 from server.web.scoring.access_log import AccessLog
+from server.web.scoring.caller import Caller
+from server.web.scoring.incoming import Incoming
 from server.web.scoring.route import ScoringRoute
 from server.web.scoring.target import Target
 from server.wire.frames import ReplyCode, ReplyPayload, Result
@@ -59,22 +62,22 @@ class Counts:
         self.failed_routes.append(route)
 
 
+Outcome = Callable[[ReplyTo], None]
+
+
 class Dispatcher:
     """One that answers with whatever the test wants it to."""
 
-    def __init__(self, submit: Callable[[], Awaitable[Scored]]) -> None:
-        self._submit = submit
+    def __init__(self, outcome: Outcome) -> None:
+        self._outcome = outcome
 
-    def submit(self, _: object) -> Awaitable[Scored]:
-        return self._submit()
-
-    def abandon(self, _: object) -> None:
-        pass
+    def submit(self, request: Request) -> None:
+        self._outcome(request.reply_to)
 
 
 class Relay:
-    async def forward(self, _: object, receive: Receive, send: Send, protocol: Protocol) -> str:
-        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"9")]})
+    async def forward(self, _: object, incoming: Incoming, caller: Caller) -> str:
+        caller.start(200, [(b"content-length", b"9")])
         raise RuntimeError("the relay failed with half of the answer out")
 
 
@@ -137,17 +140,16 @@ class Played:
             counts: Any = self.counts
             exception_handlers.install(app, RequestIds(), counts)
         edge = ConnectionLimits(Settings(), self.counts.edge.append)
-        route: Any = ScoringRoute(
-            app, Settings(), Serving(target), Relay(), authenticator, self.counts, self.access, RequestIds()
-        )
-        config = Config(route, interface="asgi3", log_config=None, lifespan="off", proxy_headers=False)
+        parts: list[Any] = [Settings(), Serving(target), Relay(), authenticator, self.counts, self.access]
+        route = ScoringRoute(*parts, RequestIds())
+        config = Config(app or no_app, interface="asgi3", log_config=None, lifespan="off", proxy_headers=False)
         config.load()
         state = ServerState()
-        protocol = Protocol(edge, config, state, {}, asyncio.get_running_loop())
+        protocol = Protocol(edge, route, config, state, {}, asyncio.get_running_loop())
         protocol.connection_made(self.wire)
         protocol.data_received((HEAD % path).encode() + BODY)
         async with asyncio.timeout(10):
-            while state.tasks:
+            while len(asyncio.all_tasks()) > 1 or (protocol.answering and not self.wire.aborted):
                 await asyncio.sleep(0)
         await asyncio.sleep(0)
 
@@ -166,43 +168,36 @@ class Played:
         assert "mine-1" in [getattr(r, "request_id", None) for r in caplog.records if r.levelno >= logging.ERROR]
 
 
-def scoring(submit: Callable[[], Awaitable[Scored]]) -> Target:
-    dispatcher: Any = Dispatcher(submit)
+def scoring(outcome: Outcome) -> Target:
+    dispatcher: Any = Dispatcher(outcome)
     return Target(ENTRY, 30.0, False, dispatcher)
 
 
-def raises() -> Awaitable[Scored]:
+def raises(_: ReplyTo) -> None:
     raise KeyError("a worker that nobody knows")
 
 
-def fails() -> Awaitable[Scored]:
-    future: asyncio.Future[Scored] = asyncio.get_running_loop().create_future()
-    future.set_exception(OSError("the batch could not be sent"))
-    return future
+def fails(reply_to: ReplyTo) -> None:
+    reply_to.failed(OSError("the batch could not be sent"))
 
 
-def is_cancelled() -> Awaitable[Scored]:
-    future: asyncio.Future[Scored] = asyncio.get_running_loop().create_future()
-    future.cancel()
-    return future
-
-
-def answers(code: int, body: bytes, notes: bytes = b"") -> Callable[[], Awaitable[Scored]]:
-    def submit() -> Awaitable[Scored]:
-        future: asyncio.Future[Scored] = asyncio.get_running_loop().create_future()
+def answers(code: int, body: bytes, notes: bytes = b"") -> Outcome:
+    def answer(reply_to: ReplyTo) -> None:
         result = Result(code, 1, body, notes)
-        future.set_result(Scored(result, ReplyPayload(0.1, 0.1, 0.1, [result]), 0.1, 1))
-        return future
+        reply_to.scored(Scored(result, ReplyPayload(0.1, 0.1, 0.1, [result]), 0.1, 1))
 
-    return submit
+    return answer
+
+
+async def no_app(scope: Scope, receive: Receive, send: Send) -> None:
+    raise AssertionError("a scoring request does not come by ASGI")
 
 
 @pytest.mark.parametrize(
-    "submit",
+    "outcome",
     [
         pytest.param(raises, id="the dispatcher raises"),
-        pytest.param(fails, id="its future fails"),
-        pytest.param(is_cancelled, id="its future is cancelled"),
+        pytest.param(fails, id="the batch cannot be sent"),
         pytest.param(answers(ReplyCode.INVALID, b"{"), id="a refusal that is not JSON"),
         pytest.param(answers(ReplyCode.INVALID, b"[]"), id="a refusal that is no document"),
         pytest.param(answers(ReplyCode.INVALID, b"{}"), id="a refusal without a reason"),
@@ -211,9 +206,9 @@ def answers(code: int, body: bytes, notes: bytes = b"") -> Callable[[], Awaitabl
     ],
 )
 def test_what_the_scoring_route_does_not_know_is_answered_counted_and_logged_under_one_id(
-    submit: Callable[[], Awaitable[Scored]], caplog: pytest.LogCaptureFixture
+    outcome: Outcome, caplog: pytest.LogCaptureFixture
 ) -> None:
-    played = Played(scoring(submit))
+    played = Played(scoring(outcome))
     assert (played.document["code"], played.document["request_id"]) == ("internal_error", "mine-1")
     assert not played.wire.aborted
     played.assert_counted(caplog)
@@ -269,19 +264,21 @@ def test_a_batch_that_cannot_be_sent_is_answered_at_once_and_its_worker_killed(
     class Staged(Dispatcher):
         """A real one, made in the loop of the request."""
 
-        def submit(self, request: Any) -> Awaitable[Scored]:
-            return self._sent(request)
+        def submit(self, request: Request) -> None:
+            staged.append(asyncio.ensure_future(self._sent(request)))
 
-        async def _sent(self, request: Any) -> Scored:
+        async def _sent(self, request: Request) -> None:
             stage = Stage(tmp_path)
             await stage.generation(1, "w1", key=ENTRY.key)
             monkeypatch.setattr("server.wire.frames.score_parts", unsendable)
-            try:
-                return await stage.dispatcher.submit(request)
-            finally:
-                kills.extend(stage.kills)
-                stage.stop()
+            stage.dispatcher.submit(request)
+            while not request.answered:
+                await asyncio.sleep(0)  # polls: `Played` bounds it
+            await asyncio.sleep(0)
+            kills.extend(stage.kills)
+            stage.stop()
 
+    staged: list[asyncio.Future[None]] = []
     dispatcher: Any = Staged(raises)
     played = Played(Target(ENTRY, 30.0, False, dispatcher))
     assert played.document["code"] == "internal_error"
@@ -335,12 +332,13 @@ def test_a_route_that_fails_with_half_of_the_answer_out_ends_the_connection_and_
 
 
 @pytest.mark.parametrize(
-    ("submit", "status"), [pytest.param(answers(ReplyCode.OK, b"1"), 200, id="ok"), pytest.param(raises, 500, id="bad")]
+    ("outcome", "status"),
+    [pytest.param(answers(ReplyCode.OK, b"1"), 200, id="ok"), pytest.param(raises, 500, id="bad")],
 )
 def test_counts_that_cannot_be_written_take_no_answer_from_anybody(
-    submit: Callable[[], Awaitable[Scored]], status: int, caplog: pytest.LogCaptureFixture
+    outcome: Outcome, status: int, caplog: pytest.LogCaptureFixture
 ) -> None:
-    played = Played(scoring(submit), unwritable_counts=True)
+    played = Played(scoring(outcome), unwritable_counts=True)
     assert played.wire.written.startswith(b"HTTP/1.1 %d" % status)
     assert not played.wire.aborted
     assert played.counts.edge == []

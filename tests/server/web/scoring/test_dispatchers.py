@@ -39,7 +39,7 @@ def test_a_pool_that_has_gone_has_nobody_waiting() -> None:
         dispatchers.switch(snapshot)
         now = time.monotonic()
         request = Request("script3", "a", "a/1", None, 10, now + 60, now)
-        waiting = dispatchers["script3"].submit(request)
+        waiting = dispatchers["script3"].score(request)
         dispatchers.measure()
         assert gauges.set["script"][:2] == (1, 1)
         assert gauges.set["script"][2] > 0

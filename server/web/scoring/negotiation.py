@@ -1,0 +1,103 @@
+"""What a request's headers ask for: how its body is written, how the reply shall be, how long it may take."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from server.web.json_schema import takes_image
+from server.web.problems import DETAIL, Problem, problem
+from server.web.scoring.target import Target
+from server.wire.frames import Encoding, MediaType
+
+MEDIA_TYPES: dict[bytes, int] = {
+    b"application/json": MediaType.JSON,
+    b"application/vnd.apache.arrow.stream": MediaType.ARROW,
+    b"text/csv": MediaType.CSV,
+}
+"""Media types of bodies and of replies."""
+IMAGE_TYPES: dict[bytes, int] = {b"image/jpeg": MediaType.JPEG, b"image/png": MediaType.PNG}
+"""Media types of bodies only, each a row of a model whose only input is an image; it is answered in JSON."""
+NAMES = {number: name for name, number in MEDIA_TYPES.items()}
+ENCODINGS: dict[bytes, int] = {b"identity": Encoding.IDENTITY, b"gzip": Encoding.GZIP, b"zstd": Encoding.ZSTD}
+
+_MILLISECONDS = re.compile(rb"[1-9][0-9]{0,9}")
+
+
+class Stop(Exception):
+    """The request is answered with this problem."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.code)
+        self.problem = problem
+
+
+def negotiated(headers: Mapping[bytes, bytes], target: Target) -> tuple[int, int, int]:
+    """The body's media type, the reply's, and the body's encoding; a reply is like its request if nothing is said.
+
+    Raises Stop where the target or this server cannot do that.
+    """
+    content, like = _content(_bare(headers.get(b"content-type", b"")), target)
+    encoding = ENCODINGS.get(headers.get(b"content-encoding", b"identity").lower())
+    if encoding is None:
+        raise Stop(problem("unsupported_encoding"))
+    if target.raw:  # a script takes text and answers in JSON, whatever else is wanted
+        if content not in (MediaType.JSON, MediaType.CSV):
+            raise Stop(problem("unsupported_media_type"))
+        like = content
+    accept = headers.get(b"accept")
+    accepted = like if accept is None else _accepted(accept, like)
+    return content, MediaType.JSON if target.raw else accepted, encoding
+
+
+def _content(name: bytes, target: Target) -> tuple[int, int]:
+    """The body's media type, and what a reply is if nothing else is said."""
+    content = MEDIA_TYPES.get(name)
+    if content is not None:
+        return content, content
+    image = IMAGE_TYPES.get(name)
+    if image is None:
+        raise Stop(problem("unsupported_media_type"))
+    if not takes_image(target.entry):
+        told = "This model does not take an image. " + DETAIL["unsupported_media_type"]
+        raise Stop(problem("unsupported_media_type", told))
+    return image, MediaType.JSON
+
+
+def _accepted(accept: bytes, content: int) -> int:
+    """The media type that an Accept header likes best of those that we have; a wildcard means that of the request."""
+    best, best_weight = None, 0.0
+    for item in accept.lower().split(b","):
+        media_type = _meant(_bare(item), content)
+        weight = _WEIGHT.search(item)
+        if media_type is not None and (liked := float(weight[1]) if weight else 1.0) > best_weight:
+            best, best_weight = media_type, liked
+    if best is None:
+        raise Stop(problem("not_acceptable"))
+    return best
+
+
+_WEIGHT = re.compile(rb";[ \t]*q=([01](?:\.\d{0,3})?)[ \t]*(?:;|$)")
+
+
+def _meant(name: bytes, content: int) -> int | None:
+    if name in (b"*/*", b"") or (name.endswith(b"/*") and NAMES[content].startswith(name[:-1])):
+        return content
+    wild = {b"application/*": MediaType.JSON, b"text/*": MediaType.CSV}
+    return MEDIA_TYPES.get(name) or wild.get(name)
+
+
+def _bare(value: bytes) -> bytes:
+    return value.partition(b";")[0].strip().lower()
+
+
+def timeout_s(headers: Mapping[bytes, bytes], target: Target) -> float:
+    """How long this request may take: what its sender says, at most what the model is given."""
+    said = headers.get(b"x-request-timeout-ms")
+    if said is not None and not _MILLISECONDS.fullmatch(said):
+        raise Stop(problem("bad_request", "X-Request-Timeout-Ms is a whole number of milliseconds, at least 1."))
+    if said is None:  # what Envoy and Istio tell of the time that they will wait
+        said = headers.get(b"x-envoy-expected-rq-timeout-ms")
+        if said is None or not _MILLISECONDS.fullmatch(said):
+            return target.timeout_s
+    return min(int(said) / 1000, target.timeout_s)
