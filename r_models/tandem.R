@@ -179,7 +179,7 @@ tandem_ways <- list(
   gam = function(model) tandem_on_link(model)[c(if (model$family$family != "Cox PH") "response", "link")],
   coxph = function(model) tandem_types(risk = "risk", lp = "lp"),
   survreg = function(model) tandem_types(response = "response", lp = "lp"),
-  prcomp = function(model) list(scores = list()),
+  prcomp = function(model) list(scores = list()), princomp = function(model) list(scores = list()),
   lda = tandem_discriminant, qda = tandem_discriminant,
   polr = function(model) tandem_types(class = "class", prob = "probs"),
   multinom = function(model) tandem_types(class = "class", prob = "probs"),
