@@ -11,7 +11,7 @@ UNTRAINED := $(filter-out $(wildcard $(MODELS)),$(MODELS))
 place = $(words $(shell printf '%s\n' $(UNTRAINED) | sed '\|^$@$$|q'))
 train = @scripts/step.sh "Example models" "$(place)" "$(words $(UNTRAINED))" "$@ (5 to 60 s)"
 
-.PHONY: run setup test attack ship-test fresh-test lint audit bench bench-peers chaos soak clean help system system-dev system-ship system-bench venv venv-dev
+.PHONY: run setup test attack ship-test fresh-test lint house audit bench bench-peers chaos soak clean help system system-dev system-ship system-bench venv venv-dev
 
 run: setup ## install what is missing, train the example models, serve on 127.0.0.1:8000
 	@exec .venv/bin/tandem serve
@@ -46,6 +46,9 @@ lint: venv-dev ## ruff, mypy, import-linter, lintr, shellcheck
 	.venv/bin/lint-imports
 	Rscript scripts/lint.R server/workers/r/R r_models tests
 	.venv/bin/shellcheck -x -P SCRIPTDIR scripts/*.sh k8s/aks/*.sh .ci/run
+
+house: venv-dev ## draw the code: its rooms, whom each of them knows, how large they are
+	@.venv/bin/python scripts/house.py
 
 audit: venv-dev ## ask whether a vulnerability of a locked package is known; 75 where nobody can be asked
 	.venv/bin/python scripts/audit.py

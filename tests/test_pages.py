@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,3 +28,45 @@ def pages(folder: Path = ROOT) -> Iterator[Path]:
 def test_no_line_of_a_page_is_longer_than_a_terminal_shows(page: Path) -> None:
     lines = (ROOT / page).read_text().splitlines()
     assert [(n, line) for n, line in enumerate(lines, 1) if len(line) > LONGEST_LINE] == []
+
+
+# What the pages for contributors name
+
+FOR_CONTRIBUTORS = [Path("CONTRIBUTING.md"), Path("docs/architecture.md"), Path("docs/style.md")]
+FILE = re.compile(r"[\w.*-]+(?:/[\w.*-]+)*(?:\.(?:py|R|md|toml|sh|yaml|in|lock)|/)|[\w.-]+(?:/[\w.-]+)+|Makefile")
+TO_BE_MADE = re.compile(r"\b(?:test-|test_)?(?:CLASS|FORM|THING)\b.*")
+"""A file that the reader makes: its folder has to be there."""
+
+
+def named(page: Path) -> set[str]:
+    """What stands between backquotes, where it is one word."""
+    return {" ".join(name.split()) for name in re.findall(r"`([^`]+)`", without_fences(page))}
+
+
+def without_fences(page: Path) -> str:
+    return re.sub(r"^```.*?^```$", "", (ROOT / page).read_text(), flags=re.MULTILINE | re.DOTALL)
+
+
+@pytest.fixture(scope="module")
+def files() -> set[str]:
+    """Every file and folder of ours, each from the root and by every shorter end of its path."""
+    folders = ("auth", "benchmarks", "docker", "docs", "k8s", "python_models", "r_models", "scripts", "server", "tests")
+    found = [path for folder in folders for path in (ROOT / folder).rglob("*")] + list(ROOT.glob("*"))
+    found += [ROOT / folder for folder in folders]
+    parts = [path.relative_to(ROOT).parts for path in found if "__pycache__" not in path.parts]
+    return {"/".join(part[at:]) for part in parts for at in range(len(part))}
+
+
+@pytest.mark.parametrize("page", FOR_CONTRIBUTORS, ids=str)
+def test_every_path_that_a_page_for_contributors_names_exists(page: Path, files: set[str]) -> None:
+    paths = {TO_BE_MADE.sub("", name).rstrip("/") for name in named(page) if FILE.fullmatch(name)}
+    assert len(paths) >= 5
+    assert paths - files - {""} == set()
+
+
+@pytest.mark.parametrize("page", FOR_CONTRIBUTORS, ids=str)
+def test_every_test_that_a_page_for_contributors_names_exists(page: Path) -> None:
+    tests = {name for name in named(page) if re.fullmatch(r"test_\w+", name)} - {"test_one_bad_row_fails_one_request"}
+    source = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert {name for name in tests if f"def {name}(" not in source} == set()
+    assert page != FOR_CONTRIBUTORS[0] or len(tests) >= 8
