@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.harness.tandem import ROOT
 
 MEASURED = Path("benchmarks/results")
 """Pages that a benchmark writes and nobody edits: they stay as they were measured."""

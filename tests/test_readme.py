@@ -30,7 +30,7 @@ from server.config import PREFIX, Settings
 from server.pools.models import REPLACED
 from server.web.problems import STATUS
 from server.workers.errors import LoadCode
-from tests.conftest import ROOT, Tandem, eventually
+from tests.harness.tandem import ROOT, Tandem, eventually
 
 README = ROOT / "README.md"
 OPERATIONS = ROOT / "docs" / "operations.md"

@@ -17,7 +17,7 @@ import pandas as pd
 from sklearn.linear_model import LinearRegression
 
 from tests.attack.payloads import R_NAMES, Targets, drop_all, payloads, plain_outcome
-from tests.conftest import Tandem, eventually
+from tests.harness.tandem import Tandem, eventually
 
 SPEED = {"rows": [{"speed": 10}]}
 X = {"rows": [{"x": 2}]}

@@ -25,7 +25,7 @@ from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
 
-from tests.conftest import run_r
+from tests.harness.tandem import run_r
 from tests.server.pools.test_isolation import Source
 
 FOLDER = Path(__file__).parent

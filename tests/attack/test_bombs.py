@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from tests.attack.arena import SPEED
-from tests.conftest import Tandem, eventually
+from tests.harness.tandem import Tandem, eventually
 from tests.server.pools.test_isolation import Source
 
 pytestmark = pytest.mark.long

@@ -19,7 +19,7 @@ import pytest
 from server.machine import sandbox
 from tests.attack.arena import CARRIERS, SPEED, Arena, X, arena
 from tests.attack.payloads import FOLDER, plant
-from tests.conftest import Tandem, eventually, run_r
+from tests.harness.tandem import Tandem, eventually, run_r
 from tests.server.pools.test_isolation import Source
 from tests.server.pools.test_session import lives
 

@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 
 from server.machine import sandbox
-from tests.conftest import Tandem, eventually
-from tests.wheels import source, wheel
+from tests.harness.tandem import Tandem, eventually
+from tests.harness.wheels import source, wheel
 
 needs_all = pytest.mark.skipif(not sandbox.available().full, reason=f"the kernel here offers {sandbox.available()}")
 

@@ -19,7 +19,7 @@ import pytest
 from tests.auth.conftest import write
 from tests.auth.credentials.conftest import by_rsa, rsa_entry, rsa_key
 from tests.auth.forged import Forger
-from tests.conftest import ROOT, Tandem, eventually
+from tests.harness.tandem import ROOT, Tandem, eventually
 
 FILE = """
 [idp]

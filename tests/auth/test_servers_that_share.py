@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from tests.auth.conftest import line, write
-from tests.conftest import Tandem, eventually
+from tests.harness.tandem import Tandem, eventually
 from tests.server.web.test_several_processes import most_guesses
 
 PASSWORD = "correct horse"

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tests import ship
-from tests.conftest import ROOT
-from tests.ship import Container
-from tests.wheels import wheel
+from tests.harness import ship
+from tests.harness.ship import Container
+from tests.harness.tandem import ROOT
+from tests.harness.wheels import wheel
 
 PIECES = """
 import json, time, pieces

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from tests.conftest import ROOT
+from tests.harness.tandem import ROOT
 
 DOCKERFILE = (ROOT / "docker/Dockerfile").read_text()
 

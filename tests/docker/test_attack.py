@@ -8,8 +8,8 @@ import pytest
 
 from tests.attack.arena import CARRIERS, Arena, Listener
 from tests.attack.payloads import Targets, drop_all, payloads
-from tests.conftest import eventually
-from tests.ship import Container
+from tests.harness.ship import Container
+from tests.harness.tandem import eventually
 
 pytestmark = pytest.mark.ship
 

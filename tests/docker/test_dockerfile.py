@@ -7,8 +7,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.conftest import ROOT
 from tests.docker.dockerfile import DOCKERFILE, R_PACKAGES, argument
+from tests.harness.tandem import ROOT
 
 README = (ROOT / "docker/README.md").read_text()
 

@@ -15,9 +15,9 @@ import httpx
 import pytest
 
 from server.machine.sandbox import degree
-from tests.conftest import ROOT, eventually
 from tests.docker.dockerfile import R_PACKAGES
-from tests.ship import Container, podman, revision
+from tests.harness.ship import Container, podman, revision
+from tests.harness.tandem import ROOT, eventually
 
 pytestmark = pytest.mark.ship
 

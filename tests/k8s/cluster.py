@@ -9,12 +9,12 @@ from typing import Any
 
 import httpx
 
-from tests.conftest import ROOT
-from tests.k8s.gateway import Gateway
-from tests.k8s.pods import Pod, volumes
+from tests.harness.gateway import Gateway
+from tests.harness.pods import Pod, volumes
+from tests.harness.ship import image
+from tests.harness.tandem import ROOT
 from tests.k8s.rendered import render
 from tests.k8s.tls import Authority
-from tests.ship import image
 
 SLEEPER = """
 import json, time

@@ -17,7 +17,7 @@ from typing import Any
 import promql_parser
 import yaml
 
-from tests.conftest import ROOT
+from tests.harness.tandem import ROOT
 
 MONITORING = ROOT / "k8s" / "monitoring"
 COMPARISONS = frozenset(("==", "!=", ">", "<", ">=", "<="))

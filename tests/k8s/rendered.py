@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from tests.conftest import ROOT
+from tests.harness.tandem import ROOT
 
 K8S = ROOT / "k8s"
 OVERLAYS = ("dev", "aks", "aks-gpu")

@@ -23,8 +23,8 @@ from urllib.parse import parse_qs
 import httpx
 import pytest
 
-from tests.conftest import eventually, free_port
-from tests.k8s.gateway import Gateway, reaches
+from tests.harness.gateway import Gateway, reaches
+from tests.harness.tandem import eventually, free_port
 from tests.k8s.rendered import Manifest, of_kind, one, render
 from tests.k8s.tls import Authority, Certificate
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.conftest import ROOT
+from tests.harness.tandem import ROOT
 from tests.k8s.rendered import COMPOSED, OVERLAYS, Manifest, one, render
 
 pytestmark = pytest.mark.ship

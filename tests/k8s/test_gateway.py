@@ -14,9 +14,9 @@ import httpx
 import pytest
 import yaml
 
+from tests.harness.gateway import Gateway, Unsupported, Wired, configuration, seconds
+from tests.harness.pods import Pod, sign_in
 from tests.k8s.cluster import Cluster, aks, score
-from tests.k8s.gateway import Gateway, Unsupported, Wired, configuration, seconds
-from tests.k8s.pods import Pod, sign_in
 from tests.k8s.rendered import Manifest, of_kind, one, render
 
 pytestmark = pytest.mark.ship

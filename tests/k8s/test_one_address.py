@@ -8,10 +8,10 @@ import httpx
 import pytest
 import yaml
 
-from tests.conftest import ROOT, eventually
+from tests.harness.pods import Pod, sign_in
+from tests.harness.ship import gpu_image
+from tests.harness.tandem import ROOT, eventually
 from tests.k8s.cluster import Cluster, score
-from tests.k8s.pods import Pod, sign_in
-from tests.ship import gpu_image
 
 pytestmark = pytest.mark.ship
 

@@ -9,9 +9,9 @@ from collections.abc import Iterator
 import httpx
 import pytest
 
-from tests.conftest import Tandem, eventually
+from tests.harness.observed import Prometheus, Traffic, observed
+from tests.harness.tandem import Tandem, eventually
 from tests.k8s import queries
-from tests.k8s.observed import Prometheus, Traffic, observed
 
 pytestmark = pytest.mark.ship
 

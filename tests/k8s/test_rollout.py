@@ -21,9 +21,9 @@ from statistics import quantiles
 import httpx
 import pytest
 
-from tests.conftest import eventually
+from tests.harness.pods import Pod, pause, sign_in
+from tests.harness.tandem import eventually
 from tests.k8s.cluster import Cluster, aks, score
-from tests.k8s.pods import Pod, pause, sign_in
 
 pytestmark = pytest.mark.ship
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ from typing import Any
 
 import httpx
 
-from tests.conftest import START_TIMEOUT_S, Tandem, eventually
+from tests.harness.tandem import START_TIMEOUT_S, Tandem, eventually
 
 HERE = Path(__file__).resolve().parent
 RUN = HERE / "run.R"

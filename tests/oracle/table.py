@@ -11,7 +11,7 @@ from collections.abc import Iterator, Mapping, Sequence, Set
 from pathlib import Path
 from typing import Any
 
-from tests.conftest import ROOT, Tandem
+from tests.harness.tandem import ROOT, Tandem
 from tests.oracle.cases import Case, listed, serve
 
 PAGE = ROOT / "docs" / "models.md"

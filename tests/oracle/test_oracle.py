@@ -16,7 +16,7 @@ import httpx
 import orjson
 import pytest
 
-from tests.conftest import ROOT, Tandem, run_r
+from tests.harness.tandem import ROOT, Tandem, run_r
 from tests.oracle.cases import FEWEST_ROWS, Answer, Case, Listed, differences, listed, same, serve
 from tests.oracle.summary import PROPERTY, Compared
 from tests.oracle.table import PAGE, PYTHON, class_of, page

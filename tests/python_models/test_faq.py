@@ -19,7 +19,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tests.conftest import ROOT, Tandem
+from tests.harness.tandem import ROOT, Tandem
 
 TRAIN = ROOT / "python_models" / "train"
 SCRIPT = ROOT / "python_models" / "faq"

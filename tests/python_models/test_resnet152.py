@@ -12,7 +12,7 @@ from types import ModuleType
 import pytest
 import torch
 
-from tests.conftest import ROOT
+from tests.harness.tandem import ROOT
 
 TRAIN = ROOT / "python_models" / "train"
 

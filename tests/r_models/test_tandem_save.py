@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from server.catalog.sidecar import parse
-from tests.conftest import ROOT, Tandem, eventually
+from tests.harness.tandem import ROOT, Tandem, eventually
 
 HELPER = ROOT / "r_models" / "tandem.R"
 

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.harness.tandem import ROOT
 
 KNOWN = ("django", "3.0.2")
 

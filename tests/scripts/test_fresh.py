@@ -20,8 +20,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.conftest import ROOT, eventually, free_port
-from tests.ship import AUTHORITIES, FOLDER, bare_debian, podman
+from tests.harness.ship import AUTHORITIES, FOLDER, bare_debian, podman
+from tests.harness.tandem import ROOT, eventually, free_port
 
 SET_UP_TIMEOUT_S = 2400.0
 LONGEST_SILENCE_S = 15.0

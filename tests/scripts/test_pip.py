@@ -16,8 +16,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
-from tests.wheels import wheel
+from tests.harness.tandem import ROOT
+from tests.harness.wheels import wheel
 
 PIP = ROOT / "scripts" / "pip.sh"
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.conftest import ROOT
+from tests.harness.tandem import ROOT
 
 STEP = ROOT / "scripts" / "step.sh"
 TITLE = "Some packages, step 2 of 5: many of them (about 1 min)"

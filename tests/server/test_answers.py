@@ -11,7 +11,7 @@ import orjson
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import Tandem
+from tests.harness.tandem import Tandem
 
 FINITE = st.floats(allow_nan=False, allow_infinity=False, width=64)
 CELL = st.one_of(FINITE, st.integers(-(2**53), 2**53), st.sampled_from([None, "NaN", "Inf", "-Inf", "wrong", True, []]))

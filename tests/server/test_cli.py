@@ -9,7 +9,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.conftest import Tandem
+from tests.harness.tandem import Tandem
 
 
 @pytest.mark.parametrize(

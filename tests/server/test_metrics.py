@@ -16,7 +16,7 @@ import pytest
 from prometheus_client import CollectorRegistry, Histogram
 
 from server.metrics import MOST_IDLE, SECONDS, STAGES, SupervisorMetrics, proportional_bytes
-from tests.conftest import ROOT
+from tests.harness.tandem import ROOT
 
 WEB_PROCESS = """
 import sys

@@ -11,8 +11,8 @@ from collections.abc import Callable
 import httpx
 import orjson
 
-from tests.conftest import Tandem, eventually
-from tests.load import Load
+from tests.harness.load import Load
+from tests.harness.tandem import Tandem, eventually
 
 Factory = Callable[..., Tandem]
 

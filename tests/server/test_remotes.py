@@ -15,7 +15,7 @@ import pyarrow as pa
 import pytest
 
 from tests.attack.mutation import files
-from tests.conftest import Tandem, eventually, free_port
+from tests.harness.tandem import Tandem, eventually, free_port
 
 PASSWORD = "a password of ann's"
 CARS = "lm(dist ~ speed, cars)"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.conftest import Tandem, eventually, run_r
+from tests.harness.tandem import Tandem, eventually, run_r
 
 MODEL = """
 set.seed(2); n <- 400

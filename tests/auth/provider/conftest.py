@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.conftest import eventually, free_port
+from tests.harness.tandem import eventually, free_port
 
 HERE = Path(__file__).parent
 RESOURCE = "api://tandem"

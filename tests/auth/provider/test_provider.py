@@ -9,7 +9,7 @@ import pytest
 
 from tests.auth.conftest import write
 from tests.auth.provider.conftest import RESOURCE, IdentityProvider
-from tests.conftest import Tandem
+from tests.harness.tandem import Tandem
 
 pytestmark = pytest.mark.ship
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 
-from tests.conftest import ROOT
+from tests.harness.tandem import ROOT
 from tests.k8s.checks.objects import pods, said
 from tests.k8s.rendered import Manifest, of_kind
 

@@ -16,7 +16,7 @@ from sklearn.linear_model import LinearRegression
 
 from server.catalog.files import PYTHON_FILES, R_FILES, candidates, identify
 from server.catalog.heads import HEADS, no_model
-from tests.conftest import ROOT, run_r
+from tests.harness.tandem import ROOT, run_r
 
 MODEL = LinearRegression().fit([[1.0], [2.0]], [1.0, 2.0])
 

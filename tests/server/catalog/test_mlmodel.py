@@ -11,7 +11,7 @@ import pytest
 from server.catalog import mlmodel
 from server.catalog.files import PYTHON_FILES, R_FILES, candidate_at, candidates, identify
 from server.catalog.unserved import not_served, unserved
-from tests.mlflow_folders import save
+from tests.harness.mlflow_folders import save
 
 
 def write(path: Path) -> Path:

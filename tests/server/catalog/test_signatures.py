@@ -26,8 +26,8 @@ from server.catalog.beneath import Unopened
 from server.catalog.files import Candidate, ModelFile, Signed, candidate_at, identify
 from server.catalog.parts import signature_of
 from server.catalog.signatures import VERIFIED, BadKeys, SignError, Wanted, identifier, sign, trusted_keys
-from tests.conftest import Tandem, eventually, parent_of
-from tests.wheels import wheel
+from tests.harness.tandem import Tandem, eventually, parent_of
+from tests.harness.wheels import wheel
 
 
 def no_password() -> str:

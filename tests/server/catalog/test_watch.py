@@ -13,7 +13,7 @@ import pytest
 from server.catalog import watch
 from server.catalog.files import R_FILES, ModelFile
 from server.catalog.watch import Watch
-from tests.conftest import eventually
+from tests.harness.tandem import eventually
 
 SETTLE_S = 0.1
 LONG_AGO = 1_000_000_000.0

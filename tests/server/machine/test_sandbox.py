@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from server.machine import sandbox
-from tests.conftest import eventually
+from tests.harness.tandem import eventually
 
 ROOT = Path(__file__).resolve().parents[3]
 

@@ -11,7 +11,7 @@ import joblib
 import numpy as np
 import pytest
 
-from tests.conftest import Tandem, eventually
+from tests.harness.tandem import Tandem, eventually
 
 SOURCE = """
 import numpy

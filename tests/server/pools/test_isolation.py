@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.conftest import Tandem, eventually, run_r
+from tests.harness.tandem import Tandem, eventually, run_r
 
 NEIGHBOURS = r"""
 folder <- commandArgs(TRUE)[1]

@@ -14,7 +14,7 @@ import joblib
 from sklearn.datasets import load_iris
 from sklearn.linear_model import LogisticRegression
 
-from tests.conftest import Tandem, eventually
+from tests.harness.tandem import Tandem, eventually
 from tests.server.pools.test_isolation import Source
 
 FLOWER = {"rows": [{"x0": 5.1, "x1": 3.5, "x2": 1.4, "x3": 0.2}]}

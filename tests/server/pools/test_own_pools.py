@@ -12,9 +12,9 @@ import orjson
 import pytest
 from sklearn.dummy import DummyRegressor
 
-from tests.conftest import Tandem, eventually
-from tests.load import Load, expect
-from tests.wheels import wheel
+from tests.harness.load import Load, expect
+from tests.harness.tandem import Tandem, eventually
+from tests.harness.wheels import wheel
 
 SPEED = {"rows": [{"speed": 10}]}
 CONSTANT = {"rows": [{"x0": 1}]}

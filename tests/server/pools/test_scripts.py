@@ -10,9 +10,9 @@ from pathlib import Path
 import orjson
 import pytest
 
-from tests.conftest import Tandem, eventually
-from tests.load import Load
-from tests.wheels import wheel
+from tests.harness.load import Load
+from tests.harness.tandem import Tandem, eventually
+from tests.harness.wheels import wheel
 
 ECHO = """
 import json, os

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from server.pools import session
-from tests.conftest import eventually
+from tests.harness.tandem import eventually
 
 LEADER = """
 import os, signal, sys

@@ -16,8 +16,8 @@ from server.config import Settings
 from server.machine import sandbox
 from server.pools.environment import EnvironmentFailed
 from server.pools.virtual_environment import STAMP, installed
-from tests.conftest import ROOT
-from tests.wheels import source, wheel
+from tests.harness.tandem import ROOT
+from tests.harness.wheels import source, wheel
 
 needs_all = pytest.mark.skipif(not sandbox.available().full, reason=f"the kernel here offers {sandbox.available()}")
 

@@ -15,7 +15,7 @@ from unittest.mock import Mock
 import pytest
 
 from server.pools.watchdog import ALLOWANCE, SLACK_BYTES, Watchdog
-from tests.conftest import eventually
+from tests.harness.tandem import eventually
 
 MIB = 1 << 20
 CEILING = int((64 * MIB) / ALLOWANCE)

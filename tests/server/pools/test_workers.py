@@ -11,8 +11,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.conftest import Tandem, eventually, parent_of
-from tests.load import Load, expect
+from tests.harness.load import Load, expect
+from tests.harness.tandem import Tandem, eventually, parent_of
 
 SPEED = {"rows": [{"speed": 10}]}
 SEGFAULT, QUIT, VECTORS, ONE_VECTOR, PRINTS, FORKS = range(101, 107)

@@ -16,8 +16,8 @@ import httpx
 import orjson
 import pytest
 
-from tests.conftest import Tandem, eventually, parent_of
-from tests.load import Load, expect
+from tests.harness.load import Load, expect
+from tests.harness.tandem import Tandem, eventually, parent_of
 
 SPEED = {"rows": [{"speed": 10}]}
 LOOPS_ABOVE_100 = "local({f <- function(x) {while (any(x > 100)) {}; x}; lm(dist ~ f(speed), cars)})"

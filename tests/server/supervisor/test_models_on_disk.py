@@ -16,8 +16,8 @@ import orjson
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from tests.conftest import Tandem, eventually, run_r
-from tests.load import Load
+from tests.harness.load import Load
+from tests.harness.tandem import Tandem, eventually, run_r
 
 SPEED = {"rows": [{"speed": 10}]}
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from server.supervisor.orphans import Orphans
-from tests.conftest import eventually
+from tests.harness.tandem import eventually
 
 PR_SET_CHILD_SUBREAPER = 36
 FORKS_AND_ENDS = "import os\npid = os.fork()\nif pid:\n    print(pid)\n"

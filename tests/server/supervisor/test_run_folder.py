@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from server.supervisor.run_folder import RunFolder
-from tests.conftest import Tandem
+from tests.harness.tandem import Tandem
 
 
 @pytest.fixture(autouse=True)

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from server.machine import sandbox
-from tests.conftest import ROOT, Tandem, eventually
+from tests.harness.tandem import ROOT, Tandem, eventually
 
 SPEED = {"rows": [{"speed": 10}]}
 needs_all = pytest.mark.skipif(not sandbox.available().full, reason=f"the kernel here offers {sandbox.available()}")

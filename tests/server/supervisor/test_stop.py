@@ -23,8 +23,8 @@ import pandas as pd
 import pytest
 from sklearn.linear_model import LinearRegression
 
-from tests.conftest import ROOT, Tandem, eventually, run_r
-from tests.load import Load, expect
+from tests.harness.load import Load, expect
+from tests.harness.tandem import ROOT, Tandem, eventually, run_r
 
 SPEED = {"rows": [{"speed": 10}]}
 SLEEPS_IN_THE_SERVER = """

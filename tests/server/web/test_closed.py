@@ -11,7 +11,7 @@ from starlette.routing import Route
 
 from auth import routes as auth_routes
 from server.web.routes import console, docs, health, models, peers
-from tests.conftest import Tandem
+from tests.harness.tandem import Tandem
 
 OPEN = {
     ("GET", "/"),

@@ -15,7 +15,7 @@ import pytest
 
 from server.wire.frames import MediaType
 from server.wire.schema import Schema
-from tests.conftest import Tandem
+from tests.harness.tandem import Tandem
 from tests.server.workers.codecs.bodies import Row, arrow, csv_body, json_columns, json_rows, read_reply, stream
 
 NAMES = {

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import httpx
 
-from tests.conftest import Tandem
+from tests.harness.tandem import Tandem
 
 
 def test_head_is_answered_as_get_without_the_body(tandem_factory: Callable[..., Tandem]) -> None:

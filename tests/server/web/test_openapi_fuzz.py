@@ -26,7 +26,7 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from tests.conftest import ROOT, Tandem, run_r
+from tests.harness.tandem import ROOT, Tandem, run_r
 
 SEED = 20261120
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "20"))

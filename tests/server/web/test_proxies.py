@@ -7,7 +7,7 @@ from collections.abc import Callable
 import httpx
 import pytest
 
-from tests.conftest import Tandem
+from tests.harness.tandem import Tandem
 
 ATTEMPTS = 21
 """One more than an address has free, each for another account."""

@@ -10,7 +10,7 @@ import httpx
 import pytest
 
 from auth.principal import ROLES as ROLE_NAMES
-from tests.conftest import Tandem
+from tests.harness.tandem import Tandem
 from tests.server.web.test_closed import OPEN, every_route
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")

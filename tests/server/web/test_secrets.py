@@ -9,7 +9,7 @@ import pytest
 
 from server.web.routes.docs import PAGES as PAGES_FOLDER
 from tests.auth.test_tokens import OURS, refused_by_both, refused_here
-from tests.conftest import Tandem, eventually
+from tests.harness.tandem import Tandem, eventually
 
 PASSWORD = "an unmistakable password"
 WRONG = "a mistaken password"

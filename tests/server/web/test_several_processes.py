@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from server.dispatch.quarantine import MAX_CRASHES
-from tests.conftest import Tandem, eventually
+from tests.harness.tandem import Tandem, eventually
 from tests.server.supervisor.test_faults import CRASHES_ABOVE_100
 
 PROCESSES = 2

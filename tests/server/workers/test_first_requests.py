@@ -20,7 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder
 
 from server.pools.environment import of_threads
-from tests.conftest import ROOT, run_r
+from tests.harness.tandem import ROOT, run_r
 
 R_MODELS = r"""
 folder <- commandArgs(TRUE)

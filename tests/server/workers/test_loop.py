@@ -15,7 +15,7 @@ from server.wire import frames
 from server.wire.frames import Frame, FrameType, Member, ReplyCode, ReplyPayload, Result
 from server.workers import loop as loop_module
 from server.workers.loop import SocketsLost, WorkerLoop
-from tests.conftest import eventually
+from tests.harness.tandem import eventually
 
 CAP = 1 << 26
 KEY = "m"

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from server.workers import start
-from tests.conftest import ROOT
+from tests.harness.tandem import ROOT
 
 LOCKED = """
 import argparse, sys

@@ -17,8 +17,8 @@ import orjson
 import pyarrow as pa
 import pytest
 
-from tests.conftest import Tandem, eventually, parent_of
-from tests.load import Load, expect
+from tests.harness.load import Load, expect
+from tests.harness.tandem import Tandem, eventually, parent_of
 
 HEADER_TIMEOUT_S = 1.0
 KEEPALIVE_S = 2.0

@@ -8,7 +8,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import Tandem
+from tests.harness.tandem import Tandem
 
 MODELS = ("am", "boston", "iris", "mpg")
 

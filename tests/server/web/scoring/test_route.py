@@ -9,7 +9,7 @@ import httpx
 import orjson
 import pytest
 
-from tests.conftest import Tandem, run_r
+from tests.harness.tandem import Tandem, run_r
 
 CAR = {"wt": 2.6, "hp": 110, "cyl": "6"}
 FLOWER = {"Sepal.Length": 6.1, "Sepal.Width": 2.8, "Petal.Length": 4.7, "Petal.Width": 1.2}
@@ -215,7 +215,7 @@ def test_tokens_that_are_absent_or_forged_are_refused_before_anything_else(tande
 
 
 def test_a_removed_account_is_refused_within_seconds(tandem: Tandem) -> None:
-    from tests.conftest import eventually
+    from tests.harness.tandem import eventually
 
     assert tandem.command("users", "add", "leaver", text="long enough\n").returncode == 0
     assert tandem.score("mpg", {"rows": [CAR]}, user="leaver").status_code == 200

@@ -24,7 +24,7 @@ from server.workers.codecs.arrow import ARROW
 from server.workers.errors import MAX_FAULTS, BadBody, Fault, Invalid
 from server.workers.predictions import Predicted, Predictions
 from server.workers.table import NA_INTEGER, NA_REAL, to_columns
-from tests.conftest import ROOT
+from tests.harness.tandem import ROOT
 from tests.server.workers.codecs.bodies import bits, stream
 
 OUTPUTS = (Output("response", "number"),)

@@ -28,7 +28,7 @@ from sklearn.preprocessing import StandardScaler
 from server.workers.errors import LoadFailed
 from server.workers.python.runtime import PythonRuntime
 from server.workers.runtime import ModelSpec
-from tests.conftest import ROOT
+from tests.harness.tandem import ROOT
 from tests.server.workers.python.conftest import Serve
 
 IRIS, SPECIES = load_iris(return_X_y=True)

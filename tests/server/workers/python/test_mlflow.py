@@ -25,7 +25,7 @@ from server.catalog import mlmodel
 from server.wire.frames import Member
 from server.workers.errors import LoadFailed
 from server.workers.score import score
-from tests.mlflow_folders import save, signature_of
+from tests.harness.mlflow_folders import save, signature_of
 from tests.server.workers.python.conftest import Serve, Served
 
 CHANCE = np.random.default_rng(4)

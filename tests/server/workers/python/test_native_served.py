@@ -18,9 +18,9 @@ import pytest
 import xgboost
 from sklearn.linear_model import LinearRegression
 
-from tests.conftest import Tandem, eventually
-from tests.mlflow_folders import save
-from tests.wheels import wheel
+from tests.harness.mlflow_folders import save
+from tests.harness.tandem import Tandem, eventually
+from tests.harness.wheels import wheel
 
 CHANCE = np.random.default_rng(3)
 HOMES = pd.DataFrame(CHANCE.normal(size=(200, 2)), columns=["size", "age"])

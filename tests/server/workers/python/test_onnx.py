@@ -22,7 +22,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
 from server.workers.errors import LoadFailed
-from tests.conftest import ROOT
+from tests.harness.tandem import ROOT
 from tests.server.workers.python.conftest import Serve
 
 IRIS, SPECIES = load_iris(return_X_y=True)

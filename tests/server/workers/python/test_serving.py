@@ -22,7 +22,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from tests.conftest import Tandem, eventually, parent_of
+from tests.harness.tandem import Tandem, eventually, parent_of
 
 FRAME, SPECIES = load_iris(return_X_y=True, as_frame=True)
 NAMES = [*FRAME.columns]

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from server.workers.r import front_end
-from tests.conftest import ROOT
+from tests.harness.tandem import ROOT
 
 FOUND_BY_RPY2 = ("R_HOME", "R_SHARE_DIR", "R_INCLUDE_DIR", "R_DOC_DIR", "R_ARCH", "LD_LIBRARY_PATH")
 

@@ -12,7 +12,7 @@ from typing import Any
 import orjson
 import pytest
 
-from tests.conftest import ROOT
+from tests.harness.tandem import ROOT
 
 DRIVER = """
 import sys

@@ -13,7 +13,7 @@ import pytest
 import torch
 
 from server.workers.torch.runtime import TorchRuntime
-from tests.conftest import ROOT
+from tests.harness.tandem import ROOT
 from tests.server.workers.torch.models import Net, Served, export, seeded, spec_of
 
 

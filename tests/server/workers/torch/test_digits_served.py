@@ -17,7 +17,7 @@ import torch
 import yaml
 from PIL import Image
 
-from tests.conftest import Tandem, eventually
+from tests.harness.tandem import Tandem, eventually
 
 PROBABILITIES = "/v1/models/digits/score?output=prob"
 

@@ -22,7 +22,7 @@ from server.wire.frames import MediaType, Member, ReplyCode
 from server.workers.errors import LoadFailed
 from server.workers.score import score
 from server.workers.torch.runtime import TorchRuntime
-from tests.mlflow_folders import save
+from tests.harness.mlflow_folders import save
 from tests.server.workers.torch.models import Net, Served, export, seeded, spec_of
 
 Serve = Callable[..., Served]

@@ -20,10 +20,10 @@ import httpx
 
 from auth.account_file import new_line
 from auth.principal import ROLES
-from tests.conftest import eventually, free_port
-from tests.k8s.gateway import Unsupported
+from tests.harness.gateway import Unsupported
+from tests.harness.ship import podman
+from tests.harness.tandem import eventually, free_port
 from tests.k8s.rendered import Manifest, one
-from tests.ship import podman
 
 GROUP = 10001
 """fsGroup of the pods: the kubelet gives them the Secrets' files so."""

@@ -25,7 +25,7 @@ import httpx
 import orjson
 import yaml
 
-from tests.conftest import ROOT, eventually, free_port
+from tests.harness.tandem import ROOT, eventually, free_port
 
 FOLDER = Path(tempfile.gettempdir()) / "tandem-ship"
 CPU = "localhost/tandem-cpu:test"

@@ -11,7 +11,7 @@ from contextlib import closing
 
 import orjson
 
-from tests.conftest import Tandem
+from tests.harness.tandem import Tandem
 
 Check = Callable[[int, bytes], str | None]
 """Given status and body: None if that is right, else what is wrong."""

@@ -25,7 +25,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.conftest import eventually, free_port
+from tests.harness.tandem import eventually, free_port
 from tests.k8s.rendered import Manifest, of_kind
 from tests.k8s.tls import Certificate
 

@@ -25,7 +25,7 @@ import yaml
 from prometheus_client import generate_latest
 
 from server.metrics import SupervisorMetrics
-from tests.conftest import ROOT, Tandem, eventually, free_port
+from tests.harness.tandem import ROOT, Tandem, eventually, free_port
 from tests.k8s.queries import MONITORING, asked
 
 NEEDS_A_GPU = ("tandem_gpu_memory_bytes", "tandem_gpu_utilization_ratio")
