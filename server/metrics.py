@@ -30,7 +30,7 @@ REQUESTS = (1, 2, 4, 8, 16, 32, 64, 128, 256, 512, 1024)
 
 HISTOGRAMS = (
     ("tandem_request_seconds", "Time from the request's head to its answer.", ("model", "runtime"), SECONDS),
-    ("tandem_queue_seconds", "Time a request waited for a worker.", ("pool",), SECONDS),
+    ("tandem_queue_seconds", "Time a request waited for a worker.", ("runtime",), SECONDS),
     ("tandem_predict_seconds", "Time spent predicting one batch.", ("model",), SECONDS),
     ("tandem_batch_requests", "Requests answered by one batch.", ("model",), REQUESTS),
 )
@@ -124,9 +124,9 @@ class WebMetrics:
             self._counted[self._rows, (model, version)] += rows
         self._observe("tandem_request_seconds", (model, runtime), seconds)
 
-    def staged(self, model: str, pool: str, stages_s: tuple[float, float, float, float]) -> None:
+    def staged(self, model: str, runtime: str, stages_s: tuple[float, float, float, float]) -> None:
         """A worker has answered one request; how long it was in each of STAGES."""
-        self._observe("tandem_queue_seconds", (pool,), stages_s[0])
+        self._observe("tandem_queue_seconds", (runtime,), stages_s[0])
         for stage, seconds in zip(STAGES, stages_s, strict=True):
             self._counted[self._stages, (model, stage)] += seconds
 
@@ -135,11 +135,11 @@ class WebMetrics:
         self._observe("tandem_batch_requests", (model,), requests)
         self._observe("tandem_predict_seconds", (model,), predict_s)
 
-    def load(self, pool: str, waiting: int, inflight: int, longest_wait_s: float) -> None:
+    def load(self, runtime: str, waiting: int, inflight: int, longest_wait_s: float) -> None:
         """How many requests wait now, how many are not answered yet, and how long the first has waited."""
-        self._depth.labels(pool).set(waiting)
-        self._inflight.labels(pool).set(inflight)
-        self._wait.labels(pool).set(longest_wait_s)
+        self._depth.labels(runtime).set(waiting)
+        self._inflight.labels(runtime).set(inflight)
+        self._wait.labels(runtime).set(longest_wait_s)
 
     def auth_failure(self, reason: str) -> None:
         """Somebody was refused."""
@@ -166,7 +166,7 @@ class WebMetrics:
 
     @staticmethod
     def _gauge(name: str, about: str, mode: Literal["livesum", "livemax"], registry: CollectorRegistry) -> Gauge:
-        return Gauge(name, about, ("pool",), multiprocess_mode=mode, registry=registry)
+        return Gauge(name, about, ("runtime",), multiprocess_mode=mode, registry=registry)
 
     def _observe(self, name: str, labels: tuple[str, ...], value: float) -> None:
         tally = self._tallied.get((name, labels))
@@ -184,15 +184,15 @@ class SupervisorMetrics(Collector):
         self.registry = CollectorRegistry()
         self.registry.register(self)
         self.workers = Gauge(
-            "tandem_workers", "Workers of a pool, by state.", ("pool", "state"), registry=self.registry
+            "tandem_workers", "Workers of a pool, by state.", ("runtime", "state"), registry=self.registry
         )
         self.capacity = Gauge(
-            "tandem_capacity", "Requests that a pool can predict at once.", ("pool",), registry=self.registry
+            "tandem_capacity", "Requests that a pool can predict at once.", ("runtime",), registry=self.registry
         )
         self.refill = Histogram(
             "tandem_refill_seconds",
             "Time from the end of a worker until its replacement takes requests.",
-            ("pool",),
+            ("runtime",),
             buckets=REFILL_SECONDS,
             registry=self.registry,
         )
@@ -210,13 +210,13 @@ class SupervisorMetrics(Collector):
         self.restarts = Counter(
             "tandem_worker_restarts_total",
             "Processes of a pool that ended and were replaced, by reason.",
-            ("pool", "reason"),
+            ("runtime", "reason"),
             registry=self.registry,
         )
         self.memory = Gauge(
             "tandem_worker_memory_bytes",
             "Proportional set size of a pool's workers together.",
-            ("pool",),
+            ("runtime",),
             registry=self.registry,
         )
         self._signatures = Counter(
@@ -237,7 +237,7 @@ class SupervisorMetrics(Collector):
         self.sandbox_level = Gauge(
             "tandem_sandbox_level",
             "How far a pool's processes are locked up: 0 not at all, 1 partly, 2 fully.",
-            ("pool",),
+            ("runtime",),
             registry=self.registry,
         )
         self.r_vulnerable = Gauge(

@@ -148,7 +148,7 @@ NAMESPACE = variable("namespace", "label_values(tandem_build_info, namespace)")
 POD = variable("pod", 'label_values(tandem_build_info{namespace=~"$namespace"}, pod)')
 RUNTIME = variable("runtime", f"label_values({pick('tandem_requests_total')}, runtime)")
 MODEL = variable("model", f"label_values({pick('tandem_model_state')}, model)")
-POOL = variable("pool", f"label_values({pick('tandem_workers')}, pool)")
+POOLED = variable("runtime", f"label_values({pick('tandem_workers')}, runtime)")
 GPU = variable("gpu", f"label_values({pick('tandem_gpu_utilization_ratio')}, gpu)")
 
 
@@ -169,7 +169,7 @@ def page(name: str, about: str, variables: list[dashboard.QueryVariable], panels
 def service(docs: str) -> Dashboard:
     runtime = 'runtime=~"$runtime"'
     code = "{{code}}"
-    pool = "{{pool}}"
+    runtime = "{{runtime}}"
     namespace = 'namespace=~"$namespace"'
     objective = f"The share of requests that failed by our fault. What counts: {docs}#alerts."
     return page(
@@ -254,13 +254,16 @@ def service(docs: str) -> Dashboard:
                 PercentUnit,
                 "In flight over what can be predicted at once. Above 100 % requests wait or share a call; for long and "
                 f"with waiting: more workers or pods, see {docs}#overload.",
-                (pool, f"sum by (pool) ({pick('tandem_inflight')}) / sum by (pool) ({pick('tandem_capacity')})"),
+                (
+                    runtime,
+                    f"sum by (runtime) ({pick('tandem_inflight')}) / sum by (runtime) ({pick('tandem_capacity')})",
+                ),
             ),
             lines(
                 "Requests that wait",
                 Short,
                 "Of all models; one for which TANDEM_QUEUE_MAX wait answers 429 queue_full.",
-                (pool, over("sum by (pool)", "tandem_queue_depth")),
+                (runtime, over("sum by (runtime)", "tandem_queue_depth")),
             ),
             warn_above(
                 lines(
@@ -268,8 +271,8 @@ def service(docs: str) -> Dashboard:
                     Seconds,
                     "How long those waited that were answered, and how long the one that waits longest has waited. "
                     f"KEDA scales by the latter; see {docs}#tandemqueuewaiting.",
-                    *quantiles("pool", "tandem_queue_seconds"),
-                    ("{{pool}} longest", over("max by (pool)", "tandem_queue_wait_seconds")),
+                    *quantiles("runtime", "tandem_queue_seconds"),
+                    ("{{runtime}} longest", over("max by (runtime)", "tandem_queue_wait_seconds")),
                 ),
                 2,
             ),
@@ -378,24 +381,24 @@ def models(docs: str) -> Dashboard:
 
 
 def workers(docs: str) -> Dashboard:
-    pool = 'pool=~"$pool"'
-    name = "{{pool}}"
+    runtime = 'runtime=~"$runtime"'
+    name = "{{runtime}}"
     return page(
         "Workers",
         "The processes that predict.",
-        [POOL],
+        [POOLED],
         [
             number(
                 "Workers ready",
                 Short,
                 f"0 with models: see {docs}#tandemnoworker.",
-                over("sum", "tandem_workers", pool, READY),
+                over("sum", "tandem_workers", runtime, READY),
             ),
             number(
                 "Workers missing",
                 Short,
                 f"More than 0 for minutes: see {docs}#tandemworkersmissing.",
-                over("sum", "tandem_workers", pool, MISSING),
+                over("sum", "tandem_workers", runtime, MISSING),
                 "now",
                 1,
             ),
@@ -420,22 +423,22 @@ def workers(docs: str) -> Dashboard:
                 "Workers, by state",
                 Short,
                 f"missing for more than seconds: see {docs}#tandemworkersmissing.",
-                ("{{pool}} {{state}}", over("sum by (pool, state)", "tandem_workers", pool)),
+                ("{{runtime}} {{state}}", over("sum by (runtime, state)", "tandem_workers", runtime)),
             ),
             lines(
                 "Busy: requests in flight, and places",
                 Short,
                 "More in flight than places for long: requests share calls or wait.",
-                ("{{pool}} in flight", over("sum by (pool)", "tandem_inflight", pool)),
-                ("{{pool}} places", over("sum by (pool)", "tandem_capacity", pool)),
+                ("{{runtime}} in flight", over("sum by (runtime)", "tandem_inflight", runtime)),
+                ("{{runtime}} places", over("sum by (runtime)", "tandem_capacity", runtime)),
             ),
             stacked(
                 "Ends of workers in five minutes, by reason",
                 Short,
                 f"recycled is good order. crashed: the model's package. deadline: a slow model. memory: {docs}#memory.",
                 (
-                    "{{pool}} {{reason}}",
-                    f"sum by (pool, reason) (increase({pick('tandem_worker_restarts_total', pool)}[5m]))",
+                    "{{runtime}} {{reason}}",
+                    f"sum by (runtime, reason) (increase({pick('tandem_worker_restarts_total', runtime)}[5m]))",
                 ),
             ),
             lines(
@@ -443,13 +446,13 @@ def workers(docs: str) -> Dashboard:
                 Seconds,
                 "Milliseconds where workers are forked; PyTorch loads its models anew. "
                 "Seconds elsewhere: no core is free.",
-                *quantiles("pool", "tandem_refill_seconds", pool),
+                *quantiles("runtime", "tandem_refill_seconds", runtime),
             ),
             stacked(
                 "Memory of the workers",
                 BytesIEC,
                 "PSS, so shared models count once. Growing without end: a model's package leaks.",
-                (name, over("sum by (pool)", "tandem_worker_memory_bytes", pool)),
+                (name, over("sum by (runtime)", "tandem_worker_memory_bytes", runtime)),
             ),
             lines(
                 "Memory of the container",
@@ -462,7 +465,7 @@ def workers(docs: str) -> Dashboard:
                 "Sandbox",
                 Short,
                 f"2 locked up, 1 in part, 0 not. Not 2: an old kernel, or no libseccomp. See {docs}#models-are-code.",
-                (name, over("min by (pool)", "tandem_sandbox_level", pool)),
+                (name, over("min by (runtime)", "tandem_sandbox_level", runtime)),
             ).max(2),
         ],
     )
@@ -472,7 +475,7 @@ def gpu(docs: str) -> Dashboard:
     card = 'gpu=~"$gpu"'
     name = "{{pod}} GPU {{gpu}}"
     torch = 'runtime="torch"'
-    pool = 'pool="torch"'
+    runtime = 'runtime="torch"'
     of_torch = f" and on (model) {pick('tandem_requests_total', torch)}"
     return page(
         "GPU",
@@ -495,8 +498,8 @@ def gpu(docs: str) -> Dashboard:
                 "Busy: requests in flight, and places",
                 Short,
                 "There is one place for each card. Far more in flight for long: more pods.",
-                ("in flight", over("sum", "tandem_inflight", pool)),
-                ("places", over("sum", "tandem_capacity", pool)),
+                ("in flight", over("sum", "tandem_inflight", runtime)),
+                ("places", over("sum", "tandem_capacity", runtime)),
             ),
             stacked(
                 "Requests, by outcome",
@@ -514,8 +517,8 @@ def gpu(docs: str) -> Dashboard:
                 "Waiting for the card",
                 Seconds,
                 f"Above 2 s for minutes: more pods with a card, see {docs}#tandemqueuewaiting.",
-                *quantiles("pool", "tandem_queue_seconds", pool),
-                ("longest", over("max", "tandem_queue_wait_seconds", pool)),
+                *quantiles("runtime", "tandem_queue_seconds", runtime),
+                ("longest", over("max", "tandem_queue_wait_seconds", runtime)),
             ),
             lines(
                 "Predicting one batch",

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 import orjson
 
+from auth.errors import ProviderRefusal, Throttled, TwoCredentials
 from server.dispatch.dispatcher import Refused, Scored
 from server.dispatch.messages import Refusal
 from server.web.problems import Code, Problem, problem
@@ -49,3 +50,14 @@ def failed(scored: Scored, details: bool) -> Problem:
     said = orjson.loads(scored.result.body)
     message = said.get("model_message") if details else None
     return problem(REPLIED[scored.result.code], said["detail"], errors=said.get("errors", ()), model_message=message)
+
+
+def unrecognised(error: ProviderRefusal | TwoCredentials | Throttled) -> Problem:
+    """The problem of a caller whose credential could not be judged, or gives it nothing here."""
+    match error:
+        case ProviderRefusal():
+            return problem(error.code, error.explanation)
+        case TwoCredentials():
+            return problem("bad_request", error.text)
+        case Throttled():
+            return problem("too_many_attempts", retry_after_s=error.retry_after_s)

@@ -87,7 +87,7 @@ def test_the_level_is_shown(locked: Arena) -> None:
     shown = locked.server.get("/health/ready").json()["sandbox"]
     assert {"r", "python"} <= shown.keys()
     assert set(shown.values()) == {str(sandbox.available())}
-    assert locked.server.metric("tandem_sandbox_level", pool="r") == 2
+    assert locked.server.metric("tandem_sandbox_level", runtime="r") == 2
     ready = [line for line in locked.server.log_lines() if line["message"] == "template ready"]
     assert {line["facts"]["sandbox"] for line in ready} == {str(sandbox.available())}
 
@@ -105,7 +105,7 @@ def test_models_see_no_settings(locked: Arena) -> None:
 
 def test_without_the_sandbox_the_level_says_so(free: Arena) -> None:
     assert set(free.server.get("/health/ready").json()["sandbox"].values()) == {"off"}
-    assert free.server.metric("tandem_sandbox_level", pool="r") == 0
+    assert free.server.metric("tandem_sandbox_level", runtime="r") == 0
 
 
 # What else can be put into a model folder

@@ -176,7 +176,7 @@ def test_sigterm_lets_what_is_being_computed_be_answered_and_ends_with_0(cpu_ima
     with Container(cpu_image, volumes={models / "python": "/models/python"}) as container, ThreadPoolExecutor() as pool:
         container.ready()
         answer = pool.submit(container.score, "pieces", {"seconds": 3})
-        eventually(lambda: 'tandem_inflight{pool="script"} 1.0' in httpx.get(container.metrics_url).text)
+        eventually(lambda: 'tandem_inflight{runtime="script"} 1.0' in httpx.get(container.metrics_url).text)
         container.signal("TERM")
         assert answer.result().json() == "3.1"
         assert container.wait(timeout_s=20) == 0

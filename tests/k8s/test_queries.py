@@ -52,7 +52,7 @@ def test_every_query_has_data(running: Observed) -> None:
         ("remote_unavailable", "remote_unavailible"),
         ("too_many_connections", "too_many_conections"),
         ("tandem_remote_up", "tandem_remotes_up"),
-        ("by (le, pool)", "by (pool)"),
+        ("by (le, runtime)", "by (runtime)"),
     ],
 )
 def test_a_misspelt_name_is_found(running: Observed, right: str, wrong: str) -> None:

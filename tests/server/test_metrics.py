@@ -91,7 +91,7 @@ def test_a_tally_equals_observing_one_by_one(tmp_path: Path) -> None:
     for sample in family.samples:
         if sample.name.endswith("_created"):
             continue
-        served = value(metrics, sample.name.replace("seconds", "tandem_queue_seconds", 1), pool="r", **sample.labels)
+        served = value(metrics, sample.name.replace("seconds", "tandem_queue_seconds", 1), runtime="r", **sample.labels)
         assert served == pytest.approx(sample.value)
 
 
@@ -113,9 +113,9 @@ def test_every_instrument_serves_what_was_noted(tmp_path: Path) -> None:
         assert value(metrics, "tandem_auth_failures_total", reason="expired") == 1
         stages = {s: value(metrics, "tandem_stage_seconds_total", model="mpg", stage=s) for s in STAGES}
         assert stages == {"queue": 0.5, "decode": 1.0, "predict": 0.5, "encode": 0.25}
-        assert value(metrics, "tandem_queue_depth", pool="r") == 5
-        assert value(metrics, "tandem_inflight", pool="r") == 7
-        assert value(metrics, "tandem_queue_wait_seconds", pool="r") == 0.75
+        assert value(metrics, "tandem_queue_depth", runtime="r") == 5
+        assert value(metrics, "tandem_inflight", runtime="r") == 7
+        assert value(metrics, "tandem_queue_wait_seconds", runtime="r") == 0.75
 
 
 def test_the_files_of_ended_processes_are_folded_without_losing_a_count(tmp_path: Path) -> None:
@@ -141,9 +141,9 @@ def test_the_queue_of_an_ended_process_no_longer_counts(tmp_path: Path) -> None:
     with web_process(tmp_path, [["load", "r", 5, 6, 0.5]]):
         metrics = SupervisorMetrics(tmp_path)
         metrics.sweep()
-        assert value(metrics, "tandem_queue_depth", pool="r") == 5
-        assert value(metrics, "tandem_inflight", pool="r") == 6
-        assert value(metrics, "tandem_queue_wait_seconds", pool="r") == 0.5
+        assert value(metrics, "tandem_queue_depth", runtime="r") == 5
+        assert value(metrics, "tandem_inflight", runtime="r") == 6
+        assert value(metrics, "tandem_queue_wait_seconds", runtime="r") == 0.5
 
 
 def test_memory_is_counted_by_share_and_a_process_that_has_gone_counts_nothing() -> None:

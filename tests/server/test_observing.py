@@ -37,7 +37,7 @@ def test_client_totals_equal_metrics_totals_over_several_web_processes(tandem_fa
     assert server.metric("tandem_request_seconds_count", model="cars") == ok + 7 + 5
     assert server.metric("tandem_batch_requests_sum", model="cars") == ok + 7
     assert server.metric("tandem_auth_failures_total", reason="missing") == 5
-    assert server.metric("tandem_workers", pool="r", state="ready") == 2
+    assert server.metric("tandem_workers", runtime="r", state="ready") == 2
 
 
 def test_metrics_are_clean_for_promtool(tandem: Tandem) -> None:
@@ -66,18 +66,18 @@ def test_what_autoscaling_and_alerts_ask_for_is_told(tandem_factory: Factory) ->
     tandem = tandem_factory(python_workers=1)
     tandem.drop("cars", "lm(dist ~ speed, cars)")
     tandem.start()
-    eventually(lambda: tandem.metric("tandem_capacity", pool="r") == 2)
-    assert tandem.metric("tandem_capacity", pool="python") == 0
+    eventually(lambda: tandem.metric("tandem_capacity", runtime="r") == 2)
+    assert tandem.metric("tandem_capacity", runtime="python") == 0
     assert 0 < tandem.metric("tandem_memory_used_bytes") < tandem.metric("tandem_memory_granted_bytes")
     assert tandem.metric("tandem_build_info") == 1
     assert tandem.score("cars", {"rows": [{"speed": 10}]}).status_code == 200
     spent_s = eventually(lambda: tandem.metric("tandem_stage_seconds_total", model="cars", stage="predict"))
     assert spent_s == tandem.metric("tandem_predict_seconds_sum", model="cars")
-    assert tandem.metric("tandem_inflight", pool="r") == 0
+    assert tandem.metric("tandem_inflight", runtime="r") == 0
     os.kill(tandem.processes("worker")[0], signal.SIGKILL)
-    eventually(lambda: tandem.metric("tandem_refill_seconds_count", pool="r") == 1)
-    assert 0 < tandem.metric("tandem_refill_seconds_sum", pool="r") < 30
-    eventually(lambda: tandem.metric("tandem_capacity", pool="r") == 2)
+    eventually(lambda: tandem.metric("tandem_refill_seconds_count", runtime="r") == 1)
+    assert 0 < tandem.metric("tandem_refill_seconds_sum", runtime="r") < 30
+    eventually(lambda: tandem.metric("tandem_capacity", runtime="r") == 2)
 
 
 def test_metrics_of_a_model_that_does_not_exist_make_no_label(tandem: Tandem) -> None:

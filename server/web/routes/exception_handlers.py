@@ -16,6 +16,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from auth.errors import Forbidden, ProviderRefusal, Throttled, TwoCredentials, Unauthenticated
 from server.metrics import WebMetrics
+from server.web.outcomes import unrecognised
 from server.web.problems import CODES, STATUS, Code, Problem, problem
 from server.web.request_id import RequestIds
 
@@ -31,9 +32,8 @@ def install(app: FastAPI, request_ids: RequestIds, metrics: WebMetrics) -> None:
     """Have every failure of the application answered by a problem document with the request's id."""
     app.add_exception_handler(Unauthenticated, _unauthenticated)
     app.add_exception_handler(Forbidden, _forbidden)
-    app.add_exception_handler(Throttled, _throttled)
-    app.add_exception_handler(TwoCredentials, _two_credentials)
-    app.add_exception_handler(ProviderRefusal, _provider_refusal)
+    for kind in (ProviderRefusal, Throttled, TwoCredentials):
+        app.add_exception_handler(kind, _unrecognised)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_middleware(BodyLimit)
@@ -140,18 +140,9 @@ async def _forbidden(request: Request, _: Exception) -> Response:
     return reply(request, problem("forbidden"))
 
 
-async def _throttled(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Throttled)
-    return reply(request, problem("too_many_attempts", retry_after_s=error.retry_after_s))
-
-
-async def _provider_refusal(request: Request, error: Exception) -> Response:
-    assert isinstance(error, ProviderRefusal)
-    return reply(request, problem(error.code, error.explanation))
-
-
-async def _two_credentials(request: Request, _: Exception) -> Response:
-    return reply(request, problem("bad_request", TwoCredentials.text))
+async def _unrecognised(request: Request, error: Exception) -> Response:
+    assert isinstance(error, ProviderRefusal | Throttled | TwoCredentials)
+    return reply(request, unrecognised(error))
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

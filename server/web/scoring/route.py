@@ -301,12 +301,8 @@ class Call:
             case Unauthenticated():
                 log.info("refused", extra={"request_id": self._request_id, "reason": error.reason})
                 return problem("unauthenticated")
-            case ProviderRefusal():
-                return problem(error.code, error.explanation)
-            case TwoCredentials():
-                return problem("bad_request", error.text)
-            case Throttled():
-                return problem("too_many_attempts", retry_after_s=error.retry_after_s)
+            case ProviderRefusal() | TwoCredentials() | Throttled():
+                return outcomes.unrecognised(error)
             case TooLarge():
                 return self._route.too_large()
         log.error("the scoring route failed", exc_info=error, extra={"request_id": self._request_id})

@@ -678,10 +678,10 @@ def test_what_takes_a_signed_models_place_is_not_read_while_the_old_one_serves(s
     workers = server.processes("worker")
     for pid in server.processes("template"):
         os.kill(pid, signal.SIGKILL)
-    eventually(lambda: server.metric("tandem_worker_restarts_total", pool="r", reason="template") >= 1)
+    eventually(lambda: server.metric("tandem_worker_restarts_total", runtime="r", reason="template") >= 1)
     for pid in workers:
         os.kill(pid, signal.SIGKILL)
-    eventually(lambda: server.metric("tandem_worker_restarts_total", pool="r", reason="crashed") >= 1)
+    eventually(lambda: server.metric("tandem_worker_restarts_total", runtime="r", reason="crashed") >= 1)
     assert scored(server, "cars")["predictions"] == answer
     path.write_bytes(good)
     eventually(lambda: server.version("cars", "failed") is None)
@@ -704,9 +704,9 @@ def test_a_signed_script_has_the_requirements_that_were_signed_with_it(
     ready = [line for line in server.log_lines() if line["message"] == "template ready"]
     template = [line["pid"] for line in ready if line["pool"].startswith("script")][-1]
     [pid] = [pid for pid in server.processes("worker") if parent_of(pid) == template]
-    before = server.metric("tandem_worker_restarts_total", pool="script", reason="crashed")
+    before = server.metric("tandem_worker_restarts_total", runtime="script", reason="crashed")
     os.kill(pid, signal.SIGKILL)
-    eventually(lambda: server.metric("tandem_worker_restarts_total", pool="script", reason="crashed") > before)
+    eventually(lambda: server.metric("tandem_worker_restarts_total", runtime="script", reason="crashed") > before)
     assert scored(server, "shaded", {}) == ["1.0", "ours"]
     shutil.rmtree(folder)
     eventually(lambda: server.model("shaded") == {})

@@ -169,7 +169,7 @@ def test_a_stuck_model_does_not_keep_the_others_waiting(server: Tandem, sidecar:
     ]
     for thread in slow:
         thread.start()
-    eventually(lambda: server.metric("tandem_queue_depth", pool="r") >= 1)
+    eventually(lambda: server.metric("tandem_queue_depth", runtime="r") >= 1)
     started = time.monotonic()
     assert server.score("stays", SPEED).status_code == 200
     assert time.monotonic() - started < 1.0
@@ -202,7 +202,7 @@ def test_with_several_web_processes_a_model_that_is_stuck_in_one_keeps_nobody_wa
     slow = [threading.Thread(target=ask) for _ in range(2)]
     for number, thread in enumerate(slow, 1):
         thread.start()
-        eventually(lambda n=number: server.metric("tandem_inflight", pool="r") >= n)  # type: ignore[misc]
+        eventually(lambda n=number: server.metric("tandem_inflight", runtime="r") >= n)  # type: ignore[misc]
     statuses = {server.score("stays", SPEED).status_code for _ in range(20)}  # each on a connection of its own
     assert (statuses, replies) == ({200}, []), "some waited behind the call that is stuck"
     end.touch()

@@ -144,7 +144,7 @@ def test_a_script_that_crashes_is_refilled_and_nobody_else_notices(server: Tande
         eventually(lambda: server.score("echo", {}).status_code == 200)
         eventually(lambda: other.answered > 50 and r.answered > 50)
     assert (other.wrong, r.wrong) == ([], [])
-    assert server.metric("tandem_worker_restarts_total", pool="script") >= 3
+    assert server.metric("tandem_worker_restarts_total", runtime="script") >= 3
 
 
 def test_a_script_that_never_returns_is_ended_at_the_deadline(server: Tandem) -> None:

@@ -235,7 +235,7 @@ def test_a_client_that_hangs_up_harms_nobody(tandem_factory: Factory) -> None:
                 connection.sendall(whole)
     assert server.score("cars", SPEED).status_code == 200
     assert eventually(lambda: server.metric("tandem_requests_total", code="client_gone") > 0)
-    eventually(lambda: server.metric("tandem_queue_depth", pool="r") == 0)
+    eventually(lambda: server.metric("tandem_queue_depth", runtime="r") == 0)
 
 
 def test_no_worker_dies_of_garbage_on_its_socket(tandem_factory: Factory, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -64,7 +64,7 @@ def test_where_a_part_of_it_cannot_be_had_the_rest_is_and_models_serve(tmp_path:
         eventually(lambda: httpx.get(f"{tandem.url}/health/ready").status_code == 200, timeout_s=60)
         assert tandem.score("cars", SPEED).status_code == 200
         assert tandem.get("/health/ready").json()["sandbox"]["r"] == "partial (no landlock, seccomp)"
-        assert tandem.metric("tandem_sandbox_level", pool="r") == 1
+        assert tandem.metric("tandem_sandbox_level", runtime="r") == 1
         process.terminate()
         assert process.wait(timeout=60) == 0
 
