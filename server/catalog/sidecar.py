@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import fields
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from server.catalog import beneath
 from server.catalog.beneath import Unopened
+from server.wire.models import ImageSettings, TorchSettings
 from server.wire.schema import InputType
 
 MAX_BYTES = 1 << 20
@@ -57,42 +59,6 @@ class StatedSchema(_Strict):
     extra: Literal["ignore", "refuse"] = "ignore"
 
 
-class Image(_Strict):
-    """How an image becomes the model's input. Sizes are [height, width] in pixels."""
-
-    resize: int | tuple[int, int] | None = Field(None, description="shorter side, or height and width")
-    crop: int | tuple[int, int] | None = Field(None, description="what is cut out of the middle")
-    color: Literal["rgb", "gray"] = "rgb"
-    scale: float = Field(1 / 255, gt=0, description="by what pixel values from 0 to 255 are multiplied first")
-    mean: list[float] | None = Field(None, description="subtracted, by channel")
-    std: list[float] | None = Field(None, description="divided by, by channel")
-    max_pixels: int = Field(50_000_000, ge=1, description="images with more are refused before they are decoded")
-
-
-class Torch(_Strict):
-    """How a PyTorch model is run. Whatever is not exact is accepted only if the golden rows agree."""
-
-    activation: Literal["none", "softmax", "sigmoid"] = "none"
-    labels: list[str] | None = Field(None, description="the classes, in the order of the model's outputs")
-    top_k: int = Field(5, ge=1, description="how many labels a ranking has")
-    precision: Literal["fp32", "bf16", "fp16"] = "fp32"
-    channels_last: bool = False
-    compile: bool = False
-    cuda_graphs: bool = False
-    max_batch: int = Field(64, ge=1, description="rows computed at once")
-    pad: float | None = Field(None, description="fills up tensors of different sizes; without it they go apart")
-    tolerance: float | None = Field(None, gt=0, description="largest difference to the golden rows, relative to 1")
-
-
-class RuntimeSettings(_Strict):
-    """What only one runtime understands."""
-
-    trusted: list[str] = Field([], description="types in a .skops file that may be loaded")
-    threads: int = Field(1, ge=1, le=512, description="threads that a model of scikit-learn or a script may use")
-    image: Image | None = Field(None, description="the model's input is an image")
-    torch: Torch = Field(Torch(), description="how a PyTorch model is run")
-
-
 class MadeWith(_Strict):
     """The versions that an analyst had when the model was saved; told, not enforced."""
 
@@ -100,7 +66,7 @@ class MadeWith(_Strict):
     packages: dict[str, str] | None = None
 
 
-class Sidecar(RuntimeSettings):
+class Sidecar(_Strict):
     """Everything a sidecar may say."""
 
     description: str = Field("", description="shown in /docs")
@@ -111,6 +77,10 @@ class Sidecar(RuntimeSettings):
     )
     golden: list[dict[str, Any]] = Field([], description="rows with their expected answers, checked at load")
     made_with: MadeWith = Field(MadeWith(), description="versions of R and packages with which the model was saved")
+    trusted: list[str] = Field([], description="types in a .skops file that may be loaded")
+    threads: int = Field(1, ge=1, le=512, description="threads that a model of scikit-learn or a script may use")
+    image: ImageSettings | None = Field(None, description="the model's input is an image")
+    torch: TorchSettings = Field(TorchSettings(), description="how a PyTorch model is run")
     max_rows: int | None = Field(None, ge=1, description="rows predicted in one call when requests are joined")
     workers: int | None = Field(None, ge=1, le=64, description="gives the model a pool of its own, of so many workers")
     timeout_s: float | None = Field(None, gt=0, le=3600, description="seconds until a request is answered 504")
@@ -205,7 +175,12 @@ class _Loader(yaml.SafeLoader):
 
 def _told(error: Any) -> str:
     where = ".".join(str(part) for part in error["loc"])
-    if error["type"] == "extra_forbidden":
-        known = ", ".join(f.alias or name for name, f in Sidecar.model_fields.items())
-        return f"the sidecar has an unknown key '{where}'; known are {known}"
+    if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
+        part = _PARTS.get(error["loc"][0])
+        known = part if part is not None else [f.alias or name for name, f in Sidecar.model_fields.items()]
+        return f"the sidecar has an unknown key '{where}'; known are {', '.join(known)}"
     return f"the sidecar's '{where}': {error['msg']}"
+
+
+_PARTS = {"image": [f.name for f in fields(ImageSettings)], "torch": [f.name for f in fields(TorchSettings)]}
+"""The keys of the parts that are written as settings of a runtime."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from typing import Any
 from server.catalog.files import ModelFile
 from server.catalog.sidecar import Sidecar
 from server.catalog.snapshot import Entry
+from server.wire.models import Description
 
 REPLACED = "replaced"
 """The code of a model that served, and that nobody can read any more."""
@@ -28,7 +29,7 @@ class Proven:
 
     file: ModelFile
     sidecar: Sidecar
-    description: Mapping[str, Any]
+    description: Description
     load_seconds: float
 
 
@@ -128,16 +129,28 @@ class PoolModels:
         return entries + [self._entry(f, "loading") for f in self.loading.values()]
 
     def _ready(self, proven: Proven) -> Entry:
-        sidecar = proven.sidecar
-        return self._entry(
-            proven.file,
-            "ready",
+        sidecar, found = proven.sidecar, proven.description
+        return replace(
+            self._entry(proven.file, "ready"),
             description=sidecar.description,
             made_with=sidecar.made_with.model_dump(exclude_none=True) or None,
             timeout_s=sidecar.timeout_s,
             max_rows=sidecar.max_rows,
             load_seconds=proven.load_seconds,
-            **proven.description,
+            schema=found.schema,
+            model_class=found.model_class,
+            package=found.package,
+            package_version=found.package_version,
+            example=found.example,
+            example_prediction=found.example_prediction,
+            rowwise=found.rowwise,
+            batch_reason=found.batch_reason,
+            golden_rows=found.golden_rows,
+            load_warnings=found.load_warnings,
+            notes=found.notes,
+            isolated=found.isolated,
+            harmless=found.harmless,
+            loads_in_worker=found.loads_in_worker,
         )
 
     def _entry(self, file: ModelFile, state: Any, **more: Any) -> Entry:

@@ -203,7 +203,7 @@ class Pool:
 
     def _on_proven(self, proven: Proven) -> None:
         if self.plan.isolated is not None:
-            proven = replace(proven, description={**proven.description, "isolated": self.plan.isolated})
+            proven = replace(proven, description=replace(proven.description, isolated=self.plan.isolated))
         self._proven.append(proven)
 
     def _refuse(self, refused: Refused) -> None:

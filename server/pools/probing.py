@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -12,12 +13,13 @@ from typing import Any
 from server.catalog import heads, mlmodel, sidecar
 from server.catalog.files import ModelFile
 from server.catalog.listing import SMALLEST_BYTES
-from server.catalog.sidecar import RuntimeSettings, Sidecar, SidecarError
+from server.catalog.sidecar import Sidecar, SidecarError
 from server.config import Settings
 from server.daemon_thread import in_daemon_thread
 from server.pools.environment import EnvironmentFailed
 from server.pools.models import Proven, Refused
 from server.pools.template import Template, TemplateLost
+from server.wire.models import Description, ModelSpec, RuntimeSettings
 
 log = logging.getLogger(__name__)
 
@@ -107,12 +109,12 @@ class Prober:
         if "reason" in answer:
             self._refuse(file, answer["code"], answer["reason"])
             return
-        description = answer["description"]
-        if description["isolated"] is not None and self._on_isolated is not None:
-            self._on_isolated(file, description["isolated"])
+        description: Description = answer["description"]
+        if description.isolated is not None and self._on_isolated is not None:
+            self._on_isolated(file, description.isolated)
         else:
             if file.signed is not None and file.signed.outcome != "verified":
-                description["load_warnings"] = [*description["load_warnings"], file.signed.text]
+                description = replace(description, load_warnings=[*description.load_warnings, file.signed.text])
             self._on_proven(Proven(file, side, description, answer["seconds"]))
 
     def _broken(self, file: ModelFile, timed_out: bool) -> None:
@@ -142,34 +144,44 @@ def _sidecar(file: ModelFile) -> Sidecar | Refused:
     return found if reason is None else Refused(file, "unreadable", reason)
 
 
-def model_spec(
-    file: ModelFile, side: Sidecar, settings: Settings, description: Mapping[str, Any] | None = None
-) -> dict[str, Any]:
-    """What a template is told of a model (`server.workers.runtime.ModelSpec`)."""
-    found = description or {}
+def model_spec(file: ModelFile, side: Sidecar, settings: Settings, description: Description | None = None) -> ModelSpec:
+    """What a template is told of a model: to probe it, or to load it where a probe has described it."""
     stated = side.inputs_and_outputs
     about = mlmodel.at(file.content, file.folder) or mlmodel.MLmodel(file=file.content.name)
-    settings_of_runtime = side.model_dump(include=set(RuntimeSettings.model_fields))
-    trusted = [*side.trusted, *about.settings.get("trusted", ())]
-    return {
-        "key": file.key,
-        "name": file.name,
-        "version": file.version,
-        "path": str(file.content.parent / about.file),
-        "packages": side.packages,
-        "arguments": side.arguments,
-        "inputs": [i.model_dump(exclude_none=True) for i in stated.inputs],
-        "outputs": [o.model_dump(exclude_none=True) for o in stated.outputs],
-        "signature": about.inputs,
-        "extra": stated.extra,
-        "golden": side.golden,
-        "max_rows": side.max_rows or settings.batch_max_rows,
-        "load_timeout_s": settings.load_timeout_s,
-        "settings": {**settings_of_runtime, **about.settings, "trusted": trusted},
-        "schema": found.get("schema"),
-        "example": found.get("example") if found else mlmodel.example_row(file.content, file.folder),
-        "rowwise": found.get("rowwise", False),
-        "loads_in_worker": found.get("loads_in_worker", False),
-        "notes": found.get("notes", {}),
-        "harmless": found.get("harmless", ()),
-    }
+    spec = ModelSpec(
+        key=file.key,
+        name=file.name,
+        version=file.version,
+        path=str(file.content.parent / about.file),
+        packages=side.packages,
+        arguments=side.arguments,
+        inputs=[i.model_dump(exclude_none=True) for i in stated.inputs],
+        outputs=[o.model_dump(exclude_none=True) for o in stated.outputs],
+        signature=about.inputs,
+        extra=stated.extra,
+        golden=side.golden,
+        max_rows=side.max_rows or settings.batch_max_rows,
+        load_timeout_s=settings.load_timeout_s,
+        settings=_runtime_settings(side, about.settings),
+    )
+    if description is None:
+        return replace(spec, example=mlmodel.example_row(file.content, file.folder))
+    return replace(
+        spec,
+        schema=description.schema,
+        example=description.example,
+        rowwise=description.rowwise,
+        loads_in_worker=description.loads_in_worker,
+        notes=description.notes,
+        harmless=description.harmless,
+    )
+
+
+def _runtime_settings(side: Sidecar, of_mlflow: Mapping[str, Any]) -> RuntimeSettings:
+    return RuntimeSettings(
+        trusted=[*side.trusted, *of_mlflow.get("trusted", ())],
+        threads=side.threads,
+        image=side.image,
+        torch=side.torch,
+        **{name: value for name, value in of_mlflow.items() if name != "trusted"},
+    )

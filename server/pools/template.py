@@ -24,6 +24,7 @@ from server.pools.memory_ceiling import ceiling_bytes
 from server.pools.output import Output
 from server.pools.plan import PoolPlan
 from server.unix_sockets import address
+from server.wire.models import Description, ModelSpec
 
 log = logging.getLogger(__name__)
 
@@ -143,9 +144,7 @@ class Template:
         """The template's process id."""
         return self._process.pid
 
-    async def probe(
-        self, specs: Sequence[Mapping[str, Any]], scratch: Path, timeout_s: float
-    ) -> AsyncIterator[dict[str, Any]]:
+    async def probe(self, specs: Sequence[ModelSpec], scratch: Path, timeout_s: float) -> AsyncIterator[dict[str, Any]]:
         """Describe models in one forked process; an answer for each, in order. `scratch` is gone when it ends.
 
         An answer that says that it is the `last` is the last, because its model has changed the process.
@@ -153,7 +152,7 @@ class Template:
         The process is killed when one model takes longer than `timeout_s`. Fewer answers than models mean that the
         first one without an answer crashed or hung: `timed_out` of the last answer tells which.
         """
-        command = {"do": "probe", "models": specs, "scratch": str(scratch)}
+        command = {"do": "probe", "models": [spec.to_data() for spec in specs], "scratch": str(scratch)}
         _, (pidfd, read_end) = await self._command(command, fds=2)
         pipe = os.fdopen(read_end, "rb", buffering=0)  # the transport owns and closes it
         fork = self._forked(pidfd)
@@ -166,27 +165,29 @@ class Template:
                 told = orjson.loads(line) if line.endswith(b"\n") else None
                 if not isinstance(told, dict):
                     return
+                if "description" in told:
+                    told["description"] = Description.from_data(told["description"])
                 yield told
                 if told.get("last"):
                     return
         except TimeoutError:
             yield {"timed_out": True}
-        except ValueError:  # it does not speak JSON, or a line has no end: as good as crashed
+        except ValueError:  # it says what is no description, or a line has no end: as good as crashed
             return
         finally:
             fork.kill()
             await fork.ended()
             await asyncio.to_thread(shutil.rmtree, scratch, ignore_errors=True)
 
-    async def load(self, spec: Mapping[str, Any], timeout_s: float) -> tuple[str | None, str | None]:
+    async def load(self, spec: ModelSpec, timeout_s: float) -> tuple[str | None, str | None]:
         """Load one model into the template. Returns why it could not, and what it changed for the others, if so."""
-        if not (self._workers_read or spec["loads_in_worker"]):
-            self.read.add(spec["key"])
-        answer, _ = await self._command({"do": "load", "model": spec}, timeout_s=timeout_s)
+        if not (self._workers_read or spec.loads_in_worker):
+            self.read.add(spec.key)
+        answer, _ = await self._command({"do": "load", "model": spec.to_data()}, timeout_s=timeout_s)
         failed: str | None = answer["failed"]
         changed: str | None = answer["changed"]
         if failed is None:
-            self.holds.add(spec["key"])
+            self.holds.add(spec.key)
         return failed, changed
 
     async def settle(self, keep: Sequence[str]) -> None:

@@ -210,7 +210,7 @@ class TemplateKeeper:
         return Refused(proven.file, REPLACED, _GONE)
 
     def _read_by_workers(self, proven: Proven) -> bool:
-        return self.plan.workers_read or bool(proven.description.get("loads_in_worker"))
+        return self.plan.workers_read or proven.description.loads_in_worker
 
     def _refuse(self, template: Template, lacking: list[Refused]) -> None:
         """End a template that lacks what another one still has."""

@@ -29,7 +29,6 @@ import socket
 import tempfile
 from collections import deque
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import asdict
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -40,10 +39,11 @@ import orjson
 
 from server import logs
 from server.machine import sandbox
+from server.wire.models import ModelSpec
 from server.workers import start
 from server.workers.errors import LoadFailed
 from server.workers.loop import Score, WorkerLoop
-from server.workers.runtime import ModelSpec, Runtime
+from server.workers.runtime import Runtime
 from server.workers.traces import Control, ProcessPart, Traces, Watch, beyond, reason
 from server.workers.upkeep import Budget, Held
 
@@ -128,7 +128,7 @@ class Template:
     # Commands
 
     def _probe(self, command: Mapping[str, Any]) -> None:
-        specs = [ModelSpec(**data) for data in command["models"]]
+        specs = [ModelSpec.from_data(data) for data in command["models"]]
         read_end, write_end = os.pipe()
         scratch = Path(command["scratch"])
         pid = self._forked(lambda: self._describe_all(specs, scratch, write_end))
@@ -157,7 +157,7 @@ class Template:
         started = perf_counter()
         answer: dict[str, Any] = {"key": spec.key}
         try:
-            answer["description"] = asdict(self._runtime.describe(spec))
+            answer["description"] = self._runtime.describe(spec).to_data()
         except LoadFailed as e:
             answer["code"], answer["reason"] = e.code, str(e)
         answer["seconds"] = perf_counter() - started
@@ -168,7 +168,7 @@ class Template:
         return Traces([ProcessPart(), *shared] if shared else [])
 
     def _load(self, command: Mapping[str, Any]) -> None:
-        spec = ModelSpec(**command["model"])
+        spec = ModelSpec.from_data(command["model"])
         failed = changed = None
         if self._runtime.loads_in_worker or spec.loads_in_worker:
             self._noted[spec.key] = spec

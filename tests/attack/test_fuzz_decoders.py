@@ -21,6 +21,7 @@ from server.wire.frames import (
     decode_reply,
     decode_score,
 )
+from server.wire.models import ImageSettings
 from server.wire.schema import Input, Option, Output, Schema
 from server.workers.codecs import Question, json_pieces
 from server.workers.codecs.registry import codec
@@ -29,7 +30,6 @@ from server.workers.inflate import inflated
 from server.workers.options import asked
 from server.workers.table import to_columns
 from server.workers.torch.images import Unfit, pixels
-from server.workers.torch.settings import ImageSettings
 from tests.attack.mutation import files, fuzzed, inputs, kept
 
 INPUTS = (

@@ -7,6 +7,7 @@ from contextlib import suppress
 from functools import partial
 from typing import Any
 
+from server.wire.models import Description, ModelSpec
 from server.wire.schema import Schema
 from server.workers import forked, golden
 from server.workers.errors import LoadFailed
@@ -14,7 +15,6 @@ from server.workers.python import missing, proof, reasons, samples
 from server.workers.python.answers import Method
 from server.workers.python.estimator import Held
 from server.workers.python.model import PythonModel
-from server.workers.runtime import Description, ModelSpec
 
 SAMPLE_ROWS = 64
 PROOF_SHARE = 1 / 3

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Any, Protocol
 
+from server.wire.models import ModelSpec
 from server.wire.schema import Schema
 from server.workers.python import answers, files, inputs, native, per_request_matmul, reasons, samples
 from server.workers.python.answers import Method
 from server.workers.python.feed import Feed, feed_for, takes_arrays
 from server.workers.python.tree import attribute, forget_names, use_threads
-from server.workers.runtime import ModelSpec
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +76,7 @@ class Estimator:
     def __init__(self, spec: ModelSpec) -> None:
         self._signature = spec.signature
         found, warnings = files.read(spec)
-        threads = int(spec.settings.get("threads") or 1)
+        threads = spec.settings.threads
         self._model = native.that_takes_rows(found, threads)
         self.warnings: tuple[str, ...] = warnings
         self.methods: Mapping[str, Method] = {} if isinstance(self._model, type) else answers.methods(self._model)

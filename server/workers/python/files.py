@@ -5,22 +5,22 @@ from __future__ import annotations
 import importlib
 import sys
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import joblib
 
+from server.wire.models import ModelSpec, RuntimeSettings
 from server.workers.errors import LoadFailed
 from server.workers.python import native, reasons
 from server.workers.python.warned import MAX_WARNINGS, distinct
-from server.workers.runtime import ModelSpec
 
 
 def read(spec: ModelSpec) -> tuple[Any, tuple[str, ...]]:
     """The object in a file and what was warned of while reading it. Raises LoadFailed."""
     path = Path(spec.path)
-    import_from(path.parent, spec.settings.get("code"))
+    import_from(path.parent, spec.settings.code)
     return guarded(lambda: _reader(path, spec.settings)(), path)
 
 
@@ -56,10 +56,10 @@ def guarded(read: Callable[[], Any], path: Path) -> tuple[Any, tuple[str, ...]]:
     return found, distinct(caught, developers_too=True)[:MAX_WARNINGS]
 
 
-def _reader(path: Path, settings: Mapping[str, Any]) -> Callable[[], Any]:
+def _reader(path: Path, settings: RuntimeSettings) -> Callable[[], Any]:
     if path.suffix.lower() == ".skops":
-        return lambda: _skops(path, settings.get("trusted") or ())
-    return native.reader(path, int(settings.get("threads") or 1)) or (lambda: joblib.load(path))
+        return lambda: _skops(path, settings.trusted)
+    return native.reader(path, settings.threads) or (lambda: joblib.load(path))
 
 
 def _skops(path: Path, trusted: Sequence[str]) -> Any:

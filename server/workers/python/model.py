@@ -10,6 +10,7 @@ from typing import Any
 
 from threadpoolctl import ThreadpoolController
 
+from server.wire.models import ModelSpec
 from server.wire.schema import Options, Schema
 from server.workers.errors import ModelFailed, NotFinite, OutOfMemory, UnknownLevel, lacks_memory
 from server.workers.predictions import Predictions
@@ -17,7 +18,6 @@ from server.workers.python import answers, per_request_matmul
 from server.workers.python.answers import Method
 from server.workers.python.feed import Feed
 from server.workers.python.warned import distinct
-from server.workers.runtime import ModelSpec
 from server.workers.table import Column
 
 _NOT_FINITE = re.compile(r"contains NaN|contains infinity|NaN or infinity")
@@ -37,7 +37,7 @@ class PythonModel:
         self._methods = methods
         self._columns = {o.name: o.columns for o in schema.outputs}
         self._pools: ThreadpoolController | None = None
-        self._threads = int(spec.settings.get("threads") or 1)
+        self._threads = spec.settings.threads
 
     def predict(self, columns: list[Column], rows: int, output: str, options: Options) -> Predictions:
         """The rows of one request. Raises ModelFailed with the library's own words."""

@@ -16,13 +16,13 @@ from typing import Any
 import numpy as np
 
 from server.paths import without_folders
+from server.wire.models import ModelSpec
 from server.wire.schema import Schema
 from server.workers.errors import LoadFailed
 from server.workers.python import answers, feed
 from server.workers.python.answers import Method
 from server.workers.python.estimator import About
 from server.workers.python.feed import Feed
-from server.workers.runtime import ModelSpec
 from server.workers.stated_inputs import corrected
 from server.workers.table import Column
 
@@ -123,7 +123,7 @@ class OnnxModel:
 
     def __init__(self, spec: ModelSpec) -> None:
         self._signature = [i for i in spec.signature if i["name"] is not None]
-        self._graph = Graph(Path(spec.path), bool(spec.settings.get("whole_folder")))
+        self._graph = Graph(Path(spec.path), spec.settings.whole_folder)
         self._outputs = [o["name"] for o in spec.schema["outputs"]] if spec.schema else None
 
     @property

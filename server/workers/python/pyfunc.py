@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from server.wire.models import ModelSpec
 from server.wire.schema import INPUT_TYPES, Schema
 from server.workers.errors import LoadFailed
 from server.workers.python import answers, arrays, files, reasons
@@ -24,7 +25,6 @@ from server.workers.python.answers import Method
 from server.workers.python.estimator import About
 from server.workers.python.feed import Feed, frame_feed
 from server.workers.python.params import defaults, options
-from server.workers.runtime import ModelSpec
 from server.workers.stated_inputs import corrected, from_signature
 
 NO_SIGNATURE = """the MLmodel has no signature that names the columns; save the model with one \
@@ -41,7 +41,8 @@ class Pyfunc:
     age: str | None = None
 
     def __init__(self, spec: ModelSpec) -> None:
-        self._about = spec.settings["pyfunc"]
+        assert spec.settings.pyfunc is not None
+        self._about = spec.settings.pyfunc
         self._signature = spec.signature
         self._model, self.warnings = files.guarded(partial(_loaded, spec), Path(spec.path))
         if not callable(getattr(self._model, "predict", None)):
@@ -114,7 +115,8 @@ class Pyfunc:
 
 def _loaded(spec: ModelSpec) -> Any:
     """As mlflow.pyfunc.load_model does it."""
-    about, folder = spec.settings["pyfunc"], Path(spec.path).parent
+    assert spec.settings.pyfunc is not None
+    about, folder = spec.settings.pyfunc, Path(spec.path).parent
     files.import_from(folder, about["code"])
     data = folder / about["data"] if about["data"] else folder
     load = importlib.import_module(about["loader_module"])._load_pyfunc

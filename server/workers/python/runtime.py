@@ -18,6 +18,7 @@ import sklearn.feature_extraction.text
 import sklearn.linear_model
 import sklearn.pipeline  # with those above: what most models need is read once, before any fork
 
+from server.wire.models import Description, ModelSpec
 from server.wire.schema import SchemaError
 from server.workers import golden
 from server.workers.errors import LoadFailed
@@ -26,7 +27,6 @@ from server.workers.python.estimator import Estimator, Held
 from server.workers.python.model import PythonModel
 from server.workers.python.pyfunc import Pyfunc
 from server.workers.python.traces import PythonPart
-from server.workers.runtime import Description, ModelSpec
 from server.workers.traces import Part
 
 REHEARSING_S = 1.0
@@ -71,7 +71,7 @@ class PythonRuntime:
             model = describe.load(spec, _held(spec))
         except SchemaError as e:
             raise LoadFailed("bad_schema", str(e)) from e
-        if not _is_graph(spec) and (spec.settings.get("threads") or 1) == 1:
+        if not _is_graph(spec) and spec.settings.threads == 1:
             golden.rehearse(model, spec.example or {}, 1, REHEARSING_S)
         return model
 
@@ -97,7 +97,7 @@ class PythonRuntime:
 
 
 def _held(spec: ModelSpec) -> Held:
-    if "pyfunc" in spec.settings:
+    if spec.settings.pyfunc is not None:
         return Pyfunc(spec)
     return onnx.OnnxModel(spec) if _is_graph(spec) else Estimator(spec)
 

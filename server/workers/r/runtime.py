@@ -12,6 +12,7 @@ from time import perf_counter
 from typing import Any
 
 from server.machine import sandbox
+from server.wire.models import Description, ModelSpec
 from server.wire.schema import Options, Schema, SchemaError
 from server.workers import forked, golden
 from server.workers.errors import LoadFailed, ModelFailed, NotFinite, OutOfMemory, UnknownLevel, lacks_memory
@@ -19,7 +20,6 @@ from server.workers.predictions import Predicted, Predictions
 from server.workers.r import embedded
 from server.workers.r.embedded import RError
 from server.workers.r.traces import RPart
-from server.workers.runtime import Description, ModelSpec
 from server.workers.stated_inputs import corrected
 from server.workers.table import Column
 from server.workers.traces import Part

@@ -11,9 +11,9 @@ from typing import Any
 
 import orjson
 
+from server.wire.models import Description, ModelSpec
 from server.wire.schema import Schema
 from server.workers.errors import LoadFailed, ModelFailed, OutOfMemory, ScriptFailed, lacks_memory
-from server.workers.runtime import Description, ModelSpec
 from server.workers.script import entry
 from server.workers.script.output import Output
 from server.workers.script.reply import encoded

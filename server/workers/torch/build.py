@@ -11,9 +11,9 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from server.wire.models import ImageSettings, ModelSpec, TorchSettings
 from server.wire.schema import Input, Schema
 from server.workers.errors import LoadFailed, ModelFailed
-from server.workers.runtime import ModelSpec
 from server.workers.torch import program as programs
 from server.workers.torch import settings as settings_of
 from server.workers.torch.declared_inputs import of_signature, stated_inputs
@@ -23,7 +23,6 @@ from server.workers.torch.model import TorchModel
 from server.workers.torch.outputs import Answers
 from server.workers.torch.program import Program
 from server.workers.torch.sample import rows_to_try
-from server.workers.torch.settings import ImageSettings, TorchSettings
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +40,8 @@ class Built:
 
 def build(spec: ModelSpec, device: torch.device, pool: ThreadPoolExecutor) -> Built:
     """Load a file and try it with made-up rows. Raises LoadFailed or SchemaError."""
-    image, settings = settings_of.read(spec.settings)
+    settings_of.check(spec.settings)
+    image, settings = spec.settings.image, spec.settings.torch
     settings_of.check_compiler(settings)
     settings_of.check_inexact(settings, len(spec.golden))
     if settings.cuda_graphs and device.type != "cuda":

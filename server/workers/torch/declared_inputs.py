@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
+from server.wire.models import ImageSettings
 from server.wire.schema import Input
 from server.workers.errors import LoadFailed
 from server.workers.stated_inputs import from_signature
 from server.workers.tensors import shape_told
 from server.workers.torch.program import Argument, Program
-from server.workers.torch.settings import ImageSettings
 
 NUMBERS = ("numeric", "integer", "logical")
 CURE = """the file does not say what the model takes; say it in the sidecar, as an image:

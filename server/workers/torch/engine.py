@@ -11,10 +11,10 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from server.wire.models import TorchSettings
 from server.workers.errors import ModelFailed, OutOfMemory, lacks_memory
 from server.workers.torch.graphs import Graphs
 from server.workers.torch.program import Program, told
-from server.workers.torch.settings import TorchSettings
 
 log = logging.getLogger(__name__)
 

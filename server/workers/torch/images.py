@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageOps
 
-from server.workers.torch.settings import ImageSettings
+from server.wire.models import ImageSettings
 
 Image.MAX_IMAGE_PIXELS = None  # Pillow's own limit only warns; the sidecar's refuses
 

@@ -15,6 +15,7 @@ from typing import Any, Protocol, cast
 import numpy as np
 import torch
 
+from server.wire.models import ImageSettings
 from server.wire.schema import Input
 from server.workers.errors import Fault, Invalid, LoadFailed
 from server.workers.table import NA_INTEGER, Column
@@ -22,7 +23,6 @@ from server.workers.tensors import Tensor, shape_told
 from server.workers.torch import images
 from server.workers.torch.engine import Engine
 from server.workers.torch.program import Argument
-from server.workers.torch.settings import ImageSettings
 
 Batch = tuple[list[int], list[torch.Tensor]]
 """The numbers of some rows, and these rows as the program's arguments."""

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import torch
 
+from server.wire.models import ModelSpec
 from server.wire.schema import Options, Schema
 from server.workers.errors import ModelFailed
 from server.workers.predictions import Predictions
-from server.workers.runtime import ModelSpec
 from server.workers.table import Column
 from server.workers.torch.engine import Engine
 from server.workers.torch.inputs import Inputs

@@ -10,12 +10,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from server.wire.models import TorchSettings
 from server.wire.schema import Output
 from server.workers.codecs.json import with_specials
 from server.workers.errors import LoadFailed, ModelFailed
 from server.workers.predictions import Predicted, Predictions
 from server.workers.tensors import shape_told
-from server.workers.torch.settings import TorchSettings
 
 MAX_COLUMNS = 64
 """With more numbers than this a row is an array, not an object."""

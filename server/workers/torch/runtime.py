@@ -17,10 +17,10 @@ from typing import Any
 
 import torch
 
+from server.wire.models import Description, ModelSpec
 from server.wire.schema import SchemaError
 from server.workers import golden
 from server.workers.errors import BadBody, Invalid, LoadFailed, ModelFailed
-from server.workers.runtime import Description, ModelSpec
 from server.workers.torch import inputs, proof, settings
 from server.workers.torch.build import Built, build
 from server.workers.torch.model import TorchModel

@@ -139,6 +139,8 @@ def test_an_unknown_key_is_named_with_those_known() -> None:
 
 
 def test_an_unknown_key_inside_is_named_with_its_place() -> None:
+    assert "unknown key 'torch.topk'; known are activation, labels, top_k" in refused("torch: {topk: 3}")
+    assert "unknown key 'image.size'; known are resize, crop" in refused("image: {size: 3}")
     assert "unknown key 'schema.inputs.0.typ'" in refused("schema: {inputs: [{name: x, typ: numeric}]}")
 
 

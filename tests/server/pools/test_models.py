@@ -10,8 +10,7 @@ import pytest
 from server.catalog.files import ModelFile
 from server.catalog.sidecar import Sidecar
 from server.pools.models import PoolModels, Proven, Refused, catalog, version_order
-
-DESCRIPTION = {"model_class": "lm", "rowwise": True}
+from tests.server.pools.described import DESCRIPTION
 
 
 def file(name: str = "mpg", version: str = "aa", in_folder: bool = False, key: str | None = None) -> ModelFile:

@@ -20,6 +20,7 @@ from server.pools.plan import PoolPlan
 from server.pools.pool import Parts, Pool
 from server.pools.template import TemplateLost
 from server.pools.template_keeper import FileGone
+from tests.server.pools.described import DESCRIPTION
 
 
 @pytest.fixture(autouse=True)
@@ -142,7 +143,7 @@ class Prober:
         for file in files:
             if file.name in self.waits:
                 await self.waits[file.name].wait()
-            self._on_proven(Proven(file, Sidecar(), {}, 0.0))
+            self._on_proven(Proven(file, Sidecar(), DESCRIPTION, 0.0))
 
 
 class Stage:

@@ -19,6 +19,7 @@ from server.pools import pools as pools_module
 from server.pools.models import PoolModels, Proven, Refused
 from server.pools.plan import PoolPlan
 from server.pools.pools import Pools
+from tests.server.pools.described import DESCRIPTION
 
 
 class FakePool:
@@ -55,7 +56,7 @@ class FakePool:
     async def prove(self) -> None:
         """What is being looked at serves from now on."""
         for file in list(self.models.loading.values()):
-            self.models.serve(Proven(file, Sidecar(), {}, 0.0))
+            self.models.serve(Proven(file, Sidecar(), DESCRIPTION, 0.0))
         await self._publish()
 
     @property

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from server.config import Settings
 from server.pools import probing
 from server.pools.models import Refused
 from server.pools.probing import MODELS_PER_PROBE, Prober
+from server.wire.models import ModelSpec
 
 
 class Template:
@@ -22,9 +23,9 @@ class Template:
     def __init__(self) -> None:
         self.probed: list[str] = []
 
-    async def probe(self, specs: Sequence[Mapping[str, Any]], *_: object) -> AsyncIterator[dict[str, Any]]:
+    async def probe(self, specs: Sequence[ModelSpec], *_: object) -> AsyncIterator[dict[str, Any]]:
         for spec in specs:
-            self.probed.append(spec["name"])
+            self.probed.append(spec.name)
             yield {"code": "not_a_model", "reason": "none"}
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,6 +19,8 @@ from server.pools.plan import PoolPlan
 from server.pools.tasks import Backoff, Tasks
 from server.pools.template import TemplateLost
 from server.pools.template_keeper import FileGone, TemplateKeeper
+from server.wire.models import ModelSpec
+from tests.server.pools.described import DESCRIPTION
 
 
 class Template:
@@ -37,11 +39,11 @@ class Template:
         self._meanwhile = meanwhile
         self._failed = failed
 
-    async def load(self, spec: Mapping[str, Any], timeout_s: float) -> tuple[str | None, None]:
+    async def load(self, spec: ModelSpec, timeout_s: float) -> tuple[str | None, None]:
         self._meanwhile()
-        self.files.append(Path(spec["path"]).read_bytes())
+        self.files.append(Path(spec.path).read_bytes())
         if self._failed is None:
-            self.holds.add(spec["key"])
+            self.holds.add(spec.key)
         return self._failed, None
 
     def kill(self) -> None:
@@ -65,7 +67,7 @@ class Stage:
         self.cannot_start = 0
         self.meanwhile: Callable[[], object] = int
         monkeypatch.setattr(template_keeper.Template, "start", self._start)
-        proven = Proven(self.file, Sidecar(), {"loads_in_worker": read_by_workers}, 0.0)
+        proven = Proven(self.file, Sidecar(), replace(DESCRIPTION, loads_in_worker=read_by_workers), 0.0)
         self.tasks = Tasks("r")
         self.lost = 0
         self.held = [proven]

@@ -21,7 +21,8 @@ import orjson
 import pyarrow as pa
 
 from server.wire.frames import Encoding, MediaType, Member
-from server.workers.runtime import ModelSpec, Runtime
+from server.wire.models import ModelSpec
+from server.workers.runtime import Runtime
 from server.workers.score import Model, score
 from server.workers.template import _runtime, _score
 

@@ -13,8 +13,8 @@ import pytest
 from threadpoolctl import threadpool_limits
 
 from server.wire.frames import Member, ReplyCode, ReplyPayload
+from server.wire.models import Description, ModelSpec
 from server.workers.python.runtime import PythonRuntime
-from server.workers.runtime import Description, ModelSpec
 from server.workers.score import Model, score
 
 

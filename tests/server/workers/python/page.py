@@ -20,9 +20,9 @@ from sklearn.pipeline import Pipeline
 from threadpoolctl import threadpool_limits
 
 from server.catalog.files import PYTHON_FILES
+from server.wire.models import ModelSpec
 from server.workers.python import answers, reasons
 from server.workers.python.runtime import PythonRuntime
-from server.workers.runtime import ModelSpec
 from tests.oracle.table import PAGE, PYTHON
 from tests.server.workers.python.test_estimators import BATCHED, SINGLE, fitted
 

@@ -25,9 +25,9 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from server.wire.models import ModelSpec, RuntimeSettings
 from server.workers.errors import LoadFailed
 from server.workers.python.runtime import PythonRuntime
-from server.workers.runtime import ModelSpec
 from tests.harness.tandem import ROOT
 from tests.server.workers.python.conftest import Serve
 
@@ -82,7 +82,7 @@ def test_types_that_skops_does_not_trust_are_named_with_the_key_that_trusts_them
     refused = _refused(serve, tmp_path / "m.skops")
     assert refused.code == "untrusted_types"
     assert str(refused).endswith(f"\ntrusted: [{type_}]")
-    served = serve(tmp_path / "m.skops", settings={"trusted": [type_]})
+    served = serve(tmp_path / "m.skops", settings=RuntimeSettings(trusted=[type_]))
     assert served.values([ROW], "prob") == odd.predict_proba([[*ROW.values()]]).tolist()
 
 
@@ -187,7 +187,7 @@ def test_the_sidecar_may_choose_and_name_outputs(model: Any, serve: Serve) -> No
 
 
 def test_granted_threads_change_no_answer(model: Any, serve: Serve) -> None:
-    served = serve(model, settings={"threads": 2})
+    served = serve(model, settings=RuntimeSettings(threads=2))
     assert served.values([ROW], "prob") == model.predict_proba([[*ROW.values()]]).tolist()
 
 

@@ -23,6 +23,7 @@ from sklearn.tree import DecisionTreeClassifier
 
 from server.catalog import mlmodel
 from server.wire.frames import Member
+from server.wire.models import RuntimeSettings
 from server.workers.errors import LoadFailed
 from server.workers.score import score
 from tests.harness.mlflow_folders import save, signature_of
@@ -54,8 +55,9 @@ def _load_pyfunc(path):
 def serve_folder(serve: Serve, path: Path, **more: Any) -> Served:
     about = mlmodel.at(path)
     assert about is not None and about.refused is None
-    given = {"signature": about.inputs, "settings": about.settings, "example": mlmodel.example_row(path)}
-    return serve(path.parent / about.file, **given, **more)
+    settings = RuntimeSettings.from_data(about.settings)
+    example = mlmodel.example_row(path)
+    return serve(path.parent / about.file, signature=about.inputs, settings=settings, example=example, **more)
 
 
 def test_a_model_of_scikit_learn_has_the_signatures_types(serve: Serve, tmp_path: Path) -> None:

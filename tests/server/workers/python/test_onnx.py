@@ -21,6 +21,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 
+from server.wire.models import RuntimeSettings
 from server.workers.errors import LoadFailed
 from tests.harness.tandem import ROOT
 from tests.server.workers.python.conftest import Serve
@@ -115,7 +116,7 @@ def test_weights_in_another_file_are_read_if_the_folder_is_the_model(serve: Serv
     with pytest.raises(LoadFailed, match="write both as one") as failed:
         serve(tmp_path / "m.onnx")
     assert "/" not in str(failed.value)
-    served = serve(tmp_path / "m.onnx", settings={"whole_folder": True})
+    served = serve(tmp_path / "m.onnx", settings=RuntimeSettings(whole_folder=True))
     assert served.values([{f"x{i}": i for i in range(400)}]) == [[i + 1 for i in range(400)]]
 
 
@@ -157,7 +158,7 @@ import numpy as np
 from pathlib import Path
 from server.wire.frames import Member
 from server.workers.python.runtime import PythonRuntime
-from server.workers.runtime import ModelSpec
+from server.wire.models import ModelSpec
 from server.workers.score import score
 import orjson
 

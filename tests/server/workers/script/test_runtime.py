@@ -21,7 +21,7 @@ from pathlib import Path
 import orjson
 from server import logs
 from server.workers.errors import LoadFailed
-from server.workers.runtime import ModelSpec
+from server.wire.models import ModelSpec
 from server.workers.script.runtime import ScriptRuntime
 
 logs.configure()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from server.catalog import sidecar
 from server.catalog.files import ModelFile
 from server.config import Settings
 from server.pools.probing import model_spec
-from server.workers.runtime import Description, ModelSpec
+from server.wire.models import Description, ModelSpec
 from server.workers.torch.model import TorchModel
 
 Served = tuple[TorchModel, Description]
@@ -48,5 +47,4 @@ def export(path: Path, model: nn.Module, *arguments: torch.Tensor, dynamic: Any 
 def spec_of(path: Path, side: str = "", description: Description | None = None) -> ModelSpec:
     """What a template would be told of this file with this sidecar."""
     file = ModelFile("torch", path.stem, "v1", path.stem, path, path.with_suffix(".yaml"), 0, 0.0, False)
-    described = asdict(description) if description is not None else None
-    return ModelSpec(**model_spec(file, sidecar.parse(side.encode()), Settings(), described))
+    return model_spec(file, sidecar.parse(side.encode()), Settings(), description)

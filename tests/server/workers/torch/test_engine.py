@@ -12,11 +12,11 @@ import torch
 import yaml
 from torch import nn
 
+from server.wire.models import TorchSettings
 from server.workers.errors import LoadFailed, ModelFailed
 from server.workers.torch.engine import Engine
 from server.workers.torch.program import Program
 from server.workers.torch.runtime import TorchRuntime
-from server.workers.torch.settings import TorchSettings
 from tests.server.workers.torch.models import Net, Served, seeded, spec_of
 
 CPU = torch.device("cpu")

@@ -14,8 +14,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
+from server.wire.models import ImageSettings
 from server.workers.torch.images import Unfit, blank, crop_box, fixed_size, pixels, resized
-from server.workers.torch.settings import ImageSettings
 
 RGB = ImageSettings(None, None, "rgb", 1 / 255, None, None, 1_000_000)
 GRAY = replace(RGB, color="gray")
