@@ -1,7 +1,6 @@
 """The control socket of the web processes: pushes snapshots, hears which are in force, passes on requests to kill.
 
-One line of JSON a message. To a web process: a snapshot. From it: `{"confirmed": serial}` once it has switched, and
-`{"kill": worker, "reason": …}` for a worker that is still busy with a call whose deadline has passed.
+One line of JSON a message. To a web process: a snapshot. From it: the messages of `server/wire/control.py`.
 
 No web process can hold up or fill up the supervisor: one that reads slowly is sent only the newest snapshot when it has
 taken the one before, and one that does not follow in time, or talks nonsense, is let go. It ends, and gunicorn starts
@@ -21,6 +20,7 @@ import orjson
 
 from server.catalog.snapshot import Snapshot
 from server.unix_sockets import address
+from server.wire.control import Confirmed, Kill, message
 
 log = logging.getLogger(__name__)
 
@@ -107,7 +107,7 @@ class Hub:
         sending = asyncio.create_task(self._send(peer))
         try:
             while line := await reader.readline():
-                self._hear(peer, orjson.loads(line))
+                self._hear(peer, message(orjson.loads(line)))
         except (OSError, ValueError):
             log.warning("a web process broke its control connection", extra={"pid": peer.pid})
         finally:
@@ -126,12 +126,10 @@ class Hub:
             except OSError:
                 return  # the reader sees it too
 
-    def _hear(self, peer: _Peer, message: object) -> None:
-        match message:
-            case {"confirmed": int(serial)}:
-                peer.confirmed = min(serial, self._serial)
+    def _hear(self, peer: _Peer, said: Confirmed | Kill) -> None:
+        match said:
+            case Confirmed():
+                peer.confirmed = min(said.confirmed, self._serial)
                 self._changed.set()
-            case {"kill": str(worker), "reason": str(reason)}:
-                self._on_kill(worker, reason)
-            case _:
-                raise ValueError("not a message")
+            case Kill():
+                self._on_kill(said.kill, said.reason)

@@ -10,6 +10,7 @@ import orjson
 
 from server.catalog.snapshot import Snapshot
 from server.unix_sockets import address
+from server.wire.control import Confirmed, Kill
 
 SNAPSHOT_MAX_BYTES = 1 << 30
 
@@ -36,20 +37,20 @@ class Control:
             while line := await reader.readline():
                 snapshot = Snapshot.from_data(orjson.loads(line))
                 await switch(snapshot)
-                self._send({"confirmed": snapshot.serial})
+                self._send(Confirmed(snapshot.serial))
         finally:
             self.close()
             self._writer = None
 
     def kill(self, worker: str, reason: str) -> None:
         """Have the supervisor end a worker."""
-        self._send({"kill": worker, "reason": reason})
+        self._send(Kill(worker, reason))
 
     def close(self) -> None:
         """Close the connection."""
         if self._writer is not None:
             self._writer.close()
 
-    def _send(self, message: dict[str, object]) -> None:
+    def _send(self, message: Confirmed | Kill) -> None:
         if self._writer is not None:
-            self._writer.write(orjson.dumps(message) + b"\n")
+            self._writer.write(orjson.dumps(message.to_data()) + b"\n")
