@@ -124,16 +124,17 @@ class WebMetrics:
             self._counted[self._rows, (model, version)] += rows
         self._observe("tandem_request_seconds", (model, runtime), seconds)
 
-    def staged(self, model: str, runtime: str, stages_s: tuple[float, float, float, float]) -> None:
-        """A worker has answered one request; how long it was in each of STAGES."""
-        self._observe("tandem_queue_seconds", (runtime,), stages_s[0])
-        for stage, seconds in zip(STAGES, stages_s, strict=True):
-            self._counted[self._stages, (model, stage)] += seconds
+    def queued(self, model: str, runtime: str, seconds: float) -> None:
+        """A request that a worker has answered had waited so long for it."""
+        self._observe("tandem_queue_seconds", (runtime,), seconds)
+        self._counted[self._stages, (model, "queue")] += seconds
 
-    def batch(self, model: str, requests: int, predict_s: float) -> None:
-        """One batch has been predicted."""
+    def batch(self, model: str, requests: int, decode_s: float, predict_s: float, encode_s: float) -> None:
+        """A worker has answered a batch; how long that was in each of its stages."""
         self._observe("tandem_batch_requests", (model,), requests)
         self._observe("tandem_predict_seconds", (model,), predict_s)
+        for stage, seconds in (("decode", decode_s), ("predict", predict_s), ("encode", encode_s)):
+            self._counted[self._stages, (model, stage)] += requests * seconds
 
     def load(self, runtime: str, waiting: int, inflight: int, longest_wait_s: float) -> None:
         """How many requests wait now, how many are not answered yet, and how long the first has waited."""

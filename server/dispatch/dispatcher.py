@@ -83,7 +83,7 @@ class Dispatcher:
         limits: Limits,
         max_payload_bytes: int,
         kill_worker: Callable[[str, str], None],
-        on_batch: Callable[[str, int, float], None] | None = None,
+        on_batch: Callable[[str, int, float, float, float], None] | None = None,
         board: Board | None = None,
     ) -> None:
         self.state = DispatchState(limits)
@@ -181,7 +181,7 @@ class Dispatcher:
                 request.answered = True
                 request.reply_to.scored(Scored(result, reply, request.sent - request.arrived, len(requests)))
         if self._on_batch is not None:
-            self._on_batch(requests[0].model, len(requests), reply.predict_s)
+            self._on_batch(requests[0].model, len(requests), reply.decode_s, reply.predict_s, reply.encode_s)
         self._assign_soon()
 
     def on_returned(self, worker: str, batch: int) -> None:

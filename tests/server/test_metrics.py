@@ -75,7 +75,7 @@ def value(metrics: SupervisorMetrics, name: str, **labels: str) -> float:
 
 
 ANSWERED: Call = ["answered", "mpg", "v1", "r", "ok", 0.01, 2]
-STAGED: Call = ["staged", "mpg", "r", [0.25, 0.5, 0.25, 0.125]]
+QUEUED: Call = ["queued", "mpg", "r", 0.25]
 
 
 def test_a_tally_equals_observing_one_by_one(tmp_path: Path) -> None:
@@ -84,7 +84,7 @@ def test_a_tally_equals_observing_one_by_one(tmp_path: Path) -> None:
     one_by_one = Histogram("seconds", "", buckets=SECONDS, registry=CollectorRegistry())
     for observed in values:
         one_by_one.observe(observed)
-    calls: list[Call] = [["staged", "mpg", "r", [observed, 0.0, 0.0, 0.0]] for observed in values]
+    calls: list[Call] = [["queued", "mpg", "r", observed] for observed in values]
     run_web_process(tmp_path, calls[:100], [], calls[100:])
     metrics = SupervisorMetrics(tmp_path)
     [family] = one_by_one.collect()
@@ -97,9 +97,9 @@ def test_a_tally_equals_observing_one_by_one(tmp_path: Path) -> None:
 
 def test_every_instrument_serves_what_was_noted(tmp_path: Path) -> None:
     failed: Call = ["answered", "mpg", "v1", "r", "invalid_input", 0.02, 0]
-    batch: Call = ["batch", "mpg", 3, 0.004]
+    batch: Call = ["batch", "mpg", 3, 0.25, 0.004, 0.125]
     load: Call = ["load", "r", 5, 7, 0.75]
-    with web_process(tmp_path, [ANSWERED, ANSWERED, failed, batch, STAGED, STAGED, ["auth_failure", "expired"], load]):
+    with web_process(tmp_path, [ANSWERED, ANSWERED, failed, batch, QUEUED, QUEUED, ["auth_failure", "expired"], load]):
         metrics = SupervisorMetrics(tmp_path)
         labels = {"model": "mpg", "version": "v1"}
         assert value(metrics, "tandem_requests_total", **labels, runtime="r", code="ok") == 2
@@ -112,7 +112,7 @@ def test_every_instrument_serves_what_was_noted(tmp_path: Path) -> None:
         assert value(metrics, "tandem_predict_seconds_sum", model="mpg") == 0.004
         assert value(metrics, "tandem_auth_failures_total", reason="expired") == 1
         stages = {s: value(metrics, "tandem_stage_seconds_total", model="mpg", stage=s) for s in STAGES}
-        assert stages == {"queue": 0.5, "decode": 1.0, "predict": 0.5, "encode": 0.25}
+        assert stages == {"queue": 0.5, "decode": 0.75, "predict": 0.012, "encode": 0.375}
         assert value(metrics, "tandem_queue_depth", runtime="r") == 5
         assert value(metrics, "tandem_inflight", runtime="r") == 7
         assert value(metrics, "tandem_queue_wait_seconds", runtime="r") == 0.75
@@ -120,9 +120,9 @@ def test_every_instrument_serves_what_was_noted(tmp_path: Path) -> None:
 
 def test_the_files_of_ended_processes_are_folded_without_losing_a_count(tmp_path: Path) -> None:
     for _ in range(2):
-        run_web_process(tmp_path, [ANSWERED, STAGED, ["auth_failure", "expired"]])
+        run_web_process(tmp_path, [ANSWERED, QUEUED, ["auth_failure", "expired"]])
     metrics = SupervisorMetrics(tmp_path)
-    with web_process(tmp_path, [ANSWERED, STAGED]) as living:
+    with web_process(tmp_path, [ANSWERED, QUEUED]) as living:
         before = samples(metrics)
         metrics.sweep()
         assert samples(metrics) == pytest.approx(before)

@@ -63,6 +63,7 @@ class Protocol(HttpToolsProtocol):
         self._next: Exchange | None = None
         """An exchange whose turn it is. It begins when its request is whole, or when all that has come in is read."""
         self._spare = False
+        self._vouched = False
         self._deaf = False
         """Whatever else comes in is thrown away."""
         self._last_words: bytes | None = None
@@ -102,7 +103,9 @@ class Protocol(HttpToolsProtocol):
 
     def vouched(self) -> None:
         """A good token was shown on this connection: others make room before it does."""
-        self._limits.vouched(self)
+        if not self._vouched:
+            self._vouched = True
+            self._limits.vouched(self)
 
     def shutdown(self) -> None:
         """The process stops. A reply that is due says that it is the last; an idle connection gets a little time.
@@ -167,7 +170,7 @@ class Protocol(HttpToolsProtocol):
 
     def on_message_begin(self) -> None:
         """A request starts."""
-        if len(self.pipeline) >= MAX_PIPELINED or self.transport.is_closing():
+        if len(self.pipeline) >= MAX_PIPELINED or self.transport.closed:
             raise _Enough
         self.url = b""
         self.headers = []

@@ -17,7 +17,7 @@ LARGE_BYTES = 1 << 16
 class JoinedWrites:
     """Writes at the end of the event loop's turn what was written during it."""
 
-    __slots__ = ("_loop", "_parts", "_transport", "ended", "lingers")
+    __slots__ = ("_loop", "_parts", "_transport", "closed", "ended", "lingers")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
@@ -25,6 +25,8 @@ class JoinedWrites:
         self._parts: list[bytes] = []
         self.lingers = False
         """The client may still be sending. To close now would reset the connection, and the reply with it."""
+        self.closed = False
+        """We have closed it, or our half of it."""
         self.ended = False
         """Our half is closed, the other is read until the client is done."""
 
@@ -48,6 +50,7 @@ class JoinedWrites:
     def close(self) -> None:
         """Write what is waiting, then close; only our own half where the client may still be sending."""
         self._flush()
+        self.closed = True
         if not self.lingers:
             self._transport.close()
         elif not self.ended and not self._transport.is_closing():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from functools import lru_cache
 
 from server.web.json_schema import takes_image
 from server.web.problems import DETAIL, Problem, problem
@@ -37,31 +38,32 @@ def negotiated(headers: Mapping[bytes, bytes], target: Target) -> tuple[int, int
 
     Raises Stop where the target or this server cannot do that.
     """
-    content, like = _content(_bare(headers.get(b"content-type", b"")), target)
-    encoding = ENCODINGS.get(headers.get(b"content-encoding", b"identity").lower())
-    if encoding is None:
-        raise Stop(problem("unsupported_encoding"))
+    found = _understood(headers.get(b"content-type"), headers.get(b"content-encoding"), headers.get(b"accept"))
+    content, _, encoding = found
     if target.raw:  # a script takes text and answers in JSON, whatever else is wanted
         if content not in (MediaType.JSON, MediaType.CSV):
             raise Stop(problem("unsupported_media_type"))
-        like = content
-    accept = headers.get(b"accept")
-    accepted = like if accept is None else _accepted(accept, like)
-    return content, MediaType.JSON if target.raw else accepted, encoding
-
-
-def _content(name: bytes, target: Target) -> tuple[int, int]:
-    """The body's media type, and what a reply is if nothing else is said."""
-    content = MEDIA_TYPES.get(name)
-    if content is not None:
-        return content, content
-    image = IMAGE_TYPES.get(name)
-    if image is None:
-        raise Stop(problem("unsupported_media_type"))
-    if not takes_image(target.entry):
+        return content, MediaType.JSON, encoding
+    if content in IMAGE_TYPES.values() and not takes_image(target.entry):
         told = "This model does not take an image. " + DETAIL["unsupported_media_type"]
         raise Stop(problem("unsupported_media_type", told))
-    return image, MediaType.JSON
+    return found
+
+
+@lru_cache(maxsize=64)  # of successes only, and a head has 64 KiB at most
+def _understood(content_type: bytes | None, encoded: bytes | None, accept: bytes | None) -> tuple[int, int, int]:
+    """What headers mean for a model that takes everything; a client sends the same ones again and again."""
+    name = _bare(content_type or b"")
+    content = MEDIA_TYPES.get(name)
+    like = MediaType.JSON if content is None else content
+    if content is None:
+        content = IMAGE_TYPES.get(name)
+    if content is None:
+        raise Stop(problem("unsupported_media_type"))
+    encoding = ENCODINGS.get((encoded or b"identity").lower())
+    if encoding is None:
+        raise Stop(problem("unsupported_encoding"))
+    return content, like if accept is None else _accepted(accept, like), encoding
 
 
 def _accepted(accept: bytes, content: int) -> int:

@@ -328,9 +328,7 @@ class Call:
             runtime = entry.runtime if target.dispatcher is not None else REMOTE
             route.metrics.answered(entry.name, entry.version, runtime, code, seconds, rows)
             if scored is not None:
-                reply = scored.reply
-                stages_s = (scored.queue_s, reply.decode_s, reply.predict_s, reply.encode_s)
-                route.metrics.staged(entry.name, entry.runtime, stages_s)
+                route.metrics.queued(entry.name, entry.runtime, scored.queue_s)
         elif code == "internal_error":
             route.metrics.route_failed(UNKNOWN_ROUTE)
         name = self._principal.name if self._principal is not None else None

@@ -85,7 +85,7 @@ class Stage:
         self._folder = folder
         self.workers: dict[str, FakeWorker] = {}
         self.kills: list[tuple[str, str]] = []
-        self.batches: list[tuple[str, int, float]] = []
+        self.batches: list[tuple[str, int, float, float, float]] = []
         self.dispatcher = Dispatcher(
             limits or Limits(),
             CAP,
@@ -177,7 +177,7 @@ def test_replies_resolve_in_the_order_of_the_requests(play: Play) -> None:
             (3, 0.1, 0.2, 0.3)
         }
         assert all(0 <= s.queue_s < WAIT_S for s in scored)
-        assert stage.batches == [("a", 3, 0.2)]
+        assert stage.batches == [("a", 3, 0.1, 0.2, 0.3)]
 
     play(scene)
 
@@ -191,7 +191,7 @@ def test_what_arrives_while_the_worker_is_busy_becomes_the_next_frame(play: Play
         worker.answer(*busy)
         await worker.answer_next()
         assert [bodies(r) for r in [await first, *[await one for one in later]]] == [[b"1"], [b"2"], [b"3"]]
-        assert [requests for _, requests, _ in stage.batches] == [1, 2]
+        assert [requests for _, requests, *_ in stage.batches] == [1, 2]
 
     play(scene)
 

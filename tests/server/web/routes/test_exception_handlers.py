@@ -55,7 +55,7 @@ class Counts:
             raise OSError("no space left on device")
         self.answers.append((model, code))
 
-    def staged(self, *_: object) -> None:
+    def queued(self, *_: object) -> None:
         pass
 
     def route_failed(self, route: str) -> None:
