@@ -26,6 +26,7 @@ from benchmarks.refill import refill
 from benchmarks.relay import relay
 from benchmarks.resnet152 import resnet152_gpu
 from benchmarks.table import markdown
+from benchmarks.versus import versus
 
 RESULTS = Path(__file__).with_name("results")
 Measure = Callable[[Bench], Measured]
@@ -47,6 +48,7 @@ SUITES: Mapping[str, Sequence[Measure]] = {
         resnet152_gpu,
     ),
     "relay": (relay,),
+    "versus": (versus,),
 }
 """What is measured together and kept in one result file. The first one is what runs when no name is given."""
 

@@ -47,6 +47,7 @@ class Tandem:
         models: Sequence[str] = (),
         workers: int | None = None,
         settings: Mapping[str, object] | None = None,
+        checkout: Path = ROOT,
     ) -> None:
         self.folder = folder
         self.r_models = folder / "r_models"
@@ -61,6 +62,7 @@ class Tandem:
             for suffix in (".rds", ".yaml"):
                 shutil.copy(ROOT / "r_models" / (name + suffix), self.r_models)
         self.workers = workers or min(Settings.model_fields["r_workers"].default, granted_cores())
+        self._python = sys.executable if checkout == ROOT else str(checkout / ".venv/bin/python")
         self._command = ["-m", "server.cli", "serve"]
         self._environment = {k: v for k, v in os.environ.items() if not k.startswith("TANDEM_")} | {
             "TANDEM_PORT": str(self.port),
@@ -68,7 +70,7 @@ class Tandem:
             "TANDEM_DATA": str(folder / "data"),
             "TANDEM_R_MODELS": str(self.r_models),
             "TANDEM_PYTHON_MODELS": str(self.python_models),
-            "PYTHONPATH": str(ROOT),
+            "PYTHONPATH": str(checkout),
             "TMPDIR": str(self.temporary),
         }
         self._environment |= {f"TANDEM_{name.upper()}": str(value) for name, value in (settings or {}).items()}
@@ -81,7 +83,7 @@ class Tandem:
         started = time.monotonic()
         with self.log.open("wb") as log:
             self._process = subprocess.Popen(
-                [sys.executable, *self._command],
+                [self._python, *self._command],
                 cwd=self.folder,
                 env=self._environment,
                 stdin=subprocess.DEVNULL,
@@ -151,7 +153,7 @@ class Tandem:
 
     def _token(self) -> str:
         """For `admin`; checked, so that nothing is measured on refusals."""
-        command = [sys.executable, "-m", "server.cli", "token", "--user", "admin"]
+        command = [self._python, "-m", "server.cli", "token", "--user", "admin"]
         done = subprocess.run(command, cwd=self.folder, env=self._environment, capture_output=True, text=True)
         token = done.stdout.strip()
         with Connection(self.port, token) as connection:
