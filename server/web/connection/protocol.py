@@ -213,7 +213,8 @@ class Protocol(HttpToolsProtocol):
         scope = asgi_scope(self, version, method, path, raw_path, query)
         expects = headers.get(b"expect", b"").lower() == b"100-continue"
         cycle = self.cycle = asgi_cycle(self, self._limits, scope, expects, keep_alive)
-        app = cast(ASGI3Application, self._limits.too_many_connections) if self._turned_away(path) else self.app
+        turned_away = self._spare and not path.startswith("/health/")
+        app = cast(ASGI3Application, self._limits.too_many_connections) if turned_away else self.app
         if waits:
             self.pipeline.appendleft((cycle, lambda cycle: self._start_asgi_task(cycle, app)))
         else:
@@ -222,9 +223,6 @@ class Protocol(HttpToolsProtocol):
     def _begin(self, exchange: Exchange) -> None:
         self._next = None
         exchange.begin(self._direct)
-
-    def _turned_away(self, path: str) -> bool:
-        return self._spare and not path.startswith("/health/")
 
     def on_body(self, body: bytes) -> None:
         """A part of a body."""
