@@ -84,6 +84,7 @@ class AccountFile:
     def __init__(self, path: Path) -> None:
         self._file = SecretFile(path, parse)
         self.sessions: Final = LineSessions(self._file)
+        self.console: Final = None
 
     def close(self) -> None:
         """Nothing is open."""

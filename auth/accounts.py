@@ -7,6 +7,7 @@ not know access tokens or HTTP. Every time is an argument, in unix seconds.
 from pathlib import Path
 from typing import Any, Final
 
+from auth.console_sessions import ConsoleSessions
 from auth.database import Database, Transaction
 from auth.errors import AccountError
 from auth.passwords import hash_password, needs_rehash, verify_password
@@ -21,6 +22,7 @@ class Accounts:
     def __init__(self, path: Path) -> None:
         self._database = Database(path)
         self.sessions: Final = Sessions(self._database)
+        self.console: Final = ConsoleSessions(self._database)
 
     def close(self) -> None:
         """Close the database."""
@@ -66,6 +68,7 @@ class Accounts:
             _role(db, name)
             db.execute("UPDATE accounts SET password = ? WHERE name = ?", (hashed, name))
             db.execute("DELETE FROM sessions WHERE account = ?", (name,))
+            db.execute("DELETE FROM console_sessions WHERE account = ?", (name,))
             count_revocation(db)
 
     def sign_in(self, name: str, password: str, now: float) -> Opened | None:

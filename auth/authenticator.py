@@ -16,6 +16,7 @@ from hashlib import blake2b
 from typing import Final, NamedTuple
 
 from auth.credentials.credential import AUTHORIZATION, HEADERS, KEY_HEADERS, Recognised, Verifier, only, shown
+from auth.credentials.session_cookie import SessionCookie
 from auth.errors import Reason, Throttled, Unauthenticated
 from auth.principal import Principal
 
@@ -43,7 +44,9 @@ class Authenticator:
         clock: Callable[[], float] = time.time,
         on_failure: Callable[[Reason], None] = ignore,
         most_known: int = _MOST_KNOWN,
+        cookie: SessionCookie | None = None,
     ) -> None:
+        self._cookie = cookie
         self._verifiers = verifiers
         self._change_counters = change_counters
         self._clock = clock
@@ -100,7 +103,7 @@ class Authenticator:
     async def _recognise(self, headers: Mapping[bytes, bytes], address: str) -> Principal:
         found = only(headers)
         if found is None:
-            raise Unauthenticated("missing")
+            return self._by_cookie(headers)
         sent = shown(*found, address)
         verifier = next((one for one in self._verifiers if one.takes(sent)), None)
         if verifier is None:
@@ -110,6 +113,12 @@ class Authenticator:
         if emptied == self._emptied:  # else something was revoked meanwhile, and it may have been this
             self._remember(self._digest(*found), recognised, now)
         return recognised.principal
+
+    def _by_cookie(self, headers: Mapping[bytes, bytes]) -> Principal:
+        """Whose console this is. It is looked up each time: pages ask seldom, and who signs out is out at once."""
+        if self._cookie is None or b"cookie" not in headers:
+            raise Unauthenticated("missing")
+        return self._cookie.principal(headers, self._clock())
 
     def _remember(self, digest: bytes, recognised: Recognised, now: float) -> None:
         if len(self._known) >= self._most_known:

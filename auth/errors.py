@@ -109,6 +109,22 @@ class ProviderUnavailable(ProviderRefusal):
     retryable = True
 
 
+class CrossSite(AuthError):
+    """A cookie came with a request that a page of another site may have made. Trying again will not help."""
+
+    text = "A cookie is taken only from a page of this server itself."
+
+
+class SignInFailed(AuthError):
+    """A sign-in with an identity provider cannot begin or go on. The caller's fault, or the provider's word."""
+
+    text = "The sign-in did not succeed. Begin it again."
+
+    def __init__(self, explanation: str = "") -> None:
+        super().__init__(explanation or self.text)
+        self.explanation: Final = explanation or self.text
+
+
 class Throttled(AuthError):
     """Too many attempts, or too many at once. Worth trying again after `retry_after_s`."""
 

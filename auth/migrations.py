@@ -54,5 +54,19 @@ _KINDS: Final = (
     "ALTER TABLE accounts_with_kinds RENAME TO accounts",
 )
 
-STEPS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _KINDS)
+# Who is signed in to the console. Those of a provider have no account, so what it said of them is written down.
+_CONSOLE: Final = (
+    """CREATE TABLE console_sessions (
+        digest BLOB PRIMARY KEY,
+        name TEXT NOT NULL,
+        account TEXT REFERENCES accounts (name) ON DELETE CASCADE,
+        provider TEXT,
+        roles TEXT NOT NULL,
+        expires_at REAL NOT NULL
+    ) STRICT""",
+    "CREATE INDEX console_sessions_by_account ON console_sessions (account)",
+    "CREATE INDEX console_sessions_by_expiry ON console_sessions (expires_at)",
+)
+
+STEPS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _KINDS, _CONSOLE)
 """All steps. A schema's version is how many of them were taken."""

@@ -24,6 +24,7 @@ from auth.credentials.access_token import AccessTokens
 from auth.credentials.credential import Verifier
 from auth.credentials.provider_token import ProviderTokens
 from auth.credentials.providers import Providers
+from auth.credentials.session_cookie import SessionCookie
 from auth.errors import Reason, SetupError
 from auth.key_file import KeyFileTokens
 from auth.login import Login
@@ -139,7 +140,15 @@ def _authenticator(
         theirs = providers.change_counter() if providers is not None else None
         return accounts.change_counter(), tokens.change_counter(), theirs
 
-    return Authenticator(verifiers, change_counters, clock, on_failure)
+    cookie = _cookie(accounts, providers)
+    return Authenticator(verifiers, change_counters, clock, on_failure, cookie=cookie)
+
+
+def _cookie(accounts: AccountStore, providers: Providers | None) -> SessionCookie | None:
+    def is_provider(name: str) -> bool:
+        return providers is not None and providers.by_name(name) is not None
+
+    return None if accounts.console is None else SessionCookie(accounts.console, accounts.allowances, is_provider)
 
 
 def issue_for(

@@ -8,6 +8,7 @@ import re
 from dataclasses import dataclass
 from typing import Final, Protocol
 
+from auth.console_sessions import ConsoleSessions
 from auth.principal import Allowance, Kind
 from auth.sessions import Opened, Session
 
@@ -45,6 +46,10 @@ class AccountStore(Protocol):
     @property
     def sessions(self) -> SessionStore:
         """Their sessions."""
+
+    @property
+    def console(self) -> ConsoleSessions | None:
+        """Who is signed in to the console; None where that is not kept."""
 
     def close(self) -> None:
         """Let go of what is open."""

@@ -77,6 +77,25 @@ class Tokens:
         except Exception as problem:  # whatever it was: a token is never the cause of a 500
             raise Unauthenticated("malformed") from problem
 
+    def seal(self, purpose: str, values: dict[str, str], now: float, lifetime_s: int) -> str:
+        """Sign values that somebody keeps for us, so that they come back as they were. They can be read by whoever."""
+        header = {"typ": f"tandem-{purpose}", "kid": self._signing_id}  # no access token is of this type
+        return jws.sign(values | {"exp": int(now) + lifetime_s}, self._keys[self._signing_id], header)
+
+    def unseal(self, purpose: str, sealed: str, now: float) -> dict[str, str]:
+        """What was sealed for this purpose; raise `Unauthenticated` for anything else, or if it is over."""
+        try:
+            unverified = jws.read(sealed, _LONGEST_TOKEN)
+            key = self._key(unverified.header | {"typ": _TYPES[0]})
+            require(unverified.header.get("typ") == f"tandem-{purpose}", "bad_header")
+            values = jws.verified(unverified, key)
+        except Unauthenticated:
+            raise
+        except Exception as problem:
+            raise Unauthenticated("malformed") from problem
+        require(now < time_in(values, "exp"), "expired")
+        return {name: text_in(values, name) for name in values if name != "exp"}
+
     def _verify(self, token: str | bytes, now: float) -> Claims:
         unverified = jws.read(token, _LONGEST_TOKEN)
         claims = jws.verified(unverified, self._key(unverified.header))

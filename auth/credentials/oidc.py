@@ -59,7 +59,7 @@ def key_id(token: Unverified, provider: Provider) -> str:
 def identity(token: Unverified, provider: Provider, key: Key, now: float) -> Identity:
     """What a token says that `key` has signed; raise `Unauthenticated`, `NoRole` or `GroupsOverage`."""
     claims = jws.verified(token, key.public)
-    expires_at = _check_issuer_and_times(claims, provider, key, now)
+    expires_at = _check_issuer_and_times(claims, provider, key, now, provider.audiences)
     client = _client(claims, provider)
     _refuse_id_token(claims)
     name = f"{provider.name}:{_subject(claims, provider)}"
@@ -76,13 +76,33 @@ def identity(token: Unverified, provider: Provider, key: Key, now: float) -> Ide
     )
 
 
-def _check_issuer_and_times(claims: Mapping[str, Any], provider: Provider, key: Key, now: float) -> float:
+def signed_in(token: Unverified, provider: Provider, key: Key, nonce: str, now: float) -> Identity:
+    """Who an ID token says has signed in, in answer to the request that had this `nonce`."""
+    claims = jws.verified(token, key.public)
+    expires_at = _check_issuer_and_times(claims, provider, key, now, frozenset({provider.client_id or ""}))
+    require(claims.get("nonce") == nonce, "bad_claims", "its nonce is not the one that was sent")
+    client = claims.get("azp", provider.client_id)
+    require(client == provider.client_id, "bad_claims", "it is for another client")
+    return Identity(
+        name=f"{provider.name}:{_subject(claims, provider)}",
+        kind="person",
+        client=text_in({"azp": client}, "azp"),
+        roles=_roles(claims, provider),
+        groups=(),
+        narrowed=None,
+        expires_at=expires_at,
+    )
+
+
+def _check_issuer_and_times(
+    claims: Mapping[str, Any], provider: Provider, key: Key, now: float, ours: frozenset[str]
+) -> float:
     require(claims.get("iss") == provider.issuer, "bad_claims", "its iss is not the provider's issuer")
     require(_may_use(key, claims, provider), "bad_claims", "its key is another issuer's")
     audience = claims.get("aud")
     audiences = audience if isinstance(audience, list) else [audience]
-    ours = any(isinstance(one, str) and one in provider.audiences for one in audiences)
-    require(ours, "bad_claims", "its aud is none of the audiences")
+    meant = any(isinstance(one, str) and one in ours for one in audiences)
+    require(meant, "bad_claims", "its aud is none of the audiences")
     issued_at, expires_at = time_in(claims, "iat"), time_in(claims, "exp")
     not_before = time_in(claims, "nbf") if "nbf" in claims else issued_at
     require(max(issued_at, not_before) <= now + LEEWAY_S, "bad_claims", "its iat or nbf is in the future")

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from auth import routes as auth_routes
+from auth import sign_in_routes
 from auth.setup import Auth, open_auth
 from server import config, logs
 from server.config import Settings
@@ -80,7 +81,7 @@ class WebApp:
         app.state.auth = self._auth
         app.state.serving = self._serving
         app.state.settings = self.settings
-        for part in (auth_routes, health, models, peers, docs, console):
+        for part in (auth_routes, sign_in_routes, health, models, peers, docs, console):
             app.include_router(part.router)
         exception_handlers.install(app, self._request_ids, self.metrics)
         return app

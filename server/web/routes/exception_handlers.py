@@ -14,7 +14,7 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from auth.errors import Forbidden, ProviderRefusal, Throttled, TwoCredentials, Unauthenticated
+from auth.errors import CrossSite, Forbidden, ProviderRefusal, SignInFailed, Throttled, TwoCredentials, Unauthenticated
 from server.metrics import WebMetrics
 from server.web.outcomes import unrecognised
 from server.web.problems import CODES, STATUS, Code, Problem, problem
@@ -32,8 +32,9 @@ def install(app: FastAPI, request_ids: RequestIds, metrics: WebMetrics) -> None:
     """Have every failure of the application answered by a problem document with the request's id."""
     app.add_exception_handler(Unauthenticated, _unauthenticated)
     app.add_exception_handler(Forbidden, _forbidden)
-    for kind in (ProviderRefusal, Throttled, TwoCredentials):
+    for kind in (CrossSite, ProviderRefusal, Throttled, TwoCredentials):
         app.add_exception_handler(kind, _unrecognised)
+    app.add_exception_handler(SignInFailed, _sign_in_failed)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_middleware(BodyLimit)
@@ -141,8 +142,15 @@ async def _forbidden(request: Request, _: Exception) -> Response:
 
 
 async def _unrecognised(request: Request, error: Exception) -> Response:
-    assert isinstance(error, ProviderRefusal | Throttled | TwoCredentials)
+    assert isinstance(error, CrossSite | ProviderRefusal | Throttled | TwoCredentials)
     return reply(request, unrecognised(error))
+
+
+async def _sign_in_failed(request: Request, error: Exception) -> Response:
+    assert isinstance(error, SignInFailed)
+    reason = str(error.__cause__ or error)
+    log.info("a sign-in failed", extra={"request_id": request.state.request_id, "reason": reason})
+    return reply(request, problem("bad_request", error.explanation))
 
 
 async def _invalid(request: Request, error: Exception) -> Response:

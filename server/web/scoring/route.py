@@ -11,7 +11,7 @@ import re
 import time
 
 from auth.authenticator import Authenticator
-from auth.errors import ProviderRefusal, Throttled, TwoCredentials, Unauthenticated
+from auth.errors import CrossSite, ProviderRefusal, Throttled, TwoCredentials, Unauthenticated
 from auth.principal import Principal
 from server.config import Settings
 from server.dispatch.dispatcher import Dispatcher, Refused, Scored
@@ -301,7 +301,7 @@ class Call:
             case Unauthenticated():
                 log.info("refused", extra={"request_id": self._request_id, "reason": error.reason})
                 return problem("unauthenticated")
-            case ProviderRefusal() | TwoCredentials() | Throttled():
+            case CrossSite() | ProviderRefusal() | TwoCredentials() | Throttled():
                 return outcomes.unrecognised(error)
             case TooLarge():
                 return self._route.too_large()

@@ -10,6 +10,7 @@ from fastapi.routing import APIRoute
 from starlette.routing import Route
 
 from auth import routes as auth_routes
+from auth import sign_in_routes
 from server.web.routes import console, docs, health, models, peers
 from tests.harness.tandem import Tandem
 
@@ -22,12 +23,15 @@ OPEN = {
     ("GET", "/health/ready"),
     ("POST", "/auth/token"),
     ("POST", "/auth/revoke"),
+    ("GET", "/auth/providers"),
+    ("GET", "/auth/oidc/{provider}/start"),
+    ("GET", "/auth/oidc/{provider}/callback"),
 }
 
 
 def every_route() -> list[tuple[str, str]]:
     found = []
-    for part in (auth_routes, health, models, peers, docs, console):
+    for part in (auth_routes, sign_in_routes, health, models, peers, docs, console):
         for route in part.router.routes:
             assert isinstance(route, APIRoute | Route)
             found += [(method, route.path) for method in sorted(route.methods or ()) if method != "HEAD"]
@@ -62,5 +66,5 @@ def test_a_scorer_may_not_manage_accounts(tandem: Tandem) -> None:
 def test_no_route_is_mounted_elsewhere() -> None:
     """The parts listed here are all that the application includes."""
     source = Path(docs.__file__).parents[1].joinpath("app.py").read_text()
-    assert "for part in (auth_routes, health, models, peers, docs, console):" in source
+    assert "for part in (auth_routes, sign_in_routes, health, models, peers, docs, console):" in source
     assert source.count("include_router") == 1

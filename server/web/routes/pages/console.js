@@ -1,19 +1,18 @@
 "use strict";
 
-let token = null;
+let headers = null; // of who is signed in; without any, it is the cookie that says who
 const $ = (id) => document.getElementById(id);
 
 async function showHealth() {
-  const headers = token ? { authorization: `Bearer ${token}` } : {};
-  const health = await (await fetch("/health/ready", { headers })).json();
+  const health = await (await fetch("/health/ready", { headers: headers ?? {} })).json();
   const reasons = Object.entries(health.reasons ?? {}).map(([pool, reason]) => `${pool}: ${reason}`);
   $("health").textContent = [health.status, ...reasons].join(" · ");
   $("health").className = health.status === "ready" ? "ready" : "failed";
 }
 
 async function showModels() {
-  const reply = await fetch("/v1/models", { headers: { authorization: `Bearer ${token}` } });
-  if (!reply.ok) return signOut();
+  const reply = await fetch("/v1/models", { headers });
+  if (!reply.ok) return showSignIn();
   const rows = (await reply.json()).flatMap((m) => m.versions.map((v) => row(m.model, v)));
   $("models").tBodies[0].replaceChildren(...rows);
   $("models").hidden = false;
@@ -32,21 +31,35 @@ function row(model, version) {
   return tr;
 }
 
-function signOut() {
-  token = null;
-  $("models").hidden = true;
+function showSignIn() {
+  headers = null;
+  $("models").hidden = $("sign-out").hidden = true;
   $("sign-in").hidden = false;
+}
+
+function showSignedIn(with_headers) {
+  headers = with_headers;
+  $("sign-in").hidden = true;
+  $("sign-out").hidden = false;
+  return refresh();
+}
+
+async function signOut() {
+  await fetch("/auth/session", { method: "DELETE", headers });
+  showSignIn();
 }
 
 async function refresh() {
   await showHealth();
-  if (token) await showModels();
+  if (headers) await showModels();
 }
 
-onSignIn((granted) => {
-  token = granted;
-  refresh();
-});
+async function begin() {
+  if ((await fetch("/auth/me")).ok) return showSignedIn({});
+  await refresh();
+}
 
-refresh();
+onSignIn((token) => showSignedIn({ authorization: `Bearer ${token}` }));
+$("sign-out").addEventListener("click", signOut);
+begin();
 setInterval(refresh, 3000);
