@@ -29,7 +29,7 @@ from server.catalog.files import NOT_SERVED
 from server.config import PREFIX, Settings
 from server.pools.models import REPLACED
 from server.web.problems import STATUS
-from server.workers.errors import LoadCode
+from server.wire.models import LoadCode
 from tests.harness.tandem import ROOT, Tandem, eventually
 
 README = ROOT / "README.md"

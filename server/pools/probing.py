@@ -19,6 +19,7 @@ from server.daemon_thread import in_daemon_thread
 from server.pools.environment import EnvironmentFailed
 from server.pools.models import Proven, Refused
 from server.pools.template import Template, TemplateLost
+from server.wire.commands import Report
 from server.wire.models import Description, ModelSpec, RuntimeSettings
 
 log = logging.getLogger(__name__)
@@ -93,29 +94,29 @@ class Prober:
         timed_out = last = False
         template = await self._template()
         specs = [model_spec(file, side, self.settings) for file, side in asked]
-        async for answer in template.probe(specs, next(self._scratches), self.settings.load_timeout_s):
-            timed_out = "timed_out" in answer
-            if not timed_out:
-                self._take(answer, *asked[done])
-                last = answer.get("last", False)
+        try:
+            async for report in template.probe(specs, next(self._scratches), self.settings.load_timeout_s):
+                self._take(report, *asked[done])
+                last = report.last
                 done += 1
+        except TimeoutError:
+            timed_out = True
         if last:
             return asked[done:]
         if done < len(asked):
             self._broken(asked[done][0], timed_out)
         return asked[done + 1 :]
 
-    def _take(self, answer: Mapping[str, Any], file: ModelFile, side: Sidecar) -> None:
-        if "reason" in answer:
-            self._refuse(file, answer["code"], answer["reason"])
-            return
-        description: Description = answer["description"]
-        if description.isolated is not None and self._on_isolated is not None:
+    def _take(self, report: Report, file: ModelFile, side: Sidecar) -> None:
+        description = report.description
+        if description is None:
+            self._refuse(file, str(report.code), str(report.reason))
+        elif description.isolated is not None and self._on_isolated is not None:
             self._on_isolated(file, description.isolated)
         else:
             if file.signed is not None and file.signed.outcome != "verified":
                 description = replace(description, load_warnings=[*description.load_warnings, file.signed.text])
-            self._on_proven(Proven(file, side, description, answer["seconds"]))
+            self._on_proven(Proven(file, side, description, report.seconds))
 
     def _broken(self, file: ModelFile, timed_out: bool) -> None:
         if timed_out:

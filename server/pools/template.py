@@ -24,7 +24,9 @@ from server.pools.memory_ceiling import ceiling_bytes
 from server.pools.output import Output
 from server.pools.plan import PoolPlan
 from server.unix_sockets import address
-from server.wire.models import Description, ModelSpec
+from server.wire.commands import Command, Load, Loaded, MakeWorker, Probe, Report, Settle, Started
+from server.wire.models import ModelSpec
+from server.wire.record import Misfit, Record
 
 log = logging.getLogger(__name__)
 
@@ -108,16 +110,18 @@ class Template:
         template = Template(process, ours, folders, plan.workers_read, output)
         template._gone = asyncio.create_task(template._end_with_it())
         try:
-            answer = await asyncio.wait_for(template._answer(), START_TIMEOUT_S)
-            if answer["failed"] is not None:
-                raise TemplateLost(answer["failed"])
+            started = Started.from_data(await asyncio.wait_for(template._answer(), START_TIMEOUT_S))
+            if started.failed is not None:
+                raise TemplateLost(started.failed)
         except BaseException as e:  # also where the pool is stopped meanwhile
             template.kill()
             template._close()
             if isinstance(e, TimeoutError):
                 raise TemplateLost("the runtime did not start in time") from e
+            if isinstance(e, Misfit):
+                raise TemplateLost(f"the template does not say that it has started: {e}") from e
             raise
-        template.facts = answer["facts"]
+        template.facts = started.facts
         if template.r_is_vulnerable:
             log.warning(
                 "this R runs code as it reads a .rds file that was made for it (CVE-2024-27322); use R 4.4 or newer",
@@ -144,16 +148,14 @@ class Template:
         """The template's process id."""
         return self._process.pid
 
-    async def probe(self, specs: Sequence[ModelSpec], scratch: Path, timeout_s: float) -> AsyncIterator[dict[str, Any]]:
-        """Describe models in one forked process; an answer for each, in order. `scratch` is gone when it ends.
+    async def probe(self, specs: Sequence[ModelSpec], scratch: Path, timeout_s: float) -> AsyncIterator[Report]:
+        """Describe models in one forked process; a report for each, in order. `scratch` is gone when it ends.
 
-        An answer that says that it is the `last` is the last, because its model has changed the process.
-
-        The process is killed when one model takes longer than `timeout_s`. Fewer answers than models mean that the
-        first one without an answer crashed or hung: `timed_out` of the last answer tells which.
+        A report that says that it is the `last` is the last, because its model has changed the process. Otherwise fewer
+        reports than models mean that the first model without one crashed. Raises TimeoutError if a model takes longer
+        than `timeout_s`; the process is killed.
         """
-        command = {"do": "probe", "models": [spec.to_data() for spec in specs], "scratch": str(scratch)}
-        _, (pidfd, read_end) = await self._command(command, fds=2)
+        _, (pidfd, read_end) = await self._command(Probe(specs, str(scratch)), fds=2)
         pipe = os.fdopen(read_end, "rb", buffering=0)  # the transport owns and closes it
         fork = self._forked(pidfd)
         try:
@@ -162,17 +164,12 @@ class Template:
             await asyncio.get_running_loop().connect_read_pipe(lambda: protocol, pipe)
             for _ in specs:
                 line = await asyncio.wait_for(reader.readline(), timeout_s)
-                told = orjson.loads(line) if line.endswith(b"\n") else None
-                if not isinstance(told, dict):
+                report = Report.from_data(orjson.loads(line)) if line.endswith(b"\n") else None
+                if report is not None:
+                    yield report
+                if report is None or report.last:
                     return
-                if "description" in told:
-                    told["description"] = Description.from_data(told["description"])
-                yield told
-                if told.get("last"):
-                    return
-        except TimeoutError:
-            yield {"timed_out": True}
-        except ValueError:  # it says what is no description, or a line has no end: as good as crashed
+        except ValueError:  # it says what is no report, or a line has no end: as good as crashed
             return
         finally:
             fork.kill()
@@ -183,21 +180,20 @@ class Template:
         """Load one model into the template. Returns why it could not, and what it changed for the others, if so."""
         if not (self._workers_read or spec.loads_in_worker):
             self.read.add(spec.key)
-        answer, _ = await self._command({"do": "load", "model": spec.to_data()}, timeout_s=timeout_s)
-        failed: str | None = answer["failed"]
-        changed: str | None = answer["changed"]
-        if failed is None:
+        loaded: Loaded
+        loaded, _ = await self._command(Load(spec), timeout_s=timeout_s)
+        if loaded.failed is None:
             self.holds.add(spec.key)
-        return failed, changed
+        return loaded.failed, loaded.changed
 
     async def settle(self, keep: Sequence[str]) -> None:
         """Drop all models but `keep`, and make ready to fork."""
-        await self._command({"do": "settle", "keep": list(keep)})
+        await self._command(Settle(keep))
         self.holds &= set(keep)
 
     async def fork(self, slot: int, socket_path: Path, seed: int, scratch: Path) -> Fork:
         """Fork a worker that listens on `socket_path`; connections made from now on wait in the backlog."""
-        command = {"do": "fork", "slot": slot, "seed": seed, "scratch": str(scratch)}
+        command = MakeWorker(slot, seed, str(scratch))
         try:
             with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as listener:
                 with address(socket_path) as name:
@@ -256,8 +252,8 @@ class Template:
             self._process.kill()
 
     async def _command(
-        self, command: Mapping[str, Any], fds: int = 0, timeout_s: float = START_TIMEOUT_S, sent: Sequence[int] = ()
-    ) -> tuple[dict[str, Any], list[int]]:
+        self, command: Command, fds: int = 0, timeout_s: float = START_TIMEOUT_S, sent: Sequence[int] = ()
+    ) -> tuple[Any, list[int]]:
         """Heard to the end even if who asked has gone meanwhile: a fork that nobody knows of would stay for ever."""
         asking = asyncio.create_task(self._ask(command, fds, timeout_s, sent))
         try:
@@ -271,23 +267,23 @@ class Template:
                     os.close(fd)
             raise
 
-    async def _ask(
-        self, command: Mapping[str, Any], fds: int, timeout_s: float, sent: Sequence[int]
-    ) -> tuple[dict[str, Any], list[int]]:
+    async def _ask(self, command: Command, fds: int, timeout_s: float, sent: Sequence[int]) -> tuple[Record, list[int]]:
         async with self._turn:
             if self.lost.is_set():
                 raise TemplateLost("the template has ended")
             try:
-                line = orjson.dumps(command) + b"\n"
+                line = orjson.dumps(command.to_data()) + b"\n"
                 done = socket.send_fds(self._control, [line], sent) if sent else 0
                 await asyncio.get_running_loop().sock_sendall(self._control, line[done:])
-                answer = await asyncio.wait_for(self._answer(), timeout_s)
+                answer = command.answer.from_data(await asyncio.wait_for(self._answer(), timeout_s))
+            except Misfit:
+                answer = None
             except TimeoutError as e:
                 self._give_up()
                 raise TemplateLost("the template did not answer in time") from e
             except OSError as e:
                 raise TemplateLost("the template has ended") from e
-            if answer.get("did") != command["do"] or len(self._fds) != fds:
+            if answer is None or len(self._fds) != fds:
                 self._give_up()
                 raise TemplateLost("the template answered what it was not asked")
             return answer, [self._fds.popleft() for _ in range(fds)]

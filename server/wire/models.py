@@ -121,6 +121,33 @@ class ModelSpec(Record):
     """What the model's packages set that nobody else has a use for, as the probe found it."""
 
 
+LoadCode = Literal[
+    "bad_golden",
+    "bad_schema",
+    "bad_script",
+    "bad_sidecar",
+    "failed",
+    "golden_mismatch",
+    "missing_code",
+    "needs_compiler",
+    "needs_cuda",
+    "no_golden",
+    "no_predict",
+    "no_schema",
+    "no_tolerance",
+    "not_a_model",
+    "not_served",
+    "package_missing",
+    "predict_fails",
+    "script_fails",
+    "unreadable",
+    "unsupported_input",
+    "untrusted_types",
+    "writes_to_its_folder",
+]
+"""Why a runtime refuses a model file; `docs/operations.md` has a cure for each."""
+
+
 @dataclass(frozen=True, slots=True)
 class Description(Record):
     """What a probe found out about a model."""

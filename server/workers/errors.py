@@ -10,9 +10,10 @@ import logging
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, ClassVar, Literal, cast, get_args
+from typing import Any, ClassVar, cast, get_args
 
 from server.wire.frames import ReplyCode
+from server.wire.models import LoadCode
 
 MAX_FAULTS = 100
 """The most faults that one request is told of."""
@@ -186,32 +187,6 @@ _ALLOCATION = re.compile(r"std::bad_alloc|bad allocation|[Cc]annot allocate memo
 
 
 # Files
-
-LoadCode = Literal[
-    "bad_golden",
-    "bad_schema",
-    "bad_script",
-    "bad_sidecar",
-    "failed",
-    "golden_mismatch",
-    "missing_code",
-    "needs_compiler",
-    "needs_cuda",
-    "no_golden",
-    "no_predict",
-    "no_schema",
-    "no_tolerance",
-    "not_a_model",
-    "not_served",
-    "package_missing",
-    "predict_fails",
-    "script_fails",
-    "unreadable",
-    "unsupported_input",
-    "untrusted_types",
-    "writes_to_its_folder",
-]
-"""Why a runtime refuses a model file; `docs/operations.md` has a cure for each."""
 
 
 class LoadFailed(Exception):

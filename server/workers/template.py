@@ -1,18 +1,10 @@
 """The template: starts a runtime, loads every ready model once, and forks probes and workers that share them.
 
-It takes one command at a time from the supervisor, a line of JSON each, and answers with a line; a fork's pidfd (and a
-probe's pipe) travel beside the line, so that the supervisor can watch and kill what it did not start itself. The
-template has no thread but its own when it forks, and it never scores.
+It takes one command at a time from the supervisor, a line of JSON each, and answers with a line. The template has no
+thread but its own when it forks, and it never scores.
 
-    {"do":"probe","models":[spec…],"scratch":path}  -> {"did":"probe","pid":…}          + pidfd, pipe of JSON lines,
-        one for each model up to the first that is "last":true, after which the process is not fit for another
-    {"do":"load","model":spec}                      -> {"did":"load","failed":reason or null,"changed":reason or null}
-    {"do":"settle","keep":[key…]}                   -> {"did":"settle"}
-    {"do":"fork","slot":n,"seed":n,"scratch":path}  -> {"did":"fork","pid":…}           + pidfd
-        + the worker's listening socket, sent with the command
-
-It says one line of itself, when it has started: {"did":"start","failed":reason or null,"facts":{…}}. By then it has
-locked itself up (server/machine/sandbox.py), so that it makes no socket, and no model file has been read before.
+Commands and answers are those of `server/wire/commands.py`. When the template says that it has started, it has locked
+itself up (server/machine/sandbox.py), so that it makes no socket, and no model file has been read before.
 
 Models that cannot live through a fork (PyTorch on a GPU, a script's threads, LightGBM's) are only noted by `load`; each
 worker loads them itself before it answers its first ping.
@@ -28,7 +20,8 @@ import shutil
 import socket
 import tempfile
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from functools import partial
 from importlib.util import find_spec
 from pathlib import Path
@@ -39,7 +32,22 @@ import orjson
 
 from server import logs
 from server.machine import sandbox
+from server.wire.commands import (
+    Command,
+    Forked,
+    Load,
+    Loaded,
+    MakeWorker,
+    Probe,
+    Probing,
+    Report,
+    Settle,
+    Settled,
+    Started,
+    command,
+)
 from server.wire.models import ModelSpec
+from server.wire.record import Record
 from server.workers import start
 from server.workers.errors import LoadFailed
 from server.workers.loop import Score, WorkerLoop
@@ -86,19 +94,23 @@ class Template:
         try:
             facts["sandbox"] = self._lock(self._runtime)
         except sandbox.SandboxFailed as e:
-            self._say({"did": "start", "failed": f"the sandbox that is required cannot be had: {e}"})
+            self._say(Started(failed=f"the sandbox that is required cannot be had: {e}"))
             return
-        self._say({"did": "start", "failed": None, "facts": facts})
-        commands: dict[str, Callable[[Mapping[str, Any]], None]] = {
-            "probe": self._probe,
-            "load": self._load,
-            "settle": self._settle,
-            "fork": self._fork,
-        }
+        self._say(Started(facts=facts))
         for line in self._lines():
-            command = orjson.loads(line)
-            commands[command["do"]](command)
+            self._do(command(orjson.loads(line)))
             _reap()
+
+    def _do(self, asked: Command) -> None:
+        match asked:
+            case Probe():
+                self._probe(asked)
+            case Load():
+                self._load(asked)
+            case Settle():
+                self._settle(asked)
+            case MakeWorker():
+                self._fork(asked)
 
     def _lines(self) -> Iterable[bytes]:
         buffer = b""
@@ -115,8 +127,8 @@ class Template:
             *lines, buffer = (buffer + data).split(b"\n")
             yield from lines
 
-    def _say(self, answer: Mapping[str, Any], fds: Iterable[int] = ()) -> None:
-        line = orjson.dumps(answer) + b"\n"
+    def _say(self, answer: Record, fds: Iterable[int] = ()) -> None:
+        line = _line(answer)
         fds = list(fds)
         self._control.settimeout(None)
         sent = socket.send_fds(self._control, [line], fds) if fds else self._control.send(line)
@@ -127,13 +139,11 @@ class Template:
 
     # Commands
 
-    def _probe(self, command: Mapping[str, Any]) -> None:
-        specs = [ModelSpec.from_data(data) for data in command["models"]]
+    def _probe(self, asked: Probe) -> None:
         read_end, write_end = os.pipe()
-        scratch = Path(command["scratch"])
-        pid = self._forked(lambda: self._describe_all(specs, scratch, write_end))
+        pid = self._forked(lambda: self._describe_all(asked.models, Path(asked.scratch), write_end))
         os.close(write_end)
-        self._say({"did": "probe", "pid": pid}, [os.pidfd_open(pid), read_end])
+        self._say(Probing(pid), [os.pidfd_open(pid), read_end])
 
     def _describe_all(self, specs: Iterable[ModelSpec], scratch: Path, write_end: int) -> None:
         self._enter(PROBE_SEED, scratch, 0).limit(self._runtime, [spec.path for spec in specs])
@@ -142,33 +152,32 @@ class Template:
         with open(write_end, "wb", buffering=0) as report:
             for spec in specs:
                 traces.note()
-                answer = self._described(spec)
+                found = self._described(spec)
                 changed, harmless = control.left() if control is not None else ([], [])
                 last = bool(changed)
-                if "description" in answer:
-                    found = answer["description"]
-                    last |= found["loads_in_worker"]
-                    found |= {"isolated": reason(changed) if changed else found["isolated"], "harmless": harmless}
-                report.write(orjson.dumps(answer | {"last": last}) + b"\n")
+                if found.description is not None:
+                    last |= found.description.loads_in_worker
+                    isolated = reason(changed) if changed else found.description.isolated
+                    told = replace(found.description, isolated=isolated, harmless=harmless)
+                    found = replace(found, description=told)
+                report.write(_line(replace(found, last=last)))
                 if last:  # the next model must not meet it
                     return
 
-    def _described(self, spec: ModelSpec) -> dict[str, Any]:
+    def _described(self, spec: ModelSpec) -> Report:
         started = perf_counter()
-        answer: dict[str, Any] = {"key": spec.key}
         try:
-            answer["description"] = self._runtime.describe(spec).to_data()
+            description = self._runtime.describe(spec)
         except LoadFailed as e:
-            answer["code"], answer["reason"] = e.code, str(e)
-        answer["seconds"] = perf_counter() - started
-        return answer
+            return Report(spec.key, perf_counter() - started, code=e.code, reason=str(e))
+        return Report(spec.key, perf_counter() - started, description)
 
     def _traces(self) -> Traces:
         shared = self._runtime.shared()
         return Traces([ProcessPart(), *shared] if shared else [])
 
-    def _load(self, command: Mapping[str, Any]) -> None:
-        spec = ModelSpec.from_data(command["model"])
+    def _load(self, asked: Load) -> None:
+        spec = asked.model
         failed = changed = None
         if self._runtime.loads_in_worker or spec.loads_in_worker:
             self._noted[spec.key] = spec
@@ -182,24 +191,23 @@ class Template:
             left = beyond(traces.changes(), spec.harmless)
             changed = reason(left) if left else None
         self._harmless |= set(spec.harmless)
-        self._say({"did": "load", "failed": failed, "changed": changed})
+        self._say(Loaded(failed, changed))
 
-    def _settle(self, command: Mapping[str, Any]) -> None:
-        keep = set(command["keep"])
+    def _settle(self, asked: Settle) -> None:
+        keep = set(asked.keep)
         self._models = {key: model for key, model in self._models.items() if key in keep}
         self._noted = {key: spec for key, spec in self._noted.items() if key in keep}
         gc.unfreeze()
         gc.collect()
         self._runtime.settle()
         gc.freeze()  # a worker's collector never looks at what was there before the fork: the pages stay shared
-        self._say({"did": "settle"})
+        self._say(Settled())
 
-    def _fork(self, command: Mapping[str, Any]) -> None:
+    def _fork(self, asked: MakeWorker) -> None:
         listener = socket.socket(fileno=self._received.popleft())
-        seed, scratch, slot = int(command["seed"]), Path(command["scratch"]), int(command["slot"])
-        pid = self._forked(lambda: self._work(listener, seed, scratch, slot))
+        pid = self._forked(lambda: self._work(listener, asked.seed, Path(asked.scratch), asked.slot))
         listener.close()
-        self._say({"did": "fork", "pid": pid}, [os.pidfd_open(pid)])
+        self._say(Forked(pid), [os.pidfd_open(pid)])
 
     def _work(self, listener: socket.socket, seed: int, scratch: Path, slot: int) -> None:
         held = self._enter(seed, scratch, slot)
@@ -237,6 +245,10 @@ class Template:
             log.exception("a fork ended by an error")
         finally:
             os._exit(code)
+
+
+def _line(record: Record) -> bytes:
+    return orjson.dumps(record.to_data()) + b"\n"
 
 
 def _reap() -> None:
@@ -315,7 +327,7 @@ def serve(given: argparse.Namespace, lock: Callable[[Runtime], str]) -> None:
     control = socket.socket(fileno=given.control_fd)
     missing = _missing(given.runtime)
     if missing is not None:
-        control.sendall(orjson.dumps({"did": "start", "failed": missing, "facts": {}}) + b"\n")
+        control.sendall(_line(Started(missing)))
         return
     runtime, score = _runtime(given.runtime), _score(given.runtime)
     budget = Budget(given.memory_bytes, given.max_calls)

@@ -19,8 +19,9 @@ from typing import Any
 
 import rpy2.situation
 
+from server.wire.models import LoadCode
 from server.workers.captured_output import Printed
-from server.workers.errors import LoadCode, load_code
+from server.workers.errors import load_code
 from server.workers.r import front_end
 
 os.environ.update(front_end.variables())

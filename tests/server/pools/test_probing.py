@@ -14,6 +14,7 @@ from server.config import Settings
 from server.pools import probing
 from server.pools.models import Refused
 from server.pools.probing import MODELS_PER_PROBE, Prober
+from server.wire.commands import Report
 from server.wire.models import ModelSpec
 
 
@@ -23,10 +24,10 @@ class Template:
     def __init__(self) -> None:
         self.probed: list[str] = []
 
-    async def probe(self, specs: Sequence[ModelSpec], *_: object) -> AsyncIterator[dict[str, Any]]:
+    async def probe(self, specs: Sequence[ModelSpec], *_: object) -> AsyncIterator[Report]:
         for spec in specs:
             self.probed.append(spec.name)
-            yield {"code": "not_a_model", "reason": "none"}
+            yield Report(spec.key, 0.1, code="not_a_model", reason="none")
 
 
 def model(folder: Path, name: str, size: int, modified: float = 1e9, ending: str = ".rds") -> ModelFile:

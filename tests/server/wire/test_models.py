@@ -6,7 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from server.wire.models import Description, ImageSettings, ModelSpec, RuntimeSettings, TorchSettings
@@ -77,6 +77,7 @@ descriptions = st.builds(
 GOOD = Description({"inputs": [], "outputs": [], "raw": True}, "score.py", None, None, None, None, False, "", 0)
 
 
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(specs | descriptions)
 def test_a_record_crosses_a_process_border_unchanged(record: Record) -> None:
     assert type(record).from_data(orjson.loads(orjson.dumps(record.to_data()))) == record

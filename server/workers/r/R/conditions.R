@@ -1,5 +1,5 @@
-# Errors that Tandem names. `code` is one of those in ../../errors.py (LoadCode). The message says what is wrong and
-# what to do; it reaches analysts, so it holds no path.
+# Errors that Tandem names. `code` is one of those in server/wire/models.py (LoadCode). The message says what is wrong
+# and what to do; it reaches analysts, so it holds no path.
 
 tandem_condition <- function(code, message) {
   structure(
