@@ -27,18 +27,17 @@ from server.workers.python.estimator import Estimator, Held
 from server.workers.python.model import PythonModel
 from server.workers.python.pyfunc import Pyfunc
 from server.workers.python.traces import PythonPart
+from server.workers.runtime import Runtime
 from server.workers.traces import Part
 
 REHEARSING_S = 1.0
 """A model whose calls take so long gains nothing from more of them."""
 
 
-class PythonRuntime:
-    """See `server.workers.runtime.Runtime`."""
+class PythonRuntime(Runtime):
+    """The libraries of Python whose models can be forked, in this process."""
 
     name = "python"
-    loads_in_worker = False
-    on_gpu = False
 
     def start(self) -> Mapping[str, str]:
         """The libraries came with this module; say which."""
@@ -49,10 +48,6 @@ class PythonRuntime:
             "pandas": pd.__version__,
             "joblib": joblib.__version__,
         }
-
-    def folders(self) -> Sequence[Path]:
-        """None."""
-        return ()
 
     def shared(self) -> Sequence[Part]:
         """The settings of Python and of its packages."""
@@ -74,18 +69,6 @@ class PythonRuntime:
         if not _is_graph(spec) and spec.settings.threads == 1:
             golden.rehearse(model, spec.example or {}, 1, REHEARSING_S)
         return model
-
-    def limit_memory(self, ceiling_bytes: int) -> None:
-        """The limit of the process is enough."""
-
-    def free(self) -> None:
-        """Python's garbage is collected by others."""
-
-    def rest(self) -> None:
-        """Nothing is held back."""
-
-    def settle(self) -> None:
-        """The template collects Python's garbage itself."""
 
     def after_fork(self, seed: int, scratch: Path, slot: int) -> None:
         """Own random numbers, own temporary files; graphs are compiled here because the template must not."""

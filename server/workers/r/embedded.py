@@ -229,7 +229,7 @@ _questions: dict[str, Any] = {}
 _unasked = _ffi.new("int *", 0)
 
 
-class Closure:
+class Scorer:
     """An R function of (columns, output, rows, options), called with buffers and answering with buffers.
 
     `types` are those of the inputs: a logical and an integer look alike on this side.

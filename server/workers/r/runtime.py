@@ -20,6 +20,7 @@ from server.workers.predictions import Predicted, Predictions
 from server.workers.r import embedded
 from server.workers.r.embedded import RError
 from server.workers.r.traces import RPart
+from server.workers.runtime import Runtime
 from server.workers.stated_inputs import corrected
 from server.workers.table import Column
 from server.workers.traces import Part
@@ -62,7 +63,7 @@ class RModel:
         self.schema = schema
         self.max_rows = spec.max_rows
         self.rowwise = spec.rowwise
-        self._scorer = embedded.Closure(scorer, [i.type for i in schema.inputs])
+        self._scorer = embedded.Scorer(scorer, [i.type for i in schema.inputs])
 
     def predict(self, columns: list[Column], rows: int, output: str, options: Options) -> Predictions:
         """Predict all rows in one call. Raises ModelFailed with R's own words."""
@@ -98,12 +99,10 @@ def _predicted(value: Any, levels: tuple[str, ...] | None) -> Predicted:
     return Predicted("number" if value.typecode == "d" else "integer", value, levels)
 
 
-class RRuntime:
-    """See `server.workers.runtime.Runtime`."""
+class RRuntime(Runtime):
+    """R in this process."""
 
     name = "r"
-    loads_in_worker = False
-    on_gpu = False
 
     def start(self) -> Mapping[str, str]:
         """Start R."""

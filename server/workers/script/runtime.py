@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import platform
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,10 +14,10 @@ import orjson
 from server.wire.models import Description, ModelSpec
 from server.wire.schema import Schema
 from server.workers.errors import LoadFailed, ModelFailed, OutOfMemory, ScriptFailed, lacks_memory
+from server.workers.runtime import Runtime
 from server.workers.script import entry
 from server.workers.script.output import Output
 from server.workers.script.reply import encoded
-from server.workers.traces import Part
 
 RAW = Schema((), (), raw=True)
 
@@ -48,12 +48,11 @@ class ScriptModel:
         return encoded(value)
 
 
-class ScriptRuntime:
-    """See `server.workers.runtime.Runtime`."""
+class ScriptRuntime(Runtime):
+    """One scoring script, loaded in each worker."""
 
     name = "script"
     loads_in_worker = True
-    on_gpu = False
 
     def __init__(self) -> None:
         self._outputs: list[Output] = []
@@ -61,14 +60,6 @@ class ScriptRuntime:
     def start(self) -> Mapping[str, str]:
         """Nothing is imported here that the script might need in a version of its own, or that starts threads."""
         return {"python": platform.python_version()}
-
-    def folders(self) -> Sequence[Path]:
-        """None."""
-        return ()
-
-    def shared(self) -> Sequence[Part]:
-        """None: it has the process for itself."""
-        return ()
 
     def describe(self, spec: ModelSpec) -> Description:
         """Import the script, call init() and check its golden rows."""
@@ -106,19 +97,10 @@ class ScriptRuntime:
             run = entry.load(Path(spec.path))
         return ScriptModel(spec, run, output)
 
-    def limit_memory(self, ceiling_bytes: int) -> None:
-        """The limit of the process is enough."""
-
-    def free(self) -> None:
-        """Python's garbage is collected by others."""
-
     def rest(self) -> None:
         """Say what was left out of the log."""
         for output in self._outputs:
             output.rest()
-
-    def settle(self) -> None:
-        """Nothing is held."""
 
     def after_fork(self, seed: int, scratch: Path, slot: int) -> None:
         """Own random numbers."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import os
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
@@ -21,17 +21,17 @@ from server.wire.models import Description, ModelSpec
 from server.wire.schema import SchemaError
 from server.workers import golden
 from server.workers.errors import BadBody, Invalid, LoadFailed, ModelFailed
+from server.workers.runtime import Runtime
 from server.workers.torch import inputs, proof, settings
 from server.workers.torch.build import Built, build
 from server.workers.torch.model import TorchModel
-from server.workers.traces import Part
 
 WARM_CALLS = 3
 """TorchScript optimises at its second call."""
 
 
-class TorchRuntime:
-    """See `server.workers.runtime.Runtime`."""
+class TorchRuntime(Runtime):
+    """PyTorch in this process; models are loaded in each worker."""
 
     name = "torch"
     loads_in_worker = True
@@ -61,26 +61,6 @@ class TorchRuntime:
             torch.cuda.set_device(self._device)
             torch.backends.cudnn.allow_tf32 = False  # fp32 means fp32
         self._pool = inputs.decoders()
-
-    def limit_memory(self, ceiling_bytes: int) -> None:
-        """The limit of the process is enough."""
-
-    def free(self) -> None:
-        """Python's garbage is collected by others."""
-
-    def rest(self) -> None:
-        """Nothing is held back."""
-
-    def settle(self) -> None:
-        """The template holds no model."""
-
-    def folders(self) -> Sequence[Path]:
-        """None."""
-        return ()
-
-    def shared(self) -> Sequence[Part]:
-        """None: a program of PyTorch's does nothing but compute."""
-        return ()
 
     def describe(self, spec: ModelSpec) -> Description:
         """Read the file, find its schema, check its golden rows, prove whether it may be batched."""
