@@ -34,7 +34,7 @@ def test_no_line_of_a_page_is_longer_than_a_terminal_shows(page: Path) -> None:
 
 FOR_CONTRIBUTORS = [Path("CONTRIBUTING.md"), Path("docs/architecture.md"), Path("docs/style.md")]
 FILE = re.compile(r"[\w.*-]+(?:/[\w.*-]+)*(?:\.(?:py|R|md|toml|sh|yaml|in|lock)|/)|[\w.-]+(?:/[\w.-]+)+|Makefile")
-TO_BE_MADE = re.compile(r"\b(?:test-|test_)?(?:CLASS|FORM|THING)\b.*")
+TO_BE_MADE = re.compile(r"\b(?:test-|test_)?(?:CLASS|FORM|KIND|THING)\b.*")
 """A file that the reader makes: its folder has to be there."""
 
 
