@@ -26,7 +26,7 @@ OSS = (
 )
 COMPOSED = {
     "oss": ("base", (*OSS, "components/gpu")),
-    "plain": ("overlays/dev", ("components/ingress", "components/autoscale-cpu")),
+    "plain": ("overlays/dev", ("components/ingress", "components/autoscale-cpu", "components/identity")),
 }
 """Further ways to put the parts together, so that each component is in at least one."""
 

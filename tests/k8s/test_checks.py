@@ -169,3 +169,18 @@ def test_a_mistake_in_the_ingress_is_seen(where: str, value: str) -> None:
     objects = render("plain")
     put(objects, f"Ingress/tandem spec rules 0 http paths 0 backend service {where}", value)
     assert list(ports(objects))
+
+
+@pytest.mark.parametrize(
+    ("where", "value"),
+    [
+        ("to 0 ipBlock except", ["10.0.0.0/8"]),
+        ("to 0 ipBlock except", GONE),
+        ("ports 0 port", 80),
+        ("ports", GONE),
+    ],
+)
+def test_a_way_out_that_leads_to_more_than_the_web_is_seen(where: str, value: Any) -> None:
+    objects = render("plain")
+    put(objects, f"NetworkPolicy/to-identity-providers spec egress 0 {where}", value)
+    assert list(network(objects))

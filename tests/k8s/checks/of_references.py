@@ -38,7 +38,11 @@ def selectors(objects: list[Manifest]) -> Iterator[str]:
         if each["kind"] in ("Service", "PodDisruptionBudget") and len(found) > 1:
             yield f"{said(each)}: selects pods of several Deployments"
         for peer in peers_of(each):
-            if "namespaceSelector" not in peer and not selected(objects, namespace, peer["podSelector"]):
+            if (
+                "podSelector" in peer
+                and "namespaceSelector" not in peer
+                and not selected(objects, namespace, peer["podSelector"])
+            ):
                 yield f"{said(each)}: a peer that is no pod"
 
 
@@ -73,7 +77,7 @@ def _ports_meant(each: Manifest, objects: list[Manifest]) -> Iterator[tuple[Pods
             for pod in selected(objects, namespace, spec["podSelector"]):
                 yield from ((pod, port["port"]) for port in rule.get("ports", []))
         for rule in spec.get("egress", []):
-            for peer in (peer for peer in rule.get("to", []) if "namespaceSelector" not in peer):
+            for peer in (peer for peer in rule.get("to", []) if peer.keys() == {"podSelector"}):
                 for pod in selected(objects, namespace, peer["podSelector"]):
                     yield from ((pod, port["port"]) for port in rule.get("ports", []))
         return

@@ -5,12 +5,14 @@ from __future__ import annotations
 import importlib
 import pkgutil
 from collections.abc import Iterator
+from ipaddress import ip_address, ip_network
 from types import ModuleType
 
 from fastapi.routing import APIRoute
 from starlette.routing import Route
 
 from auth import routes as auth_routes
+from auth import sign_in_routes
 from server.web import routes as web_routes
 from tests.k8s.checks.objects import IMDS, PROBES, ingress_paths, matches, peers_of, pods, said
 from tests.k8s.rendered import Manifest, of_kind
@@ -37,7 +39,7 @@ def paths(objects: list[Manifest]) -> Iterator[str]:
 
 def application_routes() -> set[str]:
     """The paths of the route table, and the scoring routes, which server/web/scoring/route.py takes in front of it."""
-    parts: list[ModuleType] = [auth_routes]
+    parts: list[ModuleType] = [auth_routes, sign_in_routes]
     for module in pkgutil.iter_modules(web_routes.__path__):
         parts.append(importlib.import_module(f"{web_routes.__name__}.{module.name}"))
     routers = [part.router for part in parts if hasattr(part, "router")]
@@ -78,6 +80,14 @@ def redirect(objects: list[Manifest]) -> Iterator[str]:
                 yield f"{said(gateway)}: the redirect may go before a challenge"
 
 
+def _is_web_without_metadata(policy: Manifest, peer: Manifest) -> bool:
+    """Whether this leads out to addresses on the port of https alone, and the instance metadata is not among them."""
+    block = peer.get("ipBlock", {})
+    excepted = any(ip_address(IMDS) in ip_network(network) for network in block.get("except", []))
+    rules = [rule for rule in policy["spec"].get("egress", []) if peer in rule["to"]]
+    return bool(rules) and excepted and all([port["port"] for port in rule.get("ports", [])] == [443] for rule in rules)
+
+
 def network(objects: list[Manifest]) -> Iterator[str]:
     """All is closed; what is opened is opened to somebody; nothing leads to the instance metadata."""
     policies = of_kind(objects, "NetworkPolicy")
@@ -102,7 +112,7 @@ def network(objects: list[Manifest]) -> Iterator[str]:
                     yield f"{said(each)}: open to everybody, or on every port"
         for peer in peers_of(each):
             labels = [(peer.get(name) or {}).get("matchLabels") for name in ("namespaceSelector", "podSelector")]
-            if "ipBlock" in peer or not any(labels):
+            if not any(labels) and not _is_web_without_metadata(each, peer):
                 yield f"{said(each)}: opens addresses (is {IMDS} among them?), or everything"
     for each in pods(objects):
         for remote in filter(None, each.settings.remotes.split(",")):
