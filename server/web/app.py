@@ -43,7 +43,7 @@ class WebApp:
         self._run_dir = run_dir
         self.metrics = WebMetrics()
         self._serving = Serving(settings, self.metrics, run_dir)
-        self._relay = Relay(settings.timeout_s)
+        self._relay = Relay()
         self._auth: Auth = open_auth(
             settings.data,
             on_failure=self.metrics.auth_failure,
@@ -101,7 +101,7 @@ class WebApp:
             with suppress(asyncio.CancelledError):
                 await task
         self._serving.close()
-        await self._relay.close()
+        self._relay.close()
         self.metrics.flush()
         self._access_log.flush()
         self._auth.close()

@@ -20,9 +20,10 @@ from server.config import Settings
 from server.web.connection.limits import ConnectionLimits
 from server.web.connection.protocol import Protocol
 from server.web.request_id import RequestIds
-from server.web.scoring.relay import HELD_BYTES, Relay
+from server.web.scoring.relay import Relay
 from server.web.scoring.route import ScoringRoute
 from server.web.scoring.target import Target
+from server.web.scoring.upstream import HELD_BYTES
 from tests.server.web.connection.test_protocol import Wire
 from tests.server.web.routes.test_exception_handlers import (
     BODY,
@@ -129,7 +130,7 @@ class Asked:
         asyncio.run(self._ask(lying(answer, stays, got), request))
 
     async def _ask(self, liar: AbstractAsyncContextManager[str], request: bytes) -> None:
-        relay = Relay(TIMEOUT_S)
+        relay = Relay()
         async with liar as url, asyncio.timeout(30):
             target = Target(replace(ENTRY, pool="", remote="liar"), TIMEOUT_S, False, None, url)
             parts: list[Any] = [Settings(), Serving(target), relay, Authenticator(), self.counts, self.access]
@@ -144,7 +145,7 @@ class Asked:
             protocol.data_received(request)
             while state.tasks:
                 await asyncio.sleep(0.005)
-            await relay.close()
+            relay.close()
 
     @property
     def told(self) -> tuple[int, str]:
