@@ -219,13 +219,13 @@ def test_what_models_set_at_a_later_call_reaches_no_neighbour_and_costs_no_reque
             assert answers(server) == right
             assert server.score(name, {"rows": [{column: LATER}]}).json()["predictions"] == [2 * LATER]
             assert answers(server) == right
-        assert server.metric("tandem_worker_restarts_total", pool=pool, reason="changed") >= 1
+        assert server.metric("tandem_worker_restarts_total", runtime=pool, reason="changed") >= 1
         found = eventually(lambda n=name: (server.version(n, "ready") or {}).get("isolated"), timeout_s=120)
         assert "the working directory" in found
-        restarts = server.metric("tandem_worker_restarts_total", pool=pool)
+        restarts = server.metric("tandem_worker_restarts_total", runtime=pool)
         assert server.score(name, {"rows": [{column: LATER}]}).json()["predictions"] == [2 * LATER]
         assert answers(server) == right
-        assert server.metric("tandem_worker_restarts_total", pool=pool) == restarts, "nobody is disturbed any more"
+        assert server.metric("tandem_worker_restarts_total", runtime=pool) == restarts, "nobody is disturbed any more"
     leave(server, "later", "someday")
     assert answers(server) == right
 

@@ -45,7 +45,7 @@ def say(server: Tandem, name: str, text: str | None) -> None:
 
 def workers(server: Tandem, runtime: str) -> tuple[float, float]:
     """How many workers of a runtime are ready, and how many are missing."""
-    return tuple(server.metric("tandem_workers", pool=runtime, state=s) for s in ("ready", "missing"))
+    return tuple(server.metric("tandem_workers", runtime=runtime, state=s) for s in ("ready", "missing"))
 
 
 def answered(load: Load) -> None:
