@@ -1,8 +1,7 @@
-"""`tandem check FILE`: what would happen if this file were dropped, told by the probe that would look at it."""
+"""`tandem check FILE`: what would happen if this file were dropped. An engine opens it, as a server would."""
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,8 +26,8 @@ from server.catalog.parts import WHOLE
 from server.catalog.snapshot import Entry
 from server.catalog.unserved import not_served, unserved
 from server.config import Settings
-from server.pools.pool import Pool
-from server.pools.pools import Wish, own_plan, plan, wish_of
+from server.engine import CannotStart, Engine
+from server.run_folder import RunFolder
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,22 +39,23 @@ class Verdict:
 
 
 async def check(file: Path, settings: Settings) -> Verdict:
-    """Probe one file as a pool would."""
+    """Open one file as a server would, and say what becomes of it."""
     if not file.exists():
         return Verdict(False, f"{file}: no such file")
     found = _found(file.absolute(), settings)
     if isinstance(found, NotServed):
         return Verdict(False, _refused(file, found.code, found.reason))
-    candidate = found
-    with tempfile.TemporaryDirectory(prefix="tandem-") as folder:
-        run_dir = Path(folder)
-        keys = signatures.trusted_keys(settings.model_signatures, settings.signature_key)
+    keys = signatures.trusted_keys(settings.model_signatures, settings.signature_key)
+    with RunFolder() as folder:
+        identify = signatures.identifier(settings.model_signatures, keys, folder.path, lambda outcome: None)
         try:
-            settled = signatures.identifier(settings.model_signatures, keys, run_dir, lambda outcome: None)(candidate)
+            settled = identify(found)
+            entry = await _opened(settled, settings, folder)
         except Unopened as e:
             return Verdict(False, _refused(file, NOT_SERVED, e.text))
-        entry = await _probe(settled, settings, run_dir)
-    return Verdict(entry.state == "ready", _told(file, settled, entry))
+        except CannotStart as e:
+            return Verdict(False, _refused(file, "load_failed", str(e)))
+    return Verdict(entry.state == "ready", _described(file, settled, entry))
 
 
 def _found(path: Path, settings: Settings) -> Candidate | NotServed:
@@ -71,26 +71,16 @@ def _found(path: Path, settings: Settings) -> Candidate | NotServed:
     return not_served(path) if found is None else found.refused or found
 
 
-async def _probe(settled: ModelFile, settings: Settings, run_dir: Path) -> Entry:
-    wish, runtime = wish_of(settled) or Wish(), settled.runtime
-    alone = runtime == "script" or wish.requirements is not None
-    only = own_plan(runtime, settled, wish, settings) if alone else plan(runtime, settings, 1)
+async def _opened(settled: ModelFile, settings: Settings, folder: RunFolder) -> Entry:
     # It need not lie in a model folder, and what lies beside it is no business of a model's.
     own = settled.path.parent if settled.path.name in WHOLE else settled.path
     settings = settings.model_copy(update={"r_models": own, "python_models": own})
-    pool = Pool(only, run_dir, settings, publish=_nobody, on_worker_end=lambda pool, reason: None)
-    try:
-        await pool.examine_only(settled)
-    finally:
-        await pool.stop()
-    return pool.entries()[0]
+    async with Engine(settings, cores=1, folder=folder) as engine:
+        await engine.open([settled])
+        return engine.entries[0]
 
 
-async def _nobody() -> None:
-    """There is nobody to publish to."""
-
-
-def _told(file: Path, settled: ModelFile, entry: Entry) -> str:
+def _described(file: Path, settled: ModelFile, entry: Entry) -> str:
     if entry.state != "ready":
         return _refused(file, entry.code, entry.reason)
     assert entry.schema is not None

@@ -30,7 +30,7 @@ from server.pools.renewal import Renewal
 from server.pools.tasks import Backoff, Tasks
 from server.pools.template import Template, TemplateLost
 from server.pools.template_keeper import ChangesOthers, TemplateKeeper
-from server.pools.worker_set import CANNOT_START, DRAIN_MARGIN_S, WorkerSet
+from server.pools.worker_set import CANNOT_START, DRAIN_MARGIN_S, NO_WORKERS, WorkerSet
 
 log = logging.getLogger(__name__)
 
@@ -149,13 +149,6 @@ class Pool:
         if self.models.forget(paths):
             self._tasks.start(self._leave_out())
 
-    async def examine_only(self, file: ModelFile) -> None:
-        """Examine a file as `update` would, without forking workers for it."""
-        self.models.loading[file.path] = file
-        await self._prober.examine([file])
-        for proven in self._proven:
-            self.models.serve(proven)
-
     async def change(self, plan: PoolPlan, settings: Settings) -> None:
         """Serve under other settings, with a new template and generation where workers have to know of them."""
         turn = (plan.size, plan.threads) != (self.plan.size, self.plan.threads)
@@ -262,6 +255,8 @@ class Pool:
         except CANNOT_START as e:
             log.error("no new generation: the old one goes on", extra={"pool": self.plan.name, "reason": repr(e)})
             self._tasks.start(self._retry_generation())
+            self._workers.reason = NO_WORKERS
+            await self.publish()
             return
         old = self._workers.turn(new, size)
         self._model_share = share

@@ -31,6 +31,8 @@ DRAIN_MARGIN_S = 5.0
 """Time that a draining worker is given beyond the longest call (TANDEM_TIMEOUT_S) before it is killed."""
 CANNOT_START = (TemplateLost, NeverAnswered, EnvironmentFailed)
 """What is raised where workers cannot be started at present. Recoverable: try again later."""
+NO_WORKERS = "workers cannot be started"
+"""The reason that /health/ready gives for a pool of which this is so."""
 
 
 class Owner(Protocol):
@@ -231,7 +233,7 @@ class WorkerSet:
         except CANNOT_START as e:
             log.error("worker cannot be refilled", extra={"pool": self.plan.name, "reason": type(e).__name__})
             if self.reason is None:
-                self.reason = "workers cannot be started"
+                self.reason = NO_WORKERS
                 await self._owner.publish()
             return False
         self._works_again()

@@ -32,11 +32,11 @@ from server.machine.cgroup import granted_cores, granted_memory_bytes, used_memo
 from server.metrics import SupervisorMetrics, proportional_bytes
 from server.pools.pool import Pool
 from server.pools.pools import SHARED, Pools
+from server.run_folder import RunFolder
 from server.supervisor import reload
 from server.supervisor.hub import Hub
 from server.supervisor.orphans import Orphans
 from server.supervisor.remotes import Remotes
-from server.supervisor.run_folder import RunFolder
 from server.supervisor.web_processes import WebProcesses
 
 log = logging.getLogger(__name__)

@@ -120,7 +120,7 @@ class WebApp:
 
     async def _keep_house(self) -> None:
         forget_if_changed = self._auth.authenticator.forget_if_changed
-        tasks = (QuietHoard().look, forget_if_changed, self._serving.dispatchers.measure, self.metrics.flush)
+        tasks = (QuietHoard().look, forget_if_changed, self._serving.gauges.measure, self.metrics.flush)
         while True:
             for task in tasks:
                 try:

@@ -7,15 +7,20 @@ in one step, then it is confirmed.
 from __future__ import annotations
 
 import asyncio
+import logging
 from pathlib import Path
 
 from server.catalog.snapshot import Snapshot
 from server.config import Settings
+from server.dispatch.board import Board, NoLane
+from server.dispatchers import Dispatchers
 from server.metrics import WebMetrics
 from server.web.control import Control
-from server.web.scoring.dispatchers import Dispatchers
+from server.web.scoring.gauges import Gauges
 from server.web.scoring.target import Target
 from server.web.scoring.targets import targets
+
+log = logging.getLogger(__name__)
 
 
 class Serving:
@@ -24,7 +29,9 @@ class Serving:
     def __init__(self, settings: Settings, metrics: WebMetrics, run_dir: Path | None = None) -> None:
         self._timeout_s = settings.timeout_s
         self._control = Control()
-        self.dispatchers = Dispatchers(settings, metrics, self._control.kill, run_dir)
+        self._board = _board(run_dir) if run_dir is not None and settings.web_workers > 1 else None
+        self.dispatchers = Dispatchers(settings, self._control.kill, metrics.batch, self._board)
+        self.gauges = Gauges(self.dispatchers, metrics)
         self.snapshot = Snapshot(0, (), {}, complete=False)
         self.targets: dict[str, Target] = {}
         self.switched = asyncio.Event()
@@ -63,3 +70,12 @@ class Serving:
         self.snapshot = snapshot
         self.targets = targets(snapshot, self.dispatchers, self._timeout_s)
         self.switched.set()
+
+
+def _board(run_dir: Path) -> Board | None:
+    """A place on the board of busy workers; without one this process knows its own calls only."""
+    try:
+        return Board(run_dir)
+    except (NoLane, OSError):
+        log.exception("this web process cannot tell the others which workers it holds")
+        return None

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from server.supervisor.run_folder import RunFolder
+from server.run_folder import RunFolder
 from tests.harness.tandem import Tandem
 
 

@@ -1,21 +1,15 @@
-"""The ways from this web process to the pools: a dispatcher for each, and their gauges."""
+"""The ways from this process to the pools: a dispatcher for each. Web processes and the engine have one each."""
 
 from __future__ import annotations
 
-import logging
-import time
-from collections.abc import Callable, Collection, Iterator, Mapping
-from pathlib import Path
+from collections.abc import Callable, Iterator, Mapping
 
 from server.catalog.snapshot import Entry, Snapshot
 from server.config import Settings
-from server.dispatch.board import Board, NoLane
+from server.dispatch.board import Board
 from server.dispatch.dispatcher import Dispatcher
 from server.dispatch.messages import Generation, Limits, ModelPolicy
 from server.dispatch.state import DispatchState
-from server.metrics import WebMetrics
-
-log = logging.getLogger(__name__)
 
 MAX_BATCH_REQUESTS = 1024
 ABANDON_AFTER_S = 1.0
@@ -29,15 +23,17 @@ class Dispatchers(Mapping[str, Dispatcher]):
     """A dispatcher for each pool, by the pool's name."""
 
     def __init__(
-        self, settings: Settings, metrics: WebMetrics, kill: Callable[[str, str], None], run_dir: Path | None
+        self,
+        settings: Settings,
+        kill: Callable[[str, str], None],
+        on_batch: Callable[[str, int, float, float, float], None] | None = None,
+        board: Board | None = None,
     ) -> None:
         self._settings = settings
-        self._metrics = metrics
         self._kill = kill
-        self._board = _board(run_dir) if run_dir is not None and settings.web_workers > 1 else None
+        self._on_batch = on_batch
+        self._board = board
         self._by_pool: dict[str, Dispatcher] = {}
-        self._measured: Collection[str] = ()
-        """Labels whose gauges are set."""
 
     def __getitem__(self, pool: str) -> Dispatcher:
         return self._by_pool[pool]
@@ -65,18 +61,12 @@ class Dispatchers(Mapping[str, Dispatcher]):
         for name in self._by_pool.keys() - snapshot.pools.keys():
             self._leave(name)
 
-    def measure(self) -> None:
-        """Set the gauges."""
-        now = time.monotonic()
-        by_label: dict[str, list[DispatchState]] = {pool: [] for pool in self._measured}  # one that has gone has none
+    def by_runtime(self) -> dict[str, list[DispatchState]]:
+        """The state of each way to a pool, by the pool's runtime."""
+        found: dict[str, list[DispatchState]] = {}
         for name, dispatcher in self._by_pool.items():
-            by_label.setdefault(label(name), []).append(dispatcher.state)
-        for runtime, states in by_label.items():
-            waiting = sum(state.queued_requests for state in states)
-            inflight = sum(state.inflight_requests for state in states)
-            longest_wait_s = max((state.longest_wait_s(now) for state in states), default=0.0)
-            self._metrics.load(runtime, waiting, inflight, longest_wait_s)
-        self._measured = by_label.keys()
+            found.setdefault(label(name), []).append(dispatcher.state)
+        return found
 
     def close(self) -> None:
         """Close all connections."""
@@ -102,16 +92,7 @@ class Dispatchers(Mapping[str, Dispatcher]):
             # A worker that loads its models itself is not to be had anew in milliseconds: its call may end.
             abandon_after_s=ABANDON_AFTER_S if runtime in FORKED else settings.timeout_s,
         )
-        return Dispatcher(limits, settings.max_payload_bytes, self._kill, self._metrics.batch, self._board)
-
-
-def _board(run_dir: Path) -> Board | None:
-    """A place on the board of busy workers; without one this process knows its own calls only."""
-    try:
-        return Board(run_dir)
-    except (NoLane, OSError):
-        log.exception("this web process cannot tell the others which workers it holds")
-        return None
+        return Dispatcher(limits, settings.max_payload_bytes, self._kill, self._on_batch, self._board)
 
 
 def _policy(entry: Entry) -> ModelPolicy:

@@ -11,6 +11,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import Self
 
 PREFIX = "tandem-"
 PID_FILE = "pid"
@@ -26,6 +27,12 @@ class RunFolder:
         self._lock = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         (self.path / PID_FILE).write_text(f"{os.getpid()}\n")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.remove()
 
     def remove(self) -> None:
         """Remove the folder and all that is in it."""
