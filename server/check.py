@@ -32,7 +32,7 @@ from server.run_folder import RunFolder
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What to tell, and whether the file would serve."""
+    """The result of a check: the text to print, and whether the file would serve."""
 
     accepted: bool
     text: str

@@ -47,7 +47,7 @@ def _number(path: Path) -> int | None:
 
 
 def used_memory_bytes() -> int:
-    """Memory of that which is in use and cannot be given back: what the kubelet calls the working set."""
+    """Memory in use that cannot be given back, of what is granted: what the kubelet calls the working set."""
     used = _number(_CGROUP / "memory.current") or _number(_CGROUP / "memory/memory.usage_in_bytes")
     if used is not None:
         named = _named_numbers(_CGROUP / "memory.stat") or _named_numbers(_CGROUP / "memory/memory.stat")

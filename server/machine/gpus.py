@@ -1,4 +1,4 @@
-"""NVIDIA GPUs: how many may be used, found without a library, and how they are used, told by nvidia-smi."""
+"""NVIDIA GPUs: how many this process may use, found without a library, and what nvidia-smi says of their use."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Gpu:
 
 
 def count() -> int:
-    """NVIDIA GPUs that may be used."""
+    """How many NVIDIA GPUs this process may use."""
     there = len(list(Path("/proc/driver/nvidia/gpus").glob("*")))
     visible = os.environ.get("CUDA_VISIBLE_DEVICES")
     return there if visible is None else min(there, len([v for v in visible.split(",") if v.strip() not in ("", "-1")]))

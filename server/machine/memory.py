@@ -13,16 +13,16 @@ from collections.abc import Callable
 
 PAGE_BYTES = os.sysconf("SC_PAGE_SIZE")
 WORTH_BYTES = 8 << 20
-"""Less is not worth the page faults of the next call."""
+"""Freed memory below this is not given back: it would cost the next call more in page faults than it saves."""
 QUIET_LOOKS = 4
 QUIET_SHARE = 0.02
-"""Of one core; a web process without requests needs 0.003."""
+"""A web process that uses less than this share of a core counts as idle. An idle one was measured at 0.003."""
 
 _malloc_trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it
 
 
 class Meter:
-    """This process's memory. The file stays open: a locked-up worker could not open it any more."""
+    """Measures the memory of this process. The file stays open, because a locked-up worker could not open it again."""
 
     def __init__(self) -> None:
         self._statm = os.open("/proc/self/statm", os.O_RDONLY | os.O_CLOEXEC)
@@ -45,13 +45,13 @@ class Meter:
 
 
 def private_bytes(rollup: bytes) -> int:
-    """What `/proc/<pid>/smaps_rollup` says is nobody else's."""
+    """Bytes of memory that a process shares with no other, from the text of its `/proc/<pid>/smaps_rollup`."""
     lines = (line.split() for line in rollup.splitlines() if line.startswith(b"Private_"))
     return sum(int(line[1]) for line in lines if line[0] != b"Private_Hugetlb:") * 1024
 
 
 class Hoard:
-    """What this process has freed and still holds, as far as can be seen from outside of its allocators."""
+    """Gives back memory that this process has freed and still holds, as far as that is seen outside its allocators."""
 
     def __init__(self, meter: Meter) -> None:
         self._meter = meter
@@ -68,7 +68,7 @@ class Hoard:
 
 
 class QuietHoard:
-    """The same for a web process, which cannot tell when it is done with large bodies: when it has nothing to do."""
+    """Gives back a web process's freed memory when it is idle, because it cannot tell when a body is done with."""
 
     def __init__(self, meter: Meter | None = None) -> None:
         self._meter = meter or Meter()
@@ -77,7 +77,7 @@ class QuietHoard:
         self._last = time.monotonic(), time.process_time()
 
     def look(self) -> None:
-        """Call a few times a second."""
+        """Give freed memory back if the process has been idle. To be called a few times a second."""
         now = time.monotonic(), time.process_time()
         busy = (now[1] - self._last[1]) / max(now[0] - self._last[0], 1e-6)
         self._last = now

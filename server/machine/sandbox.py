@@ -57,7 +57,7 @@ def degree(words: str) -> int:
 
 
 def available() -> Level:
-    """What can be had here; changes nothing."""
+    """The sandbox that this machine offers. Changes nothing."""
     return Level(_landlock_version(), seccomp.available())
 
 
@@ -88,7 +88,7 @@ def as_asked(mode: str, lock: Callable[[], Level]) -> str:
 
 
 def locked() -> bool:
-    """Whether this process is in a sandbox, whatever there is of one."""
+    """Whether this process is in a sandbox, even if only a part of one could be put in place."""
     return _level is not None
 
 
@@ -171,25 +171,25 @@ ETC = (
     *("nvidia", "OpenCL", "os-release", "papersize", "passwd", "protocols", "resolv.conf", "services", "ssl/certs"),
     *("ssl/openssl.cnf", "timezone", "vulkan"),
 )
-"""Not the whole of /etc, which has keys and the hashes of passwords."""
+"""Files and folders in /etc that models may read. The whole of /etc would include keys and hashes of passwords."""
 DEVICES = ("null", "zero", "full", "random", "urandom")
 GPUS = ("nvidia*", "nvidia-caps/*", "dri/*", "kfd")
 
 
 def _given() -> list[Path]:
-    """The system, Python and our own code."""
+    """Files and folders that every locked process may read: the system, Python and our own code."""
     prefixes = [Path(prefix, part) for prefix in (sys.prefix, sys.base_prefix) for part in ("lib", "lib64", "share")]
     return [*SYSTEM, *(Path("/etc", name) for name in ETC), *prefixes, Path(server.__file__).parent]
 
 
 def _open_libraries() -> list[Path]:
-    """The folders of the libraries that are open by now: what those will open lies beside them, as MKL's kernels."""
+    """Folders of the libraries that are open by now. What they open later lies beside them, as MKL's kernels do."""
     mapped = {line.split(maxsplit=5)[-1] for line in Path("/proc/self/maps").read_text().splitlines()}
     return [Path(path).parent for path in mapped if path.startswith("/") and ".so" in path]
 
 
 def _above_none_of(hidden: Sequence[Path], paths: Iterable[Path]) -> list[Path]:
-    """Those that would not let a process see what is hidden: Python's path may have the folder that it started in."""
+    """The paths that are not above something hidden. Python's path may include the folder that it was started in."""
     secret = [path.resolve() for path in hidden]
     return [path for path in paths if not any(s.is_relative_to(path.resolve()) for s in secret)]
 
@@ -202,7 +202,7 @@ def _rules(paths: Iterable[Path]) -> list[tuple[str, int]]:
 
 
 def with_linked(folder: Path) -> list[Path]:
-    """A folder and where the links in it lead to, as those of a library of R packages that renv made."""
+    """A folder, and the targets of the links in it: a library of R packages that renv has made consists of links."""
     try:
         return [folder, *(entry.resolve() for entry in folder.iterdir() if entry.is_symlink())]
     except OSError:
@@ -222,9 +222,9 @@ DEVICE = READ_FILE | WRITE_FILE | TRUNCATE | IOCTL_DEV
 REFER_SINCE, TRUNCATE_SINCE, PORTS_SINCE, IOCTL_SINCE, SCOPES_SINCE = 2, 3, 4, 5, 6
 _NEWER = ((REFER_SINCE, REFER), (TRUNCATE_SINCE, TRUNCATE), (IOCTL_SINCE, IOCTL_DEV))
 ALL_PORTS = 3
-"""Binding and connecting TCP."""
+"""Landlock's rights of TCP: to bind and to connect."""
 SCOPE_SIGNAL, ALL_SCOPES = 2, 3
-"""Abstract Unix sockets and signals."""
+"""Landlock's scopes: abstract Unix sockets and signals."""
 
 
 class _Ruleset(ctypes.Structure):
@@ -290,7 +290,7 @@ CAP_DAC_READ_SEARCH = 1 << 2
 
 
 def _give_up_privileges() -> None:
-    """No core file, no more files than a process needs, no capability."""
+    """Set limits: no core file, no more open files than a process needs, no capability."""
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     files = MAX_FILES if most == resource.RLIM_INFINITY else min(MAX_FILES, most)
@@ -305,7 +305,7 @@ def _no_new_privileges() -> None:
 
 
 def _give_up_capabilities() -> None:
-    """All but reading the files of others, which root may have to: model files are not always its own."""
+    """Drop all capabilities but that of reading the files of others: model files do not always belong to root."""
     header = (ctypes.c_uint32 * 2)(CAPABILITY_VERSION, 0)
     sets = (ctypes.c_uint32 * 6)()  # twice effective, permitted, inheritable: the low and the high bits
     if _libc.capget(header, sets):

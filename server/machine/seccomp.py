@@ -26,7 +26,7 @@ class SandboxFailed(Exception):
 
 
 SOCKETS = ("socket", "connect")
-"""Those that a worker needs were made by the supervisor."""
+"""System calls that make sockets. A worker needs none: the supervisor has made its sockets."""
 PROGRAMS = ("execve", "execveat")
 REFUSED = (
     *("bind", "listen", "uselib"),
@@ -51,27 +51,27 @@ REFUSED = (
     *("iopl", "ioperm", "nfsservctl", "lookup_dcookie"),
 )
 MEMORY_FILES = ("memfd_create",)
-"""Memory without an address counts neither as the process's nor against its limits. The libraries of GPUs use it."""
+"""System calls that make files in memory, which count against no limit of the process. Libraries of GPUs need them."""
 SIGNALS = ("kill", "tkill", "tgkill", "rt_sigqueueinfo", "rt_tgsigqueueinfo")
-"""Refused where Landlock cannot tell one's own children from others; a process then cannot even signal itself."""
+"""System calls that send signals. Refused where Landlock cannot confine them; a process then cannot signal itself."""
 LEAVE_SESSION, LEAVE_GROUP = "setsid", "setpgid"
 SWALLOWED = (
     *("chmod", "fchmod", "fchmodat", "fchmodat2", "chown", "lchown", "fchown", "fchownat"),
     *("setxattr", "lsetxattr", "fsetxattr", "removexattr", "lremovexattr", "fremovexattr"),
 )
-"""Said to be done and not done. Landlock does not see them, so nobody may have them; but whoever copies a file or
-unpacks an archive in the scratch folder calls them, and need not fail. A file's times are left alone: `Path.touch`
-asks by setting them whether there is the file."""
+"""System calls that are answered as done and not carried out. Landlock does not see them, so they are not allowed; but
+libraries that copy files or unpack archives call them, and need not fail. To set a file's times is left alone, because
+`Path.touch` finds out by it whether there is the file."""
 NUMBERS = {
     **{"pidfd_send_signal": 424, "io_uring_setup": 425, "io_uring_enter": 426, "io_uring_register": 427},
     **{"open_tree": 428, "move_mount": 429, "fsopen": 430, "fsconfig": 431, "fsmount": 432, "fspick": 433},
     **{"clone3": 435, "pidfd_getfd": 438, "process_madvise": 440, "mount_setattr": 442, "quotactl_fd": 443},
     **{"memfd_secret": 447, "process_mrelease": 448, "fchmodat2": 452, "lsm_set_self_attr": 460},
 }
-"""For a library that is older than the call. From 424 on a call has the same number on every kind of machine."""
+"""Numbers of calls that an older libseccomp does not know by name. From 424 on they are the same on all machines."""
 NOT_LOOKED_AT = range(463, 600)
-"""The numbers of calls of which nobody has said here what they can do, as setxattrat, open_tree_attr or file_setattr.
-A program is told that the kernel does not have them, and takes the older call."""
+"""Numbers of system calls too new to have been judged here, such as setxattrat, open_tree_attr and file_setattr. They
+are answered as if the kernel did not have them, and programs then use the older call."""
 NEW_NAMESPACES = (0x20000, 0x2000000, 0x4000000, 0x8000000, 0x10000000, 0x20000000, 0x40000000)
 TIOCSTI, TIOCLINUX = 0x5412, 0x541C
 AF_UNIX, AF_INET, AF_INET6, FAMILIES = 1, 2, 10, 64
@@ -119,14 +119,14 @@ def filter_process(signals: bool, memory_files: bool = False, network: bool = Fa
 
 
 def _refuse_other_sockets(calls: _Filter) -> None:
-    """Those of other kinds than the Internet's, as Unix sockets, by which other processes of this machine listen."""
+    """Refuse sockets of other kinds than the Internet's: Unix sockets lead to other processes of this machine."""
     for family in set(range(FAMILIES)) - {AF_INET, AF_INET6}:
         calls.refuse("socket", EPERM, _Argument(0, _MASKED_EQUAL, LOW_32, family))
     calls.refuse("socket", EPERM, _Argument(0, _AT_LEAST, FAMILIES))
 
 
 def filter_fork() -> None:
-    """What a model forks stays in the worker's process group, with which it is killed. Raises SandboxFailed."""
+    """Keep what a model forks in the worker's process group, with which it is killed. Raises SandboxFailed."""
     calls = _Filter()
     calls.refuse(LEAVE_GROUP, EPERM)
     calls.load()
@@ -134,7 +134,7 @@ def filter_fork() -> None:
 
 @dataclass(frozen=True, slots=True)
 class _Rule:
-    """A call is answered with this error, or as if it were done where that is 0."""
+    """A system call that is refused: answered with this error, or as if it were done where the error is 0."""
 
     name: str
     number: int
@@ -142,7 +142,7 @@ class _Rule:
     arguments: tuple[_Argument, ...]
 
     def holds(self) -> bool:
-        """Call it, with arguments that no kernel does anything for. A number below 0 names a call of other machines."""
+        """Try the call, with arguments that no kernel acts on. A number below 0 stands for a call of other machines."""
         if self.number < 0:
             return True
         given = [-1] * 6
@@ -153,7 +153,7 @@ class _Rule:
 
 
 class _Filter:
-    """What a process may call, on top of what it has been refused before."""
+    """A filter of system calls. It only adds to what the process has been refused before."""
 
     def __init__(self) -> None:
         library = _library()

@@ -1,4 +1,4 @@
-"""What runs models is started with: the program, and what it finds in its environment before any library is loaded."""
+"""How a process that runs models is started: the program, and its environment variables."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from server.workers import start
 PRIVATE = ("NOTIFY_SOCKET", "SSH_AUTH_SOCK", "PROMETHEUS_MULTIPROC_DIR")
 
 MEMORY_KEPT = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
-"""glibc gives a block of 128 KiB back to the kernel when it is freed and takes it, page by page, anew for the next
-request: 100,000 rows took 58 ms so and 21 ms with this, R's vectors included (docs/adr/0007-large-bodies.md)."""
+"""Environment variables that have glibc keep freed blocks. By default it gives blocks of 128 KiB back to the kernel and
+takes them anew for the next request: 100,000 rows took 58 ms, and 21 ms with this (docs/adr/0007-large-bodies.md)."""
 
 
 SPIN_COUNT = "1000"
@@ -27,7 +27,7 @@ class EnvironmentFailed(Exception):
 
 
 def of_threads(threads: int) -> dict[str, str]:
-    """For a template whose libraries may use so many threads.
+    """The environment variables of a template whose libraries may use this many threads.
 
     One, where it forks what it has loaded: the workers are the parallelism. joblib, where it is not told how many
     cores it has (LOKY_MAX_CPU_COUNT), starts a program to count them, which the sandbox forbids.
@@ -38,12 +38,12 @@ def of_threads(threads: int) -> dict[str, str]:
 
 
 def for_models(environment: Mapping[str, str]) -> dict[str, str]:
-    """What a process that runs models sees of the environment: neither our settings nor the ways to other services."""
+    """The environment variables that a process with models sees: no settings of ours, no ways to other services."""
     return {name: value for name, value in environment.items() if not name.startswith(PREFIX) and name not in PRIVATE}
 
 
 def program(environment: Path | None) -> list[str]:
-    """What starts a template. Our own interpreter: one that an environment brings, or what it reads first, is not."""
+    """The command that starts a template. It is always our own interpreter, never one that an environment brings."""
     if environment is None:
         return [sys.executable, "-m", "server.workers.template"]
     own = ["--environment", str(environment), "--own", *site.getsitepackages()]

@@ -1,4 +1,4 @@
-"""Which folder a name stands for: another one may be renamed to it, or mounted on it."""
+"""The identity of folders: another folder may be renamed to the same name, or mounted on it."""
 
 from __future__ import annotations
 

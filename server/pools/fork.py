@@ -1,4 +1,4 @@
-"""A process that somebody else started, watched and killed through its pidfd, which can never name another process."""
+"""A forked process, watched and killed through its pidfd, which can never stand for another process."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ENDED = -1
 
 
 class Fork:
-    """A template's child, from our side. It leads a process group of its own."""
+    """A process that a template has forked, as the supervisor sees it. It leads a process group of its own."""
 
     def __init__(self, pid: int, pidfd: int) -> None:
         self.pid = pid
@@ -36,7 +36,7 @@ class Fork:
         self._ended.add_done_callback(lambda _: tell())
 
     def kill(self) -> None:
-        """SIGKILL, if it still runs."""
+        """Kill the process (SIGKILL), if it still runs."""
         if self.alive:
             with contextlib.suppress(ProcessLookupError):  # it has just ended, and we have not heard of it yet
                 signal.pidfd_send_signal(self._pidfd, signal.SIGKILL)

@@ -23,7 +23,7 @@ NO_PROGRAM = "nothing is built here"
 PROGRAMS = frozenset({"subprocess.Popen", "os.exec", "os.posix_spawn", "os.system"})
 
 SYSTEM = Path("/etc/debian_version")
-"""By which pip says to an index what it runs on."""
+"""File from which pip tells an index which system it runs on."""
 CONFIGURATIONS = ("/etc/pip.conf", "/etc/xdg/pip/pip.conf", "~/.pip/pip.conf", "~/.config/pip/pip.conf")
 MORE = ("~/.netrc", "/etc/pki")
 VARIABLES = ("PIP_", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "SSL_CERT_", "NETRC")
@@ -32,7 +32,7 @@ NAMED = re.compile(r"(?:^|[\s=,]|file://)(/[^\s,]+)", re.MULTILINE)
 
 
 def main() -> None:
-    """See above."""
+    """Lock this process up and run pip, or import a module of an environment, as the command line says."""
     given = _parser().parse_args()
     sys.path.insert(0, given.pip)
     import pip  # noqa: F401  # which finds its own modules from here on, wherever the path leads
@@ -78,7 +78,7 @@ def _refuse_programs(event: str, _: object) -> None:
 
 
 def _of_pip() -> list[Path]:
-    """What the operator's settings of pip are in, and the files and folders that they name."""
+    """The files that hold the operator's settings of pip, and the files and folders that those name."""
     files = [Path(name).expanduser() for name in CONFIGURATIONS]
     if "XDG_CONFIG_HOME" in os.environ:
         files.append(Path(os.environ["XDG_CONFIG_HOME"], "pip", "pip.conf"))
@@ -93,7 +93,7 @@ def _of_pip() -> list[Path]:
 
 
 def _of_builds() -> list[Path]:
-    """Programs, Python itself among them, and what is compiled with."""
+    """Folders that building a source package needs: programs, Python among them, headers and libraries."""
     bin_folder = Path(sys.executable).parent
     path = [Path(folder) for folder in os.environ.get("PATH", os.defpath).split(":") if folder]
     prefixes = [Path(sys.base_prefix), Path("/usr"), Path("/usr/local")]

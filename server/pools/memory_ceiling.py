@@ -12,20 +12,21 @@ log = logging.getLogger(__name__)
 
 MIB = 1 << 20
 GRANTED_SHARE = 0.8
-"""The rest is for the models themselves, the web processes and the supervisor."""
+"""Share of the granted memory that all workers together may use beyond their models. The rest is for the models, the
+web processes and the supervisor."""
 LEAST_BYTES = 256 * MIB
 PROBES = 2
 
 
 def ceiling_bytes(settings: Settings) -> int:
-    """What one worker or probe may use beyond what it shares."""
+    """Bytes that one worker or probe may use beyond the memory that it shares with its template."""
     if settings.worker_memory_mb:
         return int(settings.worker_memory_mb * MIB)
     return max(LEAST_BYTES, int(GRANTED_SHARE * granted_memory_bytes()) // forks(settings))
 
 
 def forks(settings: Settings) -> int:
-    """Workers that the settings allow, with spares and some probes. Pools of single models come on top."""
+    """How many workers and probes the settings allow at once, spares included. Pools of single models come on top."""
     cores = granted_cores()
     shared = min(settings.r_workers, cores) + min(settings.python_workers, cores)
     return 2 * shared + (gpus.count() or 1) + PROBES

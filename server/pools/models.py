@@ -20,12 +20,12 @@ from server.catalog.snapshot import Entry
 from server.wire.models import Description
 
 REPLACED = "replaced"
-"""The code of a model that served, and that nobody can read any more."""
+"""Code of a model that served and whose file is another one by now, or none, so that no new process can read it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proven:
-    """A model that a probe was content with."""
+    """A model that has passed its probe."""
 
     file: ModelFile
     sidecar: Sidecar
@@ -53,7 +53,7 @@ class Refused:
 
 
 class PoolModels:
-    """The models of one pool, whose name its entries carry."""
+    """The models of one pool: those being examined, those that serve, and those that were refused."""
 
     def __init__(self, pool: str) -> None:
         self._pool = pool
@@ -62,7 +62,7 @@ class PoolModels:
         self.refused: dict[Path, Refused] = {}
 
     def knows(self, path: Path) -> bool:
-        """Whether there is a file at this path."""
+        """Whether the pool has a model, in whatever state, of the file at this path."""
         return path in self.loading or path in self.serving or path in self.refused
 
     def serves(self, file: ModelFile) -> bool:
@@ -71,7 +71,7 @@ class PoolModels:
         return serving is not None and serving.file.key == file.key
 
     def unknown(self, files: Iterable[ModelFile]) -> list[ModelFile]:
-        """Those of `files` about which nothing has been found out yet; a refused one counts again when touched."""
+        """Those of `files` that have not been examined yet. A refused file counts again once it has been touched."""
         return [f for f in files if not self.serves(f) and not self._tried(f)]
 
     def _tried(self, file: ModelFile) -> bool:
@@ -99,7 +99,7 @@ class PoolModels:
                 self.loading.pop(file.path, None)
 
     def serve(self, proven: Proven) -> None:
-        """This model serves from now on, in place of what its path had before; of a newer file it changes nothing."""
+        """Let this model serve, in place of what its path had before. What is known of a newer file there stays."""
         path = proven.file.path
         if self.loading.get(path) == proven.file:
             del self.loading[path]
@@ -107,12 +107,12 @@ class PoolModels:
         self.serving[path] = proven
 
     def refuse(self, refused: Refused) -> None:
-        """This file will not be served."""
+        """Note that this file will not be served, and why."""
         self.loading.pop(refused.file.path, None)
         self.refused[refused.file.path] = refused
 
     def withdraw(self, refused: Refused) -> bool:
-        """This model serves no more; this is why, unless something newer is known of its path. True if it served."""
+        """Stop serving this model, for the reason given, unless its path has a newer file by now. True if it served."""
         path = refused.file.path
         serving = self.serving.get(path)
         if serving is None or serving.file is not refused.file:
@@ -158,7 +158,7 @@ class PoolModels:
 
 
 def unserved_entry(file: ModelFile) -> Entry:
-    """The catalog's entry of something that is for no pool."""
+    """The catalog's entry of a file that no pool can serve."""
     assert file.refused is not None
     reason = f"{_shown(file)}: {file.refused.reason}"  # the name need not be the file's, which may be unfit for one
     return _entry(file, "", "failed", reason=reason, code=file.refused.code)
@@ -181,7 +181,7 @@ def _entry(file: ModelFile, pool: str, state: Any, **more: Any) -> Entry:
 
 
 def _shown(file: ModelFile) -> str:
-    """The file's name as text, whatever bytes it is made of."""
+    """The file's name as text. Bytes that are no UTF-8 are replaced."""
     return os.fsencode(file.path.name).decode("utf-8", "replace")
 
 

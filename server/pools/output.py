@@ -1,4 +1,4 @@
-"""What the processes that run models print and log: line by line to the supervisor's own log, with their pool's name.
+"""The output of processes that run models, copied line by line to the supervisor's log, with the name of their pool.
 
 They write to a socket and not to the log itself. A pipe or a file could be opened again as /proc/self/fd/2, and so be
 read, cut or overwritten by a model; a socket cannot.
@@ -20,16 +20,16 @@ log = logging.getLogger(__name__)
 
 MAX_LINE_BYTES = 1 << 16
 MAX_BYTES_PER_S = 1 << 20
-"""More is dropped: a model that prints for ever fills no disk."""
+"""Output beyond this in one second is dropped, so that a model that prints for ever fills no disk."""
 MAX_READ_PER_S = 1 << 24
-"""More has to wait, so that the supervisor is not kept busy with it."""
+"""Beyond this in one second reading pauses, so that a model that prints for ever does not keep the supervisor busy."""
 ENDED_TIMEOUT_S = 1.0
 OURS = ("time", "level", "logger", "message")
-"""What each line has that the processes log, in this order; they print others."""
+"""The first fields of every line that our own processes log, in this order. Other lines were printed by a model."""
 
 
 class Output(asyncio.Protocol):
-    """Reads what one template and its forks write, as long as one of them lives."""
+    """Reads the output of one template and its forks, as long as one of them lives."""
 
     def __init__(self, pool: str, write: Callable[[str], object] | None = None) -> None:
         self._pool = pool
@@ -43,27 +43,34 @@ class Output(asyncio.Protocol):
 
     @staticmethod
     async def open(pool: str) -> tuple[Output, socket.socket]:
-        """One and the end to write to, which is the caller's to hand over and to close."""
+        """A new reader, and the socket to write to. The caller hands that to the template and closes its own copy."""
         ours, theirs = socket.socketpair()
         ours.shutdown(socket.SHUT_WR)
         ours.setblocking(False)
         _, output = await asyncio.get_running_loop().create_unix_connection(lambda: Output(pool), sock=ours)
         return output, theirs
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the last process that could write here has ended, and all is in the log."""
+        return self._ended.is_set()
+
     async def ended(self) -> None:
-        """Wait until the last one has ended and all is written, but not for long."""
+        """Wait until the last process has ended and all is in the log, but not for long. Nothing is read after that."""
         try:
             await asyncio.wait_for(self._ended.wait(), ENDED_TIMEOUT_S)
         except TimeoutError:
-            log.warning("a process holds on to the log", extra={"pool": self._pool})
+            log.warning("a process of the pool has not closed its output", extra={"pool": self._pool})
+            if self._transport is not None:
+                self._transport.close()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The end to read from."""
+        """Take the transport that the output arrives by."""
         assert isinstance(transport, asyncio.ReadTransport)
         self._transport = transport
 
     def data_received(self, data: bytes) -> None:
-        """Some of it."""
+        """Take a piece of output: whole lines go to the log, the rest waits for the next piece."""
         *lines, self._rest = (self._rest + data).split(b"\n")
         if len(self._rest) > MAX_LINE_BYTES:
             lines, self._rest = [*lines, self._rest], b""
@@ -74,7 +81,7 @@ class Output(asyncio.Protocol):
             asyncio.get_running_loop().call_later(1.0, self._transport.resume_reading)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The last process has ended."""
+        """Write what is left: the last process that could write has ended."""
         if self._rest:
             self._take(self._rest)
         self._tell_dropped()
@@ -100,7 +107,7 @@ class Output(asyncio.Protocol):
 
 
 def labelled(line: bytes, pool: str) -> str:
-    """The line for the log. What is no log line becomes the text of one."""
+    """The line as it is written to the log, with its pool. A line that a model has printed becomes the text of one."""
     try:
         record = orjson.loads(line)
     except ValueError:

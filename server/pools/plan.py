@@ -1,4 +1,4 @@
-"""What a pool is of: which runtime, how many workers, of which packages."""
+"""The plan of a pool: which runtime, how many workers, which packages."""
 
 from __future__ import annotations
 
@@ -10,25 +10,25 @@ ANSWER_TIMEOUT_S = 10.0
 
 
 async def no_environment() -> None:
-    """The server's own packages are all."""
+    """No environment: models use the server's own packages."""
 
 
 @dataclass(frozen=True, slots=True)
 class PoolPlan:
-    """What a pool is of: `size` workers, whose libraries may use `threads` each, and of which packages."""
+    """The plan of a pool: `size` workers, whose libraries may use `threads` each, and their packages."""
 
     name: str
     runtime: str
     size: int
     threads: int = 1
     spares: bool = False
-    """Whether there are as many again while there are several models, of which one may hold `size` at most."""
+    """Whether a pool of several models has twice as many workers, of which one model may hold `size` at most."""
     answer_timeout_s: float = ANSWER_TIMEOUT_S
     """How long a new worker may take to answer; one that loads the models itself needs longer."""
     environment: Callable[[], Awaitable[Path | None]] = no_environment
     """The folder of the packages that come before the server's, if any. Raises EnvironmentFailed."""
     isolated: str | None = None
-    """Why it is of one model, where that was found out and not asked for."""
+    """Why the pool is for one model only, where that was found out by a probe; None where the sidecar asked for it."""
 
     @property
     def workers_read(self) -> bool:

@@ -33,12 +33,12 @@ log = logging.getLogger(__name__)
 
 SHARED = ("r", "python", "torch")
 Known = tuple[Path, str]
-"""What tells a model file from all others: its path and its key."""
+"""Path and key of a model file, which together tell it from all others."""
 
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """What a model's sidecar says of its workers; None for one that is content with its runtime's pool.
+    """What a model's sidecar asks of its workers. `workers` is None where the pool of its runtime will do.
 
     `requirements` is the file of the packages of its own environment, which only a pool of its own can have.
     """
@@ -83,14 +83,14 @@ class Pools:
         self._own: dict[Known, tuple[ModelFile, Pool]] = {}
         """The pools of one model, each with its file."""
         self._assigned: dict[Path, tuple[ModelFile, Pool]] = {}
-        """Each file that there is now, with the pool that it is for; others only serve it until this one does."""
+        """Pool that should serve each present file. Another pool may still serve it until this one is ready."""
         self._unserved: dict[Path, ModelFile] = {}
-        """What lies in the model folders and is for no pool."""
+        """Files in the model folders that no pool can serve, with the reason."""
         self._wishes: dict[Known, Wish] = {}
         self._isolated: dict[Known, str] = {}
         """Models that were found to need a pool of their own, and why."""
         self._leaving: dict[asyncio.Task[None], Pool] = {}
-        """Pools that finish what their workers hold, by the task that sees to it."""
+        """Pools whose workers finish what they hold before they end, by the task that ends them."""
         self._numbers = iter(range(1, 1 << 62))
         self._warned_of = 0
         memory_ceiling.check(settings)
@@ -123,7 +123,7 @@ class Pools:
         return {pool.plan.name: pool.state() for pool in self}
 
     async def update(self, files: Sequence[ModelFile]) -> None:
-        """These are all the files there are now. To publish it is the caller's."""
+        """Hand the files to their pools. They are all the files that there are now; the caller publishes the change."""
         self._tell_unserved({file.path: file for file in files if file.refused is not None})
         files = [file for file in files if file.refused is None]
         new = [file for file in files if _known(file) not in self._wishes]
@@ -141,7 +141,7 @@ class Pools:
             pool.update([*self._at_home(pool), *self._guests(pool)])
 
     def _isolate(self, file: ModelFile, why: str) -> None:
-        """A model was found to need a pool of its own; until that serves, it may go on serving where it does."""
+        """Give a model a pool of its own, because it was found to need one. Until that serves it stays where it is."""
         current, _ = self._assigned.get(file.path, (None, None))
         if current is None or _known(current) != _known(file) or _known(file) in self._isolated:
             return  # it has changed or gone meanwhile
@@ -151,7 +151,7 @@ class Pools:
         self._hand_out()
 
     def kill(self, worker: str, reason: str) -> None:
-        """Kill a worker by its name, whosever it is; of a pool that is leaving too, where it may hang."""
+        """Kill a worker by its name, in whichever pool it is; also in one that is leaving, where it may hang."""
         for pool in (*self, *self._leaving.values()):
             pool.kill(worker, reason)
 
@@ -207,7 +207,7 @@ class Pools:
         return [file for file, home in self._assigned.values() if home is pool]
 
     def _guests(self, pool: Pool) -> list[ModelFile]:
-        """What a pool serves of files that are there but are for another pool, which does not serve them yet."""
+        """Files that a pool serves in place of another pool, which does not serve them yet."""
         serving = [proven.file for proven in pool.models.serving.values()]
         return [file for file in serving if file.path in self._assigned and self._assigned[file.path][1] is not pool]
 
@@ -226,12 +226,12 @@ class Pools:
                 task.add_done_callback(self._leaving.pop)
 
     async def _published(self) -> None:
-        """A pool has changed."""
+        """Publish the change of a pool, and let go of the models and pools that this change has made needless."""
         self._let_go()
         await self._publish()
 
     async def _end(self, pool: Pool) -> None:
-        """First nothing is sent to its workers any more, then they leave."""
+        """End a pool: first nothing is sent to its workers any more, then they finish what they hold."""
         await self._publish()
         await pool.stop(self._settings.timeout_s + DRAIN_MARGIN_S)
 
@@ -265,7 +265,7 @@ def _known(file: ModelFile) -> Known:
 
 
 def _wishes(files: Iterable[ModelFile]) -> dict[Known, Wish]:
-    """What the sidecars wish. One that is bad is left out, to be read again: the probe will say what is wrong."""
+    """The wishes in the files' sidecars. A bad sidecar is left out; the probe will say what is wrong with it."""
     wishes = {}
     for file in files:
         wish = wish_of(file)
@@ -275,7 +275,7 @@ def _wishes(files: Iterable[ModelFile]) -> dict[Known, Wish]:
 
 
 def wish_of(file: ModelFile) -> Wish | None:
-    """What a model's sidecar wishes; None where it is bad, or not to be read."""
+    """The wish in a model's sidecar; None where the sidecar is bad, or must not be read."""
     if file.signed is not None and file.signed.refused:
         return None
     try:

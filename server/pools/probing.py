@@ -60,7 +60,7 @@ class Prober:
         await asyncio.gather(*(self._chunk(chunk) for chunk in chunks))
 
     async def _asked(self, files: Sequence[ModelFile]) -> list[Asked]:
-        """The files with their sidecars; those that need no look are refused."""
+        """The files with their sidecars. Files that are refused without a probe are left out."""
         asked: list[Asked] = []
         for file, found in await in_daemon_thread(_looked_at, files):
             if isinstance(found, Refused):
@@ -89,7 +89,7 @@ class Prober:
                         return
 
     async def _probe(self, asked: list[Asked]) -> list[Asked]:
-        """Examine files in one process; those that it did not come to."""
+        """Examine files in one process, and return the files that it did not come to."""
         done = 0
         timed_out = last = False
         template = await self._template()
@@ -130,7 +130,7 @@ class Prober:
 
 
 def _looked_at(files: Sequence[ModelFile]) -> list[tuple[ModelFile, Sidecar | Refused]]:
-    """Each file with its sidecar, or with what is wrong with it where no process is needed to find that out."""
+    """Each file with its sidecar, or with a refusal where no process is needed to find out that it is no model."""
     return [(file, _sidecar(file)) for file in files]
 
 
@@ -146,7 +146,7 @@ def _sidecar(file: ModelFile) -> Sidecar | Refused:
 
 
 def model_spec(file: ModelFile, side: Sidecar, settings: Settings, description: Description | None = None) -> ModelSpec:
-    """What a template is told of a model: to probe it, or to load it where a probe has described it."""
+    """The specification that a template gets of a model: to probe it, or to load it once a probe has described it."""
     stated = side.inputs_and_outputs
     about = mlmodel.at(file.content, file.folder) or mlmodel.MLmodel(file=file.content.name)
     spec = ModelSpec(

@@ -1,4 +1,4 @@
-"""What models have forked in a template and left there: it ends with the template.
+"""Processes that models have forked in a template and left there. They end with the template.
 
 A worker's own children are of its process group, and end with that. A template is the leader of a session, which
 nothing that it or its forks start can leave in the sandbox.
@@ -13,11 +13,11 @@ from collections.abc import Collection
 from pathlib import Path
 
 LOOKS = 50
-"""For children that fork others while they are being looked for; a whole group ends at once."""
+"""How often to look for groups, because children may fork others meanwhile. A whole group ends at once."""
 
 
 def end(session: int, spared: Collection[int]) -> None:
-    """End the process groups of a session whose leader has ended, but for those that are spared."""
+    """End all process groups of a session whose leader has ended, except those that are spared."""
     for _ in range(LOOKS):
         groups = _groups(session) - set(spared)
         if not groups:

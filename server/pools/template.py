@@ -36,7 +36,7 @@ MAX_DESCRIPTION_BYTES = 1 << 28
 MAX_ANSWER_BYTES = 1 << 24
 MAX_FDS = 2
 SAFE_R = (4, 4)
-"""From this version on R no longer runs code as it reads a file that was made for it (CVE-2024-27322)."""
+"""First version of R that runs no code when it reads an .rds file made to that end (CVE-2024-27322)."""
 
 
 class TemplateLost(Exception):
@@ -66,11 +66,11 @@ class Template:
         self.facts: Mapping[str, str] = {}
         self.lost = asyncio.Event()
         self.ending = False
-        """Whether it was told to end."""
+        """Whether the template was asked to end, so that its end is no loss."""
         self.holds: set[str] = set()
-        """The keys of the models that its forks have."""
+        """Keys of the models that a process which it forks now would have."""
         self.read: set[str] = set()
-        """The keys of all models that it has ever read into its own process."""
+        """Keys of all models that the template has ever read into its own process."""
         self._forks: list[Fork] = []
         self._gone: asyncio.Task[None] | None = None
         asyncio.get_running_loop().add_reader(control, self._on_readable)
@@ -124,7 +124,7 @@ class Template:
         template.facts = started.facts
         if template.r_is_vulnerable:
             log.warning(
-                "this R runs code as it reads a .rds file that was made for it (CVE-2024-27322); use R 4.4 or newer",
+                "this R runs code when it reads an .rds file made to that end (CVE-2024-27322); use R 4.4 or newer",
                 extra={"r": template.facts["r"]},
             )
         return template
@@ -222,7 +222,7 @@ class Template:
             pass
         os.close(pidfd)
         self._give_up()
-        raise TemplateLost("the template told of a process that is not its own")
+        raise TemplateLost("the template named a process that it has not forked")
 
     async def stop(self) -> None:
         """Let the template end; kill it if it does not."""
@@ -240,6 +240,11 @@ class Template:
         """When the template has ended, end what models have forked in it; its forks live on."""
         await self._process.wait()
         await asyncio.to_thread(session.end, self.pid, {fork.pid for fork in self._forks if fork.alive})
+
+    @property
+    def silent(self) -> bool:
+        """Whether the template and all its forks have ended, and all that they have printed is in the log."""
+        return self._output is None or self._output.has_ended
 
     async def heard_out(self) -> None:
         """Wait until all that it and its forks have said is in the log; they have ended, or soon will."""
@@ -331,7 +336,7 @@ class Template:
         self._close()
 
     def _lose(self) -> None:
-        """It says what it was not asked, or no end of it."""
-        log.error("the template does not keep to what was agreed", extra={"pid": self.pid})
+        """End a template that answers what it was not asked, or without an end."""
+        log.error("the template broke the protocol and is ended", extra={"pid": self.pid})
         self._give_up()
         self._answers.put_nowait(None)

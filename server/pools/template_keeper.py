@@ -40,7 +40,7 @@ class FileGone(Exception):
 
 
 class TemplateKeeper:
-    """Keeps one template, which holds the models that `held` gives."""
+    """Keeps one template alive, which holds the models that `held` returns."""
 
     def __init__(
         self,
@@ -56,9 +56,9 @@ class TemplateKeeper:
         self.plan = plan
         self.settings = settings
         self.scratch = run_dir / "scratch" / plan.name
-        """The folder of the folders that the pool's processes may write to."""
+        """Folder that holds one scratch folder for each process of the pool, the only one that it may write to."""
         self.facts: Mapping[str, str] = {}
-        """What the latest template told of itself."""
+        """What the latest template has said about itself: versions, sandbox."""
         self.r_is_vulnerable = False
         self._run_dir = run_dir
         self._held = held
@@ -67,6 +67,8 @@ class TemplateKeeper:
         self._on_lost = on_lost
         self._on_isolated = on_isolated
         self._template: Template | None = None
+        self._talking: list[Template] = []
+        """Templates which, or whose forks, may still print something."""
         self._starting = asyncio.Lock()
 
     async def living(self) -> Template:
@@ -126,6 +128,7 @@ class TemplateKeeper:
         template = await Template.start(self.plan, self.settings, environment, self._model_folders(), self.scratch)
         self.facts = template.facts
         self.r_is_vulnerable = template.r_is_vulnerable
+        self._talking = [*(other for other in self._talking if not other.silent), template]
         self._tasks.start(self._watch(template))
         about = {"pool": self.plan.name, "pid": template.pid, "facts": dict(template.facts)}
         log.info("template ready", extra=about)
@@ -147,7 +150,7 @@ class TemplateKeeper:
             await self._backoff.wait()
 
     async def take(self, fresh: Template) -> Template | None:
-        """Keep another template from now on, once it holds everything; the one that there was, to be stopped.
+        """Keep another template from now on, once it holds everything. Returns the one before, for the caller to stop.
 
         Raises FileGone, TemplateLost.
         """
@@ -157,7 +160,7 @@ class TemplateKeeper:
             return before
 
     async def change(self, plan: PoolPlan, settings: Settings) -> Template | None:
-        """Keep a template of this plan from now on; the one that there was, to be stopped."""
+        """Keep a template of this plan from now on. Returns the one that there was, for the caller to stop."""
         self.plan, self.settings = plan, settings
         async with self._starting:
             before, self._template = self._template, None
@@ -167,7 +170,7 @@ class TemplateKeeper:
         """End the template, whose forks have ended."""
         if self._template is not None:
             await self._template.stop()
-            await self._template.heard_out()
+        await asyncio.gather(*(template.heard_out() for template in self._talking))
 
     async def _drop(self) -> None:
         template, self._template = self._template, None
@@ -226,7 +229,7 @@ class TemplateKeeper:
         return failed
 
     def _model_folders(self) -> list[Path]:
-        """Where models are read from: their folders, or where copies are whose signatures were verified."""
+        """The folders that models are read from: the model folders, or the copies whose signatures were verified."""
         if self.settings.model_signatures != "off":
             return [self._run_dir / VERIFIED]
         return [self.settings.r_models, self.settings.python_models]

@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 STAMP = ".complete"
 KIND = "2"
-"""Of environments: those of another kind are not used."""
+"""Kind of the environments that this version makes. It is part of their digest, so older kinds are not used."""
 LOCK_EVERY_S = 0.2
 DIGEST_DIGITS = 16
 MAX_OUTPUT_CHARS = 4000
@@ -88,7 +88,7 @@ async def installed(requirements: Path, settings: Settings, runtime: str) -> Pat
 
 
 def _digest(requirements: Path, about: str) -> str:
-    """Of what is required, of the files beside it that it names, and of what else makes an environment another."""
+    """Digest of the requirements, the files beside them that they name, and all else that an environment depends on."""
     text = _beside(requirements, requirements.name)
     digest = hashlib.sha256(about.encode())
     digest.update(text)
@@ -110,7 +110,7 @@ def _beside(requirements: Path, name: str) -> bytes:
 
 
 def _pieces(requirements: Path, name: str) -> Iterator[bytes]:
-    """What a file of the same folder, or below it, holds. Of no other anything is read, whatever is named."""
+    """The content of a file in the same folder, or below it. No other file is read, whatever the requirements name."""
     with contextlib.suppress(OSError, ValueError):
         yield from pieces(requirements.parent / name, requirements.parent)
 
@@ -138,7 +138,7 @@ class _Build:
     lock: int
 
     async def run(self, runtime: str) -> None:
-        """From nothing to the stamp. Raises EnvironmentFailed."""
+        """Make the environment: install the packages, then stamp it as complete. Raises EnvironmentFailed."""
         about = {"file": str(self.requirements)}
         log.info("requirements are being installed", extra=about)
         await asyncio.to_thread(self._clear)
@@ -235,7 +235,7 @@ class _Build:
 
 
 def _own() -> list[str]:
-    """Where the server's packages are."""
+    """The folders of the server's own packages."""
     return [folder for folder in site.getsitepackages() if Path(folder).is_dir()]
 
 
@@ -263,7 +263,7 @@ def _unfetched(said: str, pips_log: Path | None) -> str:
 
 
 def _source(said: str) -> str | None:
-    """What pip was about to build when it was kept from it."""
+    """The package that pip wanted to build from source, which it is not allowed to."""
     if not any(words in said for words in KEPT_FROM):
         return None
     taken = TAKEN.findall(said)
@@ -271,7 +271,7 @@ def _source(said: str) -> str | None:
 
 
 def _without_wheel(said: str, pips_log: Path) -> str | None:
-    """What pip found no wheel of, although there are other files of it."""
+    """The package of which pip found no wheel, although it found other files."""
     missing = MISSING.search(said)
     if missing is None or not pips_log.is_file():
         return None

@@ -1,4 +1,4 @@
-"""The watch over workers: what uses more memory than any limit could catch, and what somebody has stopped.
+"""The watch over workers: finds those that use more memory than any limit could catch, and those that were stopped.
 
 Models are shared and nobody's burden, so what counts is how much a worker has grown since it answered for the first
 time, and what its children hold alone. A worker that only writes to what it shared (R's full collections do) has not
@@ -16,13 +16,13 @@ from server.pools.worker import Worker
 
 LOOK_EVERY_S = 1.0
 ALLOWANCE = 1.25
-"""Times the ceiling: below it a worker's own limits speak first."""
+"""A worker may reach this multiple of its ceiling before it is killed from outside: its own limits act earlier."""
 SLACK_BYTES = 128 << 20
-"""Which those limits leave too."""
+"""Bytes allowed on top, which a worker's own limits allow too."""
 
 
 class Watchdog:
-    """Looks at a pool's workers; remembers what they were like."""
+    """Looks at a pool's workers, and remembers what each was like when it was seen first."""
 
     def __init__(self) -> None:
         self._began: dict[Worker, int] = {}

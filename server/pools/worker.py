@@ -1,4 +1,4 @@
-"""One worker as the supervisor sees it: alive or not, has answered or not, told to drain or killed."""
+"""One worker as the supervisor sees it: whether it lives, has answered, drains or was killed."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ DRAIN = frames.encode_frame(FrameType.DRAIN)
 
 
 BOARD_SUFFIX = ".busy"
-"""Of the file beside a worker's socket in which web processes tell each other who waits for it."""
+"""Ending of the file beside a worker's socket in which web processes tell each other who waits for it."""
 END_MARGIN_S = 1.0
-"""A worker that ends closes its sockets a moment before."""
+"""How long a worker may live on after its connection has ended. One that ends closes its sockets a moment before."""
 
 
 class NeverAnswered(Exception):
@@ -100,7 +100,7 @@ class Worker:
             self.kill("connection")  # it lives on, but nobody could tell it to leave
 
     def kill(self, reason: str) -> None:
-        """SIGKILL; `reason` is what its end will be counted as."""
+        """Kill the worker (SIGKILL). Its end is counted under this reason."""
         if self.killed_for is None:
             self.killed_for = reason
         self.fork.kill()

@@ -53,7 +53,7 @@ class Hub:
 
     @property
     def pids(self) -> set[int]:
-        """The web processes that serve: connected, and switched to a snapshot."""
+        """Process ids of the web processes that serve: they are connected and have switched to a snapshot."""
         return {p.pid for p in self._peers if p.confirmed}
 
     async def start(self, path: Path) -> None:
@@ -73,7 +73,7 @@ class Hub:
             await self.change()
 
     async def push(self, snapshot: Snapshot) -> None:
-        """Send a snapshot to everybody and wait until all who are connected have switched to it, or are let go."""
+        """Send a snapshot to all web processes and wait until each has switched to it or has been let go."""
         self._line, self._serial = snapshot.to_json(), snapshot.serial
         for peer in self._peers:
             peer.due.set()

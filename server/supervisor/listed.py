@@ -1,4 +1,4 @@
-"""What another server lists as its models, looked at before anything is done with it: our catalog is believed."""
+"""The models that another server lists, checked before they enter our catalog, which everybody believes."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _SCHEMAS = TypeAdapter(Schema)
 
 
 def entries(body: bytes, remote: str) -> tuple[Entry, ...]:
-    """The models that a server lists, as ours; one that cannot be shown is left out. Raises ValueError for no catalog.
+    """The models that a server lists, as entries of ours. Unfit ones are left out. Raises ValueError for no catalog.
 
     What it lists of other servers is left out too, else two could send a request back and forth.
     """
@@ -59,7 +59,7 @@ def _entry(data: Any) -> Entry:
 
 
 def _reason(error: Exception) -> str:
-    """What does not fit and where, without what was there, which may be of any size."""
+    """What does not fit and where it stands, without the value itself, which may be of any size."""
     if isinstance(error, ValidationError):
         first = error.errors(include_url=False, include_input=False, include_context=False)[0]
         return f"{'.'.join(map(str, first['loc'][:4]))}: {first['msg']}"[:200]

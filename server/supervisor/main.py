@@ -44,7 +44,7 @@ log = logging.getLogger(__name__)
 SWEEP_EVERY_S = 10.0
 PROGRESS_EVERY_S = 10.0
 TOLD_S = 1.0
-"""How long the web processes are given, at the stop, to take in that they are not ready any more."""
+"""How long the web processes are given, when Tandem stops, to learn that it is not ready any more."""
 
 
 class StartError(Exception):
@@ -73,11 +73,11 @@ class Supervisor:
         self._complete = False
         """Whether every file of the first look serves or is refused."""
         self._told = asyncio.Event()
-        """Set once the web processes know that."""
+        """Set once the web processes know that every file of the first look serves or is refused."""
         self._stop = asyncio.Event()
         self._draining = False
         self._hurry = asyncio.Event()
-        """Set by a second signal to stop."""
+        """Set by a second signal to stop, which cuts the time of draining short."""
         self._told_to_reread = asyncio.Event()
         self._has_terminal = os.isatty(sys.stderr.fileno())
         folders = {settings.r_models: R_FILES, settings.python_models: PYTHON_FILES}
@@ -90,7 +90,7 @@ class Supervisor:
         self._pools = Pools(self._run_dir, settings, self._publish, self._on_worker_end, self._on_refill, self._cores)
 
     async def run(self) -> int:
-        """Serve until told to stop; the process's exit code."""
+        """Serve until a signal says stop. Returns the exit code of the process."""
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_stop)
@@ -304,7 +304,7 @@ class Supervisor:
 
 
 def _check_sandbox(settings: Settings) -> None:
-    """Raises StartError where models could do what the settings promise that they cannot."""
+    """Refuse to start where models could do what the settings promise that they cannot. Raises StartError."""
     if settings.sandbox == "off":
         return
     level = sandbox.available()

@@ -1,4 +1,4 @@
-"""Ended processes that nobody else waits for.
+"""Orphans: ended processes that no other process waits for.
 
 In a container the supervisor is process 1: whatever loses its parent, such as the workers of a killed template,
 becomes its child, and stays in the table of processes as a zombie until it is waited for.

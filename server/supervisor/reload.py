@@ -1,4 +1,4 @@
-"""What changes when Tandem is told to read its settings anew (SIGHUP)."""
+"""Reload (SIGHUP): which settings change when they are read anew, and which need a restart."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from server.config import Settings, changing
 
 
 def merged(now: Settings, read: Settings) -> tuple[Settings, frozenset[str], frozenset[str]]:
-    """The settings to have from now on; the names of those that change; of those that would need a restart."""
+    """Returns the settings to use from now on, the names of those that change, and of those that need a restart."""
     fixed = changing("restart")
     differ = frozenset(name for name in Settings.model_fields if getattr(now, name) != getattr(read, name))
     kept = {name: getattr(now, name) for name in fixed}

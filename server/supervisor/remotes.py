@@ -28,7 +28,7 @@ REASONS = {401: "it does not know our key or our accounts", 403: "it does not kn
 
 
 class Unheard(Exception):
-    """A server did not tell of its models; the text says why, in words that callers may read."""
+    """Another server has not listed its models. The text says why, in words that callers may read."""
 
 
 class Remotes:
@@ -52,11 +52,11 @@ class Remotes:
 
     @property
     def looked(self) -> bool:
-        """Whether each has been asked once, and has answered or not."""
+        """Whether each server has been asked once, whether or not it has answered."""
         return self._asked == self.states.keys()
 
     def entries(self, taken: Collection[str]) -> list[Entry]:
-        """What the others have. A name that is taken here, or by one named before, is not theirs to answer for."""
+        """The models of the other servers. A name that is served here, or by a server named earlier, is left out."""
         found: list[Entry] = []
         shadowed = set()
         names = set(taken)
@@ -71,7 +71,7 @@ class Remotes:
         return found
 
     async def follow(self) -> None:
-        """Ask all of them, again and again."""
+        """Ask all servers for their models, every second, until cancelled."""
         if not self.states:
             return
         assert self._token_key is not None  # the settings see to it

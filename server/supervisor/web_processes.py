@@ -22,10 +22,10 @@ log = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 60.0
 LEAVE_MARGIN_S = 10.0
-"""What leaving may take beyond a request's own time; by itself a web process takes 5 s at most."""
+"""Time that a web process may take to leave beyond its longest request; by itself it takes 5 s at most."""
 KILL_TIMEOUT_S = 5.0
-LONGEST_S = 3600
-"""For gunicorn: how long its processes may take to leave is decided by their settings, which it does not know."""
+GUNICORN_GRACE_S = 3600
+"""Gunicorn's own limit, set so high that it never applies: web processes enforce TANDEM_TIMEOUT_S themselves."""
 
 
 class WebProcesses:
@@ -40,7 +40,7 @@ class WebProcesses:
 
     @property
     def exit_code(self) -> int | None:
-        """Gunicorn's, once it has ended."""
+        """Gunicorn's exit code, once it has ended."""
         return self._gunicorn.returncode if self._gunicorn is not None else None
 
     async def start(self, listener: socket.socket, metric_files: Path) -> None:
@@ -49,7 +49,7 @@ class WebProcesses:
         self._gunicorn = await asyncio.create_subprocess_exec(
             *(sys.executable, "-m", "gunicorn", "--config", "python:server.web.connection.gunicorn_settings"),
             *("--bind", f"fd://{listener.fileno()}", "--workers", str(self._size)),
-            *("--graceful-timeout", str(LONGEST_S)),
+            *("--graceful-timeout", str(GUNICORN_GRACE_S)),
             "server.web.app:create_app()",
             pass_fds=[listener.fileno()],
             stdin=asyncio.subprocess.DEVNULL,
@@ -68,7 +68,7 @@ class WebProcesses:
             await self._gunicorn.wait()
 
     async def replace(self, settings: Settings) -> None:
-        """Put others in their place that have these settings.
+        """Replace all web processes by others that have these settings.
 
         One by one: a new one has connected to the workers and takes requests before the oldest leaves. Gunicorn's own
         reload would stop the old ones at once, while the new ones still import.
@@ -86,7 +86,7 @@ class WebProcesses:
             log.error("not all web processes could be replaced in time")
 
     async def stop(self) -> None:
-        """Let them answer all that they have accepted, and end them."""
+        """Let the web processes answer all requests that they have accepted, and end them."""
         if self._gunicorn is None or self._gunicorn.returncode is not None:
             return
         self._gunicorn.terminate()
@@ -114,7 +114,7 @@ class WebProcesses:
                 await self._hub.change()
 
     async def _one_less(self) -> None:
-        """Have the oldest leave, and wait for it: gunicorn counts it among its own until it has gone."""
+        """Have the oldest web process leave and wait until it has: gunicorn counts it among its own until then."""
         there = self._hub.pids
         self._tell(signal.SIGTTOU)
         self._size -= 1

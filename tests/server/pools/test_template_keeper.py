@@ -27,7 +27,7 @@ class Template:
     """One without a process. Something may happen while it reads a file."""
 
     facts: Mapping[str, str] = {}
-    r_is_vulnerable = folders_replaced = ending = False
+    r_is_vulnerable = folders_replaced = ending = silent = False
     """It is lost without having been asked to end."""
     pid = 1
 
