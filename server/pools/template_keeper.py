@@ -119,13 +119,16 @@ class TemplateKeeper:
         for proven in list(self._held()):
             if not await _is_there(proven):
                 raise FileGone(proven.file.name)
-        fresh, lacking = await self._started()
+        fresh, lacking = await self._started(aside=True)
         self._refuse(fresh, lacking)
+        await fresh.settle(sorted(fresh.holds))  # the first time is the longest
+        await fresh.come_forward()
         return fresh
 
-    async def _started(self) -> tuple[Template, list[Refused]]:
+    async def _started(self, aside: bool = False) -> tuple[Template, list[Refused]]:
         environment = await self.plan.environment()
-        template = await Template.start(self.plan, self.settings, environment, self._model_folders(), self.scratch)
+        folders = self._model_folders()
+        template = await Template.start(self.plan, self.settings, environment, folders, self.scratch, aside)
         self.facts = template.facts
         self.r_is_vulnerable = template.r_is_vulnerable
         self._talking = [*(other for other in self._talking if not other.silent), template]

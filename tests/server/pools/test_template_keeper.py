@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -38,13 +39,23 @@ class Template:
         self.lost = asyncio.Event()
         self._meanwhile = meanwhile
         self._failed = failed
+        self.aside = False
+        self.done: list[tuple[str, bool]] = []
+        """What it did, and whether it let others have the processors meanwhile."""
 
     async def load(self, spec: ModelSpec, timeout_s: float) -> tuple[str | None, None]:
         self._meanwhile()
+        self.done.append(("load", self.aside))
         self.files.append(Path(spec.path).read_bytes())
         if self._failed is None:
             self.holds.add(spec.key)
         return self._failed, None
+
+    async def settle(self, keep: Sequence[str]) -> None:
+        self.done.append(("settle", self.aside))
+
+    async def come_forward(self) -> None:
+        self.aside = False
 
     def kill(self) -> None:
         self.lost.set()
@@ -83,11 +94,12 @@ class Stage:
     def _on_lost(self) -> None:
         self.lost += 1
 
-    async def _start(self, *_: object) -> Template:
+    async def _start(self, *arguments: object) -> Template:
         if self.cannot_start:
             self.cannot_start -= 1
             raise TemplateLost("too busy")
         self.started.append(Template(self.meanwhile, self.failed))
+        self.started[-1].aside = arguments[-1] is True
         return self.started[-1]
 
     def replace(self) -> None:
@@ -138,6 +150,18 @@ def test_a_file_that_was_touched_is_the_same(tmp_path: Path, monkeypatch: pytest
     async def scene(stage: Stage) -> None:
         os.utime(stage.path, (1e9, 1e9))
         assert (await stage.keeper.fresh()).holds == {stage.file.key}
+
+    play(tmp_path, monkeypatch, scene)
+
+
+def test_a_template_behind_the_back_of_those_who_serve_lets_them_have_the_processors(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def scene(stage: Stage) -> None:
+        assert (await stage.keeper.living()).done == [("load", False)]  # type: ignore[attr-defined]  # somebody waits
+        fresh: Any = await stage.keeper.fresh()
+        assert fresh.done == [("load", True), ("settle", True)]
+        assert not fresh.aside
 
     play(tmp_path, monkeypatch, scene)
 
