@@ -151,7 +151,7 @@ class Template:
         control = Control(traces) if traces else None
         with open(write_end, "wb", buffering=0) as report:
             for spec in specs:
-                traces.note()
+                traces.note(closely=True)
                 found = self._described(spec)
                 changed, harmless = control.left() if control is not None else ([], [])
                 last = bool(changed)
@@ -183,7 +183,7 @@ class Template:
             self._noted[spec.key] = spec
         else:
             traces = self._traces()
-            traces.note()
+            traces.note(closely=True)
             try:
                 self._models[spec.key] = self._runtime.load(spec)
             except LoadFailed as e:

@@ -26,8 +26,8 @@ TINY = sys.float_info.min
 class Part(Protocol):
     """One thing that the models of a process share."""
 
-    def note(self) -> None:
-        """What there is now is as it should be."""
+    def note(self, closely: bool = False) -> None:
+        """What there is now is as it should be; `closely` is with what takes long to look at."""
 
     def enter(self, key: str) -> None:
         """This model is called next: it goes on with the random numbers that it had, if it ever drew any."""
@@ -57,10 +57,10 @@ class Traces:
     def __bool__(self) -> bool:
         return bool(self._parts)
 
-    def note(self) -> None:
-        """What there is now is as it should be."""
+    def note(self, closely: bool = False) -> None:
+        """What there is now is as it should be; `closely` is with what takes long to look at."""
         for part in self._parts:
-            part.note()
+            part.note(closely)
 
     def enter(self, key: str) -> None:
         """This model is called next."""
@@ -157,7 +157,7 @@ class Control:
         return {}
 
     def _answer(self, asked: int, answer: int) -> None:
-        self._traces.note()
+        self._traces.note(closely=True)
         with open(asked, "rb") as questions:
             for line in questions:
                 self._traces.load(orjson.loads(line))
@@ -179,7 +179,7 @@ class ProcessPart:
         self._environ = ctypes.c_void_p.in_dll(ctypes.CDLL(None), "environ")
         self.note()
 
-    def note(self) -> None:
+    def note(self, closely: bool = False) -> None:
         """See `Part`."""
         self._variables = self._read()
         self._size = 8 * (len(self._variables) + 1)

@@ -89,7 +89,7 @@ class PythonPart:
         self._drawing: dict[str, Any] = {}
         self.note()
 
-    def note(self) -> None:
+    def note(self, closely: bool = False) -> None:
         """See `Part`."""
         self._settings = tuple((ask, deepcopy(ask())) for ask in _SETTINGS.values())
         self._quickly = tuple((ask, _copied(ask())) for ask in self._asks)

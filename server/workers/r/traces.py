@@ -1,4 +1,4 @@
-"""What R's models share beyond what any process has: options, the search path, global variables."""
+"""What R's models share beyond what any process has: options, the search path, global variables, packages."""
 
 from __future__ import annotations
 
@@ -17,9 +17,12 @@ class RPart:
         self._drawn = False
         self._drawing: set[str] = set()
 
-    def note(self) -> None:
+    def note(self, closely: bool = False) -> None:
         """See `Part`."""
-        embedded.call("note_traces")
+        if closely:
+            embedded.call_seldom("note_traces", True)
+        else:
+            embedded.call("note_traces")
 
     def enter(self, key: str) -> None:
         """See `Part`."""
@@ -40,7 +43,7 @@ class RPart:
 
     def changes(self) -> Changes:
         """See `Part`."""
-        found = embedded.call("traces_told") or {}
+        found = embedded.to_python(embedded.call_seldom("traces_told")) or {}
         return {what: text[0] if text else None for what, text in found.items()}
 
     def packages(self) -> set[str]:

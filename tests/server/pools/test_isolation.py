@@ -73,11 +73,12 @@ library(splines)
 assign("shop_rate", 2, envir = globalenv())
 RNGkind("Wichmann-Hill")
 setwd("/usr")
+local({ stats <- asNamespace("stats"); unlockBinding("ar", stats); assign("ar", function(...) 0, stats) })
 """
 R_FOUND = (
     *("the option contrasts", "the option digits", "the option shop.rate", "the environment variable TZ", "the locale"),
     *("the environment variable SHOP", "the search path (package:splines)", "the global variable shop_rate"),
-    "the working directory",
+    *("the working directory", "ar of the package stats"),
 )
 PYTHON_LEAKS = """
 sklearn.set_config(assume_finite=True)

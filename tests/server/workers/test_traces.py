@@ -98,7 +98,7 @@ class Options:
         self.called: list[str] = []
         self.note()
 
-    def note(self) -> None:
+    def note(self, closely: bool = False) -> None:
         self._noted = dict(self.options)
 
     def enter(self, key: str) -> None:

@@ -2,7 +2,9 @@
 
 noted <- new.env(parent = emptyenv())
 
-note_traces <- function() {
+# `closely`: with what packages hold, which takes milliseconds.
+note_traces <- function(closely = FALSE) {
+  noted$held <- if (closely) held_by_packages()
   noted$options <- copied_options()
   noted$search <- search()
   noted$globals <- global_variables()
@@ -56,8 +58,66 @@ traces_told <- function() {
   c(
     changed_parts("the option ", as.list(.Options), as.list(noted$options)),
     changed_parts("the global variable ", global_variables(), noted$globals),
-    sapply(paste0("the search path (", attached, ")", recycle0 = TRUE), function(name) NULL, simplify = FALSE)
+    sapply(paste0("the search path (", attached, ")", recycle0 = TRUE), function(name) NULL, simplify = FALSE),
+    if (!is.null(noted$held)) changed_packages()
   )
+}
+
+# What each package holds under its own names, as a call of all of it. What lies on the disk is not read for that: it
+# stands as the call that reads it, whether it was read or not. R itself writes into base.
+held_by_packages <- function() {
+  sapply(setdiff(loadedNamespaces(), "base"), function(package) {
+    tryCatch(eval(names_held(package), asNamespace(package)), error = function(e) quote(c()))
+  }, simplify = FALSE)
+}
+
+# Made once for each package: its namespace gets no other names. Those that R keeps there itself are not asked for.
+names_held <- function(package) {
+  found <- asking[[package]]
+  if (is.null(found)) {
+    names <- ls(asNamespace(package), all.names = TRUE, sorted = FALSE)
+    found <- call("substitute", as.call(lapply(c("c", names[!startsWith(names, ".__")]), as.name)))
+    assign(package, found, envir = asking)
+  }
+  found
+}
+
+asking <- new.env(parent = emptyenv())
+
+changed_packages <- function() {
+  now <- held_by_packages()
+  unlist(lapply(names(now), function(package) {
+    before <- noted$held[[package]]
+    at <- if (is.null(before)) foreign(now[[package]], package) else differing(now[[package]], before)
+    if (length(at) == 0L) return(NULL)
+    texts <- lapply(at, function(i) {
+      if (is.null(before)) paste(deparse(now[[package]][[i]], nlines = 50L), collapse = "\n")
+    })
+    names(texts) <- paste(own_names(package)[at], "of the package", package)
+    texts
+  }), recursive = FALSE)
+}
+
+own_names <- function(package) vapply(as.list(names_held(package)[[2L]]), as.character, "")
+
+differing <- function(now, before) {
+  if (identical(now, before)) return(integer())
+  which(!vapply(seq_along(now), function(i) identical(now[i], before[i]), NA))
+}
+
+# What did not come with a package that was loaded meanwhile, and is no function of a package either, which many put
+# there as they are loaded: values, and functions of others.
+foreign <- function(held, package) {
+  from_disk <- function(part) is.call(part) && identical(part[[1L]], quote(lazyLoadDBfetch))
+  plain <- function(part) {
+    if (is.function(part)) return(!isS4(part) && !is.primitive(part) && !isNamespace(topenv(environment(part))))
+    (is.atomic(part) || is.list(part)) && !is.object(part)
+  }
+  file <- system.file("R", paste0(package, ".rdx"), package = package)
+  if (!nzchar(file)) return(integer())
+  own <- own_names(package) %in% names(readRDS(file)$variables)
+  own[1L] <- FALSE
+  which(own)[vapply(which(own), function(i) !from_disk(held[[i]]) && plain(held[[i]]), NA)]
 }
 
 changed_parts <- function(what, now, before) {

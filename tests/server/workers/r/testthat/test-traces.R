@@ -46,3 +46,33 @@ test_that("random numbers that one model draws are its own", {
   )
   expect_identical(said, "1 0 TRUE TRUE")
 })
+
+put <- function(name, package, value) {
+  steps <- "local({ p <- loadNamespace('%2$s'); unlockBinding('%1$s', p); assign('%1$s', %3$s, p) })"
+  sprintf(steps, name, package, value)
+}
+closely <- "code$note_traces(closely = TRUE)"
+tell_packages <- "cat(grep(' of the package ', names(code$traces_told()), value = TRUE), sep = '; ')"
+
+test_that("what is put into a package's namespace is found and named, whether it was loaded before or not", {
+  said <- traces_after(closely, put("sd", "stats", "function(x) 1"), tell_packages)
+  expect_identical(said, "sd of the package stats")
+  said <- traces_after(closely, put("bs", "splines", "function(x) 1"), tell_packages)
+  expect_identical(said, "bs of the package splines")
+  said <- traces_after(closely, put("lda", "MASS", "list(rate = 2)"), "cat(unlist(code$traces_told()))")
+  expect_identical(said, "list(rate = 2)")
+})
+
+test_that("to load a package, to read it from the disk and to call it changes nothing of it", {
+  calls <- c(
+    "invisible(predict(MASS::lda(Species ~ ., iris), iris))",
+    "invisible(lapply(c('stats', 'MASS', 'splines'), function(p) as.list(loadNamespace(p))))"
+  )
+  expect_identical(traces_after(closely, calls, tell_packages), character())
+  more <- "for (k in 1:3) invisible(predict(mgcv::gam(mpg ~ s(hp), data = mtcars)))"
+  expect_identical(traces_after(calls, more, closely, calls, more, tell_packages), character())
+})
+
+test_that("what packages hold is looked at where that was asked for, as it takes long", {
+  expect_identical(traces_after("code$note_traces()", put("sd", "stats", "function(x) 1"), tell_packages), character())
+})
