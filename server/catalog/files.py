@@ -14,6 +14,7 @@ import re
 import stat
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Literal
 
@@ -178,9 +179,19 @@ def _place(name: str, kinds: Kinds) -> str | None:
 
 def ending_of(name: str, kinds: Kinds) -> str | None:
     """Which of the kinds a file's name ends with: the longest, in capitals or not."""
+    by_ending = _by_ending(tuple(kinds))
     lower = name.lower()
-    fit = [kind for kind in kinds if kind[0] == "." and lower.endswith(kind.lower()) and len(name) > len(kind)]
-    return max(fit, key=len, default=None)
+    dot = lower.find(".", 1)
+    while dot > 0:
+        if (found := by_ending.get(lower[dot:])) is not None:
+            return found
+        dot = lower.find(".", dot + 1)
+    return None
+
+
+@lru_cache(maxsize=64)
+def _by_ending(kinds: tuple[str, ...]) -> Mapping[str, str]:
+    return {kind.lower(): kind for kind in reversed(kinds) if kind[0] == "."}
 
 
 def candidate_at(path: Path) -> Candidate | None:
