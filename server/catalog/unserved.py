@@ -12,6 +12,7 @@ import os
 import re
 import stat
 from collections.abc import Collection, Iterable
+from functools import lru_cache
 from pathlib import Path
 
 from server.catalog import beneath, mlmodel
@@ -263,7 +264,13 @@ def _told(path: Path, name: str, version: str | None, refused: NotServed) -> lis
     stamp: Stamp = (status.st_size, status.st_mtime_ns, status.st_ino, 0, 0, 0, 0)
     if stat.S_ISDIR(status.st_mode):
         stamp = (0, _written(path, status.st_mtime_ns), *stamp[2:])
-    return [Candidate("", printable(stem), version and printable(version), path, path, stamp, refused)]
+    return [Candidate("", printable(stem), version and printable(version), path, path, stamp, _told_before(refused))]
+
+
+@lru_cache(maxsize=256)
+def _told_before(refused: NotServed) -> NotServed:
+    """The same by one object: very many files have the same reason."""
+    return refused
 
 
 def _written(folder: Path, own: int) -> int:

@@ -134,6 +134,7 @@ class Watch:
         listing = Listing(folder, self._limit, serving)
         models = candidates(folder, kinds, listing)
         found = models + unserved.unserved(folder, kinds, models, others, listing)
+        found = [_held_already(one, self._identified[folder]) for one in found]
         self._looked_s += time.thread_time() - began  # of the processor, which others may have meanwhile
         return [*found, unserved.too_many(folder, self._limit)] if listing.over else found
 
@@ -221,6 +222,11 @@ def _with_inner(folders: list[Path]) -> list[Path]:
                 inner = reversed(beneath.folders(path, folder))
                 left += [path / name for name in inner if name not in _UNHEARD]
     return found
+
+
+def _held_already(candidate: Candidate, identified: Mapping[Path, tuple[Candidate, ModelFile]]) -> Candidate:
+    """What is as it was by the object that is held: of very many files there is no second copy then."""
+    return identified[candidate.path][0] if _is_known(candidate, identified) else candidate
 
 
 def _is_known(candidate: Candidate, identified: Mapping[Path, tuple[Candidate, ModelFile]]) -> bool:

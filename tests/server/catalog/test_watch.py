@@ -203,6 +203,24 @@ def test_the_rest_of_too_many_files_is_told_in_one_line_and_what_serves_stays(fo
         crowded.stop()
 
 
+def test_another_look_holds_no_second_copy_of_what_is_as_it_was(folder: Path) -> None:
+    """Regression: of 10,000 files that are no models it held 10 MB more after a second look."""
+    for name in ("a.rds", "b.h5", "c.h5"):
+        (folder / name).write_bytes(b"model")
+        os.utime(folder / name, (LONG_AGO, LONG_AGO))
+
+    async def scene() -> None:
+        watched = Watch({folder: R_FILES}, SETTLE_S)
+        for _ in range(2):
+            await watched._look()
+        held = watched._identified[folder]
+        settling = watched._settling[folder]._since
+        assert [id(path) for path in settling] == [id(candidate.path) for candidate, _ in held.values()]
+        assert len({id(candidate.refused) for candidate, _ in held.values() if candidate.refused}) == 1
+
+    asyncio.run(scene())
+
+
 def test_what_could_be_read_quickly_is_told_before_the_rest(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(watch, "PORTION_S", -1.0)
     for n in range(3):
