@@ -16,7 +16,7 @@ from typing import Any
 import orjson
 
 from server.config import Settings
-from server.machine import autogroup
+from server.machine.autogroup import Aside
 from server.pools import session
 from server.pools.environment import MEMORY_KEPT, for_models, of_threads, program
 from server.pools.folders import Identities, identities
@@ -32,8 +32,6 @@ from server.wire.record import Misfit, Record
 log = logging.getLogger(__name__)
 
 START_TIMEOUT_S = 60.0
-LONGEST_ASIDE_S = 20.0
-"""How long a template may take that lets others have the processors. On a machine that is never idle it must end."""
 BACKLOG = 128
 MAX_DESCRIPTION_BYTES = 1 << 28
 MAX_ANSWER_BYTES = 1 << 24
@@ -76,8 +74,7 @@ class Template:
         """Keys of all models that the template has ever read into its own process."""
         self._forks: list[Fork] = []
         self._gone: asyncio.Task[None] | None = None
-        self._forward = asyncio.Event()
-        self._aside: asyncio.Task[None] | None = None
+        self.aside: Aside | None = None
         asyncio.get_running_loop().add_reader(control, self._on_readable)
 
     @staticmethod
@@ -92,8 +89,7 @@ class Template:
         """Start a template and wait until its runtime is up and locked up. Raises TemplateLost.
 
         `environment` has the packages that come before the server's, if any; `models` are the folders that models are
-        read from, `scratch` is where the template and its forks may write. `aside` lets others have the processors
-        until it is told to come forward.
+        read from, `scratch` is where the template and its forks may write. `aside`: see there.
         """
         own_scratch = scratch / "template"
         own_scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -121,7 +117,7 @@ class Template:
         template = Template(process, ours, folders, plan.workers_read, output)
         template._gone = asyncio.create_task(template._end_with_it())
         if aside:
-            template._aside = asyncio.create_task(template._stand_aside())
+            template.aside = Aside(process.pid)
         try:
             started = Started.from_data(await asyncio.wait_for(template._answer(), START_TIMEOUT_S))
             if started.failed is not None:
@@ -160,18 +156,6 @@ class Template:
     def pid(self) -> int:
         """The template's process id."""
         return self._process.pid
-
-    async def _stand_aside(self) -> None:
-        if await autogroup.set_nice(self.pid, autogroup.ASIDE):
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self._forward.wait(), LONGEST_ASIDE_S)
-            await autogroup.set_nice(self.pid, autogroup.NORMAL)
-
-    async def come_forward(self) -> None:
-        """Have as much of the processors as others, before it forks who serves."""
-        self._forward.set()
-        if self._aside is not None:
-            await self._aside
 
     async def probe(self, specs: Sequence[ModelSpec], scratch: Path, timeout_s: float) -> AsyncIterator[Report]:
         """Describe models in one forked process; a report for each, in order. `scratch` is gone when it ends.
@@ -350,7 +334,8 @@ class Template:
 
     def _close(self) -> None:
         self.lost.set()
-        self._forward.set()
+        if self.aside is not None:
+            self.aside.end()
         if self._control.fileno() >= 0:
             asyncio.get_running_loop().remove_reader(self._control)
             self._control.close()

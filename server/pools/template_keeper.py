@@ -122,7 +122,8 @@ class TemplateKeeper:
         fresh, lacking = await self._started(aside=True)
         self._refuse(fresh, lacking)
         await fresh.settle(sorted(fresh.holds))  # the first time is the longest
-        await fresh.come_forward()
+        if fresh.aside is not None:
+            await fresh.aside.come_forward()
         return fresh
 
     async def _started(self, aside: bool = False) -> tuple[Template, list[Refused]]:

@@ -51,3 +51,23 @@ def test_where_groups_were_changed_a_moment_ago_it_is_tried_again(
     with patch.object(Path, "write_text", side_effect=[*busy, None]) as write:
         assert asyncio.run(autogroup.set_nice(7, autogroup.ASIDE, tmp_path))
     assert write.call_count == 4
+
+
+@pytest.mark.parametrize("longest_s", [60.0, 0.01])
+def test_a_session_stands_aside_until_it_comes_forward_and_not_for_ever(
+    session: int, monkeypatch: pytest.MonkeyPatch, longest_s: float
+) -> None:
+    monkeypatch.setattr(autogroup, "LONGEST_S", longest_s)
+    usual = group(session)
+
+    async def scene() -> None:
+        aside = autogroup.Aside(session)
+        await asyncio.sleep(0)
+        assert group(session) == (usual if usual == NONE else str(autogroup.ASIDE))
+        if longest_s > 1:
+            aside.end()
+            await aside.come_forward()
+        await aside._standing
+        assert group(session) == usual
+
+    asyncio.run(scene())

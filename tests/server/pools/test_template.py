@@ -14,8 +14,6 @@ from pathlib import Path
 
 import pytest
 
-from server.machine import autogroup
-from server.pools import template as module
 from server.pools.environment import for_models
 from server.pools.template import Template, TemplateLost
 
@@ -122,36 +120,6 @@ def test_an_answer_without_an_end_ends_the_template(tmp_path: Path, sleeper: sub
         asyncio.get_running_loop().run_in_executor(None, answer, theirs.dup())
 
     assert fork_from(sleeper.pid, tmp_path, answer_beside) == (None, False)
-
-
-def group(leader: int) -> str:
-    """The nice of a session's group; none where Linux has no such groups."""
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{leader}/autogroup").read_text().split()[-1]
-    return "none"
-
-
-@pytest.mark.parametrize("longest_s", [60.0, 0.01])
-def test_a_template_stands_aside_until_it_is_told_to_come_forward_and_not_for_ever(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, sleeper: subprocess.Popen[bytes], longest_s: float
-) -> None:
-    monkeypatch.setattr(module, "LONGEST_ASIDE_S", longest_s)
-    usual = group(sleeper.pid)
-
-    async def scene() -> None:
-        ours, theirs = socket.socketpair()
-        with theirs:
-            template = Template(Process(sleeper.pid), ours, {})  # type: ignore[arg-type]
-            template._aside = asyncio.create_task(template._stand_aside())
-            await asyncio.sleep(0)
-            assert group(sleeper.pid) == (usual if usual == "none" else str(autogroup.ASIDE))
-            if longest_s > 1:
-                await template.come_forward()
-            await template._aside
-            assert group(sleeper.pid) == usual
-            template._close()
-
-    asyncio.run(scene())
 
 
 def test_models_see_neither_settings_nor_ways_to_other_services() -> None:

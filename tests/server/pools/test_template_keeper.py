@@ -24,6 +24,15 @@ from server.wire.models import ModelSpec
 from tests.server.pools.described import DESCRIPTION
 
 
+class Aside:
+    """Without a session."""
+
+    standing = True
+
+    async def come_forward(self) -> None:
+        self.standing = False
+
+
 class Template:
     """One without a process. Something may happen while it reads a file."""
 
@@ -39,23 +48,20 @@ class Template:
         self.lost = asyncio.Event()
         self._meanwhile = meanwhile
         self._failed = failed
-        self.aside = False
+        self.aside: Aside | None = None
         self.done: list[tuple[str, bool]] = []
         """What it did, and whether it let others have the processors meanwhile."""
 
     async def load(self, spec: ModelSpec, timeout_s: float) -> tuple[str | None, None]:
         self._meanwhile()
-        self.done.append(("load", self.aside))
+        self.done.append(("load", self.aside is not None and self.aside.standing))
         self.files.append(Path(spec.path).read_bytes())
         if self._failed is None:
             self.holds.add(spec.key)
         return self._failed, None
 
     async def settle(self, keep: Sequence[str]) -> None:
-        self.done.append(("settle", self.aside))
-
-    async def come_forward(self) -> None:
-        self.aside = False
+        self.done.append(("settle", self.aside is not None and self.aside.standing))
 
     def kill(self) -> None:
         self.lost.set()
@@ -99,7 +105,7 @@ class Stage:
             self.cannot_start -= 1
             raise TemplateLost("too busy")
         self.started.append(Template(self.meanwhile, self.failed))
-        self.started[-1].aside = arguments[-1] is True
+        self.started[-1].aside = Aside() if arguments[-1] is True else None
         return self.started[-1]
 
     def replace(self) -> None:
@@ -161,7 +167,7 @@ def test_a_template_behind_the_back_of_those_who_serve_lets_them_have_the_proces
         assert (await stage.keeper.living()).done == [("load", False)]  # type: ignore[attr-defined]  # somebody waits
         fresh: Any = await stage.keeper.fresh()
         assert fresh.done == [("load", True), ("settle", True)]
-        assert not fresh.aside
+        assert not fresh.aside.standing
 
     play(tmp_path, monkeypatch, scene)
 
