@@ -46,10 +46,6 @@ class Aside:
                 await asyncio.wait_for(self._forward.wait(), LONGEST_S)
             await set_nice(leader, NORMAL)
 
-    def end(self) -> None:
-        """The session has as much of the processors as others from a moment on."""
-        self._forward.set()
-
     async def come_forward(self) -> None:
         """The session has as much of the processors as others, now."""
         self._forward.set()

@@ -89,7 +89,7 @@ class Template:
         """Start a template and wait until its runtime is up and locked up. Raises TemplateLost.
 
         `environment` has the packages that come before the server's, if any; `models` are the folders that models are
-        read from, `scratch` is where the template and its forks may write. `aside`: see there.
+        read from, `scratch` is where the template and its forks may write. If `aside`, others come first.
         """
         own_scratch = scratch / "template"
         own_scratch.mkdir(mode=0o700, parents=True, exist_ok=True)
@@ -116,8 +116,7 @@ class Template:
         ours.setblocking(False)
         template = Template(process, ours, folders, plan.workers_read, output)
         template._gone = asyncio.create_task(template._end_with_it())
-        if aside:
-            template.aside = Aside(process.pid)
+        template.aside = Aside(process.pid) if aside else None
         try:
             started = Started.from_data(await asyncio.wait_for(template._answer(), START_TIMEOUT_S))
             if started.failed is not None:
@@ -334,8 +333,6 @@ class Template:
 
     def _close(self) -> None:
         self.lost.set()
-        if self.aside is not None:
-            self.aside.end()
         if self._control.fileno() >= 0:
             asyncio.get_running_loop().remove_reader(self._control)
             self._control.close()

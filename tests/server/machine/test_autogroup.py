@@ -65,7 +65,6 @@ def test_a_session_stands_aside_until_it_comes_forward_and_not_for_ever(
         await asyncio.sleep(0)
         assert group(session) == (usual if usual == NONE else str(autogroup.ASIDE))
         if longest_s > 1:
-            aside.end()
             await aside.come_forward()
         await aside._standing
         assert group(session) == usual
