@@ -66,7 +66,7 @@ try_missing <- function(scorer, description) {
   bears <- function(positions) {
     asked <- row
     for (i in positions) asked[[i]] <- asked[[i]][NA_integer_]
-    is.null(scorer(asked, description$default_output)[[5L]])
+    is.null(answer_error(scorer(asked, description$default_output)))
   }
   by_type <- order(vapply(description$inputs, `[[`, "", "type"))
   bearing <- seq_along(row) %in% may_miss(bears, if (length(row) > few_inputs) list(by_type) else seq_along(row))
@@ -109,7 +109,7 @@ observe_outputs <- function(scorer, description, names, budget_s = 10) {
     outputs[[name]] <- if (limit > 0) observe_output(limit, first <- scorer(row, name, rows))
     seconds[[name]] <- spent()
     if (name == names[1L]) {
-      warned <- first[[4L]]
+      warned <- answer_warnings(first)
       next
     }
     fits <- limit > 0 && seconds[[name]] <= limit
@@ -132,12 +132,13 @@ left_out <- function(seconds, budget_s) {
 }
 
 describe_reply <- function(reply) {
-  if (!is.null(reply[[5L]])) return(list(type = "unknown", reason = reply[[5L]]))
-  if (!is.null(reply[[3L]])) return(list(type = "label", levels = reply[[3L]]))
-  if (!is.null(reply[[2L]])) {
-    return(list(type = "columns", columns = reply[[2L]], of = unique_or_all(vapply(reply[[1L]], kind_of, ""))))
+  if (!is.null(answer_error(reply))) return(list(type = "unknown", reason = answer_error(reply)))
+  if (!is.null(answer_levels(reply))) return(list(type = "label", levels = answer_levels(reply)))
+  if (!is.null(answer_names(reply))) {
+    kinds <- vapply(answer_value(reply), kind_of, "")
+    return(list(type = "columns", columns = answer_names(reply), of = unique_or_all(kinds)))
   }
-  list(type = kind_of(reply[[1L]]))
+  list(type = kind_of(answer_value(reply)))
 }
 
 # One kind for all columns, or one for each.

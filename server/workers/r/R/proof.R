@@ -32,7 +32,7 @@ prove_rowwise <- function(scorer, description, budget_s = 0.25, patience_s = 20)
 # row twice, so that nothing but their number can be at fault.
 refuse_one_row_only <- function(scorer, sample, good, output) {
   if (length(good) == 0L || is.null(output)) return(invisible())
-  error <- scorer(lapply(sample$columns, `[`, rep(good[1L], 2L)), output, 2L)[[5L]]
+  error <- answer_error(scorer(lapply(sample$columns, `[`, rep(good[1L], 2L)), output, 2L))
   if (is.null(error)) return(invisible())
   stop(tandem_condition("predict_fails", paste0(
     "the model answers one row but not two: ", error[1L], "; a request may have many rows, so each must get its own ",
@@ -67,8 +67,8 @@ score_sample <- function(scorer, sample, outputs, enough) {
   for (output in c(telling, setdiff(names(outputs), telling))) {
     ask <- function(rows) list(rows = rows, reply = scorer(lapply(sample$columns, `[`, rows), output, length(rows)))
     replies <- if (output == telling) ask_alone(ask, good, enough) else ask_some_alone(ask, good, 6L)
-    failed <- vapply(replies, function(one) !is.null(one$reply[[5L]]), NA)
-    if (any(failed) && is.null(error)) error <- replies[[which(failed)[1L]]]$reply[[5L]]
+    failed <- vapply(replies, function(one) !is.null(answer_error(one$reply)), NA)
+    if (any(failed) && is.null(error)) error <- answer_error(replies[[which(failed)[1L]]]$reply)
     scored[[output]] <- joined(replies[!failed])
     good <- scored[[output]]$rows
   }
@@ -94,14 +94,14 @@ ask_alone <- function(ask, rows, enough) {
 ask_some_alone <- function(ask, rows, alone) {
   rest <- rows[-seq_len(alone)]
   together <- if (length(rest) > 0L) list(ask(rest))
-  if (length(rest) > 0L && !is.null(together[[1L]]$reply[[5L]])) together <- lapply(rest, ask)
+  if (length(rest) > 0L && !is.null(answer_error(together[[1L]]$reply))) together <- lapply(rest, ask)
   c(lapply(utils::head(rows, alone), ask), together)
 }
 
 # Replies as one: list(rows =, values = a vector, or a list of them for several columns, shape = names and levels, each
 # the same in all replies or else a list).
 joined <- function(replies) {
-  values <- lapply(replies, function(one) one$reply[[1L]])
+  values <- lapply(replies, function(one) answer_value(one$reply))
   columns <- if (length(values) > 0L && is.list(values[[1L]])) seq_along(values[[1L]])
   list(
     rows = unlist(lapply(replies, `[[`, "rows")),
@@ -136,17 +136,17 @@ batches <- function(good, missing, wide, all) {
 
 difference <- function(together, known, index, output) {
   rows <- length(index)
-  if (!is.null(together[[5L]])) {
-    return(sprintf("%d rows together fail though each alone does not: %s", rows, together[[5L]]))
+  if (!is.null(answer_error(together))) {
+    return(sprintf("%d rows together fail though each alone does not: %s", rows, answer_error(together)))
   }
   if (!identical(known$shape, list(together[2:3]))) {
     return(sprintf("output %s has other columns or levels for %d rows together than for one", output, rows))
   }
   at <- match(index, known$rows)
   same <- if (is.list(known$values)) {
-    all(mapply(function(column, expected) same_bits(column, expected[at]), together[[1L]], known$values))
+    all(mapply(function(column, expected) same_bits(column, expected[at]), answer_value(together), known$values))
   } else {
-    same_bits(together[[1L]], known$values[at])
+    same_bits(answer_value(together), known$values[at])
   }
   if (!same) sprintf("output %s of %d rows scored together differs from scoring each alone", output, rows)
 }

@@ -1,12 +1,24 @@
 # The hot path: columns in, one prediction per row out. What depends on the model alone is done once, here.
 
-# A function(columns, output, rows, options) that answers, without ever signalling an error, an unnamed list of
-#   1 value: a vector, one element per row; or a list of such vectors if the output has several columns
-#   2 names of those columns, or NULL
-#   3 levels, or NULL: then the value holds 1-based codes
-#   4 warnings, at most 20, none twice
-#   5 the error's message, or NULL; with an error the value is NULL. A second element "input" says that the fault is
-#     with the rows: a level that predict() does not know; "memory", that an allocation failed
+# The places of a scorer's answer, an unnamed list: Python reads it by position (../embedded.py), R by these names.
+
+# A vector, one element per row; or a list of such vectors if the output has several columns. NULL where it failed.
+answer_value <- function(answer) answer[[1L]]
+
+# The names of those columns, or NULL.
+answer_names <- function(answer) answer[[2L]]
+
+# The levels, of which the value then holds 1-based codes, or NULL.
+answer_levels <- function(answer) answer[[3L]]
+
+# The warnings, at most 20, none twice.
+answer_warnings <- function(answer) answer[[4L]]
+
+# The error's message, or NULL. A second element "input" says that the fault is with the rows: a level that predict()
+# does not know; "memory", that an allocation failed.
+answer_error <- function(answer) answer[[5L]]
+
+# A function(columns, output, rows, options) that answers, without ever signalling an error, a list with these places.
 # `columns` come in the order of `inputs`. `rows` is only needed for a model without inputs; for one that takes a
 # horizon it is the horizon. `options` are those of predict_options() that the request sets: they go before the
 # sidecar's arguments, and these before the options' defaults.
@@ -34,7 +46,7 @@ make_scorer <- function(model, inputs, arguments = list()) {
         no_answer
       }
     )
-    list(answer[[1L]], answer[[2L]], answer[[3L]], warned, error)
+    list(answer_value(answer), answer_names(answer), answer_levels(answer), warned, error)
   }
   if (!takes_horizon(model)) return(score)
   function(columns, output, rows = NULL, options = NULL) {
