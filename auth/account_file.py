@@ -10,18 +10,21 @@ is refused. So there are no refresh tokens: whether one was used before could be
 
 import hashlib
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
 from typing import Final, NoReturn, cast
 
+from auth.api_keys import NoKeys
+from auth.audit import NoAudit
 from auth.errors import AccountError, NoRefreshTokens
 from auth.passwords import hash_password, is_hash, verify_password
-from auth.principal import ROLES, Allowance, Role, built_in
+from auth.policy import NoPolicy
+from auth.principal import ROLES, Allowance, Role
 from auth.secret_file import SecretFile
 from auth.sessions import Opened, Session
-from auth.store import Account, is_name
+from auth.store import Account, AccountChange, is_name
 
 PEER: Final = Session(id="@peer", account="@tandem", role="peer", expires_at=inf)
 """What a server is that shares the accounts and the key. Neither word is the name of an account or the id of a session,
@@ -85,6 +88,9 @@ class AccountFile:
         self._file = SecretFile(path, parse)
         self.sessions: Final = LineSessions(self._file)
         self.console: Final = None
+        self.keys: Final = NoKeys()
+        self.policy: Final = NoPolicy()
+        self.audit: Final = NoAudit()
 
     def close(self) -> None:
         """Nothing is open."""
@@ -94,11 +100,24 @@ class AccountFile:
         lines = self._file.value.by_name
         return tuple(Account(name, lines[name].role) for name in sorted(lines))
 
-    def allowances(self, name: str, role: str) -> tuple[Allowance, ...]:
+    def find(self, name: str) -> Account | None:
+        """The account of this name."""
+        line = self._file.value.by_name.get(name)
+        return Account(line.name, line.role) if line is not None else None
+
+    def allowances(self, name: str, role: str, groups: Iterable[str] = ()) -> tuple[Allowance, ...]:
         """What the role allows: a file has no grants."""
-        return built_in(role)
+        return self.policy.allowances(name, role, groups)
 
     def add(self, name: str, role: str, password: str, now: float) -> NoReturn:
+        """The file is not ours to change."""
+        raise AccountError("in_file")
+
+    def add_service(self, name: str, role: str, now: float) -> NoReturn:
+        """The file is not ours to change."""
+        raise AccountError("in_file")
+
+    def change(self, name: str, change: AccountChange) -> NoReturn:
         """The file is not ours to change."""
         raise AccountError("in_file")
 
@@ -112,12 +131,21 @@ class AccountFile:
 
     def sign_in(self, name: str, password: str, now: float) -> Opened | None:
         """What a token needs if the password fits. Takes as long for a name that is not known."""
+        line = self._checked(name, password)
+        return Opened(line.session) if line is not None else None
+
+    def check(self, name: str, password: str) -> Account | None:
+        """The account if the password fits. Takes as long for a name that is not known."""
+        line = self._checked(name, password)
+        return Account(line.name, line.role) if line is not None else None
+
+    def _checked(self, name: str, password: str) -> Line | None:
         lines = self._file.value.by_name
         line = lines.get(name)
         # The costs in the file may differ. So who is not known costs as much as somebody who is, and always the same.
         checked = line or list(lines.values())[zlib.crc32(name.encode(errors="replace")) % len(lines)]
         fits = verify_password(checked.password, password)
-        return Opened(line.session) if line is not None and fits else None
+        return line if fits else None
 
     def open_session(self, name: str, now: float) -> Opened:
         """What a token needs, without a password, for whoever may read the files."""

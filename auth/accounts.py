@@ -4,25 +4,34 @@ Owns names, roles and password hashes, and the promise that losing an account or
 not know access tokens or HTTP. Every time is an argument, in unix seconds.
 """
 
+import time
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Final
 
+from auth.api_keys import ApiKeys
+from auth.audit import Act, Audit, record
 from auth.console_sessions import ConsoleSessions
 from auth.database import Database, Transaction
 from auth.errors import AccountError
 from auth.passwords import hash_password, needs_rehash, verify_password
-from auth.principal import Allowance, built_in
+from auth.policy import Policy, check_role
+from auth.principal import Allowance
 from auth.sessions import Opened, Sessions, count_revocation, open_session
-from auth.store import Account, is_name
+from auth.store import Account, AccountChange, is_name
 
 
 class Accounts:
     """The accounts of one database, and their sessions."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
         self._database = Database(path)
+        self._clock = clock
         self.sessions: Final = Sessions(self._database)
         self.console: Final = ConsoleSessions(self._database)
+        self.keys: Final = ApiKeys(self._database, clock)
+        self.policy: Final = Policy(self._database, clock)
+        self.audit: Final = Audit(self._database)
 
     def close(self) -> None:
         """Close the database."""
@@ -37,44 +46,77 @@ class Accounts:
         rows = self._database.read(f"{_ACCOUNTS} WHERE name = ?", name)
         return _account(rows[0]) if rows else None
 
-    def allowances(self, name: str, role: str) -> tuple[Allowance, ...]:
-        """What an account of this name and role is allowed."""
-        return built_in(role)
+    def allowances(self, name: str, role: str, groups: Iterable[str] = ()) -> tuple[Allowance, ...]:
+        """What somebody of this name and role, in these groups, is allowed in all."""
+        return self.policy.allowances(name, role, groups)
 
     def add(self, name: str, role: str, password: str, now: float) -> Account:
         """Create an account."""
-        if not is_name(name):
-            raise AccountError("bad_name")
-        hashed = hash_password(password)
+        _check_name(name)
+        return self._add(Account(name, role, now), hash_password(password))
+
+    def add_service(self, name: str, role: str, now: float) -> Account:
+        """Create an account that has no password, for a program."""
+        _check_name(name)
+        return self._add(Account(name, role, now, "service"), None)
+
+    def _add(self, account: Account, hashed: str | None) -> Account:
         with self._database.transaction() as db:
-            if db.execute("SELECT 1 FROM accounts WHERE name = ?", (name,)).fetchone():
+            check_role(db, account.role)
+            if db.execute("SELECT 1 FROM accounts WHERE name = ?", (account.name,)).fetchone():
                 raise AccountError("exists")
-            insert = "INSERT INTO accounts (name, role, password, created_at) VALUES (?, ?, ?, ?)"
-            db.execute(insert, (name, role, hashed, now))
-        return Account(name, role, now)
+            insert = "INSERT INTO accounts (name, kind, role, password, created_at) VALUES (?, ?, ?, ?, ?)"
+            db.execute(insert, (account.name, account.kind, account.role, hashed, account.created_at))
+            about = {"kind": account.kind, "role": account.role}
+            record(db, Act("account.added", account.name, more=about), account.created_at or 0.0)
+        return account
+
+    def change(self, name: str, change: AccountChange) -> Account:
+        """Change an account; as it is then."""
+        values = change.role, None if change.disabled is None else int(change.disabled), change.about, name
+        with self._database.transaction() as db:
+            was_admin = _is_admin(db, name)
+            if change.role is not None:
+                check_role(db, change.role)
+            db.execute(
+                "UPDATE accounts SET role = coalesce(?, role), disabled = coalesce(?, disabled),"
+                " about = coalesce(?, about) WHERE name = ?",
+                values,
+            )
+            if was_admin and _admins(db) == 0:
+                raise AccountError("last_admin")
+            count_revocation(db)
+            given = {"role": change.role, "disabled": change.disabled, "about": change.about}
+            about = {what: value for what, value in given.items() if value is not None}
+            record(db, Act("account.changed", name, more=about), self._clock())
+            return _account(db.execute(f"{_ACCOUNTS} WHERE name = ?", (name,)).fetchone())
 
     def remove(self, name: str) -> None:
-        """Remove an account and end its sessions."""
+        """Remove an account, and end its sessions and keys."""
         with self._database.transaction() as db:
-            if _role(db, name) == "admin" and _admins(db) == 1:
-                raise AccountError("last_admin")
+            was_admin = _is_admin(db, name)
             db.execute("DELETE FROM accounts WHERE name = ?", (name,))
+            db.execute("DELETE FROM grants WHERE grantee = ?", (name,))  # the next of the name is somebody else
+            if was_admin and _admins(db) == 0:
+                raise AccountError("last_admin")
             count_revocation(db)
+            record(db, Act("account.removed", name), self._clock())
 
     def set_password(self, name: str, password: str) -> None:
         """Change a password and end the account's sessions."""
         hashed = hash_password(password)
         with self._database.transaction() as db:
-            _role(db, name)
+            if _find(db, name).kind == "service":
+                raise AccountError("no_password")
             db.execute("UPDATE accounts SET password = ? WHERE name = ?", (hashed, name))
             db.execute("DELETE FROM sessions WHERE account = ?", (name,))
             db.execute("DELETE FROM console_sessions WHERE account = ?", (name,))
             count_revocation(db)
+            record(db, Act("password.set", name), self._clock())
 
     def sign_in(self, name: str, password: str, now: float) -> Opened | None:
         """Begin a session if the password fits. Takes as long for a name that is not known."""
-        rows = self._database.read("SELECT password FROM accounts WHERE name = ?", name)
-        stored: str | None = rows[0][0] if rows else None
+        stored = self._stored(name)
         if not verify_password(stored, password) or stored is None:
             return None
         kept = hash_password(password) if needs_rehash(stored) else stored
@@ -83,12 +125,27 @@ class Accounts:
             unchanged = (kept, name, stored)
             if db.execute("UPDATE accounts SET password = ? WHERE name = ? AND password = ?", unchanged).rowcount == 0:
                 return None
-            return open_session(db, name, _role(db, name), now)
+            record(db, Act("signed_in", name, who=name), now)
+            return open_session(db, name, _find(db, name).role, now)
+
+    def check(self, name: str, password: str) -> Account | None:
+        """The account if the password fits, without a session. Takes as long for a name that is not known."""
+        stored = self._stored(name)
+        if not verify_password(stored, password) or stored is None or self._stored(name) != stored:
+            return None  # looked at twice: checking took a while, and a change of the password must count
+        return self.find(name)
+
+    def _stored(self, name: str) -> str | None:
+        """The password's hash of an account that may sign in."""
+        rows = self._database.read("SELECT password FROM accounts WHERE name = ? AND disabled = 0", name)
+        return rows[0][0] if rows else None
 
     def open_session(self, name: str, now: float) -> Opened:
         """Begin a session without a password, for whoever may read the data folder."""
         with self._database.transaction() as db:
-            return open_session(db, name, _role(db, name), now)
+            opened = open_session(db, name, _find(db, name).role, now)
+            record(db, Act("token.issued", name), now)
+            return opened
 
     def change_counter(self) -> int:
         """Differs from before if any process has revoked anything. One row, so cheap enough for every second.
@@ -107,14 +164,25 @@ def _account(row: tuple[Any, ...]) -> Account:
     return Account(name, role, created_at, kind, bool(disabled), about)
 
 
-def _role(db: Transaction, name: str) -> str:
-    row = db.execute("SELECT role FROM accounts WHERE name = ?", (name,)).fetchone()
+def _check_name(name: str) -> None:
+    if not is_name(name):
+        raise AccountError("bad_name")
+
+
+def _find(db: Transaction, name: str) -> Account:
+    row = db.execute(f"{_ACCOUNTS} WHERE name = ?", (name,)).fetchone()
     if row is None:
         raise AccountError("unknown")
-    role: str = row[0]
-    return role
+    return _account(row)
+
+
+def _is_admin(db: Transaction, name: str) -> bool:
+    account = _find(db, name)
+    return account.role == "admin" and account.kind == "person" and not account.disabled
 
 
 def _admins(db: Transaction) -> int:
-    count: int = db.execute("SELECT count(*) FROM accounts WHERE role = 'admin'").fetchone()[0]
+    """How many could still manage accounts after signing in."""
+    query = "SELECT count(*) FROM accounts WHERE role = 'admin' AND kind = 'person' AND disabled = 0"
+    count: int = db.execute(query).fetchone()[0]
     return count

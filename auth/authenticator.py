@@ -29,6 +29,10 @@ def ignore(reason: Reason) -> None:
     """For callers that count no failures."""
 
 
+def ignore_refusal(reason: Reason, address: str) -> None:
+    """For callers that write no audit."""
+
+
 class _Known(NamedTuple):
     principal: Principal
     until: float
@@ -43,6 +47,7 @@ class Authenticator:
         change_counters: Callable[[], object],
         clock: Callable[[], float] = time.time,
         on_failure: Callable[[Reason], None] = ignore,
+        on_refusal: Callable[[Reason, str], None] = ignore_refusal,
         most_known: int = _MOST_KNOWN,
         cookie: SessionCookie | None = None,
     ) -> None:
@@ -51,10 +56,15 @@ class Authenticator:
         self._change_counters = change_counters
         self._clock = clock
         self._on_failure = on_failure
+        self._on_refusal = on_refusal
         self._most_known = most_known
         self._known: dict[bytes, _Known] = {}
-        # A key for each header, so that what was proven in one is not taken as proven in another.
-        self._digest_keys: Final = {name: secrets.token_bytes(32) for name in HEADERS}
+        # A key for each header, so that what was proven in one is not taken as proven in another. They are copied for
+        # each digest, which costs less than half of beginning with the key.
+        self._hashes: Final = {
+            name: blake2b(key=secrets.token_bytes(32), digest_size=_DIGEST_BYTES) for name in HEADERS
+        }
+        self._authorization: Final = self._hashes[AUTHORIZATION]
         self._changes = change_counters()
         self._emptied = 0
 
@@ -67,7 +77,9 @@ class Authenticator:
                 return None
             digest = self._digest(*found)
         else:
-            digest = blake2b(value, key=self._digest_keys[AUTHORIZATION], digest_size=_DIGEST_BYTES).digest()
+            hashed = self._authorization.copy()
+            hashed.update(value)
+            digest = hashed.digest()
         known = self._known.get(digest)
         return known.principal if known is not None and self._clock() < known.until else None
 
@@ -77,6 +89,7 @@ class Authenticator:
             return await self._recognise(headers, address)
         except Unauthenticated as refusal:
             self._on_failure(refusal.reason)
+            self._on_refusal(refusal.reason, address)
             raise
         except Throttled:
             self._on_failure("throttled")
@@ -127,7 +140,9 @@ class Authenticator:
         self._known[digest] = _Known(recognised.principal, until)
 
     def _digest(self, name: bytes, value: bytes) -> bytes:
-        return blake2b(value, key=self._digest_keys[name], digest_size=_DIGEST_BYTES).digest()
+        hashed = self._hashes[name].copy()
+        hashed.update(value)
+        return hashed.digest()
 
     def _empty(self) -> None:
         self._known.clear()

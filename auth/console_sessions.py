@@ -12,6 +12,7 @@ import secrets
 from dataclasses import dataclass
 from typing import Final
 
+from auth.audit import Act, record
 from auth.database import Database
 from auth.sessions import count_revocation
 
@@ -74,6 +75,7 @@ class ConsoleSessions:
                 " VALUES (?, ?, ?, ?, ?, ?)",
                 row,
             )
+            record(db, Act("signed_in", name, more={"provider": provider} if provider else {}, who=name), now)
         return secret
 
 

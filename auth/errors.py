@@ -19,12 +19,34 @@ Reason = Literal[
     "revoked",
     "bad_password",
     "bad_refresh_token",
+    "bad_key",
+    "password_not_taken",
     "reused_refresh_token",
     "throttled",
 ]
 REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
 
-AccountProblem = Literal["bad_name", "bad_password", "exists", "unknown", "last_admin", "in_file"]
+AccountProblem = Literal[
+    "bad_name",
+    "bad_password",
+    "no_password",
+    "unknown_role",
+    "bad_days",
+    "bad_key_name",
+    "bad_pattern",
+    "exists",
+    "unknown",
+    "unknown_key",
+    "bad_role_name",
+    "built_in",
+    "role_in_use",
+    "no_such_role",
+    "bad_grantee",
+    "unknown_grant",
+    "last_admin",
+    "in_file",
+    "lacking",
+]
 
 
 class AuthError(Exception):
@@ -144,9 +166,22 @@ class AccountError(AuthError):
     _EXPLANATIONS: ClassVar[dict[AccountProblem, str]] = {
         "bad_name": "A name is 1 to 64 of A-Z a-z 0-9 . _ @ - and begins with a letter or a digit.",
         "bad_password": "A password is 8 to 1024 characters of text.",
+        "no_password": "A service has no password: it has API keys.",
+        "unknown_role": "There is no role of this name.",
+        "bad_days": "Keys are good for 1 to 730 days.",
+        "bad_key_name": "The name of a pair of keys is 1 to 64 printable characters.",
+        "bad_pattern": "A model's pattern is its name, or the beginning of its name and an asterisk.",
         "exists": "There is an account of this name already.",
         "unknown": "There is no account of this name.",
-        "last_admin": "The last admin cannot be removed: nobody could manage accounts any more.",
+        "bad_role_name": "A role's name is 1 to 32 of a-z 0-9 - and begins with a letter.",
+        "built_in": "The built-in roles cannot be changed. Make one of your own.",
+        "role_in_use": "An account or a grant has this role. Give them another one first.",
+        "no_such_role": "There is no role of this name.",
+        "bad_grantee": "A grant is for the name of a principal, or for `group:` and the name of a group.",
+        "unknown_grant": "There is no such grant.",
+        "unknown_key": "There is no such pair of keys.",
+        "lacking": "Nobody can give what they may not do themselves.",
+        "last_admin": "The last admin has to stay one: nobody could manage accounts any more.",
         "in_file": "The accounts are kept in a file. Change it where it comes from; `tandem users hash` makes a line.",
     }
 

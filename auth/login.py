@@ -8,21 +8,25 @@ keep those who are signed in from refreshing.
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from ipaddress import IPv6Address, ip_address
-from typing import Final
+from typing import Concatenate, Final, ParamSpec, TypeVar
 
-from auth.authenticator import ignore
+from auth.authenticator import ignore, ignore_refusal
 from auth.backoff import Backoff
 from auth.errors import Reason, Throttled, Unauthenticated
+from auth.network import network_of
 from auth.offload import Offload
 from auth.sessions import Opened
-from auth.store import AccountStore, is_name
+from auth.store import Account, AccountStore, is_name
 from auth.tokens import Tokens
 
 # An address has more free attempts than an account: a whole office may share it. Neither wait is longer than a minute,
 # or failing on purpose would lock others out.
 _FREE_PER_ACCOUNT: Final = 5
 _FREE_PER_ADDRESS: Final = 20
+
+
+P = ParamSpec("P")
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +47,7 @@ class Login:
         tokens: Tokens,
         clock: Callable[[], float] = time.time,
         on_failure: Callable[[Reason], None] = ignore,
+        on_refusal: Callable[[Reason, str], None] = ignore_refusal,
     ) -> None:
         self.hashing: Final = Offload("argon2", threads=2, waiting=16)
         self.writing: Final = Offload("accounts", threads=1, waiting=256)
@@ -50,6 +55,7 @@ class Login:
         self._tokens = tokens
         self._clock = clock
         self._on_failure = on_failure
+        self._on_refusal = on_refusal
         self._names = Backoff(_FREE_PER_ACCOUNT)
         self._addresses = Backoff(_FREE_PER_ADDRESS)
 
@@ -61,13 +67,19 @@ class Login:
     async def password(self, name: str, password: str, address: str) -> Grant:
         """Sign in; raise `Unauthenticated` or `Throttled`."""
         try:
-            return await self._password(name, password, _network(address))
+            return await self._password(name, password, network_of(address))
         except Unauthenticated as refusal:
             self._on_failure(refusal.reason)
+            self._on_refusal(refusal.reason, address)
             raise
         except Throttled:
             self._on_failure("throttled")
+            self._on_refusal("throttled", address)
             raise
+
+    async def check(self, name: str, password: str, address: str) -> Account:
+        """The account whose password this is, with the limits of signing in; raise `Unauthenticated` or `Throttled`."""
+        return await self._limited(name, network_of(address), self._accounts.check, password)
 
     async def refresh(self, refresh_token: str) -> Grant:
         """Continue a session; raise `Unauthenticated`, `Throttled` or `NoRefreshTokens`."""
@@ -85,35 +97,31 @@ class Login:
 
     async def _password(self, name: str, password: str, network: str) -> Grant:
         now = self._clock()
+        return self._grant(await self._limited(name, network, self._accounts.sign_in, password, now), now)
+
+    async def _limited(
+        self, name: str, network: str, attempt: Callable[Concatenate[str, P], T | None], *rest: P.args, **more: P.kwargs
+    ) -> T:
+        """What an attempt gives that needs a password; it is counted before it is made."""
+        now = self._clock()
         self._addresses.attempt(network, now)
         if not is_name(name):  # says nothing about who exists, and keeps long names out of our memory
             raise Unauthenticated("bad_password")
         self._names.attempt(name, now)
         try:
-            opened = await self.hashing.run(self._accounts.sign_in, name, password, now)
+            given = await self.hashing.run(attempt, name, *rest, **more)
         except Throttled:  # our queue is full, which is no fault of theirs
             self._names.take_back(name)
             self._addresses.take_back(network)
             raise
-        if opened is None:
+        if given is None:
             raise Unauthenticated("bad_password")
         # The address keeps its other failures: one good account must not buy guesses at all others.
         self._names.forget(name)
         self._addresses.take_back(network)
-        return self._grant(opened, now)
+        return given
 
     def _grant(self, opened: Opened, now: float) -> Grant:
         session = opened.session
         access_token = self._tokens.issue(session.account, session.role, session.id, now)
         return Grant(access_token, self._tokens.lifetime_s, opened.refresh_token)
-
-
-def _network(address: str) -> str:
-    """What one client controls: an IPv4 address, or the /64 of an IPv6 address."""
-    try:
-        parsed = ip_address(address)
-    except ValueError:  # a test client, a Unix socket
-        return address
-    if not isinstance(parsed, IPv6Address):
-        return address
-    return str(parsed.ipv4_mapped or (int(parsed) >> 64))

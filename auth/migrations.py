@@ -68,5 +68,66 @@ _CONSOLE: Final = (
     "CREATE INDEX console_sessions_by_expiry ON console_sessions (expires_at)",
 )
 
-STEPS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _KINDS, _CONSOLE)
+# Keys come in pairs, so that one works while the other is replaced. A slot has two while an old one runs out.
+_KEYS: Final = (
+    """CREATE TABLE key_pairs (
+        pair TEXT PRIMARY KEY,
+        owner TEXT NOT NULL REFERENCES accounts (name) ON DELETE CASCADE,
+        name TEXT NOT NULL,
+        permissions TEXT NOT NULL,
+        models TEXT NOT NULL,
+        created_at REAL NOT NULL,
+        created_by TEXT NOT NULL
+    ) STRICT""",
+    "CREATE INDEX key_pairs_by_owner ON key_pairs (owner)",
+    """CREATE TABLE keys (
+        id TEXT PRIMARY KEY,
+        pair TEXT NOT NULL REFERENCES key_pairs (pair) ON DELETE CASCADE,
+        slot TEXT NOT NULL CHECK (slot IN ('primary', 'secondary')),
+        digest BLOB NOT NULL,
+        created_at REAL NOT NULL,
+        expires_at REAL NOT NULL,
+        used_at REAL,
+        used_from TEXT
+    ) STRICT""",
+    "CREATE INDEX keys_by_pair ON keys (pair)",
+)
+
+# What an account is allowed beyond its role, and where. A grantee need not have an account: it may be a group.
+_GRANTS: Final = (
+    "CREATE TABLE roles (name TEXT PRIMARY KEY, permissions TEXT NOT NULL) STRICT",
+    """CREATE TABLE grants (
+        id TEXT PRIMARY KEY,
+        grantee TEXT NOT NULL,
+        role TEXT NOT NULL,
+        models TEXT NOT NULL,
+        created_at REAL NOT NULL,
+        created_by TEXT NOT NULL
+    ) STRICT""",
+    "CREATE INDEX grants_by_grantee ON grants (grantee)",
+)
+
+# Nothing changes a row, and nothing takes one out before it is 400 days old.
+_AUDIT: Final = (
+    """CREATE TABLE audit (
+        seq INTEGER PRIMARY KEY,
+        at REAL NOT NULL,
+        who TEXT NOT NULL,
+        via TEXT NOT NULL,
+        address TEXT NOT NULL,
+        request_id TEXT NOT NULL,
+        action TEXT NOT NULL,
+        target TEXT NOT NULL,
+        outcome TEXT NOT NULL,
+        more TEXT NOT NULL,
+        chain BLOB NOT NULL
+    ) STRICT""",
+    "CREATE INDEX audit_by_time ON audit (at)",
+    "CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit"
+    " BEGIN SELECT RAISE(ABORT, 'a row of the audit is not changed'); END",
+    "CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit WHEN OLD.at > strftime('%s', 'now') - 400 * 86400"
+    " BEGIN SELECT RAISE(ABORT, 'a row of the audit is kept for 400 days'); END",
+)
+
+STEPS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _KINDS, _CONSOLE, _KEYS, _GRANTS, _AUDIT)
 """All steps. A schema's version is how many of them were taken."""

@@ -7,6 +7,7 @@ work is.
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import copy_context
 from threading import BoundedSemaphore
 from typing import ParamSpec, TypeVar
 
@@ -28,13 +29,21 @@ class Offload:
         if not self._places.acquire(blocking=False):
             raise Throttled(1.0)
         try:
-            job = self._threads.submit(work, *args, **kwargs)
+            context = copy_context()  # whoever asks is who acts, in the thread too
+            job = self._threads.submit(lambda: context.run(work, *args, **kwargs))
         except RuntimeError:  # shut down
             self._places.release()
             raise
         # On the thread's own future: a caller that goes away does not end the work, so it does not free the place.
         job.add_done_callback(lambda _: self._places.release())
         return await asyncio.wrap_future(job)
+
+    def start(self, work: Callable[[], object]) -> bool:
+        """Have `work` run, for whoever does not wait for it; whether there was a place for it."""
+        if not self._places.acquire(blocking=False):
+            return False
+        self._threads.submit(work).add_done_callback(lambda _: self._places.release())
+        return True
 
     def close(self) -> None:
         """Finish what runs, drop what waits."""

@@ -88,6 +88,10 @@ class Principal:
             answer = self._decided[question] = self._decide(permission, target)
         return answer
 
+    def holds(self, allowance: Allowance) -> bool:
+        """Whether it may do all that `allowance` allows. What a pattern stands for is held by one that is as wide."""
+        return all(self.may(permission, target) for permission in allowance.permissions for target in allowance.targets)
+
     def _decide(self, permission: Permission, target: str | None) -> bool:
         if self.narrowed is not None and not self.narrowed.covers(permission, target):
             return False

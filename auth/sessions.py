@@ -49,7 +49,7 @@ class Sessions:
         """The session of this id, unless it was ended. The caller compares `expires_at`."""
         rows = self._database.read(
             "SELECT s.id, s.account, a.role, s.expires_at FROM sessions s JOIN accounts a ON a.name = s.account"
-            " WHERE s.id = ?",
+            " WHERE s.id = ? AND a.disabled = 0",
             session,
         )
         return Session(*rows[0]) if rows else None
@@ -88,7 +88,8 @@ def _rotate(db: Transaction, refresh_token: str, now: float) -> Opened | Reason:
     digest = _digest(refresh_token)
     row = db.execute(
         "SELECT t.spent, s.id, s.account, a.role, s.created_at, s.expires_at FROM refresh_tokens t"
-        " JOIN sessions s ON s.id = t.session JOIN accounts a ON a.name = s.account WHERE t.digest = ?",
+        " JOIN sessions s ON s.id = t.session JOIN accounts a ON a.name = s.account"
+        " WHERE t.digest = ? AND a.disabled = 0",
         (digest,),
     ).fetchone()
     if row is None:

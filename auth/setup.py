@@ -21,6 +21,8 @@ from auth.account_file import PEER, AccountFile
 from auth.accounts import Accounts
 from auth.authenticator import Authenticator, ignore
 from auth.credentials.access_token import AccessTokens
+from auth.credentials.api_key import ApiKeyCredentials
+from auth.credentials.basic import BasicCredentials, Passwords
 from auth.credentials.credential import Verifier
 from auth.credentials.provider_token import ProviderTokens
 from auth.credentials.providers import Providers
@@ -28,8 +30,10 @@ from auth.credentials.session_cookie import SessionCookie
 from auth.errors import Reason, SetupError
 from auth.key_file import KeyFileTokens
 from auth.login import Login
+from auth.refusals import Refusals
 from auth.store import AccountStore
 from auth.tokens import Tokens
+from auth.uses import Uses
 
 _KEY_FILE: Final = "signing.key"
 _ACCOUNTS_FILE: Final = "accounts.sqlite"
@@ -47,6 +51,8 @@ class Auth:
     tokens: Tokens
     authenticator: Authenticator
     login: Login
+    uses: Uses
+    refusals: Refusals
     clock: Callable[[], float]
     providers: Providers | None = None
 
@@ -55,9 +61,19 @@ class Auth:
         if self.providers is not None:
             await self.providers.follow()
 
+    def keep_books(self) -> None:
+        """Have a thread write down which keys were used, and who was refused. To be called every second."""
+        now = self.clock()
+        if self.refusals.due(now):
+            self.login.writing.start(self.refusals.take())
+        if self.uses.due(now):
+            self.login.writing.start(self.uses.take(now))
+
     def close(self) -> None:
         """Finish what runs and close the database."""
         self.login.close()
+        self.uses.take(self.clock())()
+        self.refusals.take()()
         self.accounts.close()
 
 
@@ -111,37 +127,31 @@ def open_auth(
     accounts_file: Path | None = None,
     key_file: Path | None = None,
     identity_file: Path | None = None,
+    basic: Passwords = "keys",
 ) -> Auth:
     """Build everything for one web process."""
     accounts, tokens = _open(data_dir, accounts_file, key_file)
     providers = None if identity_file is None else Providers(identity_file)
-    return Auth(
-        accounts,
-        tokens,
-        _authenticator(accounts, tokens, providers, clock, on_failure),
-        Login(accounts, tokens, clock, on_failure),
-        clock,
-        providers,
-    )
+    uses = Uses(accounts.keys.note_uses)
+    refusals = Refusals(accounts.audit.write_all)
 
+    def refused(reason: Reason, address: str) -> None:
+        refusals.note(reason, address, clock())
 
-def _authenticator(
-    accounts: AccountStore,
-    tokens: Tokens,
-    providers: Providers | None,
-    clock: Callable[[], float],
-    on_failure: Callable[[Reason], None],
-) -> Authenticator:
-    verifiers: list[Verifier] = [AccessTokens(accounts, tokens)]
+    login = Login(accounts, tokens, clock, on_failure, refused)
+    keys = ApiKeyCredentials(accounts, uses.note)
+    verifiers: list[Verifier] = [keys, BasicCredentials(accounts, keys, login, basic)]
     if providers is not None:
-        verifiers.insert(0, ProviderTokens(providers))
+        verifiers.append(ProviderTokens(providers, accounts.policy))
+    verifiers.append(AccessTokens(accounts, tokens))
 
     def change_counters() -> object:
         theirs = providers.change_counter() if providers is not None else None
         return accounts.change_counter(), tokens.change_counter(), theirs
 
     cookie = _cookie(accounts, providers)
-    return Authenticator(verifiers, change_counters, clock, on_failure, cookie=cookie)
+    authenticator = Authenticator(verifiers, change_counters, clock, on_failure, refused, cookie=cookie)
+    return Auth(accounts, tokens, authenticator, login, uses, refusals, clock, providers)
 
 
 def _cookie(accounts: AccountStore, providers: Providers | None) -> SessionCookie | None:

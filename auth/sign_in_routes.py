@@ -6,11 +6,13 @@ from fastapi import APIRouter, Depends, HTTPException, Request, Response
 from fastapi.responses import RedirectResponse
 from pydantic import BaseModel
 
+from auth.audit import Actor, act_as
 from auth.console_sessions import LIFE_S, ConsoleSessions
 from auth.credentials.session_cookie import COOKIE, refuse_other_sites
 from auth.errors import SignInFailed
 from auth.principal import Principal
 from auth.routes import require
+from auth.routes.closed import address_of, request_id_of
 from auth.setup import Auth
 from auth.sign_in import LIFE_S as SIGN_IN_LIFE_S
 from auth.sign_in import SignIn
@@ -54,6 +56,7 @@ async def callback(request: Request, provider: str) -> Response:
     answer = request.query_params
     if len(request.url.query) > _MOST_QUERY_BYTES or len(answer.multi_items()) != len(answer):
         raise SignInFailed
+    act_as(Actor("", "provider", address_of(request), request_id_of(request)))
     who, following = await _sign_in(request).finish(provider, request.cookies.get(_KEPT), dict(answer))
     sessions = _sessions(auth)
     secret = await auth.login.writing.run(

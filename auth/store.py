@@ -5,13 +5,21 @@ or in a file (`account_file.py`). Every time is an argument, in unix seconds.
 """
 
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final, Protocol
+from typing import Final, Literal, Protocol
 
+from auth.api_keys import KeyStore
+from auth.audit import AuditStore
 from auth.console_sessions import ConsoleSessions
-from auth.principal import Allowance, Kind
+from auth.errors import AccountError
+from auth.policy import PolicyStore
+from auth.principal import Allowance, Kind, Permission
 from auth.sessions import Opened, Session
 
+NewAccountKind = Literal["person", "service"]
+
+_PATTERN: Final = re.compile(r"(?!$)[A-Za-z0-9._@-]{0,128}\*?", re.ASCII)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 
 
@@ -25,6 +33,15 @@ class Account:
     kind: Kind = "person"
     disabled: bool = False
     about: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class AccountChange:
+    """What is to be changed of an account; None stays."""
+
+    role: str | None = None
+    disabled: bool | None = None
+    about: str | None = None
 
 
 class SessionStore(Protocol):
@@ -51,20 +68,41 @@ class AccountStore(Protocol):
     def console(self) -> ConsoleSessions | None:
         """Who is signed in to the console; None where that is not kept."""
 
+    @property
+    def keys(self) -> KeyStore:
+        """Their API keys."""
+
+    @property
+    def policy(self) -> PolicyStore:
+        """Roles of one's own, and grants."""
+
+    @property
+    def audit(self) -> AuditStore:
+        """What was done to them, by whom."""
+
     def close(self) -> None:
         """Let go of what is open."""
 
     def list(self) -> tuple[Account, ...]:
         """Every account, by name."""
 
-    def allowances(self, name: str, role: str) -> tuple[Allowance, ...]:
-        """What an account of this name and role is allowed."""
+    def find(self, name: str) -> Account | None:
+        """The account of this name."""
+
+    def allowances(self, name: str, role: str, groups: Iterable[str] = ()) -> tuple[Allowance, ...]:
+        """What somebody of this name and role, in these groups, is allowed in all."""
 
     def add(self, name: str, role: str, password: str, now: float) -> Account:
         """Create an account."""
 
+    def add_service(self, name: str, role: str, now: float) -> Account:
+        """Create an account that has no password, for a program."""
+
+    def change(self, name: str, change: AccountChange) -> Account:
+        """Change an account; as it is then."""
+
     def remove(self, name: str) -> None:
-        """Remove an account and end its sessions."""
+        """Remove an account, and end its sessions and keys."""
 
     def set_password(self, name: str, password: str) -> None:
         """Change a password and end the account's sessions."""
@@ -72,11 +110,21 @@ class AccountStore(Protocol):
     def sign_in(self, name: str, password: str, now: float) -> Opened | None:
         """Begin a session if the password fits. Takes as long for a name that is not known."""
 
+    def check(self, name: str, password: str) -> Account | None:
+        """The account if the password fits, without a session. Takes as long for a name that is not known."""
+
     def open_session(self, name: str, now: float) -> Opened:
         """Begin a session without a password, for whoever may read what the accounts are kept in."""
 
     def change_counter(self) -> int:
         """Differs from before if something that was recognised may be so no longer. Cheap enough for every second."""
+
+
+def narrowing(permissions: Sequence[Permission], targets: Sequence[str]) -> Allowance:
+    """What a key is for; raise `AccountError` for a pattern that is none."""
+    if not all(_PATTERN.fullmatch(target) for target in targets):
+        raise AccountError("bad_pattern")
+    return Allowance(frozenset(permissions), tuple(dict.fromkeys(targets)))
 
 
 def is_name(name: str) -> bool:

@@ -10,17 +10,25 @@ import sys
 import time
 from collections.abc import Sequence
 from contextlib import closing
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import TextIO
+from typing import Any, TextIO
 
 from auth.account_file import new_line
+from auth.api_keys import LONGEST_GRACE_S, SLOTS, USUAL_DAYS, Made
+from auth.audit import Actor, Wanted, act_as, pages
+from auth.audit_text import HEADS, WRITERS
 from auth.errors import AccountError, AuthError, ProviderRefusal, Unauthenticated
-from auth.principal import ROLES
+from auth.key_text import PREFIX
+from auth.principal import GRANTABLE, ROLES
 from auth.setup import Auth, issue_for, open_auth, prepare
+from auth.store import narrowing
 from server import config, logs
 from server.catalog.signatures import BadKeys
 from server.config import ConfigError, Settings
 
+COMMAND = "@command"
+"""Who made a key on this machine, where no account is signed in. No account is called so."""
 EXIT_FAILED = 1
 EXIT_BAD_SETTING = 3
 
@@ -61,6 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     add = users.add_parser("add", help="add an account; the password is asked for, or read from standard input")
     add.add_argument("name")
     add.add_argument("--role", choices=ROLES, default="scorer")
+    add.add_argument("--service", action="store_true", help="for a program: it has API keys and no password")
     add.set_defaults(run=_users_add)
     users.add_parser("list", help="list accounts").set_defaults(run=_users_list)
     remove = users.add_parser("remove", help="remove an account and end its sessions")
@@ -76,7 +85,47 @@ def _parser() -> argparse.ArgumentParser:
     checked = identity.add_parser("check", help="who a provider's access token is of, or which rule refuses it")
     checked.add_argument("token", help="the token, or - to read it from standard input")
     checked.set_defaults(run=_identity_check)
+    _add_keys(commands.add_parser("keys", help="manage API keys").add_subparsers(required=True, metavar="ACTION"))
+    audit = commands.add_parser("audit", help="read and check the audit")
+    _add_audit(audit.add_subparsers(required=True, metavar="ACTION"))
     return parser
+
+
+def _add_audit(audit: Any) -> None:
+    export = audit.add_parser("export", help="print rows of the audit")
+    export.add_argument("--since", type=_instant, help="2026-11-01 or 2026-11-01T08:00:00Z, in UTC")
+    export.add_argument("--until", type=_instant)
+    export.add_argument("--form", choices=sorted(WRITERS), default="jsonl")
+    export.set_defaults(run=_audit_export)
+    verify = audit.add_parser("verify", help="prove that no row was changed")
+    verify.add_argument("--against", metavar="SEQ:CHAIN", help="a row that was noted before, to be there still")
+    verify.set_defaults(run=_audit_verify)
+
+
+def _instant(text: str) -> float:
+    at = datetime.fromisoformat(text)
+    return (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp()
+
+
+def _add_keys(keys: Any) -> None:
+    add = keys.add_parser("add", help="make a pair of keys for an account, and print both")
+    add.add_argument("owner")
+    add.add_argument("--name", default="keys", help="what they are for")
+    add.add_argument("--models", default="*", help="models, or beginnings and an asterisk: boston,mpg,risk-*")
+    add.add_argument("--permissions", default="list,score", help=f"some of {', '.join(GRANTABLE)}")
+    add.add_argument("--days", type=int, default=USUAL_DAYS, help="how long they are good")
+    add.set_defaults(run=_keys_add)
+    keys.add_parser("list", help="list keys, and when and from where each was used").set_defaults(run=_keys_list)
+    regenerate = keys.add_parser("regenerate", help="replace one key of a pair, and print the new one")
+    regenerate.add_argument("pair")
+    regenerate.add_argument("slot", choices=SLOTS)
+    regenerate.add_argument("--grace", type=int, default=0, metavar="SECONDS", help="how long the old one stays good")
+    regenerate.add_argument("--days", type=int, default=USUAL_DAYS, help="how long the new one is good")
+    regenerate.set_defaults(run=_keys_regenerate)
+    remove = keys.add_parser("remove", help="remove a pair, or one key of it")
+    remove.add_argument("pair")
+    remove.add_argument("slot", choices=SLOTS, nargs="?")
+    remove.set_defaults(run=_keys_remove)
 
 
 def _serve(settings: Settings, _: argparse.Namespace) -> int:
@@ -118,6 +167,7 @@ def _sign(_: Settings, parsed: argparse.Namespace) -> int:
 
 
 def _token(settings: Settings, parsed: argparse.Namespace) -> int:
+    act_as(Actor(COMMAND, "command"))
     _say(issue_for(settings.data, parsed.user, time.time(), settings.accounts, settings.token_key))
     return 0
 
@@ -125,10 +175,13 @@ def _token(settings: Settings, parsed: argparse.Namespace) -> int:
 def _users_add(settings: Settings, parsed: argparse.Namespace) -> int:
     if settings.accounts is not None:
         raise AccountError("in_file")  # before a password is asked for
-    password = _password()
+    password = "" if parsed.service else _password()
     prepare(settings.data, time.time(), key_file=settings.token_key)
     with closing(_auth(settings)) as auth:
-        auth.accounts.add(parsed.name, parsed.role, password, time.time())
+        if parsed.service:
+            auth.accounts.add_service(parsed.name, parsed.role, time.time())
+        else:
+            auth.accounts.add(parsed.name, parsed.role, password, time.time())
     return 0
 
 
@@ -167,7 +220,84 @@ def _users_hash(_: Settings, parsed: argparse.Namespace) -> int:
     return 0
 
 
+def _keys_add(settings: Settings, parsed: argparse.Namespace) -> int:
+    wanted = _listed(parsed.permissions)
+    unknown = [name for name in wanted if name not in GRANTABLE]
+    if unknown or not wanted:
+        return _failed(f"{', '.join(unknown) or 'nothing'} is no permission; known are {', '.join(GRANTABLE)}")
+    allowance = narrowing(wanted, _listed(parsed.models))
+    with closing(_auth(settings)) as auth:
+        made = auth.accounts.keys.add(parsed.owner, parsed.name, allowance, parsed.days, COMMAND, time.time())
+    return _say_made(made)
+
+
+def _keys_list(settings: Settings, _: argparse.Namespace) -> int:
+    with closing(_auth(settings)) as auth:
+        pairs = auth.accounts.keys.list()
+    for pair in pairs:
+        for key in pair.keys:
+            used = f"used {_day(key.used_at)} from {key.used_from}" if key.used_at is not None else "never used"
+            about = f"{','.join(pair.permissions)}\t{','.join(pair.models)}\tuntil {_day(key.expires_at)}\t{used}"
+            _say(f"{pair.pair}\t{pair.owner}\t{pair.name}\t{key.slot}\t{PREFIX}{key.id}\t{about}")
+    return 0
+
+
+def _keys_regenerate(settings: Settings, parsed: argparse.Namespace) -> int:
+    if not 0 <= parsed.grace <= LONGEST_GRACE_S:
+        return _failed(f"--grace is 0 to {LONGEST_GRACE_S} seconds")
+    with closing(_auth(settings)) as auth:
+        return _say_made(
+            auth.accounts.keys.regenerate(parsed.pair, parsed.slot, parsed.grace, parsed.days, time.time())
+        )
+
+
+def _keys_remove(settings: Settings, parsed: argparse.Namespace) -> int:
+    with closing(_auth(settings)) as auth:
+        auth.accounts.keys.remove(parsed.pair, parsed.slot)
+    return 0
+
+
+def _audit_export(settings: Settings, parsed: argparse.Namespace) -> int:
+    with closing(_auth(settings)) as auth:
+        found = pages(auth.accounts.audit, Wanted(parsed.since, parsed.until))
+        sys.stdout.write(HEADS[parsed.form])
+        for page in found:
+            sys.stdout.write(WRITERS[parsed.form](page))
+    sys.stdout.flush()
+    return 0
+
+
+def _audit_verify(settings: Settings, parsed: argparse.Namespace) -> int:
+    with closing(_auth(settings)) as auth:
+        verdict = auth.accounts.audit.verify()
+        noted = (parsed.against or "").partition(":")
+        kept = auth.accounts.audit.rows(Wanted(after=int(noted[0]) - 1), 1) if noted[0].isdecimal() else []
+    if verdict.fault is not None:
+        return _failed(f"the audit was changed: {verdict.fault}")
+    if parsed.against and not (kept and f"{kept[0].seq}:{kept[0].chain}" == parsed.against):
+        return _failed(f"the audit was changed: {parsed.against} is not in it any more")
+    _say(f"{verdict.rows} rows, {verdict.first} to {verdict.last}, are as they were written")
+    _say(f"{verdict.last}:{verdict.chain}")
+    return 0
+
+
+def _say_made(made: Made) -> int:
+    for key in made.pair.keys:
+        if key.id in made.texts:
+            _say(f"{made.pair.pair}\t{key.slot}\t{made.texts[key.id]}\tuntil {_day(key.expires_at)}")
+    return 0
+
+
+def _day(at: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%MZ", time.gmtime(at))
+
+
+def _listed(text: str) -> list[Any]:
+    return [part.strip() for part in text.split(",") if part.strip()]
+
+
 def _auth(settings: Settings) -> Auth:
+    act_as(Actor(COMMAND, "command"))
     return open_auth(settings.data, accounts_file=settings.accounts, key_file=settings.token_key)
 
 

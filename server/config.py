@@ -74,6 +74,11 @@ class Settings(BaseSettings):
     identity: Path | None = _setting(
         "restart", None, description="file that describes the identity providers whose people and programs are let in"
     )
+    basic: Literal["keys", "passwords", "off"] = _setting(
+        "web",
+        "keys",
+        description="what is taken as the password of Basic: API keys, also passwords of accounts, or nothing",
+    )
     remotes: str = _setting(
         "restart", "", description="other Tandem servers whose models are served here too: name=url,name=url"
     )
@@ -219,6 +224,10 @@ class Settings(BaseSettings):
     def _check_shared(self) -> Settings:
         if self.remotes and not (self.accounts and self.token_key):
             raise ValueError("TANDEM_REMOTES needs TANDEM_ACCOUNTS and TANDEM_TOKEN_KEY, which those servers share")
+        if self.remotes and self.basic == "passwords":
+            raise ValueError(
+                "TANDEM_BASIC=passwords would hand passwords to the servers of TANDEM_REMOTES; set keys or off"
+            )
         return self
 
     @model_validator(mode="after")

@@ -11,6 +11,7 @@ from auth.credentials import oidc
 from auth.credentials.credential import Recognised, Shown
 from auth.credentials.providers import Providers
 from auth.errors import Unauthenticated
+from auth.policy import PolicyStore
 from auth.principal import BUILT_IN, Allowance, Principal
 
 _ALGORITHMS: Final = get_args(jws.PublicAlgorithm)
@@ -19,8 +20,9 @@ _ALGORITHMS: Final = get_args(jws.PublicAlgorithm)
 class ProviderTokens:
     """Recognises the bearer of an access token that a provider has signed."""
 
-    def __init__(self, providers: Providers) -> None:
+    def __init__(self, providers: Providers, policy: PolicyStore) -> None:
         self._providers = providers
+        self._policy = policy
 
     def takes(self, shown: Shown) -> bool:
         """A bearer's token whose header names an algorithm that is not ours."""
@@ -36,7 +38,10 @@ class ProviderTokens:
             via="provider",
             credential=found.client,
             expires_at=found.expires_at,
-            allowances=tuple(Allowance(BUILT_IN[role]) for role in found.roles),
+            allowances=(
+                *(Allowance(BUILT_IN[role]) for role in found.roles),
+                *self._policy.allowances(found.name, "none", found.groups),
+            ),
             narrowed=None if found.narrowed is None else Allowance(found.narrowed),
         )
         return Recognised(principal, inf)

@@ -53,7 +53,8 @@ class SessionCookie:
     def _allowed(self, session: ConsoleSession) -> tuple[Allowance, ...]:
         if session.provider is None:
             return self._allowances(session.name, session.roles[0])
-        return tuple(Allowance(BUILT_IN[role]) for role in session.roles if role in BUILT_IN)
+        said = (Allowance(BUILT_IN[role]) for role in session.roles if role in BUILT_IN)
+        return (*said, *self._allowances(session.name, "none"))
 
 
 def refuse_other_sites(headers: Mapping[bytes, bytes]) -> None:

@@ -50,6 +50,7 @@ class WebApp:
             accounts_file=settings.accounts,
             key_file=settings.token_key,
             identity_file=settings.identity,
+            basic=settings.basic,
         )
         self._access_log = AccessLog()
         self._request_ids = RequestIds()
@@ -120,7 +121,10 @@ class WebApp:
 
     async def _keep_house(self) -> None:
         forget_if_changed = self._auth.authenticator.forget_if_changed
-        tasks = (QuietHoard().look, forget_if_changed, self._serving.gauges.measure, self.metrics.flush)
+        tasks = (
+            *(QuietHoard().look, forget_if_changed, self._auth.keep_books),
+            *(self._serving.gauges.measure, self.metrics.flush),
+        )
         while True:
             for task in tasks:
                 try:

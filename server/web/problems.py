@@ -83,7 +83,7 @@ STATUS: Mapping[Code, int] = {
 DETAIL: Mapping[Code, str] = {
     "bad_request": "The request cannot be read.",
     "bad_body": "The body cannot be read as what its Content-Type says.",
-    "unauthenticated": "A valid access token is needed: get one at /auth/token, send it as 'Authorization: Bearer …'.",
+    "unauthenticated": "A valid access token or API key is needed, as 'Authorization: Bearer …'. Tokens: /auth/token.",
     "forbidden": "Your role does not allow this.",
     "cross_site": "A cookie is taken only from a page of this server itself.",
     "groups_overage": "Your identity provider left your groups out of the token, as they are too many.",
@@ -113,6 +113,8 @@ DETAIL: Mapping[Code, str] = {
     "provider_unavailable": "The identity provider cannot be reached to check its tokens. Try again shortly.",
     "deadline_exceeded": "The model did not answer in time.",
 }
+
+KEY_IN_URL = "There is an API key in the address, so it is in somebody's log now: replace it. Send keys in a header."
 
 RETRY_AFTER_S: Mapping[Code, float] = {
     "queue_full": 0.1,

@@ -9,8 +9,9 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from httpx import ASGITransport, AsyncClient, Response
 
-from auth.errors import AccountProblem, AuthError, Forbidden, Throttled, Unauthenticated
-from auth.routes import _STATUS, require, router
+from auth.errors import AccountError, AccountProblem, AuthError, Forbidden, Throttled, Unauthenticated
+from auth.routes import STATUS as PROBLEM_STATUS
+from auth.routes import require, router
 from auth.setup import Auth, PeerTokens, open_auth, prepare
 from tests.auth.conftest import settle, write
 
@@ -47,6 +48,8 @@ class Client:
 async def shown(request: Request, refusal: Exception) -> JSONResponse:
     """Stands in for the web layer's problem documents."""
     assert isinstance(refusal, AuthError)
+    if isinstance(refusal, AccountError):
+        return JSONResponse({"detail": refusal.explanation}, PROBLEM_STATUS[refusal.problem])
     return JSONResponse({"detail": refusal.text}, STATUS[type(refusal)])
 
 
@@ -78,7 +81,7 @@ def client_of(auth: Auth) -> Client:
     app = FastAPI()
     app.state.auth = auth
     app.include_router(router)
-    for error in STATUS:
+    for error in (*STATUS, AccountError):
         app.add_exception_handler(error, shown)
 
     @app.get("/details", dependencies=[Depends(require("details"))])
@@ -274,7 +277,7 @@ def test_the_last_admin_cannot_be_removed(client: Client) -> None:
 
 
 def test_every_account_problem_has_a_status() -> None:
-    assert _STATUS.keys() == set(get_args(AccountProblem))
+    assert PROBLEM_STATUS.keys() == set(get_args(AccountProblem))
 
 
 def test_the_docs_page_gets_its_authorize_button(client: Client) -> None:
@@ -313,8 +316,8 @@ def test_accounts_in_a_file_are_listed_and_not_changed(stateless: Auth, path: Pa
     client = client_of(stateless)
     admin, before = bearer(sign_in(client, "root")), path.read_bytes()
     assert client.get("/auth/accounts", headers=admin).json() == [
-        {"name": "ann", "role": "analyst"},
-        {"name": "root", "role": "admin"},
+        {"name": "ann", "kind": "person", "role": "analyst", "disabled": False, "about": ""},
+        {"name": "root", "kind": "person", "role": "admin", "disabled": False, "about": ""},
     ]
     new = {"name": "bob", "role": "scorer", "password": PASSWORD}
     for reply in (

@@ -16,6 +16,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import FileResponse
 from starlette.exceptions import HTTPException
 
+from auth.principal import Principal
 from auth.routes import require
 from server import __version__
 from server.catalog.snapshot import Entry
@@ -61,7 +62,9 @@ async def openapi(request: Request) -> Response:
         case "off":
             raise HTTPException(404)
         case "login":
-            await require("list")(request, None)  # the page then asks for a name and a password
+            asking = await require("list")(request, None)  # the page then asks for a name and a password
+            if not asking.may("list", "*"):
+                return Response(_listed(request, asking), media_type="application/json")
     return Response(_document(request), media_type="application/json")
 
 
@@ -80,6 +83,15 @@ def _document(request: Request) -> bytes:
         state.openapi_serial = serving.snapshot.serial
     document: bytes = state.openapi_bytes
     return document
+
+
+def _listed(request: Request, asking: Principal) -> bytes:
+    """The document without the models that somebody may not see."""
+    document = orjson.loads(_document(request))
+    entries = request.app.state.serving.snapshot.entries
+    unseen = [f"/v1/models/{entry.name}/" for entry in entries if not asking.may("list", entry.name)]
+    document["paths"] = {path: of for path, of in document["paths"].items() if not path.startswith(tuple(unseen))}
+    return orjson.dumps(document)
 
 
 def _build(request: Request, serving: Serving) -> dict[str, Any]:
@@ -114,7 +126,7 @@ def _failures(path: str, method: str, operation: Mapping[str, Any]) -> dict[str,
         statuses += [404, 422]
     if "requestBody" in operation:
         statuses += [400, 413, 422]
-    if path.startswith("/auth/accounts") and method != "get":
+    if path.startswith("/auth/") and path != "/auth/me" and operation.get("security"):
         statuses += [409]
     told = {str(status): {"description": _told(status), **_PROBLEM} for status in sorted(statuses)}
     if path in ("/auth/token", "/auth/revoke"):

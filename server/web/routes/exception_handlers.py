@@ -14,10 +14,21 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Route
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from auth.errors import CrossSite, Forbidden, ProviderRefusal, SignInFailed, Throttled, TwoCredentials, Unauthenticated
+from auth.errors import (
+    AccountError,
+    CrossSite,
+    Forbidden,
+    ProviderRefusal,
+    SignInFailed,
+    Throttled,
+    TwoCredentials,
+    Unauthenticated,
+)
+from auth.key_text import has_key
+from auth.routes import STATUS as ACCOUNT_STATUS
 from server.metrics import WebMetrics
 from server.web.outcomes import unrecognised
-from server.web.problems import CODES, STATUS, Code, Problem, problem
+from server.web.problems import CODES, KEY_IN_URL, STATUS, Code, Problem, problem
 from server.web.request_id import RequestIds
 
 log = logging.getLogger(__name__)
@@ -32,6 +43,7 @@ def install(app: FastAPI, request_ids: RequestIds, metrics: WebMetrics) -> None:
     """Have every failure of the application answered by a problem document with the request's id."""
     app.add_exception_handler(Unauthenticated, _unauthenticated)
     app.add_exception_handler(Forbidden, _forbidden)
+    app.add_exception_handler(AccountError, _account)
     for kind in (CrossSite, ProviderRefusal, Throttled, TwoCredentials):
         app.add_exception_handler(kind, _unrecognised)
     app.add_exception_handler(SignInFailed, _sign_in_failed)
@@ -70,7 +82,10 @@ class Identified:
 
         failed = False
         try:
-            await self._app(scope, receive, identified)
+            if has_key(scope["query_string"]):
+                await reply(Request(scope), problem("bad_request", KEY_IN_URL))(scope, receive, identified)
+            else:
+                await self._app(scope, receive, identified)
         except ClientDisconnect:
             pass  # nobody is there to read an answer
         except Exception:
@@ -153,6 +168,12 @@ async def _sign_in_failed(request: Request, error: Exception) -> Response:
     return reply(request, problem("bad_request", error.explanation))
 
 
+async def _account(request: Request, error: Exception) -> Response:
+    """Only an administrator gets this far, so the reason may be told."""
+    assert isinstance(error, AccountError)
+    return reply(request, problem(_BY_STATUS[ACCOUNT_STATUS[error.problem]], error.explanation))
+
+
 async def _invalid(request: Request, error: Exception) -> Response:
     """Where the body does not fit, never what it held: it may have been a password."""
     assert isinstance(error, RequestValidationError)
@@ -174,7 +195,7 @@ def _fault(error: Any) -> dict[str, Any]:
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     code = _BY_STATUS.get(error.status_code, "bad_request")
-    ours = error.detail if code in ("conflict", "invalid_input") or "/auth/accounts" in request.url.path else None
+    ours = error.detail if code in ("conflict", "invalid_input") else None
     response = reply(request, problem(code, ours))
     response.headers.update(error.headers or {})
     if response.headers.get("allow") == "GET":

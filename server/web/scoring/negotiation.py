@@ -6,8 +6,9 @@ import re
 from collections.abc import Mapping
 from functools import lru_cache
 
+from auth.key_text import has_key
 from server.web.json_schema import takes_image
-from server.web.problems import DETAIL, Problem, problem
+from server.web.problems import DETAIL, KEY_IN_URL, Problem, problem
 from server.web.scoring.target import Target
 from server.wire.frames import Encoding, MediaType
 
@@ -31,6 +32,12 @@ class Stop(Exception):
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.code)
         self.problem = problem
+
+
+def refuse_keys(query: bytes) -> None:
+    """Raise `Stop` where an API key stands in the query."""
+    if has_key(query):
+        raise Stop(problem("bad_request", KEY_IN_URL))
 
 
 def negotiated(headers: Mapping[bytes, bytes], target: Target) -> tuple[int, int, int]:

@@ -18,13 +18,14 @@ from server.dispatch.dispatcher import Dispatcher, Refused, Scored
 from server.dispatch.messages import Refusal, Request
 from server.metrics import REMOTE, WebMetrics
 from server.web import outcomes
+from server.web.client_address import ClientAddresses
 from server.web.problems import Problem, problem
 from server.web.request_id import RequestIds
 from server.web.scoring import answer
 from server.web.scoring.access_log import AccessLog
 from server.web.scoring.caller import Caller
 from server.web.scoring.incoming import ClientGone, Incoming, TooLarge
-from server.web.scoring.negotiation import Stop, negotiated, timeout_s
+from server.web.scoring.negotiation import Stop, negotiated, refuse_keys, timeout_s
 from server.web.scoring.relay import Relay, Relayed
 from server.web.scoring.serving import Serving
 from server.web.scoring.target import Target
@@ -56,6 +57,7 @@ class ScoringRoute:
         self.serving = serving
         self.relay = relay
         self.authenticator = authenticator
+        self.addresses = ClientAddresses(settings.trusted_networks)
         self.metrics = metrics
         self.access_log = access_log
         self.request_ids = request_ids
@@ -167,7 +169,8 @@ class Call:
 
     async def _recognise(self) -> None:
         try:
-            principal = await self._route.authenticator.recognise(self._caller.headers, self._caller.client)
+            address = self._route.addresses.of(self._caller.client, self._caller.headers)
+            principal = await self._route.authenticator.recognise(self._caller.headers, address)
             if not self._answered:
                 self._caller.resume()
                 self._admit(principal)
@@ -179,6 +182,7 @@ class Call:
         route, caller = self._route, self._caller
         self._principal = principal
         caller.vouched()
+        refuse_keys(caller.query)
         self._target = _allowed(self._target, principal)
         target = self._checked_target()
         self._deadline = self._started + timeout_s(caller.headers, target)

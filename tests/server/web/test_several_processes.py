@@ -111,3 +111,16 @@ def test_guesses_at_once_are_tried_no_more_often_than_the_processes_allow(server
         counts = Counter(threads.map(lambda form: asked(server, **form).status_code, forms))
     assert set(counts) == {400, 429}
     assert counts[400] <= PROCESSES * most_guesses(time.monotonic() - started)
+
+
+def test_a_key_that_is_removed_is_refused_in_every_process_within_a_second(server: Tandem) -> None:
+    assert server.command("users", "add", "keyed", "--service").returncode == 0
+    printed = server.command("keys", "add", "keyed").stdout.splitlines()
+    pair, slot, key, _ = printed[0].split("\t")
+    assert slot == "primary"
+    assert statuses(server, key) == {200}
+    assert server.command("keys", "remove", pair).returncode == 0
+    removed = time.monotonic()
+    while statuses(server, key) != {401}:
+        assert time.monotonic() < removed + 1
+    assert statuses(server, key) == {401}

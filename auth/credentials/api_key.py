@@ -1,0 +1,67 @@
+"""API keys, wherever they stand: as a bearer's token, under Posit's scheme `Key`, or in a header of their own.
+
+Owns that unknown keys and wrong secrets are told apart by nobody, and that a use is noted. Must not know how keys are
+kept.
+"""
+
+from collections.abc import Callable
+from hmac import compare_digest
+from typing import Final
+
+from auth.api_keys import Held
+from auth.credentials.credential import Recognised, Shown
+from auth.errors import Unauthenticated
+from auth.key_text import KeyText, looks_like_key, read_key
+from auth.principal import Principal
+from auth.store import AccountStore
+
+REMEMBER_S: Final = 60.0
+"""How long a key is taken as good without another look, and so how exact its last use is."""
+_SCHEMES: Final = (b"bearer", b"key")
+_NOBODYS: Final = bytes(32)
+
+
+class ApiKeyCredentials:
+    """Recognises the holder of an API key; calls `on_use` with the key's id, the time and the address."""
+
+    def __init__(self, accounts: AccountStore, on_use: Callable[[str, float, str], None]) -> None:
+        self._accounts = accounts
+        self._on_use = on_use
+
+    def takes(self, shown: Shown) -> bool:
+        """Whatever has the shape of a key; in a key's own header, whatever it is."""
+        return shown.scheme == b"key" or (shown.scheme in _SCHEMES and looks_like_key(shown.secret))
+
+    async def verify(self, shown: Shown, now: float) -> Recognised:
+        """The owner of the key, narrowed to what the key is for."""
+        return self.holder(shown.secret, shown.address, now)
+
+    def holder(self, secret: bytes, address: str, now: float, user: str = "") -> Recognised:
+        """The owner of a key; where Basic names a `user` with it, it has to be the owner."""
+        key = read_key(secret)
+        if key is None:
+            raise Unauthenticated("malformed")
+        held = self._held(key)
+        if held.expires_at <= now:
+            raise Unauthenticated("expired")
+        if user not in ("", "key", held.owner):
+            raise Unauthenticated("bad_key")
+        self._on_use(key.id, now, address)
+        principal = Principal(
+            name=held.owner,
+            kind=held.kind,
+            role=held.role,
+            via="key",
+            credential=key.id,
+            expires_at=held.expires_at,
+            allowances=self._accounts.allowances(held.owner, held.role),
+            narrowed=held.narrowed,
+        )
+        return Recognised(principal, REMEMBER_S)
+
+    def _held(self, key: KeyText) -> Held:
+        held = self._accounts.keys.find(key.id)
+        fits = compare_digest(held.digest if held else _NOBODYS, key.digest)
+        if held is None or not fits:
+            raise Unauthenticated("bad_key")
+        return held

@@ -1,0 +1,58 @@
+"""Refusals on the way to the audit: summed by network, reason and minute.
+
+Owns what was not written yet. A flood of wrong tokens becomes a row a minute for each network, and whoever sends it
+cannot fill the disk. Must not know how the audit is kept.
+"""
+
+import logging
+from collections import Counter
+from collections.abc import Callable, Sequence
+from typing import Final
+
+from auth.audit import Act
+from auth.errors import Reason
+from auth.network import shown_network
+
+EVERY_S: Final = 60.0
+_MOST: Final = 1000
+_ELSEWHERE: Final = "elsewhere"
+"""Where more networks are refused in a minute than are told apart."""
+
+log = logging.getLogger(__name__)
+
+
+class Refusals:
+    """The refusals that are still to be written."""
+
+    def __init__(self, write: Callable[[Sequence[Act]], None]) -> None:
+        self._write = write
+        self._pending: Counter[tuple[str, Reason]] = Counter()
+        self._since = 0.0
+
+    def note(self, reason: Reason, address: str, now: float) -> None:
+        """Somebody was refused."""
+        if not self._pending:
+            self._since = now
+        key = shown_network(address), reason
+        self._pending[key if key in self._pending or len(self._pending) < _MOST else (_ELSEWHERE, reason)] += 1
+
+    def due(self, now: float) -> bool:
+        """Whether it is time to write."""
+        return bool(self._pending) and not 0 <= now - self._since < EVERY_S
+
+    def take(self) -> Callable[[], None]:
+        """What writes all that is there now, for a thread."""
+        acts = [
+            Act("refused", network, "refused", {"reason": reason, "count": count}, who="")
+            for (network, reason), count in sorted(self._pending.items())
+        ]
+        self._pending.clear()
+
+        def write() -> None:
+            try:
+                if acts:
+                    self._write(acts)
+            except Exception:  # nobody is refused for it; the metric has them all the same
+                log.exception("refusals could not be written to the audit")
+
+        return write

@@ -1,0 +1,115 @@
+"""Grants and roles of one's own, against a running server: what somebody sees, scores and may give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.conftest import Tandem, eventually
+
+PASSWORD = "a password of some length"
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, example_models: Path) -> Iterator[Tandem]:
+    tandem = Tandem(tmp_path_factory.mktemp("grants"), docs="login")
+    for name in ("mpg", "boston"):
+        for end in (".rds", ".yaml"):
+            (tandem.r_models / f"{name}{end}").write_bytes((example_models / f"{name}{end}").read_bytes())
+    tandem.start()
+    for name, role in (("ann", "none"), ("deputy", "none"), ("boss", "admin")):
+        assert change(tandem, "POST", "/auth/accounts", {"name": name, "role": role, "password": PASSWORD}).is_success
+    yield tandem
+    assert tandem.stop() == 0
+
+
+def change(server: Tandem, method: str, path: str, body: object = None, user: str = "admin") -> httpx.Response:
+    return httpx.request(method, server.url + path, json=body, headers=server.headers(user), timeout=60)
+
+
+def seen(server: Tandem) -> set[str]:
+    reply = server.get("/v1/models", user="ann")
+    return {model["model"] for model in reply.json()} if reply.status_code == 200 else set()
+
+
+def grant(server: Tandem, role: str, *models: str, to: str = "ann", user: str = "admin") -> httpx.Response:
+    return change(server, "POST", "/auth/grants", {"to": to, "role": role, "models": list(models)}, user)
+
+
+def test_a_model_that_was_not_granted_is_as_if_it_did_not_exist(server: Tandem) -> None:
+    assert server.get("/v1/models", user="ann").status_code == 403
+    made = grant(server, "scorer", "mp*")
+    assert made.status_code == 201, made.text
+    assert eventually(lambda: seen(server), timeout_s=2) == {"mpg"}
+    assert server.score("mpg", {"rows": []}, user="ann").status_code in (200, 422)
+    foreign, missing = (server.score(name, {"rows": []}, user="ann") for name in ("boston", "no-such-model"))
+    assert foreign.status_code == missing.status_code == 404
+    assert foreign.json() | {"request_id": ""} == missing.json() | {"request_id": ""}
+    for path in ("", "/schema"):
+        one, other = (server.get(f"/v1/models/{name}{path}", user="ann") for name in ("boston", "no-such-model"))
+        assert one.json() | {"request_id": ""} == other.json() | {"request_id": ""}
+    document = server.get("/openapi.json", user="ann").text
+    assert "/v1/models/mpg/score" in document and "boston" not in document
+    assert "boston" in server.get("/openapi.json").text
+    assert change(server, "DELETE", f"/auth/grants/{made.json()['id']}").status_code == 204
+    assert eventually(lambda: server.get("/v1/models", user="ann").status_code == 403, timeout_s=2)
+
+
+def test_who_may_see_a_model_and_not_score_with_it_is_told_so(server: Tandem) -> None:
+    assert change(server, "PUT", "/auth/roles/reader", {"permissions": ["list"]}).status_code == 200
+    made = grant(server, "reader", "mpg").json()
+    assert eventually(lambda: seen(server), timeout_s=2) == {"mpg"}
+    refused = server.score("mpg", {"rows": []}, user="ann")
+    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden")
+    assert change(server, "DELETE", "/auth/roles/reader").status_code == 409
+    assert change(server, "DELETE", f"/auth/grants/{made['id']}").status_code == 204
+    assert change(server, "DELETE", "/auth/roles/reader").status_code == 204
+    assert {role["name"] for role in server.get("/auth/roles").json()} >= {"scorer", "admin"}
+
+
+ESCALATIONS: dict[str, tuple[str, str, Any]] = {
+    "a password of an admin": ("PUT", "/auth/accounts/boss/password", {"password": PASSWORD}),
+    "another role for an admin": ("PATCH", "/auth/accounts/boss", {"disabled": True}),
+    "removing an admin": ("DELETE", "/auth/accounts/boss", None),
+    "a role for oneself": ("PATCH", "/auth/accounts/deputy", {"role": "admin"}),
+    "an account of more": ("POST", "/auth/accounts", {"name": "x", "role": "analyst", "password": PASSWORD}),
+    "a role of more": ("PUT", "/auth/roles/more", {"permissions": ["audit"]}),
+    "a grant of more": ("POST", "/auth/grants", {"to": "deputy", "role": "analyst", "models": ["mpg"]}),
+    "keys of more": ("POST", "/auth/keys", {"owner": "boss", "name": "n", "permissions": ["details"]}),
+}
+
+
+@pytest.mark.parametrize("how", ESCALATIONS)
+def test_who_manages_accounts_gives_nothing_that_they_lack(server: Tandem, how: str) -> None:
+    assert change(server, "PUT", "/auth/roles/clerk", {"permissions": ["list", "score", "accounts"]}).is_success
+    assert change(server, "PATCH", "/auth/accounts/deputy", {"role": "clerk"}).is_success
+    if how == next(iter(ESCALATIONS)):
+        server._tokens.pop("deputy", None)
+    method, path, body = ESCALATIONS[how]
+    refused = change(server, method, path, body, user="deputy")
+    assert (refused.status_code, refused.json()["code"]) == (403, "forbidden"), refused.text
+    allowed = {"name": f"c{list(ESCALATIONS).index(how)}", "role": "scorer", "kind": "service"}
+    given = change(server, "POST", "/auth/accounts", allowed, "deputy")
+    assert given.status_code == 201, given.text
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "status"),
+    [
+        ("POST", "/auth/grants", {"to": "ann", "role": "king", "models": ["*"]}, 422),
+        ("POST", "/auth/grants", {"to": "ann", "role": "scorer", "models": []}, 422),
+        ("POST", "/auth/grants", {"to": "ann", "role": "scorer", "models": ["a b"]}, 422),
+        ("POST", "/auth/grants", {"to": "a b", "role": "scorer", "models": ["*"]}, 422),
+        ("PUT", "/auth/roles/admin", {"permissions": ["list"]}, 409),
+        ("PUT", "/auth/roles/Nope", {"permissions": ["list"]}, 422),
+        ("PUT", "/auth/roles/nope", {"permissions": ["rule"]}, 422),
+        ("DELETE", "/auth/roles/never-was", None, 404),
+        ("DELETE", "/auth/grants/none", None, 404),
+    ],
+)
+def test_what_cannot_be_is_refused(server: Tandem, method: str, path: str, body: object, status: int) -> None:
+    assert change(server, method, path, body).status_code == status
