@@ -169,7 +169,7 @@ def page(name: str, about: str, variables: list[dashboard.QueryVariable], panels
 def service(docs: str) -> Dashboard:
     runtime = 'runtime=~"$runtime"'
     code = "{{code}}"
-    runtime = "{{runtime}}"
+    name = "{{runtime}}"
     namespace = 'namespace=~"$namespace"'
     objective = f"The share of requests that failed by our fault. What counts: {docs}#alerts."
     return page(
@@ -255,7 +255,7 @@ def service(docs: str) -> Dashboard:
                 "In flight over what can be predicted at once. Above 100 % requests wait or share a call; for long and "
                 f"with waiting: more workers or pods, see {docs}#overload.",
                 (
-                    runtime,
+                    name,
                     f"sum by (runtime) ({pick('tandem_inflight')}) / sum by (runtime) ({pick('tandem_capacity')})",
                 ),
             ),
@@ -263,7 +263,7 @@ def service(docs: str) -> Dashboard:
                 "Requests that wait",
                 Short,
                 "Of all models; one for which TANDEM_QUEUE_MAX wait answers 429 queue_full.",
-                (runtime, over("sum by (runtime)", "tandem_queue_depth")),
+                (name, over("sum by (runtime)", "tandem_queue_depth")),
             ),
             warn_above(
                 lines(

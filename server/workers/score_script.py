@@ -53,9 +53,12 @@ class _Batch:
         try:
             return Result(ReplyCode.OK, 1, self._reply(self._returned(self._text(member), request_id)))
         except (RequestError, MemoryError) as e:
-            error = request_error(e)
-            error.log_to(log, {"model": self._model.name, "request_id": request_id})
-            return refusal(error)
+            return self._refusal(request_error(e), request_id)
+
+    def _refusal(self, error: RequestError, request_id: str) -> Result:
+        """In a frame that the error does not hold, or the two would keep alive what the call had allocated."""
+        error.log_to(log, {"model": self._model.name, "request_id": request_id})
+        return refusal(error)
 
     def _text(self, member: Member) -> str:
         started = perf_counter()

@@ -214,19 +214,28 @@ def test_what_a_model_forks_as_it_is_read_is_gone_with_its_file(locked: Arena) -
     assert server.score("line", X).json()["predictions"] == pytest.approx([4])
 
 
-FORGER = """
+FORGERS = {
+    "a name of a package": """
 f <- function(df) {
-  wrong <- function(...) c(`1` = 666)
-  registerS3method("predict", "lm", wrong, envir = asNamespace("stats"))
-  for (patched in list(list("median", asNamespace("stats")), list("mean", baseenv()))) {
-    unlockBinding(patched[[1]], patched[[2]])
-    assign(patched[[1]], wrong, patched[[2]])
-  }
+  unlockBinding("median", asNamespace("stats"))
+  assign("median", function(...) 666, asNamespace("stats"))
   df$x * 2
 }
 environment(f) <- globalenv()
 f
-"""
+""",
+    "a method and a name of base": """
+f <- function(df) {
+  wrong <- function(...) c(`1` = 666)
+  registerS3method("predict", "lm", wrong, envir = asNamespace("stats"))
+  unlockBinding("mean", baseenv())
+  assign("mean", wrong, baseenv())
+  df$x * 2
+}
+environment(f) <- globalenv()
+f
+""",
+}
 
 
 def test_a_model_of_r_that_forged_its_neighbours_answers_is_gone_with_its_file(locked: Arena) -> None:
@@ -246,10 +255,14 @@ def test_a_model_of_r_that_forged_its_neighbours_answers_is_gone_with_its_file(l
     for name in neighbours:
         eventually(lambda n=name: server.version(n, "ready"))
     right = answers()
-    drop("forger", FORGER)
+    drop("namer", FORGERS["a name of a package"])
+    assert "stats" in eventually(lambda: server.version("namer", "ready"))["isolated"]
+    server.score("namer", X)
+    assert answers() == right, "it was found out, and has a process of its own"
+    drop("forger", FORGERS["a method and a name of base"])
     eventually(lambda: server.version("forger", "ready"))
     server.score("forger", X)
-    assert answers() == [[666], [1332], [1332]], "nothing tells that it does this"
+    assert answers() == [[666], right[1], [1332]], "nothing tells that it does this"
     (server.r_models / "forger.rds").unlink()
     eventually(lambda: answers() == right)
     assert all(answers() == right for _ in range(10))

@@ -122,8 +122,10 @@ def _failures(path: str, method: str, operation: Mapping[str, Any]) -> dict[str,
     statuses = [500]
     if operation.get("security"):
         statuses += [401, 403]
+    if operation.get("parameters"):
+        statuses += [422]
     if "{" in path:
-        statuses += [404, 422]
+        statuses += [404]
     if "requestBody" in operation:
         statuses += [400, 413, 422]
     if path.startswith("/auth/") and path != "/auth/me" and operation.get("security"):

@@ -67,7 +67,7 @@ def _understood(content_type: bytes | None, encoded: bytes | None, accept: bytes
         content = IMAGE_TYPES.get(name)
     if content is None:
         raise Stop(problem("unsupported_media_type"))
-    encoding = ENCODINGS.get((encoded or b"identity").lower())
+    encoding = ENCODINGS.get(b"identity" if encoded is None else encoded.lower())
     if encoding is None:
         raise Stop(problem("unsupported_encoding"))
     return content, like if accept is None else _accepted(accept, like), encoding
