@@ -5,6 +5,7 @@ Schemathesis reads the document and makes requests that fit it and requests that
 
 from __future__ import annotations
 
+import itertools
 import os
 import shutil
 import warnings
@@ -29,6 +30,7 @@ from schemathesis.specs.openapi.checks import (
 from tests.harness.tandem import ROOT, Tandem, run_r
 
 SEED = 20261120
+MOST_ROUNDS = 5
 EXAMPLES = int(os.environ.get("FUZZ_EXAMPLES", "20"))
 """Requests of one kind to one operation; `python -m benchmarks.chaos fuzz` asks for many more."""
 
@@ -57,6 +59,7 @@ OPERATIONS = [("POST", f"/v1/models/{name}/score") for name in (*MODELS, *PYTHON
     ("POST", "/auth/token"),
     ("POST", "/auth/revoke"),
     ("GET", "/auth/me"),
+    ("GET", "/auth/audit"),
     ("GET", "/auth/providers"),
     ("DELETE", "/auth/session"),
     ("GET", "/auth/accounts"),
@@ -134,9 +137,12 @@ def test_no_request_makes_the_server_fail_or_reply_what_it_does_not_document(
     modes = [GenerationMode.POSITIVE]
     if operation.body or operation.query:  # any text is a name in a path
         modes.append(GenerationMode.NEGATIVE)
-    for mode in modes:
+    wanted = {200, 400, 422} if path.endswith("/score") else set()
+    for mode, seed in itertools.product(modes, range(SEED, SEED + MOST_ROUNDS)):
+        if seed > SEED and wanted <= set(statuses):
+            continue  # what is drawn from a seed differs with the code that is loaded: another round where it was poor
 
-        @hypothesis.seed(SEED)
+        @hypothesis.seed(seed)
         @settings(
             max_examples=EXAMPLES,
             deadline=None,
@@ -157,8 +163,7 @@ def test_no_request_makes_the_server_fail_or_reply_what_it_does_not_document(
             tried()
     for status, count in statuses.items():
         record_property(f"answered {status}", count)
-    if path.endswith("/score"):
-        assert {200, 400, 422} <= set(statuses), "what is tried is good in part, and bad in more than one way"
+    assert wanted <= set(statuses), "what is tried is good in part, and bad in more than one way"
     assert server.processes("worker") == workers
 
 
