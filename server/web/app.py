@@ -33,6 +33,8 @@ from server.web.scoring.serving import Serving
 log = logging.getLogger(__name__)
 
 HOUSEKEEPING_EVERY_S = 0.25
+ROUTERS = tuple(part.router for part in (auth_routes, sign_in_routes, health, models, peers, docs, console))
+"""Every route beside scoring. Tests walk it: a route that is served is one whose callers were tried."""
 
 
 class WebApp:
@@ -82,8 +84,8 @@ class WebApp:
         app.state.auth = self._auth
         app.state.serving = self._serving
         app.state.settings = self.settings
-        for part in (auth_routes, sign_in_routes, health, models, peers, docs, console):
-            app.include_router(part.router)
+        for router in ROUTERS:
+            app.include_router(router)
         exception_handlers.install(app, self._request_ids, self.metrics)
         return app
 
