@@ -21,6 +21,8 @@ from tests.oracle.cases import FEWEST_ROWS, Answer, Case, Listed, differences, l
 from tests.oracle.summary import PROPERTY, Compared
 from tests.oracle.table import PAGE, PYTHON, class_of, page
 
+pytestmark = pytest.mark.timeout(1800)
+"""The first test waits until plain R has fitted and a server has read every model: nine minutes on two cores."""
 AT_ONCE = 10
 NOT_IN_DEBIAN = {"workflow", "hardhat_model", "model_fit", "xgb.Booster", "Learner"}
 """Classes of packages that only CRAN has: testthat tests them where these are, and what can be had without."""
