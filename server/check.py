@@ -23,11 +23,11 @@ from server.catalog.files import (
     is_part,
 )
 from server.catalog.parts import WHOLE
-from server.catalog.snapshot import Entry
 from server.catalog.unserved import not_served, unserved
 from server.config import Settings
 from server.engine import CannotStart, Engine
 from server.run_folder import RunFolder
+from server.wire.snapshot import Entry
 
 
 @dataclass(frozen=True, slots=True)

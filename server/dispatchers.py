@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 
-from server.catalog.snapshot import Entry, Snapshot
 from server.config import Settings
 from server.dispatch.board import Board
 from server.dispatch.dispatcher import Dispatcher
 from server.dispatch.messages import Generation, Limits, ModelPolicy
 from server.dispatch.state import DispatchState
+from server.wire.snapshot import Entry, Snapshot
 
 MAX_BATCH_REQUESTS = 1024
 ABANDON_AFTER_S = 1.0

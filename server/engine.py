@@ -16,7 +16,6 @@ from collections.abc import Sequence
 from typing import Self
 
 from server.catalog.files import ModelFile
-from server.catalog.snapshot import Entry, Snapshot
 from server.config import Settings
 from server.dispatch.dispatcher import Dispatcher, Refused, Scored
 from server.dispatch.messages import Request
@@ -25,6 +24,7 @@ from server.machine.cgroup import granted_cores
 from server.pools.pools import Pools
 from server.run_folder import RunFolder
 from server.wire.frames import Member
+from server.wire.snapshot import Entry, Snapshot
 
 __all__ = ["BodyTooLarge", "CannotStart", "Engine", "Member", "NotServed", "Refused", "Scored"]
 

@@ -16,8 +16,8 @@ from typing import Any
 
 from server.catalog.files import ModelFile
 from server.catalog.sidecar import Sidecar
-from server.catalog.snapshot import Entry
 from server.wire.models import Description
+from server.wire.snapshot import Entry
 
 REPLACED = "replaced"
 """Code of a model that served and whose file is another one by now, or none, so that no new process can read it."""

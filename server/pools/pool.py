@@ -18,7 +18,6 @@ from functools import partial
 from pathlib import Path
 
 from server.catalog.files import ModelFile, identified_again, unchanged
-from server.catalog.snapshot import Entry, PoolState
 from server.config import Settings, changing
 from server.daemon_thread import in_daemon_thread
 from server.pools.environment import EnvironmentFailed
@@ -31,6 +30,7 @@ from server.pools.tasks import Backoff, Tasks
 from server.pools.template import Template, TemplateLost
 from server.pools.template_keeper import ChangesOthers, TemplateKeeper
 from server.pools.worker_set import CANNOT_START, DRAIN_MARGIN_S, NO_WORKERS, WorkerSet
+from server.wire.snapshot import Entry, PoolState
 
 log = logging.getLogger(__name__)
 

@@ -18,7 +18,6 @@ from pathlib import Path
 from server.catalog import sidecar
 from server.catalog.files import ModelFile
 from server.catalog.sidecar import SidecarError
-from server.catalog.snapshot import Entry, PoolState
 from server.config import Settings
 from server.daemon_thread import in_daemon_thread
 from server.machine import gpus
@@ -28,6 +27,7 @@ from server.pools.plan import PoolPlan, no_environment
 from server.pools.pool import Pool
 from server.pools.virtual_environment import installed
 from server.pools.worker_set import DRAIN_MARGIN_S
+from server.wire.snapshot import Entry, PoolState
 
 log = logging.getLogger(__name__)
 

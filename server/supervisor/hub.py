@@ -18,9 +18,9 @@ from pathlib import Path
 
 import orjson
 
-from server.catalog.snapshot import Snapshot
 from server.unix_sockets import address
 from server.wire.control import Confirmed, Kill, message
+from server.wire.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -74,7 +74,7 @@ class Hub:
 
     async def push(self, snapshot: Snapshot) -> None:
         """Send a snapshot to all web processes and wait until each has switched to it or has been let go."""
-        self._line, self._serial = snapshot.to_json(), snapshot.serial
+        self._line, self._serial = orjson.dumps(snapshot.to_data()) + b"\n", snapshot.serial
         for peer in self._peers:
             peer.due.set()
         try:

@@ -11,8 +11,8 @@ import orjson
 from pydantic import TypeAdapter, ValidationError
 
 from server.catalog.files import NAME
-from server.catalog.snapshot import Entry
 from server.wire.schema import Schema, SchemaError
+from server.wire.snapshot import Entry
 
 log = logging.getLogger(__name__)
 

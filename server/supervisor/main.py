@@ -24,7 +24,6 @@ from auth.setup import prepare
 from server import config, logs, metrics
 from server.catalog import signatures
 from server.catalog.files import NOT_SERVED, PYTHON_FILES, R_FILES
-from server.catalog.snapshot import Entry, Snapshot
 from server.catalog.watch import Watch
 from server.config import ConfigError, Settings, changing
 from server.machine import gpus, sandbox
@@ -38,6 +37,7 @@ from server.supervisor.hub import Hub
 from server.supervisor.orphans import Orphans
 from server.supervisor.remotes import Remotes
 from server.supervisor.web_processes import WebProcesses
+from server.wire.snapshot import Entry, Snapshot
 
 log = logging.getLogger(__name__)
 

@@ -16,8 +16,8 @@ from pathlib import Path
 import aiohttp
 
 from auth.setup import PeerTokens
-from server.catalog.snapshot import Entry, RemoteState
 from server.supervisor import listed
+from server.wire.snapshot import Entry, RemoteState
 
 log = logging.getLogger(__name__)
 

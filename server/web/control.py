@@ -8,9 +8,9 @@ from pathlib import Path
 
 import orjson
 
-from server.catalog.snapshot import Snapshot
 from server.unix_sockets import address
 from server.wire.control import Confirmed, Kill
+from server.wire.snapshot import Snapshot
 
 SNAPSHOT_MAX_BYTES = 1 << 30
 

@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from server.catalog.snapshot import Entry
 from server.wire.schema import Input, Option, Output, Schema
+from server.wire.snapshot import Entry
 
 MAX_LEVELS = 500
 """More levels than this are described, not listed: a page with 50,000 options helps nobody."""

@@ -1,6 +1,6 @@
 """What web processes tell the supervisor through the control socket: a line of JSON each.
 
-The other way go snapshots (`server.catalog.snapshot`), one line each.
+The other way go snapshots (`server.wire.snapshot`), one line each.
 
     {"confirmed":serial}             the snapshot with this number is in force
     {"kill":worker,"reason":text}    this worker is still busy with a call whose deadline has passed

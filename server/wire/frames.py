@@ -42,7 +42,7 @@ class FrameType(enum.IntEnum):
     CHANGED = 8
 
 
-class MediaType(enum.IntEnum):
+class BodyFormat(enum.IntEnum):
     """How a request body is written, or a reply body shall be. One byte on the wire."""
 
     JSON = 1
@@ -102,8 +102,8 @@ class Member(NamedTuple):
     """
 
     body: bytes | memoryview | Pieces
-    content: int = MediaType.JSON
-    accept: int = MediaType.JSON
+    content: int = BodyFormat.JSON
+    accept: int = BodyFormat.JSON
     encoding: int = Encoding.IDENTITY
     query: bytes = b""
     request_id: bytes = b""
@@ -112,7 +112,7 @@ class Member(NamedTuple):
 class Result(NamedTuple):
     """One reply inside a batch, in the order of the requests: the code, the number of rows predicted, the body.
 
-    `notes` holds the warnings, a JSON array, where the reply's media type has no place for them.
+    `notes` holds the warnings, a JSON array, where the reply's format has no place for them.
     """
 
     code: int

@@ -36,7 +36,7 @@ class RequestError(Exception):
 
 
 class BadBody(RequestError):
-    """A body is not written in the way its media type says. The text is for the caller."""
+    """A body is not written in the format that its head names. The text is for the caller."""
 
     reply_code = ReplyCode.BAD_BODY
 

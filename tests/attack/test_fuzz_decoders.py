@@ -13,9 +13,9 @@ from functools import partial
 import pytest
 
 from server.wire.frames import (
+    BodyFormat,
     Encoding,
     FrameDecoder,
-    MediaType,
     WireError,
     decode_changed,
     decode_reply,
@@ -49,9 +49,9 @@ CAP = 1 << 20
 MAX_GROWTH_KIB = 400_000
 
 
-def read(body: bytes, media_type: int) -> None:
+def read(body: bytes, body_format: int) -> None:
     """All that a worker does with a body before its model sees it."""
-    question = codec(media_type).decode(body, SCHEMA)
+    question = codec(body_format).decode(body, SCHEMA)
     asked(SCHEMA, question.output, question.options, b"")
     check(question)
 
@@ -97,10 +97,10 @@ class Decoder:
 
 
 DECODERS = {
-    "json": Decoder("json", partial(read, media_type=MediaType.JSON), (BadBody, Invalid)),
+    "json": Decoder("json", partial(read, body_format=BodyFormat.JSON), (BadBody, Invalid)),
     "json in pieces": Decoder("json", read_in_pieces, (Invalid,)),
-    "csv": Decoder("csv", partial(read, media_type=MediaType.CSV), (BadBody, Invalid)),
-    "arrow": Decoder("arrow", partial(read, media_type=MediaType.ARROW), (BadBody, Invalid)),
+    "csv": Decoder("csv", partial(read, body_format=BodyFormat.CSV), (BadBody, Invalid)),
+    "arrow": Decoder("arrow", partial(read, body_format=BodyFormat.ARROW), (BadBody, Invalid)),
     "query": Decoder("query", lambda query: asked(SCHEMA, None, None, query), (Invalid,)),
     "gzip": Decoder("inflate", partial(inflate, encoding=Encoding.GZIP), (BadBody, TooLarge)),
     "zstd": Decoder("inflate", partial(inflate, encoding=Encoding.ZSTD), (BadBody, TooLarge)),

@@ -19,7 +19,7 @@ from server.config import Settings
 from server.dispatch.messages import Refusal
 from server.engine import BodyTooLarge, Engine, Member, NotServed, Refused, Scored
 from server.run_folder import RunFolder
-from server.wire.frames import MediaType, ReplyCode
+from server.wire.frames import BodyFormat, ReplyCode
 from tests.harness.tandem import _descendants, eventually, run_r
 
 CRASHES_ABOVE_100 = (
@@ -79,7 +79,7 @@ class Stage:
         self._runner.close()
 
 
-def member(*rows: dict[str, float], content: int = MediaType.JSON) -> Member:
+def member(*rows: dict[str, float], content: int = BodyFormat.JSON) -> Member:
     return Member(orjson.dumps({"rows": list(rows)}), content)
 
 

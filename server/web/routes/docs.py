@@ -19,10 +19,10 @@ from starlette.exceptions import HTTPException
 from auth.principal import Principal
 from auth.routes import require
 from server import __version__
-from server.catalog.snapshot import Entry
 from server.web import json_schema
 from server.web.problems import CODES, MEDIA_TYPE, STATUS
 from server.web.scoring.serving import Serving
+from server.wire.snapshot import Entry
 
 router = APIRouter(include_in_schema=False)
 

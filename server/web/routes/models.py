@@ -10,9 +10,9 @@ from starlette.exceptions import HTTPException
 
 from auth.principal import Principal
 from auth.routes import require
-from server.catalog.snapshot import Entry
 from server.web import json_schema
 from server.web.scoring.serving import Serving
+from server.wire.snapshot import Entry
 
 router = APIRouter(prefix="/v1/models", tags=["models"])
 

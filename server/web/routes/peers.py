@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Request, Response
 
 from auth.principal import Principal
 from auth.routes import require
-from server.catalog.snapshot import Snapshot
+from server.wire.snapshot import Snapshot
 
 router = APIRouter(include_in_schema=False)
 

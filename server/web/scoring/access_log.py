@@ -9,9 +9,9 @@ import time
 
 import orjson
 
-from server.catalog.snapshot import Entry
 from server.dispatch.dispatcher import Scored
 from server.logs import timestamp
+from server.wire.snapshot import Entry
 
 FLUSH_EVERY_S = 0.1
 

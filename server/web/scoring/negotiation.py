@@ -10,15 +10,15 @@ from auth.key_text import has_key
 from server.web.json_schema import takes_image
 from server.web.problems import DETAIL, KEY_IN_URL, Problem, problem
 from server.web.scoring.target import Target
-from server.wire.frames import Encoding, MediaType
+from server.wire.frames import BodyFormat, Encoding
 
 MEDIA_TYPES: dict[bytes, int] = {
-    b"application/json": MediaType.JSON,
-    b"application/vnd.apache.arrow.stream": MediaType.ARROW,
-    b"text/csv": MediaType.CSV,
+    b"application/json": BodyFormat.JSON,
+    b"application/vnd.apache.arrow.stream": BodyFormat.ARROW,
+    b"text/csv": BodyFormat.CSV,
 }
 """Media types of bodies and of replies."""
-IMAGE_TYPES: dict[bytes, int] = {b"image/jpeg": MediaType.JPEG, b"image/png": MediaType.PNG}
+IMAGE_TYPES: dict[bytes, int] = {b"image/jpeg": BodyFormat.JPEG, b"image/png": BodyFormat.PNG}
 """Media types of bodies only, each a row of a model whose only input is an image; it is answered in JSON."""
 NAMES = {number: name for name, number in MEDIA_TYPES.items()}
 ENCODINGS: dict[bytes, int] = {b"identity": Encoding.IDENTITY, b"gzip": Encoding.GZIP, b"zstd": Encoding.ZSTD}
@@ -41,16 +41,16 @@ def refuse_keys(query: bytes) -> None:
 
 
 def negotiated(headers: Mapping[bytes, bytes], target: Target) -> tuple[int, int, int]:
-    """The body's media type, the reply's, and the body's encoding; a reply is like its request if nothing is said.
+    """The body's format, the reply's, and the body's encoding; a reply is like its request if nothing is said.
 
     Raises Stop where the target or this server cannot do that.
     """
     found = _understood(headers.get(b"content-type"), headers.get(b"content-encoding"), headers.get(b"accept"))
     content, _, encoding = found
     if target.raw:  # a script takes text and answers in JSON, whatever else is wanted
-        if content not in (MediaType.JSON, MediaType.CSV):
+        if content not in (BodyFormat.JSON, BodyFormat.CSV):
             raise Stop(problem("unsupported_media_type"))
-        return content, MediaType.JSON, encoding
+        return content, BodyFormat.JSON, encoding
     if content in IMAGE_TYPES.values() and not takes_image(target.entry):
         told = "This model does not take an image. " + DETAIL["unsupported_media_type"]
         raise Stop(problem("unsupported_media_type", told))
@@ -62,7 +62,7 @@ def _understood(content_type: bytes | None, encoded: bytes | None, accept: bytes
     """What headers mean for a model that takes everything; a client sends the same ones again and again."""
     name = _bare(content_type or b"")
     content = MEDIA_TYPES.get(name)
-    like = MediaType.JSON if content is None else content
+    like = BodyFormat.JSON if content is None else content
     if content is None:
         content = IMAGE_TYPES.get(name)
     if content is None:
@@ -74,13 +74,13 @@ def _understood(content_type: bytes | None, encoded: bytes | None, accept: bytes
 
 
 def _accepted(accept: bytes, content: int) -> int:
-    """The media type that an Accept header likes best of those that we have; a wildcard means that of the request."""
+    """The format that an Accept header likes best of those that we have; a wildcard means that of the request."""
     best, best_weight = None, 0.0
     for item in accept.lower().split(b","):
-        media_type = _meant(_bare(item), content)
+        body_format = _meant(_bare(item), content)
         weight = _WEIGHT.search(item)
-        if media_type is not None and (liked := float(weight[1]) if weight else 1.0) > best_weight:
-            best, best_weight = media_type, liked
+        if body_format is not None and (liked := float(weight[1]) if weight else 1.0) > best_weight:
+            best, best_weight = body_format, liked
     if best is None:
         raise Stop(problem("not_acceptable"))
     return best
@@ -92,7 +92,7 @@ _WEIGHT = re.compile(rb";[ \t]*q=([01](?:\.\d{0,3})?)[ \t]*(?:;|$)")
 def _meant(name: bytes, content: int) -> int | None:
     if name in (b"*/*", b"") or (name.endswith(b"/*") and NAMES[content].startswith(name[:-1])):
         return content
-    wild = {b"application/*": MediaType.JSON, b"text/*": MediaType.CSV}
+    wild = {b"application/*": BodyFormat.JSON, b"text/*": BodyFormat.CSV}
     return MEDIA_TYPES.get(name) or wild.get(name)
 
 

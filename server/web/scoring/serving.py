@@ -10,7 +10,6 @@ import asyncio
 import logging
 from pathlib import Path
 
-from server.catalog.snapshot import Snapshot
 from server.config import Settings
 from server.dispatch.board import Board, NoLane
 from server.dispatchers import Dispatchers
@@ -19,6 +18,7 @@ from server.web.control import Control
 from server.web.scoring.gauges import Gauges
 from server.web.scoring.target import Target
 from server.web.scoring.targets import targets
+from server.wire.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
 

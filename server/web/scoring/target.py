@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from server.catalog.snapshot import Entry
 from server.dispatch.dispatcher import Dispatcher
+from server.wire.snapshot import Entry
 
 
 @dataclass(frozen=True, slots=True)

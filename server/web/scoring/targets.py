@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from server.catalog.snapshot import Entry, Snapshot
 from server.dispatch.dispatcher import Dispatcher
 from server.web.scoring.target import Target
+from server.wire.snapshot import Entry, Snapshot
 
 
 def targets(snapshot: Snapshot, dispatchers: Mapping[str, Dispatcher], timeout_s: float) -> dict[str, Target]:

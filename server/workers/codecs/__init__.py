@@ -33,7 +33,7 @@ class Encoder(Protocol):
 
 
 class Codec(Protocol):
-    """One media type, both ways."""
+    """One body format, both ways."""
 
     def decode(self, body: bytes | memoryview, schema: Schema) -> Question:
         """Read one body. Raises BadBody, or Invalid with faults."""

@@ -1,8 +1,8 @@
-"""Which codec is for which media type."""
+"""Which codec is for which body format."""
 
 from __future__ import annotations
 
-from server.wire.frames import MediaType
+from server.wire.frames import BodyFormat
 from server.workers.codecs import Codec
 from server.workers.codecs.arrow import ARROW
 from server.workers.codecs.csv import CSV
@@ -11,16 +11,16 @@ from server.workers.codecs.json import JSON
 from server.workers.errors import BadBody
 
 _CODECS: dict[int, Codec] = {
-    MediaType.JSON: JSON,
-    MediaType.ARROW: ARROW,
-    MediaType.CSV: CSV,
-    MediaType.JPEG: IMAGE,
-    MediaType.PNG: IMAGE,
+    BodyFormat.JSON: JSON,
+    BodyFormat.ARROW: ARROW,
+    BodyFormat.CSV: CSV,
+    BodyFormat.JPEG: IMAGE,
+    BodyFormat.PNG: IMAGE,
 }
 
 
-def codec(media_type: int) -> Codec:
-    """The codec for a media type as it came over the wire. Raises BadBody for one this worker does not have."""
-    if media_type not in _CODECS:
+def codec(body_format: int) -> Codec:
+    """The codec for a body format that came over the wire. Raises BadBody for one that this worker does not have."""
+    if body_format not in _CODECS:
         raise BadBody("this media type is not supported")
-    return _CODECS[media_type]
+    return _CODECS[body_format]

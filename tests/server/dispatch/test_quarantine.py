@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from server.dispatch.messages import Request
 from server.dispatch.quarantine import MAX_CRASHES, MAX_DIGESTS, QUARANTINE_S, Quarantine
-from server.wire.frames import MediaType, Member, Pieces
+from server.wire.frames import BodyFormat, Member, Pieces
 
 
 def request(body: bytes | Pieces, key: str = "a/1", principal: str = "ann", **more: object) -> Request:
@@ -19,7 +19,7 @@ def test_only_the_like_of_what_was_added_is_held() -> None:
     assert quarantine.holds(request(Pieces([b"bo", b"dy"], 4)), 1.0)
     assert not quarantine.holds(request(b"other"), 1.0)
     assert not quarantine.holds(request(b"body", "a/2"), 1.0)
-    assert not quarantine.holds(request(b"body", content=MediaType.CSV), 1.0)
+    assert not quarantine.holds(request(b"body", content=BodyFormat.CSV), 1.0)
     assert quarantine.holds(request(b"body", query=b"z=1"), 1.0)
 
 

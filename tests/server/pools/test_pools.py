@@ -13,12 +13,12 @@ import pytest
 
 from server.catalog.files import ModelFile, Signed
 from server.catalog.sidecar import Sidecar
-from server.catalog.snapshot import Entry
 from server.config import Settings
 from server.pools import pools as pools_module
 from server.pools.models import PoolModels, Proven, Refused
 from server.pools.plan import PoolPlan
 from server.pools.pools import Pools
+from server.wire.snapshot import Entry
 from tests.server.pools.described import DESCRIPTION
 
 

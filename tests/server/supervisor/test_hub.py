@@ -11,9 +11,9 @@ from pathlib import Path
 import orjson
 import pytest
 
-from server.catalog.snapshot import PoolState, Snapshot
 from server.supervisor import hub as hub_module
 from server.supervisor.hub import Hub
+from server.wire.snapshot import PoolState, Snapshot
 
 LARGE = "x" * (8 << 20)
 

@@ -13,10 +13,10 @@ import orjson
 import pytest
 
 from auth.setup import PeerTokens
-from server.catalog.snapshot import Entry, Snapshot
 from server.config import Settings
 from server.supervisor.remotes import Remotes
 from server.web.json_schema import request_schema
+from server.wire.snapshot import Entry, Snapshot
 from tests.auth.conftest import write
 from tests.server.web.test_lying_remotes import lying, whole
 
@@ -93,7 +93,7 @@ def test_a_model_that_cannot_be_shown_is_left_out_and_the_others_are_there(
     assert [(entry.name, entry.remote, entry.pool) for entry in entries] == [("good", "liar", "")]
     assert reason is None
     assert request_schema(entries[0])["oneOf"]
-    sent = orjson.loads(Snapshot(1, tuple(entries), {}, complete=True).to_json())
+    sent = Snapshot(1, tuple(entries), {}, complete=True).to_data()
     assert Snapshot.from_data(sent).entries[0].name == "good"
     [left_out] = [record for record in caplog.records if record.message == "a remote lists what is no model"]
     assert len(left_out.reason) <= 200  # type: ignore[attr-defined]

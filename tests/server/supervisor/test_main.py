@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from server.catalog.snapshot import Snapshot
 from server.config import Settings
 from server.supervisor.main import Supervisor
+from server.wire.snapshot import Snapshot
 
 
 def test_it_is_ready_when_the_web_processes_say_so_too(

@@ -13,9 +13,9 @@ import orjson
 import pytest
 
 from auth.setup import prepare
-from server.catalog.snapshot import Snapshot
 from server.config import Settings
 from server.web.app import WebApp
+from server.wire.snapshot import Snapshot
 
 SNAPSHOT = orjson.dumps(Snapshot(7, (), {}, complete=True)) + b"\n"
 

@@ -13,15 +13,15 @@ import orjson
 import pyarrow as pa
 import pytest
 
-from server.wire.frames import MediaType
+from server.wire.frames import BodyFormat
 from server.wire.schema import Schema
 from tests.harness.tandem import Tandem
 from tests.server.workers.codecs.bodies import Row, arrow, csv_body, json_columns, json_rows, read_reply, stream
 
 NAMES = {
-    MediaType.JSON: "application/json",
-    MediaType.ARROW: "application/vnd.apache.arrow.stream",
-    MediaType.CSV: "text/csv",
+    BodyFormat.JSON: "application/json",
+    BodyFormat.ARROW: "application/vnd.apache.arrow.stream",
+    BodyFormat.CSV: "text/csv",
 }
 ROWS: dict[str, list[Row]] = {
     "mpg": [
@@ -63,14 +63,14 @@ def schema_of(tandem: Tandem, model: str) -> Schema:
     return Schema.from_data(tandem.model(model)["versions"][0]["schema"])
 
 
-def bodies(tandem: Tandem, model: str) -> list[tuple[MediaType, bytes]]:
+def bodies(tandem: Tandem, model: str) -> list[tuple[BodyFormat, bytes]]:
     rows, schema = ROWS[model], schema_of(tandem, model)
     return [
-        (MediaType.JSON, json_rows(rows)),
-        (MediaType.JSON, json_columns(rows)),
-        (MediaType.ARROW, arrow(rows, schema)),
-        (MediaType.ARROW, arrow(rows, schema, 2)),
-        (MediaType.CSV, csv_body(rows, schema)),
+        (BodyFormat.JSON, json_rows(rows)),
+        (BodyFormat.JSON, json_columns(rows)),
+        (BodyFormat.ARROW, arrow(rows, schema)),
+        (BodyFormat.ARROW, arrow(rows, schema, 2)),
+        (BodyFormat.CSV, csv_body(rows, schema)),
     ]
 
 
@@ -87,7 +87,7 @@ def test_every_media_type_in_and_out_has_the_same_bits(
 ) -> None:
     query = f"?output={output}" if output else ""
     replies = []
-    for (content, body), accept in itertools.product(bodies(tandem, model), map(MediaType, NAMES)):
+    for (content, body), accept in itertools.product(bodies(tandem, model), map(BodyFormat, NAMES)):
         reply = post(model, body, NAMES[content], query, accept=NAMES[accept])
         assert (reply.status_code, reply.headers["content-type"]) == (200, NAMES[accept]), reply.text
         replies.append(read_reply(accept, reply.content))
@@ -107,7 +107,7 @@ def test_special_values_are_what_they_are_in_every_media_type(tandem: Tandem, po
 
 
 def _arrow_body(tandem: Tandem) -> tuple[bytes, str]:
-    return arrow(ROWS["mpg"], schema_of(tandem, "mpg")), NAMES[MediaType.ARROW]
+    return arrow(ROWS["mpg"], schema_of(tandem, "mpg")), NAMES[BodyFormat.ARROW]
 
 
 def test_the_boston_model_takes_all_media_types(tandem: Tandem, post: Post) -> None:
@@ -116,9 +116,9 @@ def test_the_boston_model_takes_all_media_types(tandem: Tandem, post: Post) -> N
     replies = [
         read_reply(content, post("boston", body, NAMES[content]).content)
         for content, body in [
-            (MediaType.JSON, json_rows(rows)),
-            (MediaType.ARROW, arrow(rows, schema)),
-            (MediaType.CSV, csv_body(rows, schema)),
+            (BodyFormat.JSON, json_rows(rows)),
+            (BodyFormat.ARROW, arrow(rows, schema)),
+            (BodyFormat.CSV, csv_body(rows, schema)),
         ]
     ]
     assert replies[0] == replies[1] == replies[2]
@@ -249,7 +249,7 @@ def test_options_and_output_come_in_the_query_of_every_media_type(tandem: Tandem
         assert reply.status_code == 200, reply.text
         replies.append(read_reply(content, reply.content))
     body = {"rows": ROWS["mpg"], "output": "confidence", "options": {"level": 0.5}}
-    replies.append(read_reply(MediaType.JSON, post("mpg", orjson.dumps(body), NAMES[MediaType.JSON]).content))
+    replies.append(read_reply(BodyFormat.JSON, post("mpg", orjson.dumps(body), NAMES[BodyFormat.JSON]).content))
     assert all(reply == replies[0] for reply in replies)
     wider = post("mpg", CAR, "text/csv", "?output=confidence&level=0.99").text
     assert wider != post("mpg", CAR, "text/csv", "?output=confidence&level=0.5").text
@@ -283,11 +283,11 @@ def test_warnings_are_where_each_media_type_has_a_place_for_them(tandem: Tandem,
     rows = [row | {name: "red"} for row in ROWS["mpg"]]
     expected = [f'column "{name}" is not an input of this model and was ignored']
     body = json_rows(rows)
-    as_json = post("mpg", body, NAMES[MediaType.JSON])
+    as_json = post("mpg", body, NAMES[BodyFormat.JSON])
     assert as_json.json()["warnings"] == expected
-    as_arrow = post("mpg", body, NAMES[MediaType.JSON], accept=NAMES[MediaType.ARROW])
+    as_arrow = post("mpg", body, NAMES[BodyFormat.JSON], accept=NAMES[BodyFormat.ARROW])
     assert orjson.loads(pa.ipc.open_stream(as_arrow.content).schema.metadata[b"warnings"]) == expected
-    as_csv = post("mpg", csv_body(rows, schema_of(tandem, "mpg")), NAMES[MediaType.CSV])
+    as_csv = post("mpg", csv_body(rows, schema_of(tandem, "mpg")), NAMES[BodyFormat.CSV])
     assert orjson.loads(as_csv.headers["x-tandem-warnings"]) == expected
     for reply in (as_json, as_arrow, post("mpg", CAR, "text/csv")):
         assert "x-tandem-warnings" not in reply.headers
@@ -403,13 +403,13 @@ BAD_JSON: dict[str, tuple[bytes, int]] = {
 }
 BAD = [
     pytest.param(content, *bad, id=f"{NAMES[content].rpartition('/')[2]}-{name}")
-    for content, bodies in ((MediaType.CSV, BAD_CSV), (MediaType.ARROW, BAD_ARROW), (MediaType.JSON, BAD_JSON))
+    for content, bodies in ((BodyFormat.CSV, BAD_CSV), (BodyFormat.ARROW, BAD_ARROW), (BodyFormat.JSON, BAD_JSON))
     for name, bad in bodies.items()
 ]
 
 
 @pytest.mark.parametrize(("content", "body", "status"), BAD)
-def test_a_bad_body_is_refused_with_a_reason(post: Post, content: MediaType, body: bytes, status: int) -> None:
+def test_a_bad_body_is_refused_with_a_reason(post: Post, content: BodyFormat, body: bytes, status: int) -> None:
     told = problem(post("mpg", body, NAMES[content]), status, {400: "bad_body", 422: "invalid_input"}[status])
     assert len(told["detail"]) > 10
     for fault in told.get("errors", []):
@@ -426,10 +426,10 @@ def test_a_fault_names_row_and_column_in_every_media_type(tandem: Tandem, post: 
     expected = {"row": 1, "column": "cyl", "expected": 'one of "4", "6", "8"', "got": 'the string "5"'}
     schema = schema_of(tandem, "mpg")
     for content, body in [
-        (MediaType.JSON, json_rows(rows)),
-        (MediaType.JSON, json_columns(rows)),
-        (MediaType.ARROW, arrow(rows, schema)),
-        (MediaType.CSV, csv_body(rows, schema)),
+        (BodyFormat.JSON, json_rows(rows)),
+        (BodyFormat.JSON, json_columns(rows)),
+        (BodyFormat.ARROW, arrow(rows, schema)),
+        (BodyFormat.CSV, csv_body(rows, schema)),
     ]:
         [fault] = problem(post("mpg", body, NAMES[content]), 422, "invalid_input")["errors"]
         assert fault == fault | expected

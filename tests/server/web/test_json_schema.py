@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.catalog.snapshot import Entry
 from server.web.json_schema import MAX_LEVELS, query_parameters, reply_schema, request_schema, row_schema, takes_image
 from server.wire.schema import Input, Option, Output, Schema
+from server.wire.snapshot import Entry
 from server.workers.codecs.json import JSON
 from server.workers.errors import BadBody, Invalid
 from server.workers.options import asked

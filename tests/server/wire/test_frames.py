@@ -17,11 +17,11 @@ from hypothesis import strategies as st
 from server.wire import frames
 from server.wire.frames import (
     HEADER,
+    BodyFormat,
     Encoding,
     Frame,
     FrameDecoder,
     FrameType,
-    MediaType,
     Member,
     ReplyCode,
     ReplyPayload,
@@ -125,8 +125,8 @@ def test_the_reply_codes_are_those_written() -> None:
     assert numbered(tables("REPLY payload")[1]) == members_of(ReplyCode)
 
 
-@pytest.mark.parametrize(("title", "enum"), [("Media types", MediaType), ("Encodings", Encoding)])
-def test_the_media_types_and_encodings_are_those_written(title: str, enum: type[IntEnum]) -> None:
+@pytest.mark.parametrize(("title", "enum"), [("Body formats", BodyFormat), ("Encodings", Encoding)])
+def test_the_body_formats_and_encodings_are_those_written(title: str, enum: type[IntEnum]) -> None:
     written = re.search(rf"^{title}: (.*)\.$", section("SCORE payload"), re.MULTILINE)
     assert written is not None
     pairs = [entry.split(" ") for entry in written[1].split(", ")]
@@ -151,8 +151,8 @@ def test_a_score_payload_is_laid_out_as_written() -> None:
     numbers = " ".join(six[1].split())
     assert re.findall(r"([a-z ]+) \(", numbers.replace(", ", ",")) == [
         "body length",
-        "media type of the body",
-        "media type wanted for the reply",
+        "format of the body",
+        "format wanted for the reply",
         "encoding of the body",
         "query length",
         "request id length",

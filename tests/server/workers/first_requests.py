@@ -20,13 +20,13 @@ from typing import Any, NoReturn, cast
 import orjson
 import pyarrow as pa
 
-from server.wire.frames import Encoding, MediaType, Member
+from server.wire.frames import BodyFormat, Encoding, Member
 from server.wire.models import ModelSpec
 from server.workers.runtime import Runtime
 from server.workers.score import Model, score
 from server.workers.template import _runtime, _score
 
-ACCEPTED = (MediaType.JSON, MediaType.CSV, MediaType.ARROW)
+ACCEPTED = (BodyFormat.JSON, BodyFormat.CSV, BodyFormat.ARROW)
 
 
 def arrow(row: Mapping[str, Any]) -> bytes:
@@ -46,24 +46,24 @@ def csv(row: Mapping[str, Any]) -> bytes:
 def requests(schema: Mapping[str, Any], row: Mapping[str, Any]) -> Iterator[tuple[str, Member]]:
     """Requests of every kind, each with its name."""
     if schema.get("horizon"):
-        bodies = {MediaType.JSON: orjson.dumps({"options": {"h": 3}})}
+        bodies = {BodyFormat.JSON: orjson.dumps({"options": {"h": 3}})}
     else:
         bodies = {
-            MediaType.JSON: orjson.dumps({"rows": [row, row]}),
-            MediaType.CSV: csv(row),
-            MediaType.ARROW: arrow(row),
+            BodyFormat.JSON: orjson.dumps({"rows": [row, row]}),
+            BodyFormat.CSV: csv(row),
+            BodyFormat.ARROW: arrow(row),
         }
         nothing = orjson.dumps({"rows": [dict.fromkeys(row), row]})
         yield "missing values", Member(nothing)
         yield "columns", Member(orjson.dumps({"columns": {name: [value] for name, value in row.items()}}))
         yield "what does not fit", Member(orjson.dumps({"rows": [dict.fromkeys(row, "?!")]}))
-    yield "gzip", Member(gzip.compress(bodies[MediaType.JSON]), encoding=Encoding.GZIP)
-    yield "zstd", Member(bytes(pa.Codec("zstd").compress(bodies[MediaType.JSON])), encoding=Encoding.ZSTD)
+    yield "gzip", Member(gzip.compress(bodies[BodyFormat.JSON]), encoding=Encoding.GZIP)
+    yield "zstd", Member(bytes(pa.Codec("zstd").compress(bodies[BodyFormat.JSON])), encoding=Encoding.ZSTD)
     for content, body in bodies.items():
         yield f"no {content.name}", Member(body[: len(body) // 2], content)
         yield from ((f"{content.name} to {accept.name}", Member(body, content, accept)) for accept in ACCEPTED)
     for name in (output["name"] for output in schema["outputs"]):
-        yield f"the output {name}", Member(bodies[MediaType.JSON], query=f"output={name}".encode())
+        yield f"the output {name}", Member(bodies[BodyFormat.JSON], query=f"output={name}".encode())
 
 
 def loaded(runtime: Runtime) -> set[str]:

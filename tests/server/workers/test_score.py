@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from server.wire.frames import Encoding, MediaType, Member, ReplyCode, ReplyPayload, Result
+from server.wire.frames import BodyFormat, Encoding, Member, ReplyCode, ReplyPayload, Result
 from server.wire.schema import Input, Option, Options, Output, Schema
 from server.workers.errors import Expired, ModelFailed, OutOfMemory
 from server.workers.predictions import Predicted, Predictions
@@ -197,7 +197,7 @@ def test_a_horizon_that_is_not_said_is_the_models_own_or_refused() -> None:
     assert codes(score(Ahead(), [Member(b"{}")])) == [ReplyCode.INVALID]
 
 
-@pytest.mark.parametrize("content", [MediaType.ARROW, MediaType.CSV])
+@pytest.mark.parametrize("content", [BodyFormat.ARROW, BodyFormat.CSV])
 def test_a_model_with_a_horizon_takes_no_rows(content: int) -> None:
     large = b'{"rows":[' + b"{}," * 100_000 + b"{}]}"
     for one in (Member(large), Member(b'{"rows":[{}]}'), Member(b'{"columns":{}}'), Member(b"x\n1\n", content)):
@@ -228,12 +228,12 @@ def test_an_option_that_does_not_fit_fails_alone() -> None:
     assert (fault["row"], fault["column"]) == (None, "times")
 
 
-# Media types and encodings
+# Body formats and encodings
 
 CSV = b"x,name,extra\n1.5,a,1\n13,b,2\n"
 
 
-def test_requests_in_any_media_type_share_a_call_and_each_is_answered_in_its_own() -> None:
+def test_requests_in_any_format_share_a_call_and_each_is_answered_in_its_own() -> None:
     model = Doubler()
     sink = pa.BufferOutputStream()
     table = pa.table({"x": [4.5, 5.5], "name": ["", ""]})
@@ -241,9 +241,9 @@ def test_requests_in_any_media_type_share_a_call_and_each_is_answered_in_its_own
         writer.write_table(table)
     members = [
         member(1, 2),
-        Member(b"x,name\n3.5,a\n", MediaType.CSV, MediaType.CSV),
-        Member(sink.getvalue().to_pybytes(), MediaType.ARROW, MediaType.ARROW),
-        Member(b"x,name\n6.5,a\n", MediaType.CSV, MediaType.JSON),
+        Member(b"x,name\n3.5,a\n", BodyFormat.CSV, BodyFormat.CSV),
+        Member(sink.getvalue().to_pybytes(), BodyFormat.ARROW, BodyFormat.ARROW),
+        Member(b"x,name\n6.5,a\n", BodyFormat.CSV, BodyFormat.JSON),
     ]
     results = score(model, members).results
     assert model.calls == [("response", [1, 2, 3.5, 4.5, 5.5, 6.5])]
@@ -255,7 +255,7 @@ def test_requests_in_any_media_type_share_a_call_and_each_is_answered_in_its_own
 
 def test_warnings_that_a_reply_has_no_place_for_are_notes() -> None:
     [as_csv, as_json] = score(
-        Doubler(), [Member(CSV, MediaType.CSV, MediaType.CSV), Member(CSV, MediaType.CSV, MediaType.JSON)]
+        Doubler(), [Member(CSV, BodyFormat.CSV, BodyFormat.CSV), Member(CSV, BodyFormat.CSV, BodyFormat.JSON)]
     ).results
     expected = ['column "extra" is not an input of this model and was ignored', "13 is a worry"]
     assert orjson.loads(as_csv.notes) == expected
@@ -279,7 +279,7 @@ def test_the_times_are_told() -> None:
     assert reply.encode_s > 0
 
 
-def test_a_media_type_that_no_codec_reads_is_a_bad_body() -> None:
+def test_a_body_format_that_no_codec_reads_is_a_bad_body() -> None:
     [result] = score(Doubler(), [Member(b"{}", content=99)]).results
     assert result.code == ReplyCode.BAD_BODY
 
@@ -307,9 +307,9 @@ MEMBER = st.one_of(
     ),
     st.sampled_from([Member(b""), Member(b"{}"), Member(b"[]"), Member(b'{"rows":[{"x":1}]}'), Member(b"{}", 7)]),
     st.builds(
-        lambda x, accept, query: Member(f"x,name\n{x},a\n".encode(), MediaType.CSV, accept, query=query),
+        lambda x, accept, query: Member(f"x,name\n{x},a\n".encode(), BodyFormat.CSV, accept, query=query),
         CELL,
-        st.sampled_from(MediaType),
+        st.sampled_from(BodyFormat),
         st.sampled_from([b"", b"times=2", b"output=both", b"none=1"]),
     ),
     st.builds(lambda x: Member(orjson.dumps({"columns": {"x": x, "name": ["a"]}})), st.lists(CELL, max_size=2)),
@@ -374,7 +374,7 @@ def test_whatever_reading_a_body_raises_is_a_bad_body_of_the_request_that_has_it
     reply = score(Doubler(), [member(1), member(UNBEARABLE)])
     assert codes(reply) == [ReplyCode.OK, ReplyCode.BAD_BODY]
     monkeypatch.setattr("server.workers.codecs.json.JsonCodec.decode", lambda *_: 1 / 0)
-    csv = Member(b"x,name\n1,a\n", MediaType.CSV)
+    csv = Member(b"x,name\n1,a\n", BodyFormat.CSV)
     assert codes(score(Doubler(), [member(1), csv])) == [ReplyCode.BAD_BODY, ReplyCode.OK]
 
 
@@ -387,7 +387,7 @@ def test_what_a_worker_logs_of_a_request_has_its_id(
         return to_columns(schema, cells)
 
     monkeypatch.setattr("server.workers.score.to_columns", choke)
-    members = [member(1), member(UNBEARABLE), member(2, name="odd"), Member(b"a,b\n1,2\n", MediaType.ARROW)]
+    members = [member(1), member(UNBEARABLE), member(2, name="odd"), Member(b"a,b\n1,2\n", BodyFormat.ARROW)]
     monkeypatch.setattr("server.workers.codecs.arrow.ArrowCodec.decode", lambda *_: 1 / 0)
     score(Doubler(), [one._replace(request_id=b"mine-%d" % at) for at, one in enumerate(members)])
     told = [(r.message, r.request_id, bool(r.exc_info)) for r in caplog.records]  # type: ignore[attr-defined]

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 import pytest
 
-from server.wire.frames import Encoding, MediaType, Member, ReplyCode
+from server.wire.frames import BodyFormat, Encoding, Member, ReplyCode
 from server.wire.schema import Schema
 from server.workers.errors import NotJson, ScriptFailed
 from server.workers.score_script import score
@@ -39,7 +39,7 @@ class Parrot:
 
 def test_each_request_is_a_call_of_its_own_with_its_text_and_its_id() -> None:
     model = Parrot()
-    members = [Member(b"one", request_id=b"id-1"), Member("zwei, zwölf".encode(), MediaType.CSV), Member(b"")]
+    members = [Member(b"one", request_id=b"id-1"), Member("zwei, zwölf".encode(), BodyFormat.CSV), Member(b"")]
     reply = score(model, members)
     assert model.calls == [("one", "id-1"), ("zwei, zwölf", ""), ("", "")]
     assert [orjson.loads(result.body) for result in reply.results] == ["one", "zwei, zwölf", ""]

@@ -16,7 +16,6 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
-from server.catalog.snapshot import Entry
 from server.config import Settings
 from server.dispatch.dispatcher import ReplyTo, Scored
 from server.dispatch.messages import Request
@@ -30,6 +29,7 @@ from server.web.scoring.incoming import Incoming
 from server.web.scoring.route import ScoringRoute
 from server.web.scoring.target import Target
 from server.wire.frames import ReplyCode, ReplyPayload, Result
+from server.wire.snapshot import Entry
 from tests.server.dispatch.test_dispatcher import Stage
 from tests.server.web.connection.test_protocol import Wire
 

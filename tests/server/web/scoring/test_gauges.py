@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from server.catalog.snapshot import Entry, PoolState, Snapshot
 from server.config import Settings
 from server.dispatch.dispatcher import Refused
 from server.dispatch.messages import Request
 from server.dispatchers import Dispatchers
 from server.web.scoring.gauges import Gauges
+from server.wire.snapshot import Entry, PoolState, Snapshot
 
 ENTRY = Entry("a", "v1", "script", "script3", "ready", "a/1", "a", False, 1, 0.0, current=True)
 

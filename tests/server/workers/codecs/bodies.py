@@ -1,4 +1,4 @@
-"""The same rows written in each media type, and replies of each media type read back, for tests of several codecs.
+"""The same rows written in each format, and replies of each format read back, for tests of several codecs.
 
 A row is a dict of JSON values as Tandem takes them: None, "NaN", "Inf", "-Inf", ISO dates.
 """
@@ -15,7 +15,7 @@ from typing import Any
 import orjson
 import pyarrow as pa
 
-from server.wire.frames import MediaType
+from server.wire.frames import BodyFormat
 from server.wire.schema import Input, Schema
 
 Row = dict[str, Any]
@@ -99,13 +99,13 @@ def csv_body(rows: Sequence[Row], schema: Schema, end: str = "\n") -> bytes:
     return (end.join(lines) + end).encode()
 
 
-def every_body(rows: Sequence[Row], schema: Schema) -> list[tuple[MediaType, bytes]]:
-    """The rows in every media type."""
+def every_body(rows: Sequence[Row], schema: Schema) -> list[tuple[BodyFormat, bytes]]:
+    """The rows in every format."""
     return [
-        (MediaType.JSON, json_rows(rows)),
-        (MediaType.JSON, json_columns(rows)),
-        (MediaType.ARROW, arrow(rows, schema)),
-        (MediaType.CSV, csv_body(rows, schema)),
+        (BodyFormat.JSON, json_rows(rows)),
+        (BodyFormat.JSON, json_columns(rows)),
+        (BodyFormat.ARROW, arrow(rows, schema)),
+        (BodyFormat.CSV, csv_body(rows, schema)),
     ]
 
 
@@ -114,11 +114,11 @@ def every_body(rows: Sequence[Row], schema: Schema) -> list[tuple[MediaType, byt
 Columns = dict[str, list[Any]]
 
 
-def read_reply(media_type: int, body: bytes) -> Columns:
-    match media_type:
-        case MediaType.JSON:
+def read_reply(body_format: int, body: bytes) -> Columns:
+    match body_format:
+        case BodyFormat.JSON:
             return _of_json(body)
-        case MediaType.ARROW:
+        case BodyFormat.ARROW:
             return _of_arrow(body)
         case _:
             return _of_csv(body)

@@ -1,4 +1,4 @@
-"""One contract in every media type: the same rows are the same typed columns, bit for bit, and so are the replies.
+"""One contract in every format: the same rows are the same typed columns, bit for bit, and so are the replies.
 
 Hypothesis draws a schema, and rows that fit it or do not; each codec reads them, and none may see more, less or another
 value than the others, nor another fault.
@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from server.wire.frames import MediaType
+from server.wire.frames import BodyFormat
 from server.wire.schema import INPUT_TYPES, Input, InputType, Output, Schema
 from server.workers.codecs.registry import codec
 from server.workers.errors import Invalid
@@ -58,13 +58,13 @@ UNFIT: dict[str, list[Any]] = {
     "datetime": ["2026-01-31T25:00:00", "now"],
 }
 
-IN_EVERY_MEDIA_TYPE = [type for type in INPUT_TYPES if type not in ("image", "tensor")]
+IN_EVERY_FORMAT = [type for type in INPUT_TYPES if type not in ("image", "tensor")]
 """A tensor has no form in CSV, and an image's bytes have another one in JSON than in Arrow."""
 
 
 @st.composite
 def inputs(draw: st.DrawFn, name: str) -> Input:
-    type: InputType = draw(st.sampled_from(IN_EVERY_MEDIA_TYPE))  # type: ignore[arg-type]
+    type: InputType = draw(st.sampled_from(IN_EVERY_FORMAT))  # type: ignore[arg-type]
     levels = None
     if type in ("factor", "ordered"):
         levels = tuple(draw(st.lists(TEXTS, min_size=1, max_size=4, unique=True)))
@@ -108,29 +108,29 @@ def settled(columns: list[Any]) -> list[Any]:
     ]
 
 
-def typed(media_type: int, body: bytes, schema: Schema) -> Any:
-    question = codec(media_type).decode(body, schema)
+def typed(body_format: int, body: bytes, schema: Schema) -> Any:
+    question = codec(body_format).decode(body, schema)
     columns = [array("d", c) if isinstance(c, memoryview) else c for c in to_columns(schema, question.cells)]
     return question.rows, question.warnings, settled(columns)
 
 
-def faults(media_type: int, body: bytes, schema: Schema) -> list[tuple[int | None, str | None, str]]:
+def faults(body_format: int, body: bytes, schema: Schema) -> list[tuple[int | None, str | None, str]]:
     with pytest.raises(Invalid) as invalid:
-        typed(media_type, body, schema)
+        typed(body_format, body, schema)
     return sorted(((f.row, f.column, f.expected) for f in invalid.value.faults), key=repr)
 
 
 @settings(max_examples=300, deadline=None)
 @given(questions(), st.sampled_from(["\n", "\r\n"]), st.integers(1, 3))
-def test_the_same_rows_are_the_same_columns_in_every_media_type(
+def test_the_same_rows_are_the_same_columns_in_every_format(
     question: tuple[Schema, list[Row]], end: str, chunk_rows: int
 ) -> None:
     schema, rows = question
     [(_, as_json), *others] = every_body(rows, schema)
-    expected = typed(MediaType.JSON, as_json, schema)
-    others += [(MediaType.CSV, csv_body(rows, schema, end)), (MediaType.ARROW, arrow(rows, schema, chunk_rows))]
-    for media_type, body in others:
-        assert typed(media_type, body, schema) == expected, media_type
+    expected = typed(BodyFormat.JSON, as_json, schema)
+    others += [(BodyFormat.CSV, csv_body(rows, schema, end)), (BodyFormat.ARROW, arrow(rows, schema, chunk_rows))]
+    for body_format, body in others:
+        assert typed(body_format, body, schema) == expected, body_format
 
 
 @settings(deadline=None)
@@ -138,7 +138,7 @@ def test_the_same_rows_are_the_same_columns_in_every_media_type(
 def test_times_are_the_same_as_text_and_as_timestamps(texts: list[str | None], tz: str | None, zoned: bool) -> None:
     schema = Schema((Input("x", "datetime", tz=tz),), OUTPUTS)
     texts = [text and (text[:-6] if text.endswith("+02:00") else text) + ("Z" if zoned else "") for text in texts]
-    expected = typed(MediaType.JSON, every_body([{"x": text} for text in texts], schema)[0][1], schema)
+    expected = typed(BodyFormat.JSON, every_body([{"x": text} for text in texts], schema)[0][1], schema)
     stamps = pa.array([text and text.removesuffix("Z") for text in texts]).cast(pa.timestamp("us"))
     if zoned:
         stamps = stamps.cast(pa.int64()).cast(pa.timestamp("us", "UTC"))
@@ -148,7 +148,7 @@ def test_times_are_the_same_as_text_and_as_timestamps(texts: list[str | None], t
         table = pa.table({"x": column})
         with pa.ipc.new_stream(sink, table.schema) as writer:
             writer.write_table(table)
-        assert typed(MediaType.ARROW, sink.getvalue().to_pybytes(), schema) == expected
+        assert typed(BodyFormat.ARROW, sink.getvalue().to_pybytes(), schema) == expected
 
 
 @st.composite
@@ -167,20 +167,20 @@ def faulty(draw: st.DrawFn) -> tuple[Schema, list[Row]]:
 
 @settings(max_examples=200, deadline=None)
 @given(faulty())
-def test_the_same_faults_are_told_in_every_media_type(question: tuple[Schema, list[Row]]) -> None:
+def test_the_same_faults_are_told_in_every_format(question: tuple[Schema, list[Row]]) -> None:
     schema, rows = question
     names = {i.name: i.type for i in schema.inputs}
     types = {name: _arrow_type_of([row[name] for row in rows]) for name in rows[0] if name in names}
     [(_, as_json), (_, as_columns), *_] = every_body_with(rows, schema, types)
     try:
-        expected = typed(MediaType.JSON, as_json, schema)
+        expected = typed(BodyFormat.JSON, as_json, schema)
     except Invalid:
-        told = faults(MediaType.JSON, as_json, schema)
+        told = faults(BodyFormat.JSON, as_json, schema)
         assert told
-        for media_type, body in every_body_with(rows, schema, types)[1:]:
-            assert faults(media_type, body, schema) == told, media_type
+        for body_format, body in every_body_with(rows, schema, types)[1:]:
+            assert faults(body_format, body, schema) == told, body_format
     else:
-        assert typed(MediaType.JSON, as_columns, schema) == expected
+        assert typed(BodyFormat.JSON, as_columns, schema) == expected
 
 
 def _arrow_type_of(values: list[Any]) -> pa.DataType:
@@ -191,12 +191,12 @@ def _arrow_type_of(values: list[Any]) -> pa.DataType:
     return {bool: pa.bool_(), int: pa.int64(), str: pa.utf8(), float: pa.float64()}[kinds.pop()] if kinds else pa.utf8()
 
 
-def every_body_with(rows: list[Row], schema: Schema, types: dict[str, pa.DataType]) -> list[tuple[MediaType, bytes]]:
+def every_body_with(rows: list[Row], schema: Schema, types: dict[str, pa.DataType]) -> list[tuple[BodyFormat, bytes]]:
     return [
-        (MediaType.JSON, json_rows(rows)),
-        (MediaType.JSON, json_columns(rows)),
-        (MediaType.ARROW, arrow(rows, schema, **types)),
-        (MediaType.CSV, csv_body(rows, schema)),
+        (BodyFormat.JSON, json_rows(rows)),
+        (BodyFormat.JSON, json_columns(rows)),
+        (BodyFormat.ARROW, arrow(rows, schema, **types)),
+        (BodyFormat.CSV, csv_body(rows, schema)),
     ]
 
 
@@ -235,13 +235,13 @@ def predictions(draw: st.DrawFn) -> Predictions:
 
 @settings(max_examples=300, deadline=None)
 @given(predictions(), st.data())
-def test_the_same_predictions_are_read_back_from_every_media_type(given: Predictions, data: st.DataObject) -> None:
+def test_the_same_predictions_are_read_back_from_every_format(given: Predictions, data: st.DataObject) -> None:
     start = data.draw(st.integers(0, len(given) - 1))
     stop = data.draw(st.integers(start + 1, len(given)))
     replies = []
-    for media_type in (MediaType.JSON, MediaType.ARROW, MediaType.CSV):
-        body, _ = codec(media_type).encoder("m", "v", given).encode(start, stop, ())
-        replies.append(read_reply(media_type, body))
+    for body_format in (BodyFormat.JSON, BodyFormat.ARROW, BodyFormat.CSV):
+        body, _ = codec(body_format).encoder("m", "v", given).encode(start, stop, ())
+        replies.append(read_reply(body_format, body))
     assert replies[0] == replies[1] == replies[2]
     assert list(replies[0]) == list(given.names or ("prediction",))
     for name, column in zip(replies[0], given.columns, strict=True):

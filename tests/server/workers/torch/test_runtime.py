@@ -18,7 +18,7 @@ from PIL import Image
 from torch import nn
 
 from server.catalog import mlmodel
-from server.wire.frames import MediaType, Member, ReplyCode
+from server.wire.frames import BodyFormat, Member, ReplyCode
 from server.workers.errors import LoadFailed
 from server.workers.score import score
 from server.workers.torch.runtime import TorchRuntime
@@ -80,14 +80,14 @@ def test_images_are_classified_as_pytorch_does(served: Serve, net: Path) -> None
     images = [png(seed) for seed in range(5)]
     with torch.inference_mode():
         expected = seeded(Net)(torch.cat([tensor_of(i) for i in images])).softmax(1)
-    members = [Member(i, MediaType.PNG, MediaType.JSON, 0, b"output=prob") for i in images]
+    members = [Member(i, BodyFormat.PNG, BodyFormat.JSON, 0, b"output=prob") for i in images]
     given = [[row[label] for label in "abc"] for [row] in answers(model, *members)]
     torch.testing.assert_close(torch.tensor(given), expected, rtol=0, atol=1e-6)
-    tops = [top for [top] in answers(model, *(Member(i, MediaType.PNG) for i in images))]
+    tops = [top for [top] in answers(model, *(Member(i, BodyFormat.PNG) for i in images))]
     for top, row in zip(tops, expected, strict=True):
         assert [one["label"] for one in top] == ["abc"[k] for k in row.argsort(descending=True)[:2]]
         assert top[0]["probability"] >= top[1]["probability"]
-    classes = answers(model, *(Member(i, MediaType.PNG, MediaType.JSON, 0, b"output=class") for i in images))
+    classes = answers(model, *(Member(i, BodyFormat.PNG, BodyFormat.JSON, 0, b"output=class") for i in images))
     assert [c for [c] in classes] == [top[0]["label"] for top in tops]
 
 
@@ -99,12 +99,12 @@ def test_an_image_is_the_same_as_a_body_in_json_and_in_arrow(served: Serve, net:
     with pa.ipc.new_stream(sink, table.schema) as writer:
         writer.write_table(table)
     text = base64.b64encode(data).decode()
-    csv = Member(f"image\n{text}\n".encode(), MediaType.CSV, MediaType.JSON)
-    arrow = Member(sink.getvalue().to_pybytes(), MediaType.ARROW, MediaType.JSON)
-    body, listed, both, written = answers(model, Member(data, MediaType.PNG), rows({"image": text}), arrow, csv)
+    csv = Member(f"image\n{text}\n".encode(), BodyFormat.CSV, BodyFormat.JSON)
+    arrow = Member(sink.getvalue().to_pybytes(), BodyFormat.ARROW, BodyFormat.JSON)
+    body, listed, both, written = answers(model, Member(data, BodyFormat.PNG), rows({"image": text}), arrow, csv)
     assert body == listed == written
     assert both == body * 2
-    [result] = score(model[0], [Member(data, MediaType.PNG, MediaType.ARROW)]).results
+    [result] = score(model[0], [Member(data, BodyFormat.PNG, BodyFormat.ARROW)]).results
     assert pa.ipc.open_stream(result.body).read_all()["prediction"].to_pylist() == body
 
 
@@ -162,7 +162,7 @@ def test_rows_with_many_numbers_are_nested_arrays(served: Serve, tmp_path: Path)
 
 def test_columns_get_the_names_that_the_sidecar_states(served: Serve, net: Path) -> None:
     side = IMAGE + "schema: {outputs: [{name: response, type: columns, columns: [u, v, w]}]}"
-    [[row]] = answers(served(net, side), Member(png(), MediaType.PNG))
+    [[row]] = answers(served(net, side), Member(png(), BodyFormat.PNG))
     assert list(row) == ["u", "v", "w"]
 
 
@@ -181,7 +181,7 @@ def test_torchscript_is_served(served: Serve, tmp_path: Path) -> None:
     assert model[1].model_class == "ScriptModule Net"
     with torch.inference_mode():
         expected = seeded(Net)(tensor_of(png())).softmax(1)[0]
-    [[top]] = answers(model, Member(png(), MediaType.PNG))
+    [[top]] = answers(model, Member(png(), BodyFormat.PNG))
     assert top[0]["probability"] == pytest.approx(float(expected.max()), abs=1e-6)
 
 
@@ -191,7 +191,7 @@ def test_torchscript_is_served(served: Serve, tmp_path: Path) -> None:
 def test_requests_together_get_the_bits_that_they_get_alone(served: Serve, net: Path) -> None:
     model = served(net, CLASSES)
     assert model[1].rowwise, model[1].batch_reason
-    members = [Member(png(seed), MediaType.PNG, MediaType.JSON, 0, b"output=prob") for seed in range(37)]
+    members = [Member(png(seed), BodyFormat.PNG, BodyFormat.JSON, 0, b"output=prob") for seed in range(37)]
     assert answers(model, *members) == [answers(model, member)[0] for member in members]
 
 
@@ -246,8 +246,8 @@ def test_a_wrong_shape_or_type_is_told(
 
 def test_a_bad_image_costs_its_neighbours_nothing(served: Serve, net: Path) -> None:
     model = served(net, CLASSES)
-    alone = answers(model, Member(png(), MediaType.PNG))[0]
-    results = score(model[0], [Member(png(), MediaType.PNG), Member(b"GIF89a", MediaType.PNG)]).results
+    alone = answers(model, Member(png(), BodyFormat.PNG))[0]
+    results = score(model[0], [Member(png(), BodyFormat.PNG), Member(b"GIF89a", BodyFormat.PNG)]).results
     assert orjson.loads(results[0].body)["predictions"] == alone
     [fault] = orjson.loads(results[1].body)["errors"]
     assert (results[1].code, fault["row"], fault["column"], fault["got"]) == (2, 0, "image", "a GIF file")
@@ -262,7 +262,7 @@ def test_of_many_images_the_bad_one_is_named_by_its_row(served: Serve, net: Path
 
 
 def test_an_image_of_another_size_is_refused_where_the_program_takes_one_size(served: Serve, net: Path) -> None:
-    [result] = score(served(net, "image: {color: gray}")[0], [Member(png(1, (9, 8)), MediaType.PNG)]).results
+    [result] = score(served(net, "image: {color: gray}")[0], [Member(png(1, (9, 8)), BodyFormat.PNG)]).results
     [fault] = orjson.loads(result.body)["errors"]
     assert (fault["expected"], fault["got"]) == ("an image of 8 x 8 pixels", "8 x 9 pixels")
 

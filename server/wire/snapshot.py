@@ -1,13 +1,16 @@
-"""The snapshot: what every web process knows of the models and workers at one moment. Immutable, sent whole as JSON."""
+"""The snapshot: what every web process knows of the models and workers at one moment.
+
+It is immutable, and sent whole as one line of JSON. Its classes are no records (`server.wire.record`): a server may
+have ten thousand files, and to look at each member of each of them would hold up a web process. Only the supervisor
+writes it.
+"""
 
 from __future__ import annotations
 
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
-
-import orjson
 
 State = Literal["loading", "ready", "failed"]
 
@@ -71,12 +74,6 @@ _ALIKE = ("runtime", "pool", "state", "reason", "code")
 _DEFAULTS = {field.name: field.default for field in fields(Entry)}
 
 
-def _said(entry: Entry) -> dict[str, Any]:
-    """What of an entry is not as it is by default, as `Entry.from_data` takes it."""
-    told = ((name, getattr(entry, name), default) for name, default in _DEFAULTS.items())
-    return {name: value for name, value, default in told if value is not default}
-
-
 @dataclass(frozen=True, slots=True)
 class PoolState:
     """One pool's workers: names to socket paths, all of one generation."""
@@ -115,15 +112,23 @@ class Snapshot:
     """Whether the server is about to stop."""
     remotes: Mapping[str, RemoteState] = field(default_factory=dict)
 
-    def to_json(self) -> bytes:
-        """As a line of JSON, without what is as it is by default: of ten thousand refused files that is most."""
-        entries = b",".join(orjson.dumps(_said(entry)) for entry in self.entries)
-        about = orjson.dumps({f.name: getattr(self, f.name) for f in fields(self) if f.name != "entries"})
-        return b'%b,"entries":[%b]}\n' % (about[:-1], entries)
+    def to_data(self) -> dict[str, Any]:
+        """The snapshot as plain JSON data.
+
+        Entries come without the members that have their default, which most of a refused file's do.
+        """
+        return {
+            "serial": self.serial,
+            "entries": [_sparse(entry) for entry in self.entries],
+            "pools": {name: asdict(pool) for name, pool in self.pools.items()},
+            "complete": self.complete,
+            "draining": self.draining,
+            "remotes": {name: asdict(remote) for name, remote in self.remotes.items()},
+        }
 
     @staticmethod
     def from_data(data: Mapping[str, Any]) -> Snapshot:
-        """Back from what `to_json` says."""
+        """The snapshot that `to_data` wrote."""
         return Snapshot(
             data["serial"],
             tuple(Entry.from_data(e) for e in data["entries"]),
@@ -132,3 +137,9 @@ class Snapshot:
             data["draining"],
             {name: RemoteState(**r) for name, r in data["remotes"].items()},
         )
+
+
+def _sparse(entry: Entry) -> dict[str, Any]:
+    """The members of an entry that do not have their default, as `Entry.from_data` takes them."""
+    members = ((name, getattr(entry, name), default) for name, default in _DEFAULTS.items())
+    return {name: value for name, value, default in members if value is not default}
