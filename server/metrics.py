@@ -78,7 +78,7 @@ class WebMetrics:
         self._requests = Counter(
             "tandem_requests_total",
             "Requests answered, by outcome.",
-            ("model", "version", "runtime", "code"),
+            ("model", "version", "runtime", "dialect", "code"),
             registry=registry,
         )
         self._rows = Counter("tandem_rows_total", "Rows predicted.", ("model", "version"), registry=registry)
@@ -117,9 +117,11 @@ class WebMetrics:
         self._counted: dict[tuple[Counter, tuple[str, ...]], float] = defaultdict(float)
         self._tallied: dict[tuple[str, tuple[str, ...]], _Tally] = {}
 
-    def answered(self, model: str, version: str, runtime: str, code: str, seconds: float, rows: int) -> None:
+    def answered(
+        self, model: str, version: str, runtime: str, dialect: str, code: str, seconds: float, rows: int
+    ) -> None:
         """One scoring request has been answered."""
-        self._counted[self._requests, (model, version, runtime, code)] += 1
+        self._counted[self._requests, (model, version, runtime, dialect, code)] += 1
         if rows:
             self._counted[self._rows, (model, version)] += rows
         self._observe("tandem_request_seconds", (model, runtime), seconds)

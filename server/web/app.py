@@ -23,6 +23,8 @@ from server import config, logs
 from server.config import Settings
 from server.machine.memory import QuietHoard
 from server.metrics import WebMetrics
+from server.web.dialects.dialect import Dialects
+from server.web.dialects.native import NATIVE
 from server.web.request_id import RequestIds
 from server.web.routes import console, docs, exception_handlers, health, models, peers
 from server.web.scoring.access_log import AccessLog
@@ -32,6 +34,8 @@ from server.web.scoring.serving import Serving
 
 log = logging.getLogger(__name__)
 
+DIALECTS = Dialects(NATIVE)
+"""Every contract that clients may speak."""
 HOUSEKEEPING_EVERY_S = 0.25
 ROUTERS = tuple(part.router for part in (auth_routes, sign_in_routes, health, models, peers, docs, console))
 """Every route beside scoring. Tests walk it: a route that is served is one whose callers were tried."""
@@ -44,7 +48,7 @@ class WebApp:
         self.settings = settings
         self._run_dir = run_dir
         self.metrics = WebMetrics()
-        self._serving = Serving(settings, self.metrics, run_dir)
+        self._serving = Serving(settings, self.metrics, DIALECTS, run_dir)
         self._relay = Relay()
         self._auth: Auth = open_auth(
             settings.data,
@@ -86,7 +90,7 @@ class WebApp:
         app.state.settings = self.settings
         for router in ROUTERS:
             app.include_router(router)
-        exception_handlers.install(app, self._request_ids, self.metrics)
+        exception_handlers.install(app, self._request_ids, self.metrics, DIALECTS.refusal)
         return app
 
     @asynccontextmanager

@@ -14,6 +14,8 @@ from typing import Any, Literal, get_args
 import orjson
 
 MEDIA_TYPE = "application/problem+json"
+CODE_HEADER = b"x-tandem-code"
+"""Names the code of a refusal that another dialect than our own tells, where the body may have no place for it."""
 
 Code = Literal[
     "bad_request",
@@ -127,6 +129,10 @@ RETRY_AFTER_S: Mapping[Code, float] = {
 """What is said where nothing better is known."""
 
 
+Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
+"""A whole answer: status, headers, body."""
+
+
 @dataclass(frozen=True, slots=True)
 class Problem:
     """One refusal, ready to be written."""
@@ -173,13 +179,21 @@ class Problem:
             headers["allow"] = self.allow
         return headers
 
-    def message(self, request_id: str, close: bool = False) -> tuple[int, list[tuple[bytes, bytes]], bytes]:
+    def message(self, request_id: str, close: bool = False) -> Answer:
         """Status, headers and body of the whole reply; with `close` it is the last one on its connection."""
         body = self.body(request_id)
         headers = self.headers() | {"content-length": str(len(body)), "x-request-id": request_id}
         if close:
             headers["connection"] = "close"
         return self.status, [(name.encode(), value.encode()) for name, value in headers.items()], body
+
+
+class Stop(Exception):
+    """The request is answered with this problem."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.code)
+        self.problem = problem
 
 
 def problem(code: Code, detail: str | None = None, **more: Any) -> Problem:

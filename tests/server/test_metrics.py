@@ -74,7 +74,7 @@ def value(metrics: SupervisorMetrics, name: str, **labels: str) -> float:
     return found
 
 
-ANSWERED: Call = ["answered", "mpg", "v1", "r", "ok", 0.01, 2]
+ANSWERED: Call = ["answered", "mpg", "v1", "r", "native", "ok", 0.01, 2]
 QUEUED: Call = ["queued", "mpg", "r", 0.25]
 
 
@@ -96,14 +96,16 @@ def test_a_tally_equals_observing_one_by_one(tmp_path: Path) -> None:
 
 
 def test_every_instrument_serves_what_was_noted(tmp_path: Path) -> None:
-    failed: Call = ["answered", "mpg", "v1", "r", "invalid_input", 0.02, 0]
+    failed: Call = ["answered", "mpg", "v1", "r", "native", "invalid_input", 0.02, 0]
     batch: Call = ["batch", "mpg", 3, 0.25, 0.004, 0.125]
     load: Call = ["load", "r", 5, 7, 0.75]
     with web_process(tmp_path, [ANSWERED, ANSWERED, failed, batch, QUEUED, QUEUED, ["auth_failure", "expired"], load]):
         metrics = SupervisorMetrics(tmp_path)
         labels = {"model": "mpg", "version": "v1"}
-        assert value(metrics, "tandem_requests_total", **labels, runtime="r", code="ok") == 2
-        assert value(metrics, "tandem_requests_total", **labels, runtime="r", code="invalid_input") == 1
+        assert value(metrics, "tandem_requests_total", **labels, runtime="r", dialect="native", code="ok") == 2
+        assert (
+            value(metrics, "tandem_requests_total", **labels, runtime="r", dialect="native", code="invalid_input") == 1
+        )
         assert value(metrics, "tandem_rows_total", **labels) == 4
         assert value(metrics, "tandem_request_seconds_count", model="mpg", runtime="r") == 3
         assert value(metrics, "tandem_request_seconds_sum", model="mpg", runtime="r") == pytest.approx(0.04)
@@ -133,7 +135,10 @@ def test_the_files_of_ended_processes_are_folded_without_losing_a_count(tmp_path
     metrics.sweep()
     assert samples(metrics) == pytest.approx(before)
     assert {path.name for path in tmp_path.iterdir()} == {"counter_0.db", "histogram_0.db"}
-    assert value(metrics, "tandem_requests_total", model="mpg", version="v1", runtime="r", code="ok") == 3
+    assert (
+        value(metrics, "tandem_requests_total", model="mpg", version="v1", runtime="r", dialect="native", code="ok")
+        == 3
+    )
 
 
 def test_the_queue_of_an_ended_process_no_longer_counts(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -28,7 +29,7 @@ from auth.key_text import has_key
 from auth.routes import STATUS as ACCOUNT_STATUS
 from server.metrics import WebMetrics
 from server.web.outcomes import unrecognised
-from server.web.problems import CODES, KEY_IN_URL, STATUS, Code, Problem, problem
+from server.web.problems import CODES, KEY_IN_URL, STATUS, Answer, Code, Problem, problem
 from server.web.request_id import RequestIds
 
 log = logging.getLogger(__name__)
@@ -39,8 +40,13 @@ QUIET = ("/health/", "/assets/", "/v1/catalog")
 """Asked every few seconds, or with every page: a line for each would bury the others."""
 
 
-def install(app: FastAPI, request_ids: RequestIds, metrics: WebMetrics) -> None:
-    """Have every failure of the application answered by a problem document with the request's id."""
+Telling = Callable[[str, Problem, str], Answer]
+"""Makes the answer that tells what went wrong, of a path, the problem and the request's id."""
+
+
+def install(app: FastAPI, request_ids: RequestIds, metrics: WebMetrics, telling: Telling | None = None) -> None:
+    """Have every failure of the application told as `telling` says, or else by problem documents."""
+    app.state.telling = telling or _document
     app.add_exception_handler(Unauthenticated, _unauthenticated)
     app.add_exception_handler(Forbidden, _forbidden)
     app.add_exception_handler(AccountError, _account)
@@ -143,7 +149,14 @@ class BodyLimit:
 
 def reply(request: Request, problem: Problem) -> Response:
     """A problem as a response."""
-    return Response(problem.body(request.state.request_id), problem.status, problem.headers())
+    status, headers, body = request.app.state.telling(request.url.path, problem, request.state.request_id)
+    response = Response(body, status)
+    response.raw_headers = headers
+    return response
+
+
+def _document(_: str, problem: Problem, request_id: str) -> Answer:
+    return problem.message(request_id)
 
 
 async def _unauthenticated(request: Request, error: Exception) -> Response:

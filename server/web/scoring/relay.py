@@ -17,7 +17,8 @@ from dataclasses import dataclass
 
 import orjson
 
-from server.web.problems import CODES, MEDIA_TYPE, Code, Problem, problem
+from server.web.dialects.dialect import Dialect
+from server.web.problems import CODE_HEADER, CODES, MEDIA_TYPE, Code, Problem, problem
 from server.web.scoring.caller import Caller
 from server.web.scoring.incoming import ClientGone, Incoming
 from server.web.scoring.upstream import HELD_BYTES, Broken, Response, Upstream, origin
@@ -28,11 +29,12 @@ GRACE_S = 1.0
 """What the other server is given beyond the deadline, so that the 504 is its own, which knows more."""
 PASSED_ON = (
     *(b"authorization", b"api-key", b"x-api-key", b"ocp-apim-subscription-key"),
-    *(b"content-type", b"content-encoding", b"accept"),
+    *(b"content-type", b"content-encoding", b"accept", b"inference-header-content-length"),
 )
 PASSED_BACK = (
     *(b"content-type", b"cache-control", b"retry-after", b"retry-after-ms"),
     *(b"server-timing", b"x-content-type-options", b"x-tandem-warnings"),
+    *(b"inference-header-content-length", CODE_HEADER),
 )
 
 
@@ -45,6 +47,7 @@ class Relayed:
     headers: dict[bytes, bytes]
     request_id: str
     deadline: float
+    dialect: Dialect
 
 
 class Relay:
@@ -75,7 +78,7 @@ class Relay:
     async def _forward(self, relayed: Relayed, incoming: Incoming, caller: Caller) -> str:
         body = _Body(incoming)
         await body.begin()
-        answer = _Answer(caller, relayed.request_id)
+        answer = _Answer(caller, relayed)
         try:
             async with asyncio.timeout(relayed.deadline + GRACE_S - time.monotonic()):
                 for last in (False, True) if body.whole else (True,):
@@ -156,15 +159,16 @@ class _Body:
 class _Answer:
     """What goes back to the caller."""
 
-    def __init__(self, caller: Caller, request_id: str) -> None:
+    def __init__(self, caller: Caller, relayed: Relayed) -> None:
         self._caller = caller
-        self._request_id = request_id
+        self._request_id = relayed.request_id
+        self._dialect = relayed.dialect
         self.begun = False
 
     async def relay(self, response: Response) -> str | None:
         """Pass an answer on; its code, or None where it is a refusal that is no problem document of ours."""
         body = response.body()
-        code = "ok" if response.status == 200 else _code(response.status, body or b"")
+        code = "ok" if response.status == 200 else _code(response, body or b"")
         if code is None:
             return None
         headers = self._headers(response)
@@ -182,7 +186,7 @@ class _Answer:
 
     def say(self, said: Problem) -> None:
         """Answer with a problem of our own."""
-        status, headers, body = said.message(self._request_id)
+        status, headers, body = self._dialect.refusal(said, self._request_id)
         self.begun = True
         self._caller.reply(status, _lines(headers), body)
 
@@ -200,20 +204,21 @@ def _is_ours(response: Response) -> bool:
     if response.status == 401:  # the caller's token is good here, so it is we who are not believed
         return False
     media_type = response.header(b"content-type").partition(b";")[0].strip().lower()
-    return response.status == 200 or (400 <= response.status < 600 and media_type == MEDIA_TYPE.encode())
+    told = media_type == MEDIA_TYPE.encode() or response.header(CODE_HEADER) != b""
+    return response.status == 200 or (400 <= response.status < 600 and told)
 
 
-def _code(status: int, body: bytes) -> str | None:
-    """The code of a problem document, None where it is none; a newer server may have codes of its own."""
+def _code(response: Response, body: bytes) -> str | None:
+    """The code of a refusal, None where it has none; a newer server may have codes of its own."""
     try:
-        code = orjson.loads(body)["code"]
+        code = response.header(CODE_HEADER).decode() or orjson.loads(body)["code"]
     except (ValueError, KeyError, TypeError):
         return None
     if not isinstance(code, str):
         return None
     if code in CODES:
         return str(code)
-    return "internal_error" if status >= 500 else "bad_request"
+    return "internal_error" if response.status >= 500 else "bad_request"
 
 
 def _about(relayed: Relayed) -> dict[str, object]:

@@ -7,7 +7,6 @@ here), one submit to the dispatcher, the worker's bytes back to the caller.
 from __future__ import annotations
 
 import logging
-import re
 import time
 
 from auth.authenticator import Authenticator
@@ -19,21 +18,21 @@ from server.dispatch.messages import Refusal, Request
 from server.metrics import REMOTE, WebMetrics
 from server.web import outcomes
 from server.web.client_address import ClientAddresses
-from server.web.problems import Problem, problem
+from server.web.dialects.dialect import Asked, Dialect
+from server.web.problems import Problem, Stop, problem
 from server.web.request_id import RequestIds
 from server.web.scoring import answer
 from server.web.scoring.access_log import AccessLog
 from server.web.scoring.caller import Caller
 from server.web.scoring.incoming import ClientGone, Incoming, TooLarge
-from server.web.scoring.negotiation import Stop, negotiated, refuse_keys, timeout_s
+from server.web.scoring.negotiation import refuse_keys, timeout_s
 from server.web.scoring.relay import Relay, Relayed
 from server.web.scoring.serving import Serving
-from server.web.scoring.target import Target
+from server.web.scoring.target import Target, allowed
 from server.wire.frames import Member, Pieces, ReplyCode
 
 log = logging.getLogger(__name__)
 
-SCORE_PATH = re.compile(r"/v1/models/[^/]+(/versions/[^/]+)?/score")
 UNKNOWN_ROUTE = "/v1/models/{model}/score"
 """The route's name in the metrics, where scoring failed before it was known whether there is such a model."""
 GONE = "client_gone"
@@ -64,7 +63,7 @@ class ScoringRoute:
 
     def leads(self, path: str) -> bool:
         """Whether requests for this path are scoring requests; there may be no such model."""
-        return path in self.serving.targets or SCORE_PATH.fullmatch(path) is not None
+        return path in self.serving.targets or self.serving.dialects.leads(path)
 
     def begin(self, caller: Caller) -> Call:
         """Begin to answer a request, of which the head has come in."""
@@ -82,12 +81,10 @@ class Call:
     """One scoring request, from its head to the line in the access log. No method raises."""
 
     __slots__ = (
-        "_accept",
         "_answered",
+        "_asked",
         "_caller",
-        "_content",
         "_deadline",
-        "_encoding",
         "_incoming",
         "_parts",
         "_principal",
@@ -183,14 +180,14 @@ class Call:
         self._principal = principal
         caller.vouched()
         refuse_keys(caller.query)
-        self._target = _allowed(self._target, principal)
+        self._target = allowed(self._target, principal)
         target = self._checked_target()
         self._deadline = self._started + timeout_s(caller.headers, target)
         if target.dispatcher is None:
             self._incoming = Incoming(caller, route.max_body_bytes, self._parts, self._whole)
             caller.run(self._forward(target, self._incoming))
             return
-        self._content, self._accept, self._encoding = negotiated(caller.headers, target)
+        self._asked: Asked = target.dialect.negotiated(caller.headers, target.entry)
         if self._whole:
             self._submit()
         else:
@@ -218,11 +215,14 @@ class Call:
         body = parts[0] if len(parts) == 1 else Pieces(parts, self._size) if parts else b""
         entry = target.entry
         request_id = self._request_id.encode()
+        content, accept, encoding, parameters = self._asked
+        if parameters is None:
+            parameters = caller.query
         request = self._request = Request(
             pool=entry.pool,
             model=entry.name,
             model_key=entry.key,
-            member=Member(body, self._content, self._accept, self._encoding, caller.query, request_id),
+            member=Member(body, content, accept, encoding, parameters, request_id),
             body_bytes=self._size,
             deadline=self._deadline,
             arrived=self._started,
@@ -247,7 +247,7 @@ class Call:
         caller = self._caller
         query = caller.query.decode("latin-1")
         url = f"{target.url}?{query}" if query else target.url
-        relayed = Relayed(target.entry.remote, url, caller.headers, self._request_id, self._deadline)
+        relayed = Relayed(target.entry.remote, url, caller.headers, self._request_id, self._deadline, target.dialect)
         try:
             self._account(await self._route.relay.forward(relayed, incoming, caller))
         except ClientGone:
@@ -263,8 +263,9 @@ class Call:
         try:
             if scored.result.code != ReplyCode.OK:
                 raise Stop(outcomes.failed(scored, self._sees_details()))
-            head = answer.head(scored, self._accept, self._request_id.encode())
-            self._caller.reply(200, head, scored.result.body)
+            result = scored.result
+            lines = self._dialect().content_lines(self._asked.accept, result)
+            self._caller.reply(200, answer.head(scored, lines, self._request_id.encode()), result.body)
         except Exception as error:
             self._refuse(error)
         else:
@@ -277,6 +278,11 @@ class Call:
         else:
             self._refuse(error)
 
+    def _dialect(self) -> Dialect:
+        """The dialect in which the request is answered, also where the path leads nowhere."""
+        target = self._target
+        return self._route.serving.dialects.of(self._caller.path) if target is None else target.dialect
+
     def _sees_details(self) -> bool:
         principal, target = self._principal, self._target
         return principal is not None and target is not None and principal.may("details", target.entry.name)
@@ -288,7 +294,7 @@ class Call:
         said = self._problem(error)
         code: str = said.code
         try:
-            status, headers, body = said.message(self._request_id)
+            status, headers, body = self._dialect().refusal(said, self._request_id)
             self._caller.reply(status, b"".join(b"%b: %b\r\n" % pair for pair in headers), body)
         except Exception:  # half of an answer may be out: all that is left is to end it
             log.exception("an answer could not be written", extra={"request_id": self._request_id})
@@ -330,20 +336,11 @@ class Call:
         if target is not None:
             entry = target.entry
             runtime = entry.runtime if target.dispatcher is not None else REMOTE
-            route.metrics.answered(entry.name, entry.version, runtime, code, seconds, rows)
+            dialect = target.dialect.name
+            route.metrics.answered(entry.name, entry.version, runtime, dialect, code, seconds, rows)
             if scored is not None:
                 route.metrics.queued(entry.name, entry.runtime, scored.queue_s)
         elif code == "internal_error":
             route.metrics.route_failed(UNKNOWN_ROUTE)
         name = self._principal.name if self._principal is not None else None
-        route.access_log.write(self._request_id, name, entry, code, rows, seconds, scored)
-
-
-def _allowed(target: Target | None, principal: Principal) -> Target | None:
-    """The target if the principal may score with it; None for one that it may not even see."""
-    name = target.entry.name if target is not None else None
-    if principal.may("score", name):
-        return target
-    if name is not None and principal.may("list") and not principal.may("list", name):
-        return None
-    raise Stop(problem("forbidden"))
+        route.access_log.write(self._request_id, name, entry, self._dialect().name, code, rows, seconds, scored)

@@ -15,6 +15,7 @@ from server.dispatch.board import Board, NoLane
 from server.dispatchers import Dispatchers
 from server.metrics import WebMetrics
 from server.web.control import Control
+from server.web.dialects.dialect import Dialects
 from server.web.scoring.gauges import Gauges
 from server.web.scoring.target import Target
 from server.web.scoring.targets import targets
@@ -26,7 +27,10 @@ log = logging.getLogger(__name__)
 class Serving:
     """The current catalog and everything derived from it."""
 
-    def __init__(self, settings: Settings, metrics: WebMetrics, run_dir: Path | None = None) -> None:
+    def __init__(
+        self, settings: Settings, metrics: WebMetrics, dialects: Dialects, run_dir: Path | None = None
+    ) -> None:
+        self.dialects = dialects
         self._timeout_s = settings.timeout_s
         self._control = Control()
         self._board = _board(run_dir) if run_dir is not None and settings.web_workers > 1 else None
@@ -68,7 +72,7 @@ class Serving:
         # From here on nothing waits: between two requests, everything changes.
         self.dispatchers.switch(snapshot)
         self.snapshot = snapshot
-        self.targets = targets(snapshot, self.dispatchers, self._timeout_s)
+        self.targets = targets(snapshot, self.dispatchers, self.dialects, self._timeout_s)
         self.switched.set()
 
 

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from auth.principal import Principal
 from server.dispatch.dispatcher import Dispatcher
+from server.web.dialects.dialect import Dialect
+from server.web.problems import Stop, problem
 from server.wire.snapshot import Entry
 
 
@@ -19,7 +22,17 @@ class Target:
     """Whether the path names the version."""
     dispatcher: Dispatcher | None
     """The way to the workers; None where another server has the model."""
+    dialect: Dialect
+    """How whoever asks by this path is understood and answered."""
     url: str = ""
     """Address at which the other server answers for the model."""
-    raw: bool = False
-    """Whether the model is a script that takes the body as it is."""
+
+
+def allowed(target: Target | None, principal: Principal) -> Target | None:
+    """The target if the principal may score with it; None for one that it may not even see."""
+    name = target.entry.name if target is not None else None
+    if principal.may("score", name):
+        return target
+    if name is not None and principal.may("list") and not principal.may("list", name):
+        return None
+    raise Stop(problem("forbidden"))

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from server.dispatch.dispatcher import Dispatcher
+from server.web.dialects.dialect import Dialect, Dialects
 from server.web.scoring.target import Target
 from server.wire.snapshot import Entry, Snapshot
 
 
-def targets(snapshot: Snapshot, dispatchers: Mapping[str, Dispatcher], timeout_s: float) -> dict[str, Target]:
+def targets(
+    snapshot: Snapshot, dispatchers: Mapping[str, Dispatcher], dialects: Dialects, timeout_s: float
+) -> dict[str, Target]:
     """Each scoring path with where it leads.
 
     `dispatchers` are the ways to the pools, by name. No request may take longer than `timeout_s`, or than its model's
@@ -19,12 +22,8 @@ def targets(snapshot: Snapshot, dispatchers: Mapping[str, Dispatcher], timeout_s
     for entry in snapshot.entries:
         if entry.state != "ready" and entry.code != "remote_unavailable":
             continue
-        path = f"/v1/models/{entry.name}"
-        paths = {f"{path}/versions/{entry.version}/score": True}
-        if entry.current:
-            paths[f"{path}/score"] = False
-        for scored, pinned in paths.items():
-            found[scored] = _target(snapshot, entry, scored, pinned, dispatchers, timeout_s)
+        for path, pinned, dialect in dialects.mounts(entry):
+            found[path] = _target(snapshot, entry, path, pinned, dialect, dispatchers, timeout_s)
     return found
 
 
@@ -33,11 +32,11 @@ def _target(
     entry: Entry,
     path: str,
     pinned: bool,
+    dialect: Dialect,
     dispatchers: Mapping[str, Dispatcher],
     timeout_s: float,
 ) -> Target:
     timeout_s = min(entry.timeout_s or timeout_s, timeout_s)
     if entry.remote:
-        return Target(entry, timeout_s, pinned, None, snapshot.remotes[entry.remote].url + path)
-    raw = bool(entry.schema and entry.schema.get("raw"))
-    return Target(entry, timeout_s, pinned, dispatchers[entry.pool], raw=raw)
+        return Target(entry, timeout_s, pinned, None, dialect, snapshot.remotes[entry.remote].url + path)
+    return Target(entry, timeout_s, pinned, dispatchers[entry.pool], dialect)

@@ -19,6 +19,7 @@ from uvicorn.server import ServerState
 from server.config import Settings
 from server.web.connection.limits import ConnectionLimits
 from server.web.connection.protocol import Protocol
+from server.web.dialects.native import NATIVE
 from server.web.request_id import RequestIds
 from server.web.scoring.relay import Relay
 from server.web.scoring.route import ScoringRoute
@@ -132,7 +133,7 @@ class Asked:
     async def _ask(self, liar: AbstractAsyncContextManager[str], request: bytes) -> None:
         relay = Relay()
         async with liar as url, asyncio.timeout(30):
-            target = Target(replace(ENTRY, pool="", remote="liar"), TIMEOUT_S, False, None, url)
+            target = Target(replace(ENTRY, pool="", remote="liar"), TIMEOUT_S, False, None, NATIVE, url)
             parts: list[Any] = [Settings(), Serving(target), relay, Authenticator(), self.counts, self.access]
             route = ScoringRoute(*parts, RequestIds())
             config = Config(no_app, interface="asgi3", log_config=None, lifespan="off", proxy_headers=False)

@@ -21,6 +21,8 @@ from server.dispatch.dispatcher import ReplyTo, Scored
 from server.dispatch.messages import Request
 from server.web.connection.limits import ConnectionLimits
 from server.web.connection.protocol import Protocol
+from server.web.dialects.dialect import Dialects
+from server.web.dialects.native import NATIVE
 from server.web.request_id import RequestIds
 from server.web.routes import exception_handlers
 from server.web.scoring.access_log import AccessLog
@@ -50,7 +52,9 @@ class Counts:
         self.edge: list[str] = []
         self.unwritable = False
 
-    def answered(self, model: str, version: str, runtime: str, code: str, seconds: float, rows: int) -> None:
+    def answered(
+        self, model: str, version: str, runtime: str, dialect: str, code: str, seconds: float, rows: int
+    ) -> None:
         if self.unwritable:
             raise OSError("no space left on device")
         self.answers.append((model, code))
@@ -99,6 +103,7 @@ class Authenticator:
 class Serving:
     def __init__(self, target: Target) -> None:
         self.targets = {"/v1/models/a/score": target}
+        self.dialects = Dialects(NATIVE)
 
     def unheard(self) -> list[str]:
         return []
@@ -170,7 +175,7 @@ class Played:
 
 def scoring(outcome: Outcome) -> Target:
     dispatcher: Any = Dispatcher(outcome)
-    return Target(ENTRY, 30.0, False, dispatcher)
+    return Target(ENTRY, 30.0, False, dispatcher, NATIVE)
 
 
 def raises(_: ReplyTo) -> None:
@@ -232,7 +237,7 @@ def test_an_answer_that_cannot_be_written_ends_the_connection_and_is_counted(cap
 
 
 def test_a_relay_that_fails_with_half_of_the_answer_out_ends_the_connection(caplog: pytest.LogCaptureFixture) -> None:
-    played = Played(Target(ENTRY, 30.0, False, None, "http://back/score"))
+    played = Played(Target(ENTRY, 30.0, False, None, NATIVE, "http://back/score"))
     assert played.wire.aborted
     played.assert_counted(caplog)
 
@@ -280,7 +285,7 @@ def test_a_batch_that_cannot_be_sent_is_answered_at_once_and_its_worker_killed(
 
     staged: list[asyncio.Future[None]] = []
     dispatcher: Any = Staged(raises)
-    played = Played(Target(ENTRY, 30.0, False, dispatcher))
+    played = Played(Target(ENTRY, 30.0, False, dispatcher, NATIVE))
     assert played.document["code"] == "internal_error"
     played.assert_counted(caplog)
     assert kills == [("w1", "wire")], "it may have been sent a part"

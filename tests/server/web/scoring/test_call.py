@@ -15,6 +15,7 @@ from server.dispatch.dispatcher import ReplyTo, Scored
 from server.dispatch.messages import Request
 from server.web.connection.limits import ConnectionLimits
 from server.web.connection.protocol import Protocol
+from server.web.dialects.native import NATIVE
 from server.web.request_id import RequestIds
 from server.web.scoring.route import ScoringRoute
 from server.web.scoring.target import Target
@@ -69,7 +70,7 @@ class Stage:
         self.counts, self.access, self.wire = Counts(), Access(), Wire()
         self.slow, self.echo, self.state = Slow(), Echo(), ServerState()
         dispatcher: Any = self.echo
-        serving = Serving(Target(ENTRY, 30.0, False, dispatcher))
+        serving = Serving(Target(ENTRY, 30.0, False, dispatcher, NATIVE))
         parts: list[Any] = [Settings(), serving, None, self.slow, self.counts, self.access]
         route = ScoringRoute(*parts, RequestIds())
         config = Config(no_app, interface="asgi3", log_config=None, lifespan="off", proxy_headers=False)

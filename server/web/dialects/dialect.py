@@ -1,0 +1,77 @@
+"""What a dialect is: the contract of a server that clients know, for our models.
+
+A dialect has two halves that never meet. This one says by which paths a model is asked, what headers mean and how it
+is told what went wrong; the other is a codec in the worker (`server/workers/codecs`). The two agree by a number, the
+form of the body, and by a string of bytes each way: a request's parameters and a result's notes. All requests end as
+the same `Request` of the dispatcher, so batches, deadlines and bits are the same in every dialect.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import NamedTuple, Protocol
+
+from server.web.problems import Answer, Problem
+from server.wire.frames import Result
+from server.wire.snapshot import Entry
+
+
+class Asked(NamedTuple):
+    """What the headers of a request ask for, as numbers of the wire."""
+
+    content: int
+    accept: int
+    encoding: int
+    parameters: bytes | None = None
+    """What the codec is told beside the body; None where that is the query of the address."""
+
+
+class Dialect(Protocol):
+    """One contract's HTTP half."""
+
+    name: str
+    """The dialect's name in metrics and log."""
+
+    def mounts(self, entry: Entry) -> Mapping[str, bool]:
+        """The paths at which a model version is asked, each with whether it names the version."""
+
+    def leads(self, path: str) -> bool:
+        """Whether requests for this path are scoring requests of this dialect; there may be no such model."""
+
+    def owns(self, path: str) -> bool:
+        """Whether what goes wrong at this path is told in the form of this dialect, on other routes too."""
+
+    def negotiated(self, headers: Mapping[bytes, bytes], entry: Entry) -> Asked:
+        """What the headers ask of this model. Raises Stop where the model or this server cannot do that."""
+
+    def content_lines(self, accept: int, result: Result) -> bytes:
+        """Lines of the head of a good answer: how its body is written, and what the body has no place for."""
+
+    def refusal(self, problem: Problem, request_id: str) -> Answer:
+        """The whole answer that tells what went wrong."""
+
+
+class Dialects:
+    """The dialects that a server speaks. The last one owns every path that no other does."""
+
+    def __init__(self, *dialects: Dialect) -> None:
+        self._dialects: Sequence[Dialect] = dialects
+
+    def mounts(self, entry: Entry) -> Iterator[tuple[str, bool, Dialect]]:
+        """Each path at which a model version is asked, whether the path names the version, and in which dialect."""
+        for dialect in self._dialects:
+            for path, pinned in dialect.mounts(entry).items():
+                yield path, pinned, dialect
+
+    def leads(self, path: str) -> bool:
+        """Whether requests for this path are scoring requests of one of the dialects."""
+        return any(dialect.leads(path) for dialect in self._dialects)
+
+    def of(self, path: str) -> Dialect:
+        """The dialect in which it is told what went wrong at a path."""
+        *others, last = self._dialects
+        return next((dialect for dialect in others if dialect.owns(path)), last)
+
+    def refusal(self, path: str, problem: Problem, request_id: str) -> Answer:
+        """The whole answer that tells what went wrong at a path, in the form of the dialect that owns it."""
+        return self.of(path).refusal(problem, request_id)
