@@ -125,7 +125,7 @@ class AccountFile:
         """The file is not ours to change."""
         raise AccountError("in_file")
 
-    def set_password(self, name: str, password: str) -> NoReturn:
+    def set_password(self, name: str, password: str, but: str = "") -> NoReturn:
         """The file is not ours to change."""
         raise AccountError("in_file")
 

@@ -7,7 +7,7 @@ not know access tokens or HTTP. Every time is an argument, in unix seconds.
 import time
 from collections.abc import Callable, Iterable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from auth.api_keys import ApiKeys
 from auth.audit import Act, Audit, record
@@ -20,6 +20,8 @@ from auth.principal import Allowance
 from auth.sessions import Opened, Sessions, count_revocation, open_session
 from auth.store import Account, AccountChange, is_name
 
+T = TypeVar("T")
+
 
 class Accounts:
     """The accounts of one database, and their sessions."""
@@ -28,7 +30,7 @@ class Accounts:
         self._database = Database(path)
         self._clock = clock
         self.sessions: Final = Sessions(self._database)
-        self.console: Final = ConsoleSessions(self._database)
+        self.console: Final = ConsoleSessions(self._database, self._proven)
         self.keys: Final = ApiKeys(self._database, clock)
         self.policy: Final = Policy(self._database, clock)
         self.audit: Final = Audit(self._database)
@@ -102,20 +104,29 @@ class Accounts:
             count_revocation(db)
             record(db, Act("account.removed", name), self._clock())
 
-    def set_password(self, name: str, password: str) -> None:
-        """Change a password and end the account's sessions."""
+    def set_password(self, name: str, password: str, but: str = "") -> None:
+        """Change a password and end the account's sessions, except the one of the id `but`."""
         hashed = hash_password(password)
         with self._database.transaction() as db:
             if _find(db, name).kind == "service":
                 raise AccountError("no_password")
             db.execute("UPDATE accounts SET password = ? WHERE name = ?", (hashed, name))
-            db.execute("DELETE FROM sessions WHERE account = ?", (name,))
-            db.execute("DELETE FROM console_sessions WHERE account = ?", (name,))
+            db.execute("DELETE FROM sessions WHERE account = ? AND id <> ?", (name, but))
+            db.execute("DELETE FROM console_sessions WHERE account = ? AND id <> ?", (name, but))
             count_revocation(db)
             record(db, Act("password.set", name), self._clock())
 
     def sign_in(self, name: str, password: str, now: float) -> Opened | None:
         """Begin a session if the password fits. Takes as long for a name that is not known."""
+
+        def begun(db: Transaction) -> Opened:
+            record(db, Act("signed_in", name, who=name), now)
+            return open_session(db, name, _find(db, name).role, now)
+
+        return self._proven(name, password, begun)
+
+    def _proven(self, name: str, password: str, then: Callable[[Transaction], T]) -> T | None:
+        """What `then` gives, in a transaction, if the password fits."""
         stored = self._stored(name)
         if not verify_password(stored, password) or stored is None:
             return None
@@ -125,8 +136,7 @@ class Accounts:
             unchanged = (kept, name, stored)
             if db.execute("UPDATE accounts SET password = ? WHERE name = ? AND password = ?", unchanged).rowcount == 0:
                 return None
-            record(db, Act("signed_in", name, who=name), now)
-            return open_session(db, name, _find(db, name).role, now)
+            return then(db)
 
     def check(self, name: str, password: str) -> Account | None:
         """The account if the password fits, without a session. Takes as long for a name that is not known."""

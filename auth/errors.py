@@ -46,6 +46,7 @@ AccountProblem = Literal[
     "last_admin",
     "in_file",
     "lacking",
+    "elsewhere",
 ]
 
 
@@ -137,6 +138,12 @@ class CrossSite(AuthError):
     text = "A cookie is taken only from a page of this server itself."
 
 
+class ConfirmFirst(AuthError):
+    """Accounts are to be changed from a browser in which nobody has signed in for a while. Confirming cures it."""
+
+    text = "You signed in a while ago. Show your password again, or sign in again with your identity provider."
+
+
 class SignInFailed(AuthError):
     """A sign-in with an identity provider cannot begin or go on. The caller's fault, or the provider's word."""
 
@@ -181,6 +188,7 @@ class AccountError(AuthError):
         "unknown_grant": "There is no such grant.",
         "unknown_key": "There is no such pair of keys.",
         "lacking": "Nobody can give what they may not do themselves.",
+        "elsewhere": "Your password is kept by your identity provider. Change it there.",
         "last_admin": "The last admin has to stay one: nobody could manage accounts any more.",
         "in_file": "The accounts are kept in a file. Change it where it comes from; `tandem users hash` makes a line.",
     }

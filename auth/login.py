@@ -66,8 +66,13 @@ class Login:
 
     async def password(self, name: str, password: str, address: str) -> Grant:
         """Sign in; raise `Unauthenticated` or `Throttled`."""
+        now = self._clock()
+        return self._grant(await self.prove(self._accounts.sign_in, name, password, address), now)
+
+    async def prove(self, attempt: Callable[[str, str, float], T | None], name: str, password: str, address: str) -> T:
+        """What an attempt gives for a name and a password; raise `Unauthenticated` or `Throttled`, and count it."""
         try:
-            return await self._password(name, password, network_of(address))
+            return await self._limited(name, network_of(address), attempt, password, self._clock())
         except Unauthenticated as refusal:
             self._on_failure(refusal.reason)
             self._on_refusal(refusal.reason, address)
@@ -94,10 +99,6 @@ class Login:
     async def revoke(self, refresh_token: str) -> None:
         """End the session of a refresh token, if there is one; raise `Throttled` or `NoRefreshTokens`."""
         await self.writing.run(self._accounts.sessions.revoke, refresh_token)
-
-    async def _password(self, name: str, password: str, network: str) -> Grant:
-        now = self._clock()
-        return self._grant(await self._limited(name, network, self._accounts.sign_in, password, now), now)
 
     async def _limited(
         self, name: str, network: str, attempt: Callable[Concatenate[str, P], T | None], *rest: P.args, **more: P.kwargs

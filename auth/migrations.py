@@ -129,5 +129,13 @@ _AUDIT: Final = (
     " BEGIN SELECT RAISE(ABORT, 'a row of the audit is kept for 400 days'); END",
 )
 
-STEPS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _KINDS, _CONSOLE, _KEYS, _GRANTS, _AUDIT)
+# A session of the console is known by an id that may be shown; and when its person last proved who they are.
+_SIGNED_IN: Final = (
+    "DELETE FROM console_sessions",  # whoever was signed in signs in again
+    "ALTER TABLE console_sessions ADD COLUMN id TEXT NOT NULL DEFAULT ''",
+    "ALTER TABLE console_sessions ADD COLUMN groups TEXT NOT NULL DEFAULT '[]'",
+    "ALTER TABLE console_sessions ADD COLUMN signed_in_at REAL NOT NULL DEFAULT 0",
+)
+
+STEPS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _KINDS, _CONSOLE, _KEYS, _GRANTS, _AUDIT, _SIGNED_IN)
 """All steps. A schema's version is how many of them were taken."""

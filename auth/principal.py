@@ -76,6 +76,8 @@ class Principal:
     expires_at: float
     allowances: tuple[Allowance, ...]
     narrowed: Allowance | None = None
+    signed_in_at: float | None = None
+    """Where it is a session of a browser: when its person last proved who they are."""
     _decided: dict[tuple[Permission, str | None], bool] = field(default_factory=dict, compare=False, repr=False)
 
     def may(self, permission: Permission, target: str | None = None) -> bool:

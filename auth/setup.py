@@ -20,6 +20,7 @@ from typing import Final
 from auth.account_file import PEER, AccountFile
 from auth.accounts import Accounts
 from auth.authenticator import Authenticator, ignore
+from auth.console_sessions import ConsoleStore
 from auth.credentials.access_token import AccessTokens
 from auth.credentials.api_key import ApiKeyCredentials
 from auth.credentials.basic import BasicCredentials, Passwords
@@ -31,6 +32,7 @@ from auth.errors import Reason, SetupError
 from auth.key_file import KeyFileTokens
 from auth.login import Login
 from auth.refusals import Refusals
+from auth.sealed_sessions import SealedSessions
 from auth.store import AccountStore
 from auth.tokens import Tokens
 from auth.uses import Uses
@@ -54,6 +56,7 @@ class Auth:
     uses: Uses
     refusals: Refusals
     clock: Callable[[], float]
+    console: ConsoleStore
     providers: Providers | None = None
 
     async def follow(self) -> None:
@@ -149,16 +152,14 @@ def open_auth(
         theirs = providers.change_counter() if providers is not None else None
         return accounts.change_counter(), tokens.change_counter(), theirs
 
-    cookie = _cookie(accounts, providers)
+    console = accounts.console or SealedSessions(accounts, tokens)
+    cookie = SessionCookie(console, accounts.allowances, lambda name: _has(providers, name))
     authenticator = Authenticator(verifiers, change_counters, clock, on_failure, refused, cookie=cookie)
-    return Auth(accounts, tokens, authenticator, login, uses, refusals, clock, providers)
+    return Auth(accounts, tokens, authenticator, login, uses, refusals, clock, console, providers)
 
 
-def _cookie(accounts: AccountStore, providers: Providers | None) -> SessionCookie | None:
-    def is_provider(name: str) -> bool:
-        return providers is not None and providers.by_name(name) is not None
-
-    return None if accounts.console is None else SessionCookie(accounts.console, accounts.allowances, is_provider)
+def _has(providers: Providers | None, name: str) -> bool:
+    return providers is not None and providers.by_name(name) is not None
 
 
 def issue_for(

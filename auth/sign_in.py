@@ -47,8 +47,11 @@ class SignIn:
         self._tokens = tokens
         self._clock = clock
 
-    async def start(self, name: str, host: str, following: str) -> Started:
-        """Begin a sign-in for a browser that asked this `host`, and wants to be at the path `following` after it."""
+    async def start(self, name: str, host: str, following: str, again: bool = False) -> Started:
+        """Begin a sign-in for a browser that asked this `host`, and wants to be at the path `following` after it.
+
+        With `again` the provider is to ask for the password, also where somebody is signed in with it already.
+        """
         provider = self._provider(name)
         redirect = next((url for url in provider.redirects if urlsplit(url).netloc.lower() == host.lower()), None)
         if redirect is None:
@@ -60,6 +63,8 @@ class SignIn:
             raise ProviderUnavailable(f"{name} names no authorization_endpoint")
         held = {name: secrets.token_urlsafe(32) for name in ("state", "nonce", "verifier")}
         kept = held | {"provider": name, "redirect": redirect, "next": following}
+        if again:
+            kept["asked_at"] = str(self._clock())
         question = {
             "response_type": "code",
             "client_id": provider.client_id,
@@ -69,7 +74,7 @@ class SignIn:
             "nonce": held["nonce"],
             "code_challenge": _challenge(held["verifier"]),
             "code_challenge_method": "S256",
-        }
+        } | ({"prompt": "login", "max_age": "0"} if again else {})
         joint = "&" if urlsplit(endpoints.authorization).query else "?"
         url = endpoints.authorization + joint + urlencode(question)
         return Started(url, self._tokens.seal(PURPOSE, kept, self._clock(), LIFE_S))
@@ -84,7 +89,9 @@ class SignIn:
         try:
             unverified = jws.read(token, oidc.LONGEST_TOKEN)
             key = await self._providers.keys_of(provider).key(oidc.key_id(unverified, provider))
-            return oidc.signed_in(unverified, provider, key, held["nonce"], self._clock()), held["next"]
+            who = oidc.signed_in(unverified, provider, key, held["nonce"], self._clock())
+            _check_again(who, held)
+            return who, held["next"]
         except ProviderRefusal:
             raise
         except Exception as refusal:  # whatever it was: what a provider sends is never the cause of a 500
@@ -139,6 +146,13 @@ def _code(answer: Mapping[str, str], held: Mapping[str, str], provider: Provider
     if not code:
         raise SignInFailed
     return code
+
+
+def _check_again(who: oidc.Identity, held: Mapping[str, str]) -> None:
+    """Refuse a sign-in of before where one was asked for. Not every provider says when it was."""
+    if "asked_at" in held and who.signed_in_at is not None:
+        fresh = who.signed_in_at >= float(held["asked_at"]) - oidc.LEEWAY_S
+        jws.require(fresh, "bad_claims", "its auth_time is of before the person was to sign in again")
 
 
 def _challenge(verifier: str) -> str:

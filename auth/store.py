@@ -11,7 +11,7 @@ from typing import Final, Literal, Protocol
 
 from auth.api_keys import KeyStore
 from auth.audit import AuditStore
-from auth.console_sessions import ConsoleSessions
+from auth.console_sessions import ConsoleStore
 from auth.errors import AccountError
 from auth.policy import PolicyStore
 from auth.principal import Allowance, Kind, Permission
@@ -65,8 +65,8 @@ class AccountStore(Protocol):
         """Their sessions."""
 
     @property
-    def console(self) -> ConsoleSessions | None:
-        """Who is signed in to the console; None where that is not kept."""
+    def console(self) -> ConsoleStore | None:
+        """Who is signed in to the console; None where that is not kept: then the cookies say so themselves."""
 
     @property
     def keys(self) -> KeyStore:
@@ -104,8 +104,8 @@ class AccountStore(Protocol):
     def remove(self, name: str) -> None:
         """Remove an account, and end its sessions and keys."""
 
-    def set_password(self, name: str, password: str) -> None:
-        """Change a password and end the account's sessions."""
+    def set_password(self, name: str, password: str, but: str = "") -> None:
+        """Change a password and end the account's sessions, except the one of the id `but`."""
 
     def sign_in(self, name: str, password: str, now: float) -> Opened | None:
         """Begin a session if the password fits. Takes as long for a name that is not known."""

@@ -40,6 +40,8 @@ class Identity:
     groups: tuple[str, ...]
     narrowed: frozenset[Permission] | None
     expires_at: float
+    signed_in_at: float | None = None
+    """When the person proved to the provider who they are, where it says so."""
 
 
 def key_id(token: Unverified, provider: Provider) -> str:
@@ -70,7 +72,7 @@ def identity(token: Unverified, provider: Provider, key: Key, now: float) -> Ide
         kind="application" if application else "person",
         client=client,
         roles=_roles(claims, provider),
-        groups=tuple(f"{provider.name}:{value}" for value in _values(claims, ("groups",))),
+        groups=_groups(claims, provider),
         narrowed=_narrowed(scopes, provider),
         expires_at=expires_at + LEEWAY_S,
     )
@@ -88,9 +90,10 @@ def signed_in(token: Unverified, provider: Provider, key: Key, nonce: str, now: 
         kind="person",
         client=text_in({"azp": client}, "azp"),
         roles=_roles(claims, provider),
-        groups=(),
+        groups=_groups(claims, provider),
         narrowed=None,
         expires_at=expires_at,
+        signed_in_at=time_in(claims, "auth_time") if "auth_time" in claims else None,
     )
 
 
@@ -168,6 +171,10 @@ def _roles(claims: Mapping[str, Any], provider: Provider) -> tuple[Role, ...]:
     if _left_out(claims) and ("groups",) in provider.roles:
         raise GroupsOverage
     raise NoRole(tuple(sorted(claims)), tuple(".".join(path) for path in provider.roles))
+
+
+def _groups(claims: Mapping[str, Any], provider: Provider) -> tuple[str, ...]:
+    return tuple(f"{provider.name}:{value}" for value in _values(claims, ("groups",)))
 
 
 def _left_out(claims: Mapping[str, Any]) -> bool:

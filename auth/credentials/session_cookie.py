@@ -6,11 +6,11 @@ A browser sends the cookie by itself, also with what a page of another site has 
 enough: another port of the same host is the same site. So the browser must say that the page is ours.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Final
 from urllib.parse import urlsplit
 
-from auth.console_sessions import ConsoleSession, ConsoleSessions
+from auth.console_sessions import ConsoleSession, ConsoleStore
 from auth.errors import CrossSite, Unauthenticated
 from auth.principal import BUILT_IN, Allowance, Principal
 
@@ -23,8 +23,8 @@ class SessionCookie:
 
     def __init__(
         self,
-        sessions: ConsoleSessions,
-        allowances: Callable[[str, str], tuple[Allowance, ...]],
+        sessions: ConsoleStore,
+        allowances: Callable[[str, str, Iterable[str]], tuple[Allowance, ...]],
         is_provider: Callable[[str], bool],
     ) -> None:
         self._sessions = sessions
@@ -48,13 +48,14 @@ class SessionCookie:
             credential=session.id,
             expires_at=session.expires_at,
             allowances=self._allowed(session),
+            signed_in_at=session.signed_in_at,
         )
 
     def _allowed(self, session: ConsoleSession) -> tuple[Allowance, ...]:
         if session.provider is None:
-            return self._allowances(session.name, session.roles[0])
+            return self._allowances(session.name, session.roles[0], ())
         said = (Allowance(BUILT_IN[role]) for role in session.roles if role in BUILT_IN)
-        return (*said, *self._allowances(session.name, "none"))
+        return (*said, *self._allowances(session.name, "none", session.groups))
 
 
 def refuse_other_sites(headers: Mapping[bytes, bytes]) -> None:

@@ -25,5 +25,6 @@ STATUS: Final[dict[AccountProblem, int]] = {
     "last_admin": 409,
     "in_file": 409,
     "lacking": 403,
+    "elsewhere": 409,
 }
 """The status of each reason for which an account, a key, a role or a grant cannot be changed as asked."""

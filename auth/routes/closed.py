@@ -7,13 +7,17 @@ from fastapi import APIRouter, Depends, Request
 from fastapi.security import OAuth2PasswordBearer
 
 from auth.audit import Actor, act_as
-from auth.errors import AccountError, Forbidden
+from auth.errors import AccountError, ConfirmFirst, Forbidden
 from auth.principal import Allowance, Permission, Principal
 from auth.setup import Auth
 
 # Only so that the docs page shows its Authorize button: the headers are read by the authenticator.
 _scheme = OAuth2PasswordBearer(tokenUrl="/auth/token", auto_error=False)
 
+
+CONFIRMED_FOR_S: Final = 15 * 60.0
+"""How long after a sign-in accounts may be changed from a browser."""
+_READING: Final = ("GET", "HEAD")
 
 router = APIRouter(prefix="/auth", tags=["auth"])
 """Each file of the routes adds its own to it."""
@@ -28,9 +32,17 @@ def require(permission: Permission | None = None) -> Callable[..., Awaitable[Pri
         act_as(Actor(asking.name, f"{asking.via}:{asking.credential}", address_of(request), request_id_of(request)))
         if permission is not None and not asking.may(permission):
             raise Forbidden(permission)
+        if permission == "accounts" and request.method not in _READING:
+            _confirmed(asking, auth_of(request).clock())
         return asking
 
     return principal
+
+
+def _confirmed(asking: Principal, now: float) -> None:
+    """Refuse a browser that was left open: a session's person has shown who they are within the last minutes."""
+    if asking.signed_in_at is not None and not 0 <= now - asking.signed_in_at < CONFIRMED_FOR_S:
+        raise ConfirmFirst
 
 
 Admin = Annotated[Principal, Depends(require("accounts"))]

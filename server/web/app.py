@@ -17,7 +17,6 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from auth import routes as auth_routes
-from auth import sign_in_routes
 from auth.setup import Auth, open_auth
 from server import config, logs
 from server.config import Settings
@@ -37,7 +36,7 @@ log = logging.getLogger(__name__)
 DIALECTS = Dialects(NATIVE)
 """Every contract that clients may speak."""
 HOUSEKEEPING_EVERY_S = 0.25
-ROUTERS = tuple(part.router for part in (auth_routes, sign_in_routes, health, models, peers, docs, console))
+ROUTERS = tuple(part.router for part in (auth_routes, health, models, peers, docs, console))
 """Every route beside scoring. Tests walk it: a route that is served is one whose callers were tried."""
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from auth.accounts import Accounts
-from auth.console_sessions import LIFE_S, ConsoleSession
+from auth.console_sessions import LIFE_S, ConsoleSession, Vouched
 from auth.credentials.session_cookie import COOKIE, SessionCookie, refuse_other_sites
 from auth.errors import CrossSite, Unauthenticated
 
@@ -29,7 +29,7 @@ def refused(cookie: SessionCookie, secret: str, now: float = 1.0) -> str:
 
 
 def test_a_session_of_a_provider_has_the_roles_that_it_said(accounts: Accounts, cookie: SessionCookie) -> None:
-    secret = accounts.console.open_for_provider("idp:ann", "idp", ("analyst", "auditor"), 0.0)
+    secret = accounts.console.open_for_provider(Vouched("idp:ann", "idp", ("analyst", "auditor")), 0.0)
     principal = cookie.principal(sent(secret), 1.0)
     assert (principal.name, principal.role, principal.expires_at) == ("idp:ann", "analyst auditor", LIFE_S)
     assert principal.may("details", "mpg")
@@ -41,23 +41,23 @@ def test_a_session_of_an_account_has_the_role_that_the_account_has_and_ends_with
     accounts: Accounts, cookie: SessionCookie
 ) -> None:
     accounts.add("ann", "analyst", PASSWORD, 0.0)
-    secret = accounts.console.open_for_account("ann", 0.0)
+    secret = accounts.console.sign_in("ann", PASSWORD, 0.0) or ""
     assert cookie.principal(sent(secret), 1.0).role == "analyst"
     accounts.set_password("ann", "another horse")
     assert refused(cookie, secret) == "revoked"
 
 
 def test_it_ends_by_itself_by_signing_out_and_with_its_provider(accounts: Accounts, cookie: SessionCookie) -> None:
-    secret = accounts.console.open_for_provider("idp:ann", "idp", ("scorer",), 0.0)
+    secret = accounts.console.open_for_provider(Vouched("idp:ann", "idp", ("scorer",)), 0.0)
     assert refused(cookie, secret, LIFE_S) == "revoked"
     accounts.console.end(secret)
     assert refused(cookie, secret) == "revoked"
-    gone = accounts.console.open_for_provider("gone:ann", "gone", ("scorer",), 0.0)
+    gone = accounts.console.open_for_provider(Vouched("gone:ann", "gone", ("scorer",)), 0.0)
     assert refused(cookie, gone) == "revoked"
 
 
 def test_another_process_sees_it_and_sees_it_end(accounts: Accounts, elsewhere: Accounts) -> None:
-    secret = accounts.console.open_for_provider("idp:ann", "idp", ("scorer",), 0.0)
+    secret = accounts.console.open_for_provider(Vouched("idp:ann", "idp", ("scorer",)), 0.0)
     assert isinstance(elsewhere.console.find(secret, 1.0), ConsoleSession)
     before = elsewhere.change_counter()
     accounts.console.end(secret)
@@ -66,7 +66,7 @@ def test_another_process_sees_it_and_sees_it_end(accounts: Accounts, elsewhere: 
 
 
 def test_the_database_does_not_hold_what_the_cookie_holds(accounts: Accounts) -> None:
-    secret = accounts.console.open_for_provider("idp:ann", "idp", ("scorer",), 0.0)
+    secret = accounts.console.open_for_provider(Vouched("idp:ann", "idp", ("scorer",)), 0.0)
     rows = accounts._database.read("SELECT * FROM console_sessions")
     assert secret not in str(rows)
     assert secret.encode() not in rows[0][0]
@@ -79,7 +79,7 @@ def test_without_the_cookie_nobody_is_known(cookie: SessionCookie, header: bytes
 
 
 def test_a_cookie_that_comes_twice_is_none(accounts: Accounts, cookie: SessionCookie) -> None:
-    secret = accounts.console.open_for_provider("idp:ann", "idp", ("scorer",), 0.0)
+    secret = accounts.console.open_for_provider(Vouched("idp:ann", "idp", ("scorer",)), 0.0)
     with pytest.raises(Unauthenticated, match="missing"):
         cookie.principal({b"cookie": f"{COOKIE}=x; {COOKIE}={secret}".encode()} | OURS, 1.0)
 

@@ -9,14 +9,24 @@ from fastapi.responses import JSONResponse
 from fastapi.routing import APIRoute
 from httpx import ASGITransport, AsyncClient, Response
 
-from auth.errors import AccountError, AccountProblem, AuthError, Forbidden, Throttled, Unauthenticated
+from auth.errors import (
+    AccountError,
+    AccountProblem,
+    AuthError,
+    ConfirmFirst,
+    CrossSite,
+    Forbidden,
+    SignInFailed,
+    Throttled,
+    Unauthenticated,
+)
 from auth.routes import STATUS as PROBLEM_STATUS
 from auth.routes import require, router
 from auth.setup import Auth, PeerTokens, open_auth, prepare
 from tests.auth.conftest import settle, write
 
 PASSWORD = "correct horse"
-STATUS = {Unauthenticated: 401, Forbidden: 403, Throttled: 429}
+STATUS = {Unauthenticated: 401, Forbidden: 403, Throttled: 429, CrossSite: 403, ConfirmFirst: 403, SignInFailed: 400}
 
 
 class Client:
@@ -192,14 +202,17 @@ def test_a_role_that_lacks_the_permission_is_403(client: Client) -> None:
     assert client.get("/details").status_code == 401
 
 
-def test_every_route_is_closed_but_the_two_for_signing_in_and_out() -> None:
+def test_every_route_is_closed_but_those_for_signing_in_and_out() -> None:
     def guarded(route: APIRoute) -> bool:
         calls = [dependency.call for dependency in route.dependant.dependencies]
         return any(getattr(call, "__qualname__", "").startswith("require.") for call in calls)
 
     routes = [route for route in router.routes if isinstance(route, APIRoute)]
     assert len(routes) == len(router.routes)
-    assert {route.path for route in routes if not guarded(route)} == {"/auth/token", "/auth/revoke"}
+    opened = {(method, route.path) for route in routes if not guarded(route) for method in route.methods}
+    assert opened == {("POST", "/auth/token"), ("POST", "/auth/revoke"), ("POST", "/auth/session")} | {
+        ("GET", path) for path in ("/auth/providers", "/auth/oidc/{provider}/start", "/auth/oidc/{provider}/callback")
+    }
 
 
 @pytest.mark.parametrize(

@@ -124,13 +124,15 @@ def _failures(path: str, method: str, operation: Mapping[str, Any]) -> dict[str,
         statuses += [401, 403]
     if operation.get("parameters"):
         statuses += [422]
+    if path.startswith("/auth/session") or path == "/auth/me/password":  # a password is shown, or a page of ours asks
+        statuses += [401, 403, 429]
     if "{" in path:
         statuses += [404]
     if "requestBody" in operation:
         statuses += [400, 413, 422]
     if path.startswith("/auth/") and path != "/auth/me" and operation.get("security"):
         statuses += [409]
-    told = {str(status): {"description": _told(status), **_PROBLEM} for status in sorted(statuses)}
+    told = {str(status): {"description": _told(status), **_PROBLEM} for status in sorted(set(statuses))}
     if path in ("/auth/token", "/auth/revoke"):
         oauth = {"application/json": {"schema": _OAUTH_ERROR}}
         told["400"] = {"description": "RFC 6749, 5.2", "content": oauth | _PROBLEM["content"]}

@@ -17,6 +17,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from auth.errors import (
     AccountError,
+    ConfirmFirst,
     CrossSite,
     Forbidden,
     ProviderRefusal,
@@ -50,7 +51,7 @@ def install(app: FastAPI, request_ids: RequestIds, metrics: WebMetrics, telling:
     app.add_exception_handler(Unauthenticated, _unauthenticated)
     app.add_exception_handler(Forbidden, _forbidden)
     app.add_exception_handler(AccountError, _account)
-    for kind in (CrossSite, ProviderRefusal, Throttled, TwoCredentials):
+    for kind in (ConfirmFirst, CrossSite, ProviderRefusal, Throttled, TwoCredentials):
         app.add_exception_handler(kind, _unrecognised)
     app.add_exception_handler(SignInFailed, _sign_in_failed)
     app.add_exception_handler(RequestValidationError, _invalid)
@@ -170,7 +171,7 @@ async def _forbidden(request: Request, _: Exception) -> Response:
 
 
 async def _unrecognised(request: Request, error: Exception) -> Response:
-    assert isinstance(error, CrossSite | ProviderRefusal | Throttled | TwoCredentials)
+    assert isinstance(error, ConfirmFirst | CrossSite | ProviderRefusal | Throttled | TwoCredentials)
     return reply(request, unrecognised(error))
 
 

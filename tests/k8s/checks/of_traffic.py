@@ -12,7 +12,6 @@ from fastapi.routing import APIRoute
 from starlette.routing import Route
 
 from auth import routes as auth_routes
-from auth import sign_in_routes
 from server.web import routes as web_routes
 from tests.k8s.checks.objects import IMDS, PROBES, ingress_paths, matches, peers_of, pods, said
 from tests.k8s.rendered import Manifest, of_kind
@@ -39,7 +38,7 @@ def paths(objects: list[Manifest]) -> Iterator[str]:
 
 def application_routes() -> set[str]:
     """The paths of the route table, and the scoring routes, which server/web/scoring/route.py takes in front of it."""
-    parts: list[ModuleType] = [auth_routes, sign_in_routes]
+    parts: list[ModuleType] = [auth_routes]
     for module in pkgutil.iter_modules(web_routes.__path__):
         parts.append(importlib.import_module(f"{web_routes.__name__}.{module.name}"))
     routers = [part.router for part in parts if hasattr(part, "router")]

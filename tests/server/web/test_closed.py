@@ -21,6 +21,7 @@ OPEN = {
     ("GET", "/health/ready"),
     ("POST", "/auth/token"),
     ("POST", "/auth/revoke"),
+    ("POST", "/auth/session"),
     ("GET", "/auth/providers"),
     ("GET", "/auth/oidc/{provider}/start"),
     ("GET", "/auth/oidc/{provider}/callback"),
@@ -44,7 +45,8 @@ def test_the_open_routes_are_all_real() -> None:
 @pytest.mark.parametrize("token", ["", "Bearer x.y.z"])
 def test_a_closed_route_asks_for_a_token(tandem: Tandem, method: str, path: str, token: str) -> None:
     filled = path.format(model="mpg", name="admin", pair="none", slot="primary", role="r", grant="g")
-    reply = httpx.request(method, tandem.url + filled, headers={"authorization": token} if token else {}, json={})
+    headers = {"sec-fetch-site": "same-origin"} | ({"authorization": token} if token else {})
+    reply = httpx.request(method, tandem.url + filled, headers=headers, json={})
     assert (reply.status_code, reply.json()["code"]) == (401, "unauthenticated")
 
 

@@ -31,7 +31,10 @@ NEEDS = {
     ("POST", "/v1/models/{model}/versions/v1/score"): "score",
     ("GET", "/v1/catalog"): "catalog",
     ("GET", "/auth/me"): "me",
+    ("GET", "/auth/session"): "me",
     ("DELETE", "/auth/session"): "me",
+    ("POST", "/auth/session/confirm"): "me",
+    ("PUT", "/auth/me/password"): "me",
     ("GET", "/auth/accounts"): "accounts",
     ("POST", "/auth/accounts"): "accounts",
     ("PATCH", "/auth/accounts/{name}"): "accounts",
@@ -84,13 +87,13 @@ def expected(method: str, path: str, caller: str) -> set[int]:
     """The statuses that this caller may get."""
     routed = "GET" if method == "HEAD" else method
     known = caller not in ("nobody", "a stranger")
+    if path.startswith("/auth/session") and (routed, path) in {*OPEN, *NEEDS}:
+        return {401, 403} if not known else {403}  # the browser has to say that a page of ours asks
     if (routed, path) in OPEN:
         return {200, 400, 404}
     if (routed, path) in NEEDS:
         if not known:
             return {401}
-        if path == "/auth/session":
-            return {403}  # the browser has to say that a page of ours asks
         return {200, 400, 404, 415, 422} if caller in ROLES[NEEDS[routed, path]] else {403}
     if any(path == scoring for _, scoring in SCORING):
         if not known:

@@ -1,18 +1,19 @@
 "use strict";
 
-let headers = null; // of who is signed in; without any, it is the cookie that says who
+let signedIn = false;
 const $ = (id) => document.getElementById(id);
 
 async function showHealth() {
-  const health = await (await fetch("/health/ready", { headers: headers ?? {} })).json();
+  const health = await (await fetch("/health/ready")).json();
   const reasons = Object.entries(health.reasons ?? {}).map(([pool, reason]) => `${pool}: ${reason}`);
   $("health").textContent = [health.status, ...reasons].join(" · ");
   $("health").className = health.status === "ready" ? "ready" : "failed";
 }
 
 async function showModels() {
-  const reply = await fetch("/v1/models", { headers });
-  if (!reply.ok) return showSignIn();
+  const reply = await fetch("/v1/models");
+  if (reply.status === 401) return showSignIn();
+  if (!reply.ok) return;
   const rows = (await reply.json()).flatMap((m) => m.versions.map((v) => row(m.model, v)));
   $("models").tBodies[0].replaceChildren(...rows);
   $("models").hidden = false;
@@ -32,34 +33,34 @@ function row(model, version) {
 }
 
 function showSignIn() {
-  headers = null;
+  signedIn = false;
   $("models").hidden = $("sign-out").hidden = true;
   $("sign-in").hidden = false;
 }
 
-function showSignedIn(with_headers) {
-  headers = with_headers;
+function showSignedIn() {
+  signedIn = true;
   $("sign-in").hidden = true;
   $("sign-out").hidden = false;
   return refresh();
 }
 
 async function signOut() {
-  await fetch("/auth/session", { method: "DELETE", headers });
+  await fetch("/auth/session", { method: "DELETE" });
   showSignIn();
 }
 
 async function refresh() {
   await showHealth();
-  if (headers) await showModels();
+  if (signedIn) await showModels();
 }
 
 async function begin() {
-  if ((await fetch("/auth/me")).ok) return showSignedIn({});
+  if ((await fetch("/auth/session")).ok) return showSignedIn();
   await refresh();
 }
 
-onSignIn((token) => showSignedIn({ authorization: `Bearer ${token}` }));
+onSignIn(showSignedIn);
 $("sign-out").addEventListener("click", signOut);
 begin();
 setInterval(refresh, 3000);

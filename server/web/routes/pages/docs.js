@@ -1,8 +1,7 @@
 "use strict";
 
-async function showApi(token) {
-  const headers = token ? { authorization: `Bearer ${token}` } : {};
-  const reply = await fetch("/openapi.json", { headers });
+async function showApi() {
+  const reply = await fetch("/openapi.json");
   document.getElementById("sign-in").hidden = reply.ok;
   if (!reply.ok) return;
   SwaggerUIBundle({
@@ -13,13 +12,8 @@ async function showApi(token) {
     defaultModelsExpandDepth: -1,
     tryItOutEnabled: true,
     validatorUrl: null,
-    // Who signed in to see this page need not authorize again.
-    requestInterceptor: (request) => {
-      if (token && !request.headers.Authorization) request.headers.Authorization = headers.authorization;
-      return request;
-    },
   });
 }
 
 onSignIn(showApi);
-showApi(null);
+showApi();

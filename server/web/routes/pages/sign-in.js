@@ -1,22 +1,29 @@
 "use strict";
 
-// The token lives in the page only: closing or reloading it signs out. Who signs in with an identity provider has a
-// cookie instead, which no script can read and which the browser sends by itself.
+// Who signs in has a cookie, which no script can read and which the browser sends by itself: no token is held here.
 function onSignIn(use) {
   const form = document.getElementById("sign-in");
   offerProviders(form);
   form.addEventListener("submit", async (event) => {
     event.preventDefault();
-    const fields = new URLSearchParams(new FormData(form));
-    fields.set("grant_type", "password");
-    const reply = await fetch("/auth/token", { method: "POST", body: fields });
-    const answer = await reply.json();
-    document.getElementById("refused").textContent = reply.ok ? "" : answer.error_description;
+    const { username: name, password } = Object.fromEntries(new FormData(form));
+    const reply = await send("POST", "/auth/session", { name, password });
+    document.getElementById("refused").textContent = reply.ok ? "" : await refusal(reply);
     if (!reply.ok) return;
     form.reset();
     form.hidden = true;
-    use(answer.access_token);
+    use();
   });
+}
+
+function send(method, path, content) {
+  return fetch(path, { method, headers: { "content-type": "application/json" }, body: JSON.stringify(content) });
+}
+
+async function refusal(reply) {
+  if (reply.status === 401) return "The name or the password is not right.";
+  const answer = await reply.json().catch(() => ({}));
+  return answer.detail ?? `The server answered with ${reply.status}.`;
 }
 
 async function offerProviders(form) {
