@@ -29,6 +29,7 @@ from auth.credentials.provider_token import ProviderTokens
 from auth.credentials.providers import Providers
 from auth.credentials.session_cookie import SessionCookie
 from auth.errors import Reason, SetupError
+from auth.key_exchange import KeyExchange
 from auth.key_file import KeyFileTokens
 from auth.login import Login
 from auth.refusals import Refusals
@@ -57,6 +58,7 @@ class Auth:
     refusals: Refusals
     clock: Callable[[], float]
     console: ConsoleStore
+    exchange: KeyExchange
     providers: Providers | None = None
 
     async def follow(self) -> None:
@@ -143,6 +145,7 @@ def open_auth(
 
     login = Login(accounts, tokens, clock, on_failure, refused)
     keys = ApiKeyCredentials(accounts, uses.note)
+    exchange = KeyExchange(accounts, keys, tokens, login, clock, on_failure, refused)
     verifiers: list[Verifier] = [keys, BasicCredentials(accounts, keys, login, basic)]
     if providers is not None:
         verifiers.append(ProviderTokens(providers, accounts.policy))
@@ -155,7 +158,7 @@ def open_auth(
     console = accounts.console or SealedSessions(accounts, tokens)
     cookie = SessionCookie(console, accounts.allowances, lambda name: _has(providers, name))
     authenticator = Authenticator(verifiers, change_counters, clock, on_failure, refused, cookie=cookie)
-    return Auth(accounts, tokens, authenticator, login, uses, refusals, clock, console, providers)
+    return Auth(accounts, tokens, authenticator, login, uses, refusals, clock, console, exchange, providers)
 
 
 def _has(providers: Providers | None, name: str) -> bool:

@@ -6,6 +6,7 @@ whether the named session still exists is for the authenticator to ask.
 
 import hashlib
 from dataclasses import dataclass
+from math import inf
 from typing import Any, Final
 
 from auth import jws
@@ -52,8 +53,8 @@ class Tokens:
         """Differs from before if the keys do."""
         return 0
 
-    def issue(self, name: str, role: str, session: str, now: float) -> str:
-        """Sign a token for `name`, good from `now` for `lifetime_s`."""
+    def issue(self, name: str, role: str, session: str, now: float, until: float = inf) -> str:
+        """Sign a token for `name`, good from `now` for `lifetime_s`, but not beyond `until`."""
         issued_at = int(now)
         claims = {
             "iss": self._issuer,
@@ -63,7 +64,7 @@ class Tokens:
             "sid": session,
             "iat": issued_at,
             "nbf": issued_at,
-            "exp": issued_at + self.lifetime_s,
+            "exp": int(min(issued_at + self.lifetime_s, until)),
         }
         header = {"typ": "at+jwt", "kid": self._signing_id}
         return jws.sign(claims, self._keys[self._signing_id], header)

@@ -4,12 +4,16 @@ Owns that a token ends with the session it was issued for. Must not know how tok
 """
 
 from math import inf
+from typing import Final
 
 from auth.credentials.credential import Recognised, Shown
 from auth.errors import Unauthenticated
 from auth.principal import Principal
 from auth.store import AccountStore
-from auth.tokens import Tokens
+from auth.tokens import Claims, Tokens
+
+OF_KEY: Final = "key."
+"""How the session begins of a token that was given for an API key; its id follows. No session's id has a dot."""
 
 
 class AccessTokens:
@@ -26,6 +30,8 @@ class AccessTokens:
     async def verify(self, shown: Shown, now: float) -> Recognised:
         """The principal of a token that is ours and whose session has not ended."""
         claims = self._tokens.verify(shown.secret, now)
+        if claims.session.startswith(OF_KEY):
+            return Recognised(self._of_key(claims, now), inf)
         session = self._accounts.sessions.find(claims.session)
         if session is None or session.account != claims.name or session.role != claims.role:
             raise Unauthenticated("revoked")
@@ -41,3 +47,21 @@ class AccessTokens:
             allowances=self._accounts.allowances(session.account, session.role),
         )
         return Recognised(principal, inf)
+
+    def _of_key(self, claims: Claims, now: float) -> Principal:
+        """The owner of the key that a token was given for, narrowed as the key is, while there is the key."""
+        held = self._accounts.keys.find(claims.session.removeprefix(OF_KEY))
+        if held is None or (held.owner, held.role) != (claims.name, claims.role):
+            raise Unauthenticated("revoked")
+        if held.expires_at <= now:
+            raise Unauthenticated("expired")
+        return Principal(
+            name=held.owner,
+            kind=held.kind,
+            role=held.role,
+            via="token",
+            credential=claims.session,
+            expires_at=min(claims.expires_at, held.expires_at),
+            allowances=self._accounts.allowances(held.owner, held.role),
+            narrowed=held.narrowed,
+        )

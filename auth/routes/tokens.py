@@ -1,7 +1,9 @@
 """Signing in, staying signed in, signing out, and who one is."""
 
+from base64 import b64decode
 from math import ceil
 from typing import Annotated, Literal
+from urllib.parse import unquote_plus
 
 from fastapi import Depends, Form, Request, Response
 from fastapi.responses import JSONResponse
@@ -14,7 +16,12 @@ from auth.routes.answers import NO_STORE
 from auth.routes.closed import address_of, auth_of, request_id_of, require, router
 
 OAuthError = Literal[
-    "invalid_request", "invalid_grant", "unsupported_grant_type", "unsupported_token_type", "temporarily_unavailable"
+    "invalid_request",
+    "invalid_client",
+    "invalid_grant",
+    "unsupported_grant_type",
+    "unsupported_token_type",
+    "temporarily_unavailable",
 ]
 Text = Annotated[str, Form()]
 
@@ -50,21 +57,35 @@ async def token(
     username: Text = "",
     password: Text = "",
     refresh_token: Text = "",
+    client_id: Text = "",
+    client_secret: Text = "",
 ) -> TokenReply | JSONResponse:
-    """Sign in (`grant_type=password`) or stay signed in (`grant_type=refresh_token`)."""
+    """Sign in (`grant_type=password`), stay signed in (`refresh_token`), or swap an API key (`client_credentials`).
+
+    For a key, `client_secret` is the key and `client_id` its owner, in the form or by Basic. The token may do what the
+    key may, and ends with it.
+    """
     login = auth_of(request).login
-    act_as(Actor("", "password", address_of(request), request_id_of(request)))
+    act_as(
+        Actor(
+            "", "key" if grant_type == "client_credentials" else "password", address_of(request), request_id_of(request)
+        )
+    )
     try:
         if grant_type == "password" and username and password:
             grant = await login.password(username, password, address_of(request))
         elif grant_type == "refresh_token" and refresh_token:
             grant = await login.refresh(refresh_token)
-        elif grant_type in ("", "password", "refresh_token"):
+        elif grant_type == "client_credentials" and (client := _client(request, client_id, client_secret)):
+            grant = await auth_of(request).exchange.token(*client, address_of(request))
+        elif grant_type in ("", "password", "refresh_token", "client_credentials"):
             return _refusal(400, "invalid_request", "A form with grant_type and what belongs to it is needed.")
         else:
-            return _refusal(400, "unsupported_grant_type", "grant_type is password or refresh_token.")
+            return _refusal(
+                400, "unsupported_grant_type", "grant_type is password, refresh_token or client_credentials."
+            )
     except Unauthenticated as refusal:
-        return _refusal(400, "invalid_grant", refusal.text)
+        return _refusal(400, "invalid_client" if grant_type == "client_credentials" else "invalid_grant", refusal.text)
     except NoRefreshTokens as refusal:
         return _refusal(400, "unsupported_grant_type", refusal.text)
     except Throttled as refusal:
@@ -102,6 +123,18 @@ async def me(principal: Annotated[Principal, Depends(require())]) -> PrincipalRe
         credential=principal.via,
         expires_at=principal.expires_at,
     )
+
+
+def _client(request: Request, client_id: str, secret: str) -> tuple[str, str] | None:
+    """The client's name and secret, from the form or from Basic (RFC 6749, 2.3.1); None for neither, or for both."""
+    scheme, _, sent = request.headers.get("authorization", "").partition(" ")
+    if scheme.lower() != "basic":
+        return (client_id, secret) if secret else None
+    try:
+        name, _, password = b64decode(sent, validate=True).decode().partition(":")
+    except ValueError:
+        return None
+    return None if secret else (unquote_plus(name), unquote_plus(password))
 
 
 def _refusal(status: int, error: OAuthError, description: str) -> JSONResponse:
