@@ -13,11 +13,12 @@ import secrets
 import time
 from collections.abc import Callable, Mapping, Sequence
 from hashlib import blake2b
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, Protocol
 
 from auth.credentials.credential import AUTHORIZATION, HEADERS, KEY_HEADERS, Recognised, Verifier, only, shown
 from auth.credentials.session_cookie import SessionCookie
-from auth.errors import Reason, Throttled, Unauthenticated
+from auth.errors import KeyInUrl, Reason, Throttled, Unauthenticated
+from auth.key_text import has_key, key_in
 from auth.principal import Principal
 
 _MOST_KNOWN: Final = 20_000
@@ -29,7 +30,14 @@ def ignore(reason: Reason) -> None:
     """For callers that count no failures."""
 
 
-def ignore_refusal(reason: Reason, address: str) -> None:
+class OnRefusal(Protocol):
+    """Told of each refusal: why, from where, and which API key it is about."""
+
+    def __call__(self, reason: Reason, address: str, key: str = "") -> None:
+        """Somebody was refused."""
+
+
+def ignore_refusal(reason: Reason, address: str, key: str = "") -> None:
     """For callers that write no audit."""
 
 
@@ -47,7 +55,7 @@ class Authenticator:
         change_counters: Callable[[], object],
         clock: Callable[[], float] = time.time,
         on_failure: Callable[[Reason], None] = ignore,
-        on_refusal: Callable[[Reason, str], None] = ignore_refusal,
+        on_refusal: OnRefusal = ignore_refusal,
         most_known: int = _MOST_KNOWN,
         cookie: SessionCookie | None = None,
     ) -> None:
@@ -98,6 +106,13 @@ class Authenticator:
     async def authenticate(self, headers: Mapping[bytes, bytes], address: str) -> Principal:
         """Both steps, for whoever is in no hurry."""
         return self.known(headers) or await self.recognise(headers, address)
+
+    def refuse_keys(self, query: bytes, address: Callable[[], str]) -> None:
+        """Raise `KeyInUrl` where an API key stands in a query; the audit says which one lies in somebody's log now."""
+        if has_key(query):
+            self._on_failure("key_in_url")
+            self._on_refusal("key_in_url", address(), key_in(query))
+            raise KeyInUrl
 
     def forget_if_changed(self) -> None:
         """Drop the cache if anything was revoked or a key taken away.

@@ -22,6 +22,7 @@ Reason = Literal[
     "bad_key",
     "password_not_taken",
     "reused_refresh_token",
+    "key_in_url",
     "throttled",
 ]
 REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
@@ -73,6 +74,12 @@ class TwoCredentials(AuthError):
     """A request shows two credentials that differ. The caller's fault: a proxy and we could believe different ones."""
 
     text = "The request has two credentials that differ. Send one."
+
+
+class KeyInUrl(AuthError):
+    """An API key stands in the address of a request. The caller's fault: it lies in somebody's log now."""
+
+    text = "There is an API key in the address, so it is in somebody's log now: replace it. Send keys in a header."
 
 
 class Forbidden(AuthError):

@@ -9,11 +9,11 @@ from collections.abc import Callable
 from typing import Final
 
 from auth.audit import Act
-from auth.authenticator import ignore, ignore_refusal
-from auth.credentials.access_token import OF_KEY
+from auth.authenticator import OnRefusal, ignore, ignore_refusal
 from auth.credentials.api_key import ApiKeyCredentials
 from auth.errors import Reason, Unauthenticated
 from auth.login import Grant, Login
+from auth.principal import OF_KEY
 from auth.store import AccountStore
 from auth.tokens import Tokens
 
@@ -29,7 +29,7 @@ class KeyExchange:
         login: Login,
         clock: Callable[[], float] = time.time,
         on_failure: Callable[[Reason], None] = ignore,
-        on_refusal: Callable[[Reason, str], None] = ignore_refusal,
+        on_refusal: OnRefusal = ignore_refusal,
     ) -> None:
         self._accounts = accounts
         self._keys = keys

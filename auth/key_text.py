@@ -58,6 +58,12 @@ def has_key(raw: bytes) -> bool:
     return b"tdm_" in raw and _SHAPE.search(raw) is not None
 
 
+def key_in(raw: bytes) -> str:
+    """The id of the first real key in it; empty where there is none."""
+    found = (read_key(match[0]) for match in _SHAPE.finditer(raw))
+    return next((key.id for key in found if key is not None), "")
+
+
 def _random(length: int) -> str:
     return "".join(secrets.choice(_DIGITS) for _ in range(length))
 

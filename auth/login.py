@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Concatenate, Final, ParamSpec, TypeVar
 
-from auth.authenticator import ignore, ignore_refusal
+from auth.authenticator import OnRefusal, ignore, ignore_refusal
 from auth.backoff import Backoff
 from auth.errors import Reason, Throttled, Unauthenticated
 from auth.network import network_of
@@ -47,7 +47,7 @@ class Login:
         tokens: Tokens,
         clock: Callable[[], float] = time.time,
         on_failure: Callable[[Reason], None] = ignore,
-        on_refusal: Callable[[Reason, str], None] = ignore_refusal,
+        on_refusal: OnRefusal = ignore_refusal,
     ) -> None:
         self.hashing: Final = Offload("argon2", threads=2, waiting=16)
         self.writing: Final = Offload("accounts", threads=1, waiting=256)

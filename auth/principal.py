@@ -30,6 +30,8 @@ BUILT_IN: Final[dict[str, frozenset[Permission]]] = {
     "peer": frozenset({"catalog"}),
 }
 
+OF_KEY: Final = "key."
+"""How the credential of a token begins that was given for an API key; its id follows."""
 EVERY_TARGET: Final = ("*",)
 _MOST_DECIDED: Final = 10_000
 _ROLE_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
@@ -79,6 +81,12 @@ class Principal:
     signed_in_at: float | None = None
     """Where it is a session of a browser: when its person last proved who they are."""
     _decided: dict[tuple[Permission, str | None], bool] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def key(self) -> str | None:
+        """The id of the API key that it was recognised by, or whose token; None for any other credential."""
+        of_key = self.credential.startswith(OF_KEY)
+        return self.credential if self.via == "key" else self.credential.removeprefix(OF_KEY) if of_key else None
 
     def may(self, permission: Permission, target: str | None = None) -> bool:
         """Whether this is allowed on `target`; without one, whether on any target if it is about targets."""

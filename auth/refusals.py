@@ -26,15 +26,16 @@ class Refusals:
 
     def __init__(self, write: Callable[[Sequence[Act]], None]) -> None:
         self._write = write
-        self._pending: Counter[tuple[str, Reason]] = Counter()
+        self._pending: Counter[tuple[str, Reason, str]] = Counter()
         self._since = 0.0
 
-    def note(self, reason: Reason, address: str, now: float) -> None:
-        """Somebody was refused."""
+    def note(self, reason: Reason, address: str, now: float, key: str = "") -> None:
+        """Somebody was refused; `key` is the id of the API key that it is about."""
         if not self._pending:
             self._since = now
-        key = shown_network(address), reason
-        self._pending[key if key in self._pending or len(self._pending) < _MOST else (_ELSEWHERE, reason)] += 1
+        what = shown_network(address), reason, key
+        room = what in self._pending or len(self._pending) < _MOST
+        self._pending[what if room else (_ELSEWHERE, reason, "")] += 1
 
     def due(self, now: float) -> bool:
         """Whether it is time to write."""
@@ -43,8 +44,14 @@ class Refusals:
     def take(self) -> Callable[[], None]:
         """What writes all that is there now, for a thread."""
         acts = [
-            Act("refused", network, "refused", {"reason": reason, "count": count}, who="")
-            for (network, reason), count in sorted(self._pending.items())
+            Act(
+                "refused",
+                network,
+                "refused",
+                {"reason": reason, "count": count} | ({"key": key} if key else {}),
+                who="",
+            )
+            for (network, reason, key), count in sorted(self._pending.items())
         ]
         self._pending.clear()
 

@@ -140,8 +140,8 @@ def open_auth(
     uses = Uses(accounts.keys.note_uses)
     refusals = Refusals(accounts.audit.write_all)
 
-    def refused(reason: Reason, address: str) -> None:
-        refusals.note(reason, address, clock())
+    def refused(reason: Reason, address: str, key: str = "") -> None:
+        refusals.note(reason, address, clock(), key)
 
     login = Login(accounts, tokens, clock, on_failure, refused)
     keys = ApiKeyCredentials(accounts, uses.note)

@@ -4,16 +4,12 @@ Owns that a token ends with the session it was issued for. Must not know how tok
 """
 
 from math import inf
-from typing import Final
 
 from auth.credentials.credential import Recognised, Shown
 from auth.errors import Unauthenticated
-from auth.principal import Principal
+from auth.principal import OF_KEY, Principal
 from auth.store import AccountStore
 from auth.tokens import Claims, Tokens
-
-OF_KEY: Final = "key."
-"""How the session begins of a token that was given for an API key; its id follows. No session's id has a dot."""
 
 
 class AccessTokens:

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import orjson
 
-from auth.errors import ConfirmFirst, CrossSite, ProviderRefusal, Throttled, TwoCredentials
+from auth.errors import ConfirmFirst, CrossSite, KeyInUrl, ProviderRefusal, Throttled, TwoCredentials
 from server.dispatch.dispatcher import Refused, Scored
 from server.dispatch.messages import Refusal
 from server.web.problems import Code, Problem, problem
@@ -52,7 +52,7 @@ def failed(scored: Scored, details: bool) -> Problem:
     return problem(REPLIED[scored.result.code], said["detail"], errors=said.get("errors", ()), model_message=message)
 
 
-def unrecognised(error: ConfirmFirst | CrossSite | ProviderRefusal | TwoCredentials | Throttled) -> Problem:
+def unrecognised(error: ConfirmFirst | CrossSite | KeyInUrl | ProviderRefusal | TwoCredentials | Throttled) -> Problem:
     """The problem of a caller whose credential could not be judged, or gives it nothing here."""
     match error:
         case CrossSite():
@@ -61,7 +61,7 @@ def unrecognised(error: ConfirmFirst | CrossSite | ProviderRefusal | TwoCredenti
             return problem("confirm")
         case ProviderRefusal():
             return problem(error.code, error.explanation)
-        case TwoCredentials():
+        case TwoCredentials() | KeyInUrl():
             return problem("bad_request", error.text)
         case Throttled():
             return problem("too_many_attempts", retry_after_s=error.retry_after_s)

@@ -120,8 +120,6 @@ DETAIL: Mapping[Code, str] = {
     "deadline_exceeded": "The model did not answer in time.",
 }
 
-KEY_IN_URL = "There is an API key in the address, so it is in somebody's log now: replace it. Send keys in a header."
-
 RETRY_AFTER_S: Mapping[Code, float] = {
     "queue_full": 0.1,
     "no_worker": 0.5,

@@ -210,6 +210,15 @@ def test_refusals_are_summed_by_network_and_reason(audit: Audit) -> None:
     assert not refusals.due(10_000.0)
 
 
+def test_a_key_in_an_address_is_told_by_its_id(audit: Audit) -> None:
+    refusals = Refusals(audit.write_all)
+    for key in ("abcdefgh", "abcdefgh", ""):
+        refusals.note("key_in_url", "203.0.113.7", 1000.0, key)
+    refusals.take()()
+    said = [json.loads(row.more) for row in rows(audit)]
+    assert said == [{"count": 1, "reason": "key_in_url"}, {"count": 2, "key": "abcdefgh", "reason": "key_in_url"}]
+
+
 def test_a_flood_from_everywhere_fills_neither_memory_nor_the_audit(audit: Audit) -> None:
     refusals = Refusals(audit.write_all)
     for number in range(5000):

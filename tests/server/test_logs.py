@@ -13,6 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from auth.key_text import new_key
 from server.logs import FIELDS, JsonFormatter, timestamp
 
 
@@ -35,6 +36,19 @@ def test_a_line_tells_when_how_severe_who_and_what() -> None:
 def test_known_fields_become_members() -> None:
     values = {name: f"the {name}" for name in FIELDS}
     assert line(**values).items() >= values.items()
+
+
+def test_an_api_key_is_cut_to_its_id_wherever_it_stands() -> None:
+    key = new_key()
+    short = key.text[:-4]  # enough to guess the rest of
+    told = line(f"asked for ?key={key.text}&x", path=f"/v1/{key.text}/{short}", text=f'"{key.text}"')
+    assert told["message"] == f"asked for ?key=tdm_{key.id}&x"
+    assert told["path"] == f"/v1/tdm_{key.id}/tdm_{key.id}"
+    assert key.text[13:] not in str(told) and short[13:] not in str(told)
+
+
+def test_what_only_looks_a_little_like_a_key_stays() -> None:
+    assert line("tdm_short tdm_ tdm_abcdefgh")["message"] == "tdm_short tdm_ tdm_abcdefgh"
 
 
 def test_fields_that_nobody_thought_of_do_not_leak() -> None:

@@ -16,6 +16,7 @@ ONCE = (
     *(b"content-type", b"content-encoding", b"content-length", b"transfer-encoding"),
 )
 """Headers whose repetition two readers could understand in two ways."""
+FORWARDED = b"x-forwarded-for"
 MALFORMED = "This is not a request in valid HTTP/1.1."
 _ENCODED_SLASH = re.compile("%2f|%5c", re.IGNORECASE)
 
@@ -42,6 +43,8 @@ def check(
         names = [name for name, _ in headers]
         if any(names.count(name) > 1 for name in ONCE):
             raise Refused("bad_request", MALFORMED)
+        if names.count(FORWARDED) > 1:  # each proxy may have added a line; together they are one list
+            by_name[FORWARDED] = b", ".join(value for name, value in headers if name == FORWARDED)
     if version != "1.1":
         if version != "1.0" or b"transfer-encoding" in by_name:
             raise Refused("bad_request", MALFORMED)

@@ -20,6 +20,7 @@ from auth.errors import (
     ConfirmFirst,
     CrossSite,
     Forbidden,
+    KeyInUrl,
     ProviderRefusal,
     SignInFailed,
     Throttled,
@@ -28,9 +29,11 @@ from auth.errors import (
 )
 from auth.key_text import has_key
 from auth.routes import STATUS as ACCOUNT_STATUS
+from auth.routes.closed import address_of
+from auth.setup import Auth
 from server.metrics import WebMetrics
 from server.web.outcomes import unrecognised
-from server.web.problems import CODES, KEY_IN_URL, STATUS, Answer, Code, Problem, problem
+from server.web.problems import CODES, STATUS, Answer, Code, Problem, problem
 from server.web.request_id import RequestIds
 
 log = logging.getLogger(__name__)
@@ -90,9 +93,11 @@ class Identified:
         failed = False
         try:
             if has_key(scope["query_string"]):
-                await reply(Request(scope), problem("bad_request", KEY_IN_URL))(scope, receive, identified)
-            else:
-                await self._app(scope, receive, identified)
+                auth: Auth = scope["app"].state.auth
+                auth.authenticator.refuse_keys(scope["query_string"], lambda: address_of(Request(scope)))
+            await self._app(scope, receive, identified)
+        except KeyInUrl as error:
+            await reply(Request(scope), unrecognised(error))(scope, receive, identified)
         except ClientDisconnect:
             pass  # nobody is there to read an answer
         except Exception:

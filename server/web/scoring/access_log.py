@@ -9,8 +9,9 @@ import time
 
 import orjson
 
+from auth.principal import Principal
 from server.dispatch.dispatcher import Scored
-from server.logs import timestamp
+from server.logs import timestamp, without_keys
 from server.wire.snapshot import Entry
 
 FLUSH_EVERY_S = 0.1
@@ -27,7 +28,8 @@ class AccessLog:
     def write(
         self,
         request_id: str,
-        principal: str | None,
+        principal: Principal | None,
+        address: str,
         entry: Entry | None,
         dialect: str,
         code: str,
@@ -44,7 +46,10 @@ class AccessLog:
             "logger": __name__,
             "message": "scored",
             "request_id": request_id,
-            "principal": principal,
+            "principal": principal.name if principal else None,
+            "via": principal.via if principal else None,
+            "key": principal.key if principal else None,
+            "address": address,
             "model": entry.name if entry else None,
             "version": entry.version if entry else None,
             "dialect": dialect,
@@ -62,6 +67,6 @@ class AccessLog:
 
     def flush(self) -> None:
         """Write what has been collected."""
-        data, self._lines = b"".join(self._lines), []
+        data, self._lines = without_keys(b"".join(self._lines)), []
         while data:
             data = data[os.write(self._fd, data) :]

@@ -1,21 +1,14 @@
-"""What every dialect's headers may say alike: how long a request may take. And where no key may stand."""
+"""What every dialect's headers may say alike: how long a request may take."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 
-from auth.key_text import has_key
-from server.web.problems import KEY_IN_URL, Stop, problem
+from server.web.problems import Stop, problem
 from server.web.scoring.target import Target
 
 _MILLISECONDS = re.compile(rb"[1-9][0-9]{0,9}")
-
-
-def refuse_keys(query: bytes) -> None:
-    """Raise `Stop` where an API key stands in the query."""
-    if has_key(query):
-        raise Stop(problem("bad_request", KEY_IN_URL))
 
 
 def timeout_s(headers: Mapping[bytes, bytes], target: Target) -> float:

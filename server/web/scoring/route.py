@@ -10,7 +10,7 @@ import logging
 import time
 
 from auth.authenticator import Authenticator
-from auth.errors import CrossSite, ProviderRefusal, Throttled, TwoCredentials, Unauthenticated
+from auth.errors import CrossSite, KeyInUrl, ProviderRefusal, Throttled, TwoCredentials, Unauthenticated
 from auth.principal import Principal
 from server.config import Settings
 from server.dispatch.dispatcher import Dispatcher, Refused, Scored
@@ -25,7 +25,7 @@ from server.web.scoring import answer
 from server.web.scoring.access_log import AccessLog
 from server.web.scoring.caller import Caller
 from server.web.scoring.incoming import ClientGone, Incoming, TooLarge
-from server.web.scoring.negotiation import refuse_keys, timeout_s
+from server.web.scoring.negotiation import timeout_s
 from server.web.scoring.relay import Relay, Relayed
 from server.web.scoring.serving import Serving
 from server.web.scoring.target import Target, allowed
@@ -119,6 +119,7 @@ class Call:
     def begin(self) -> None:
         """The head has come in. A caller whose credential was recognised before goes on at once."""
         try:
+            self._route.authenticator.refuse_keys(self._caller.query, self._address)
             principal = self._route.authenticator.known(self._caller.headers)
             if principal is None:
                 self._caller.pause()
@@ -166,8 +167,7 @@ class Call:
 
     async def _recognise(self) -> None:
         try:
-            address = self._route.addresses.of(self._caller.client, self._caller.headers)
-            principal = await self._route.authenticator.recognise(self._caller.headers, address)
+            principal = await self._route.authenticator.recognise(self._caller.headers, self._address())
             if not self._answered:
                 self._caller.resume()
                 self._admit(principal)
@@ -179,7 +179,6 @@ class Call:
         route, caller = self._route, self._caller
         self._principal = principal
         caller.vouched()
-        refuse_keys(caller.query)
         self._target = allowed(self._target, principal)
         target = self._checked_target()
         self._deadline = self._started + timeout_s(caller.headers, target)
@@ -311,12 +310,15 @@ class Call:
             case Unauthenticated():
                 log.info("refused", extra={"request_id": self._request_id, "reason": error.reason})
                 return problem("unauthenticated")
-            case CrossSite() | ProviderRefusal() | TwoCredentials() | Throttled():
+            case CrossSite() | KeyInUrl() | ProviderRefusal() | TwoCredentials() | Throttled():
                 return outcomes.unrecognised(error)
             case TooLarge():
                 return self._route.too_large()
         log.error("the scoring route failed", exc_info=error, extra={"request_id": self._request_id})
         return problem("internal_error")
+
+    def _address(self) -> str:
+        return self._route.addresses.of(self._caller.client, self._caller.headers)
 
     def _account(self, code: str) -> None:
         """Count and log, once."""
@@ -342,5 +344,5 @@ class Call:
                 route.metrics.queued(entry.name, entry.runtime, scored.queue_s)
         elif code == "internal_error":
             route.metrics.route_failed(UNKNOWN_ROUTE)
-        name = self._principal.name if self._principal is not None else None
-        route.access_log.write(self._request_id, name, entry, self._dialect().name, code, rows, seconds, scored)
+        by, dialect = (self._principal, self._address()), self._dialect().name
+        route.access_log.write(self._request_id, *by, entry, dialect, code, rows, seconds, scored)

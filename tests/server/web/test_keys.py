@@ -128,6 +128,32 @@ def test_a_key_in_the_address_is_refused_with_what_it_means(tandem: Tandem, pair
     assert key not in tandem.log_path.read_text()
 
 
+def test_without_a_credential_beside_it_a_key_in_the_address_is_told_too(tandem: Tandem, pair: dict[str, Any]) -> None:
+    for path in ("/v1/models/mpg/score", "/auth/me"):
+        reply = httpx.post(f"{tandem.url}{path}", params={"key": key_of(pair, "primary")}, json={})
+        assert (reply.status_code, reply.json()["code"]) == (400, "bad_request")
+    assert tandem.metric("tandem_auth_failures_total", reason="key_in_url") >= 2
+
+
+def test_the_log_says_by_which_key_and_from_where_a_request_was_scored(tandem: Tandem, pair: dict[str, Any]) -> None:
+    key = key_of(pair, "primary")
+    form = {"grant_type": "client_credentials", "client_secret": key}
+    token = httpx.post(f"{tandem.url}/auth/token", data=form).json()["access_token"]
+    ways = {"key-1": {"api-key": key}, "key-2": {"authorization": f"Bearer {token}"}, "key-3": tandem.headers()}
+    for name, headers in ways.items():
+        score(tandem, "mpg", headers | {"x-request-id": name})
+    score(tandem, "mpg", {"api-key": key, "x-request-id": f"named-{key}"})
+
+    def lines() -> dict[str, Any]:
+        found = {line.get("request_id"): line for line in tandem.log_lines() if line["message"] == "scored"}
+        return found if f"named-{key[:12]}" in found else {}
+
+    found = eventually(lines, timeout_s=10)
+    said = [(found[name]["via"], found[name]["key"], found[name]["address"]) for name in ways]
+    assert said == [(via, of, "127.0.0.1") for via, of in (("key", key[4:12]), ("token", key[4:12]), ("token", None))]
+    assert key[13:] not in tandem.log_path.read_text()
+
+
 def test_one_key_is_replaced_while_the_other_works(tandem: Tandem) -> None:
     made = change(tandem, "POST", "/auth/keys", {"owner": "pricing-batch", "name": "turned"}).json()
     old, other = key_of(made, "secondary"), key_of(made, "primary")

@@ -89,12 +89,15 @@ class Authenticator:
     def __init__(self, error: Exception | None = None) -> None:
         self._error = error
 
+    def refuse_keys(self, *_: object) -> None:
+        """There are none."""
+
     def known(self, _: object) -> Any:
         if self._error is not None:
             raise self._error
         return self
 
-    name = "ann"
+    name, via, key = "ann", "token", None
 
     def may(self, _: str, target: str | None = None) -> bool:
         return True

@@ -30,11 +30,14 @@ REQUEST = (HEAD % PATH).encode() + BODY
 class Slow:
     """Recognises nobody at once, and anybody when the test says so."""
 
-    name = "ann"
+    name, via, key = "ann", "token", None
 
     def __init__(self) -> None:
         self.may_go_on = asyncio.Event()
         self.error: Exception | None = None
+
+    def refuse_keys(self, *_: object) -> None:
+        """There are none."""
 
     def known(self, _: object) -> None:
         return None
