@@ -1,8 +1,8 @@
-"""`tandem check FILE`: what would happen if this file were dropped. An engine opens it, as a server would."""
+"""`tandem check PATH`: what would happen if this file were dropped. An engine opens it, as a server would."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,6 +16,7 @@ from server.catalog.files import (
     PYTHON_FILES,
     R_FILES,
     Candidate,
+    Kinds,
     ModelFile,
     NotServed,
     candidate_at,
@@ -29,6 +30,9 @@ from server.engine import CannotStart, Engine
 from server.run_folder import RunFolder
 from server.wire.snapshot import Entry
 
+LEVELS_TOLD = 20
+"""Of a factor with more levels only the first are printed."""
+
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
@@ -36,6 +40,25 @@ class Verdict:
 
     accepted: bool
     text: str
+
+
+def each(paths: Sequence[Path], settings: Settings) -> Iterator[Path]:
+    """What there is to check: the paths, and in place of a folder of models whatever lies in it."""
+    for path in paths:
+        yield from _listed(path, _kinds_of(path, settings)) or [path]
+
+
+def _listed(path: Path, kinds: Kinds) -> list[Path]:
+    """The models of a folder, and what is not served of it. None if it is no folder of models."""
+    if not path.is_dir() or candidate_at(path) is not None:
+        return []
+    models = candidates(path, kinds)
+    return sorted(one.path for one in (*models, *unserved(path, kinds, models))) if models else []
+
+
+def _kinds_of(path: Path, settings: Settings) -> Kinds:
+    own = {settings.r_models.absolute(): R_FILES, settings.python_models.absolute(): PYTHON_FILES}
+    return own.get(path.absolute(), {**R_FILES, **PYTHON_FILES})
 
 
 async def check(file: Path, settings: Settings) -> Verdict:
@@ -110,5 +133,6 @@ def _signed_by(settled: ModelFile) -> list[str]:
 
 
 def _input(spec: Mapping[str, Any]) -> str:
-    levels = f" ({', '.join(spec['levels'])})" if spec.get("levels") else ""
-    return f"{spec['name']}: {spec['type']}{levels}{'' if spec['na'] else ', no missing values'}"
+    levels = spec.get("levels") or ()
+    told = ", ".join(levels[:LEVELS_TOLD]) + (f" and {len(levels) - LEVELS_TOLD} more" if levels[LEVELS_TOLD:] else "")
+    return f"{spec['name']}: {spec['type']}{f' ({told})' if told else ''}{'' if spec['na'] else ', no missing values'}"

@@ -55,8 +55,10 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("tandem", description="Serve R and Python models behind one authenticated API.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     commands.add_parser("serve", help="serve the models").set_defaults(run=_serve)
-    check = commands.add_parser("check", help="what would happen if this model file were dropped into its folder")
-    check.add_argument("file", type=Path)
+    check = commands.add_parser("check", help="what would happen if these model files were dropped into their folder")
+    check.add_argument(
+        "paths", type=Path, nargs="+", metavar="PATH", help="a model's file or folder, or all models of a folder"
+    )
     check.set_defaults(run=_check)
     sign = commands.add_parser("sign", help="sign a model, for servers that have the public key to verify it by")
     sign.add_argument("path", type=Path, help="a model file, or the folder of a version or a script")
@@ -147,12 +149,15 @@ def _greet(address: str) -> None:
 
 
 def _check(settings: Settings, parsed: argparse.Namespace) -> int:
-    from server.check import check
+    from server.check import check, each
 
     logs.configure("ERROR")
-    verdict = asyncio.run(check(parsed.file, settings))
-    _say(verdict.text)
-    return 0 if verdict.accepted else EXIT_FAILED
+    accepted = True
+    for path in each(parsed.paths, settings):
+        verdict = asyncio.run(check(path, settings))
+        _say(verdict.text)
+        accepted = accepted and verdict.accepted
+    return 0 if accepted else EXIT_FAILED
 
 
 def _sign(_: Settings, parsed: argparse.Namespace) -> int:

@@ -10,7 +10,8 @@ import asyncio
 import logging
 import socket
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import orjson
 
@@ -24,6 +25,7 @@ MAX_BYTES_PER_S = 1 << 20
 MAX_READ_PER_S = 1 << 24
 """Beyond this in one second reading pauses, so that a model that prints for ever does not keep the supervisor busy."""
 ENDED_TIMEOUT_S = 1.0
+LEVELS = logging.getLevelNamesMapping()
 OURS = ("time", "level", "logger", "message")
 """The first fields of every line that our own processes log, in this order. Other lines were printed by a model."""
 
@@ -31,7 +33,7 @@ OURS = ("time", "level", "logger", "message")
 class Output(asyncio.Protocol):
     """Reads the output of one template and its forks, as long as one of them lives."""
 
-    def __init__(self, pool: str, write: Callable[[str], object] | None = None) -> None:
+    def __init__(self, pool: str, write: Callable[[Mapping[str, Any]], object] | None = None) -> None:
         self._pool = pool
         self._write = write or _to_the_log
         self._rest = b""
@@ -106,7 +108,7 @@ class Output(asyncio.Protocol):
             self._dropped = 0
 
 
-def labelled(line: bytes, pool: str) -> str:
+def labelled(line: bytes, pool: str) -> dict[str, Any]:
     """The line as it is written to the log, with its pool. A line that a model has printed becomes the text of one."""
     try:
         record = orjson.loads(line)
@@ -115,12 +117,15 @@ def labelled(line: bytes, pool: str) -> str:
     if not isinstance(record, dict) or tuple(record)[: len(OURS)] != OURS:
         text = line.decode(errors="replace").rstrip()
         record = {"time": logs.now(), "level": "info", "logger": __name__, "message": "printed", "text": text}
-    return orjson.dumps(record | {"pool": pool}).decode()
+    return record | {"pool": pool}
 
 
-def _to_the_log(line: str) -> None:
+def _to_the_log(record: Mapping[str, Any]) -> None:
+    # A model can print what looks like a line of ours, with anything for a level.
+    if not log.isEnabledFor(LEVELS.get(str(record["level"]).upper(), logging.INFO)):
+        return
     try:
-        sys.stderr.write(line + "\n")
+        sys.stderr.write(orjson.dumps(record).decode() + "\n")
         sys.stderr.flush()
     except (OSError, ValueError):  # nobody reads it any more
         return

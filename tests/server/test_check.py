@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from server.check import Verdict, check
+from server.check import Verdict, check, each
 from server.config import Settings
 from server.machine import sandbox
 from tests.server.pools.test_isolation import Source
@@ -68,3 +68,17 @@ def run(raw_data):
     for path in (folder, folder / "score.py"):
         verdict = checked(path)
         assert verdict.accepted, verdict.text
+
+
+def test_a_folder_of_models_is_checked_one_by_one_with_what_is_not_served_of_it(tmp_path: Path) -> None:
+    folder = tmp_path / "models"
+    (folder / "script").mkdir(parents=True)
+    for name in ("b.rds", "a.joblib", "c.h5", "notes.md", "script/score.py", "script/helper.py"):
+        (folder / name).write_bytes(b"anything")
+    settings = Settings(data=tmp_path / "data", r_models=folder)
+    elsewhere = Settings(data=tmp_path / "data")
+    for given in (settings, elsewhere):  # as the folder of R's models, where Python's are told that they are wrong
+        assert [path.name for path in each([folder], given)] == ["a.joblib", "b.rds", "c.h5", "score.py"]
+    (tmp_path / "empty").mkdir()
+    alone = [folder / "script", folder / "c.h5", tmp_path / "missing", tmp_path / "empty"]
+    assert list(each(alone, elsewhere)) == alone

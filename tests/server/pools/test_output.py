@@ -6,7 +6,7 @@ import asyncio
 import json
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any
 from unittest.mock import Mock
 
@@ -21,12 +21,22 @@ LINE = b'{"time":"2026-01-01T00:00:00.000Z","level":"error","logger":"server.x",
 def test_a_log_line_keeps_its_members_and_is_told_to_be_the_pools() -> None:
     forged = LINE.replace(b'"worker":"r-1"', b'"pool":"python"')
     for line in (LINE, forged):
-        assert json.loads(labelled(line, "r")) == json.loads(line) | {"pool": "r"}
+        assert labelled(line, "r") == json.loads(line) | {"pool": "r"}
+
+
+def test_what_models_print_is_logged_as_information_and_not_where_only_warnings_are(
+    caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for level, logged in (("INFO", 2), ("WARNING", 1), ("CRITICAL", 0)):
+        caplog.set_level(level, output_module.__name__)
+        for line in (b"printed by a model", LINE):
+            output_module._to_the_log(labelled(line, "r"))
+        assert len(capsys.readouterr().err.splitlines()) == logged
 
 
 @pytest.mark.parametrize("line", [b"hello", b'{"a":1}', b"[]", b"\xff\x00", b'{"message":"m","time":1}', b'"text"'])
 def test_what_is_no_log_line_becomes_the_text_of_one(line: bytes) -> None:
-    told = json.loads(labelled(line, "r"))
+    told = labelled(line, "r")
     assert told.pop("time")
     assert told == {
         **{"level": "info", "logger": "server.pools.output", "message": "printed", "pool": "r"},
@@ -36,7 +46,7 @@ def test_what_is_no_log_line_becomes_the_text_of_one(line: bytes) -> None:
 
 def heard(say: Callable[[Output], Awaitable[object]] | Callable[[Output], object]) -> list[str]:
     """The texts of the lines that an output has written."""
-    written: list[str] = []
+    written: list[Mapping[str, Any]] = []
 
     async def listen() -> None:
         output = Output("r", written.append)
@@ -46,7 +56,7 @@ def heard(say: Callable[[Output], Awaitable[object]] | Callable[[Output], object
         output.connection_lost(None)
 
     asyncio.run(listen())
-    return [json.loads(line)["text"] for line in written]
+    return [record["text"] for record in written]
 
 
 def test_lines_that_come_in_pieces_are_put_together() -> None:
@@ -108,14 +118,14 @@ def test_the_log_can_be_neither_read_nor_cut_nor_overwritten(socket: bool, tmp_p
     """With a file in the socket's place all of it succeeds."""
 
     async def attacked() -> list[str]:
-        written: list[str] = []
+        written: list[Mapping[str, Any]] = []
         output, end = await Output.open("r")
         output._write = written.append
         process = await asyncio.create_subprocess_exec(sys.executable, "-c", ATTACK, stdout=end, stderr=end)
         end.close()
         await process.wait()
         await output.ended()
-        return [json.loads(line)["text"] for line in written]
+        return [record["text"] for record in written]
 
     if socket:
         assert asyncio.run(attacked()) == ["not opened"] * 2 + ["not done"] * 3
