@@ -51,6 +51,9 @@ AccountProblem = Literal[
 ]
 
 
+AccountCode = Literal["invalid_input", "conflict", "not_found", "forbidden"]
+
+
 class AuthError(Exception):
     """A refusal. `text` is for the client; the exception's own words are for the log."""
 
@@ -200,9 +203,28 @@ class AccountError(AuthError):
         "in_file": "The accounts are kept in a file. Change it where it comes from; `tandem users hash` makes a line.",
     }
 
+    _CODES: ClassVar[dict[AccountProblem, AccountCode]] = {
+        "built_in": "conflict",
+        "role_in_use": "conflict",
+        "exists": "conflict",
+        "last_admin": "conflict",
+        "in_file": "conflict",
+        "elsewhere": "conflict",
+        "unknown": "not_found",
+        "unknown_key": "not_found",
+        "unknown_grant": "not_found",
+        "no_such_role": "not_found",
+        "lacking": "forbidden",
+    }
+
     def __init__(self, problem: AccountProblem) -> None:
         super().__init__(problem)
         self.problem: Final = problem
+
+    @property
+    def code(self) -> AccountCode:
+        """The kind of refusal: `invalid_input` where what was asked for is not well formed."""
+        return self._CODES.get(self.problem, "invalid_input")
 
     @property
     def explanation(self) -> str:

@@ -7,7 +7,6 @@ in to the console. The application carries an `Auth` as `app.state.auth`.
 """
 
 from auth.routes import accounts, audit, keys, policy, session, sign_in, tokens
-from auth.routes.answers import STATUS
 from auth.routes.closed import require, router
 
-__all__ = ["STATUS", "accounts", "audit", "keys", "policy", "require", "router", "session", "sign_in", "tokens"]
+__all__ = ["accounts", "audit", "keys", "policy", "require", "router", "session", "sign_in", "tokens"]

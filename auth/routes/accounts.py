@@ -61,7 +61,7 @@ async def list_accounts(request: Request) -> list[AccountReply]:
     return [_shown(account) for account in auth_of(request).accounts.list()]
 
 
-@router.post("/accounts", status_code=201)
+@router.post("/accounts", status_code=201, responses={409: {}})
 async def add_account(request: Request, new: NewAccount, admin: Admin) -> AccountReply:
     """Create an account."""
     auth = auth_of(request)
@@ -78,7 +78,7 @@ async def add_account(request: Request, new: NewAccount, admin: Admin) -> Accoun
     return _shown(made)
 
 
-@router.patch("/accounts/{name}")
+@router.patch("/accounts/{name}", responses={404: {}, 409: {}})
 async def change_account(request: Request, name: str, change: ChangedAccount, admin: Admin) -> AccountReply:
     """Give an account another role, or disable it. What it was recognised by ends within a second."""
     auth = auth_of(request)
@@ -91,7 +91,7 @@ async def change_account(request: Request, name: str, change: ChangedAccount, ad
     return _shown(changed)
 
 
-@router.delete("/accounts/{name}", status_code=204)
+@router.delete("/accounts/{name}", status_code=204, responses={404: {}, 409: {}})
 async def remove_account(request: Request, name: str, admin: Admin) -> None:
     """Remove an account, and end its sessions and keys."""
     auth = auth_of(request)
@@ -100,7 +100,7 @@ async def remove_account(request: Request, name: str, admin: Admin) -> None:
     auth.authenticator.forget_if_changed()
 
 
-@router.put("/accounts/{name}/password", status_code=204)
+@router.put("/accounts/{name}/password", status_code=204, responses={404: {}, 409: {}})
 async def set_password(request: Request, name: str, new: NewPassword, admin: Admin) -> None:
     """Set a password and end the account's sessions."""
     auth = auth_of(request)

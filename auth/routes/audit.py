@@ -51,7 +51,7 @@ class Asked(BaseModel):
 @router.get(
     "/audit",
     response_model=list[AuditRow],
-    responses={200: {"content": {"text/csv": {}, "application/x-ndjson": {}}}},
+    responses={200: {"content": {"text/csv": {}, "application/x-ndjson": {}}}, 409: {}},
 )
 async def audit(
     request: Request,

@@ -61,14 +61,14 @@ class Regenerated(BaseModel):
     days: Days = USUAL_DAYS
 
 
-@router.get("/keys", dependencies=ADMIN, response_model_exclude_none=True)
+@router.get("/keys", dependencies=ADMIN, responses={409: {}}, response_model_exclude_none=True)
 async def list_keys(request: Request, response: Response) -> list[PairReply]:
     """Every pair, by owner and name."""
     response.headers.update(NO_STORE)
     return [_shown(pair) for pair in auth_of(request).accounts.keys.list()]
 
 
-@router.post("/keys", status_code=201, response_model_exclude_none=True)
+@router.post("/keys", status_code=201, responses={404: {}, 409: {}}, response_model_exclude_none=True)
 async def add_keys(request: Request, response: Response, new: NewPair, admin: Admin) -> PairReply:
     """Make a pair for an account. The keys are shown in this answer and never again."""
     auth = auth_of(request)
@@ -82,7 +82,7 @@ async def add_keys(request: Request, response: Response, new: NewPair, admin: Ad
     return _made(made)
 
 
-@router.post("/keys/{pair}/{slot}", response_model_exclude_none=True)
+@router.post("/keys/{pair}/{slot}", responses={404: {}, 409: {}}, response_model_exclude_none=True)
 async def regenerate_key(
     request: Request, response: Response, pair: str, slot: Slot, how: Regenerated, admin: Admin
 ) -> PairReply:
@@ -97,13 +97,13 @@ async def regenerate_key(
     return _made(made)
 
 
-@router.delete("/keys/{pair}", dependencies=ADMIN, status_code=204)
+@router.delete("/keys/{pair}", dependencies=ADMIN, status_code=204, responses={404: {}, 409: {}})
 async def remove_pair(request: Request, pair: str) -> None:
     """Remove a pair; both keys are refused within a second."""
     await _remove(request, pair, None)
 
 
-@router.delete("/keys/{pair}/{slot}", dependencies=ADMIN, status_code=204)
+@router.delete("/keys/{pair}/{slot}", dependencies=ADMIN, status_code=204, responses={404: {}, 409: {}})
 async def remove_key(request: Request, pair: str, slot: Slot) -> None:
     """Remove one key of a pair; it is refused within a second."""
     await _remove(request, pair, slot)

@@ -52,7 +52,7 @@ async def list_roles(request: Request) -> list[RoleReply]:
     return [_role(role) for role in auth_of(request).accounts.policy.roles()]
 
 
-@router.put("/roles/{role}")
+@router.put("/roles/{role}", responses={409: {}})
 async def put_role(request: Request, role: str, of: Permissions, admin: Admin) -> RoleReply:
     """Make a role, or make it consist of something else. Who has it may do so within a second."""
     auth = auth_of(request)
@@ -62,7 +62,7 @@ async def put_role(request: Request, role: str, of: Permissions, admin: Admin) -
     return _role(made)
 
 
-@router.delete("/roles/{role}", dependencies=ADMIN, status_code=204)
+@router.delete("/roles/{role}", dependencies=ADMIN, status_code=204, responses={404: {}, 409: {}})
 async def remove_role(request: Request, role: str) -> None:
     """Remove a role that no account and no grant has."""
     auth = auth_of(request)
@@ -70,13 +70,13 @@ async def remove_role(request: Request, role: str) -> None:
     auth.authenticator.forget_if_changed()
 
 
-@router.get("/grants", dependencies=ADMIN)
+@router.get("/grants", dependencies=ADMIN, responses={409: {}})
 async def list_grants(request: Request) -> list[GrantReply]:
     """Every grant, by whom it is for."""
     return [_grant(grant) for grant in auth_of(request).accounts.policy.grants()]
 
 
-@router.post("/grants", status_code=201)
+@router.post("/grants", status_code=201, responses={409: {}})
 async def add_grant(request: Request, new: NewGrant, admin: Admin) -> GrantReply:
     """Give somebody, or a group, a role on some models. It holds within a second."""
     auth = auth_of(request)
@@ -88,7 +88,7 @@ async def add_grant(request: Request, new: NewGrant, admin: Admin) -> GrantReply
     return _grant(made)
 
 
-@router.delete("/grants/{grant}", dependencies=ADMIN, status_code=204)
+@router.delete("/grants/{grant}", dependencies=ADMIN, status_code=204, responses={404: {}, 409: {}})
 async def remove_grant(request: Request, grant: str) -> None:
     """Take a grant back. It ends within a second."""
     auth = auth_of(request)

@@ -51,7 +51,7 @@ class ChangedPassword(BaseModel):
     new: SecretStr = Field(description="8 to 1024 characters.")
 
 
-@router.post("/session", status_code=204, dependencies=_OURS)
+@router.post("/session", status_code=204, responses={401: {}, 403: {}, 429: {}}, dependencies=_OURS)
 async def begin_session(request: Request, who: NameAndPassword) -> Response:
     """Sign in to the console: the answer has a cookie that no script can read. Programs use `/auth/token`."""
     auth = auth_of(request)
@@ -79,7 +79,7 @@ async def show_session(request: Request, response: Response, asking: Asking) -> 
     )
 
 
-@router.post("/session/confirm", status_code=204, dependencies=_OURS)
+@router.post("/session/confirm", status_code=204, responses={409: {}}, dependencies=_OURS)
 async def confirm_session(request: Request, shown: Confirmation, asking: Asking) -> Response:
     """Show the password again, so that accounts may be changed for the next 15 minutes."""
     auth = auth_of(request)
@@ -105,7 +105,7 @@ async def end_session(request: Request, _: Asking, __: Annotated[None, Depends(p
     return signed_out(Response(status_code=204, headers=NO_STORE))
 
 
-@router.put("/me/password", status_code=204)
+@router.put("/me/password", status_code=204, responses={409: {}})
 async def change_own_password(request: Request, change: ChangedPassword, asking: Asking) -> None:
     """Set a password of your own. Every other session of yours ends, and this one goes on."""
     auth = auth_of(request)

@@ -2,7 +2,7 @@
 
 from base64 import b64decode
 from math import ceil
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 from urllib.parse import unquote_plus
 
 from fastapi import Depends, Form, Request, Response
@@ -24,6 +24,19 @@ OAuthError = Literal[
     "temporarily_unavailable",
 ]
 Text = Annotated[str, Form()]
+
+
+class OAuthRefusal(BaseModel):
+    """A refusal in the form that OAuth2 clients expect (RFC 6749, 5.2)."""
+
+    error: OAuthError
+    error_description: str
+
+
+_REFUSALS: dict[int | str, dict[str, Any]] = {
+    400: {"model": OAuthRefusal, "description": "RFC 6749, 5.2"},
+    429: {"model": OAuthRefusal, "description": "Too many attempts."},
+}
 
 
 class TokenReply(BaseModel):
@@ -49,7 +62,7 @@ class PrincipalReply(BaseModel):
     expires_at: float = Field(description="Unix seconds.")
 
 
-@router.post("/token", response_model=TokenReply, response_model_exclude_none=True)
+@router.post("/token", responses=_REFUSALS, response_model=TokenReply, response_model_exclude_none=True)
 async def token(
     request: Request,
     response: Response,
@@ -94,7 +107,7 @@ async def token(
     return TokenReply(access_token=grant.access_token, expires_in=grant.expires_in_s, refresh_token=grant.refresh_token)
 
 
-@router.post("/revoke", response_class=Response)
+@router.post("/revoke", responses=_REFUSALS, response_class=Response)
 async def revoke(request: Request, token: Text = "") -> Response:
     """Sign out: end the session of a refresh token. A token that is not known is no error (RFC 7009)."""
     if not token:

@@ -25,7 +25,7 @@ from server.metrics import WebMetrics
 from server.web.dialects.dialect import Dialects
 from server.web.dialects.native import NATIVE
 from server.web.request_id import RequestIds
-from server.web.routes import console, docs, exception_handlers, health, models, peers
+from server.web.routes import exception_handlers, health, models, openapi, pages, peers
 from server.web.scoring.access_log import AccessLog
 from server.web.scoring.relay import Relay
 from server.web.scoring.route import ScoringRoute
@@ -36,7 +36,7 @@ log = logging.getLogger(__name__)
 DIALECTS = Dialects(NATIVE)
 """Every contract that clients may speak."""
 HOUSEKEEPING_EVERY_S = 0.25
-ROUTERS = tuple(part.router for part in (auth_routes, health, models, peers, docs, console))
+ROUTERS = tuple(part.router for part in (auth_routes, health, models, peers, openapi, pages))
 """Every route beside scoring. Tests walk it: a route that is served is one whose callers were tried."""
 
 

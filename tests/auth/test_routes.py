@@ -20,12 +20,12 @@ from auth.errors import (
     Throttled,
     Unauthenticated,
 )
-from auth.routes import STATUS as PROBLEM_STATUS
 from auth.routes import require, router
 from auth.setup import Auth, PeerTokens, open_auth, prepare
 from tests.auth.conftest import settle, write
 
 PASSWORD = "correct horse"
+STATUS_OF_CODE = {"invalid_input": 422, "conflict": 409, "not_found": 404, "forbidden": 403}
 STATUS = {Unauthenticated: 401, Forbidden: 403, Throttled: 429, CrossSite: 403, ConfirmFirst: 403, SignInFailed: 400}
 
 
@@ -59,7 +59,7 @@ async def shown(request: Request, refusal: Exception) -> JSONResponse:
     """Stands in for the web layer's problem documents."""
     assert isinstance(refusal, AuthError)
     if isinstance(refusal, AccountError):
-        return JSONResponse({"detail": refusal.explanation}, PROBLEM_STATUS[refusal.problem])
+        return JSONResponse({"detail": refusal.explanation}, STATUS_OF_CODE[refusal.code])
     return JSONResponse({"detail": refusal.text}, STATUS[type(refusal)])
 
 
@@ -289,8 +289,11 @@ def test_the_last_admin_cannot_be_removed(client: Client) -> None:
     assert client.delete("/auth/accounts/root", headers=admin).status_code == 409
 
 
-def test_every_account_problem_has_a_status() -> None:
-    assert PROBLEM_STATUS.keys() == set(get_args(AccountProblem))
+def test_every_account_problem_has_a_code_and_words() -> None:
+    for problem in get_args(AccountProblem):
+        error = AccountError(problem)
+        assert error.code in STATUS_OF_CODE
+        assert error.explanation
 
 
 def test_the_docs_page_gets_its_authorize_button(client: Client) -> None:

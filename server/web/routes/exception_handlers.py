@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fastapi import FastAPI, Request, Response
@@ -28,12 +28,11 @@ from auth.errors import (
     Unauthenticated,
 )
 from auth.key_text import has_key
-from auth.routes import STATUS as ACCOUNT_STATUS
 from auth.routes.closed import address_of
 from auth.setup import Auth
 from server.metrics import WebMetrics
 from server.web.outcomes import unrecognised
-from server.web.problems import CODES, STATUS, Answer, Code, Problem, problem
+from server.web.problems import Answer, Code, Problem, Stop, problem
 from server.web.request_id import RequestIds
 
 log = logging.getLogger(__name__)
@@ -57,6 +56,7 @@ def install(app: FastAPI, request_ids: RequestIds, metrics: WebMetrics, telling:
     for kind in (ConfirmFirst, CrossSite, ProviderRefusal, Throttled, TwoCredentials):
         app.add_exception_handler(kind, _unrecognised)
     app.add_exception_handler(SignInFailed, _sign_in_failed)
+    app.add_exception_handler(Stop, _stopped)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_middleware(BodyLimit)
@@ -147,7 +147,7 @@ class BodyLimit:
             message = await receive()
             size += len(message.get("body", b""))
             if size > MAX_BODY_BYTES:
-                raise HTTPException(413)
+                raise HTTPException(413)  # FastAPI takes any other error of a body that is read for one of its form
             return message
 
         await self._app(scope, counted, send)
@@ -190,7 +190,7 @@ async def _sign_in_failed(request: Request, error: Exception) -> Response:
 async def _account(request: Request, error: Exception) -> Response:
     """Only an administrator gets this far, so the reason may be told."""
     assert isinstance(error, AccountError)
-    return reply(request, problem(_BY_STATUS[ACCOUNT_STATUS[error.problem]], error.explanation))
+    return reply(request, problem(error.code, error.explanation))
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
@@ -211,15 +211,19 @@ def _fault(error: Any) -> dict[str, Any]:
     }
 
 
+async def _stopped(request: Request, error: Exception) -> Response:
+    assert isinstance(error, Stop)
+    return reply(request, error.problem)
+
+
 async def _http(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    code = _BY_STATUS.get(error.status_code, "bad_request")
-    ours = error.detail if code in ("conflict", "invalid_input") else None
-    response = reply(request, problem(code, ours))
+    response = reply(request, problem(_OF_STARLETTE.get(error.status_code, "bad_request")))
     response.headers.update(error.headers or {})
     if response.headers.get("allow") == "GET":
         response.headers["allow"] = "GET, HEAD"
     return response
 
 
-_BY_STATUS: dict[int, Code] = {STATUS[code]: code for code in reversed(CODES)} | {500: "internal_error"}
+_OF_STARLETTE: Mapping[int, Code] = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
+"""The code of what the framework refuses by itself, before or around a route; routes raise `Stop`."""

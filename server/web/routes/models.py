@@ -6,11 +6,11 @@ from typing import Annotated, Any, Literal
 
 from fastapi import APIRouter, Depends, Request
 from pydantic import BaseModel, Field
-from starlette.exceptions import HTTPException
 
 from auth.principal import Principal
 from auth.routes import require
 from server.web import json_schema
+from server.web.problems import Stop, problem
 from server.web.scoring.serving import Serving
 from server.wire.snapshot import Entry
 
@@ -65,19 +65,19 @@ async def list_models(request: Request, principal: Reader) -> list[Model]:
     return [_model(name, entries, principal, whole=False) for name, entries in sorted(by_name.items())]
 
 
-@router.get("/{model}", response_model_exclude_none=True)
+@router.get("/{model}", responses={404: {}}, response_model_exclude_none=True)
 async def get_model(request: Request, model: str, principal: Reader) -> Model:
     """One model, with all that is known of it."""
     return _model(model, _entries(request, model, principal), principal, whole=True)
 
 
-@router.get("/{model}/schema")
+@router.get("/{model}/schema", responses={404: {}})
 async def get_schema(request: Request, model: str, principal: Reader) -> dict[str, Any]:
     """The JSON Schema of the model's request bodies."""
     for entry in _entries(request, model, principal):
         if entry.current:
             return json_schema.request_schema(entry)
-    raise HTTPException(404)
+    raise Stop(problem("not_found"))
 
 
 def _serving(request: Request) -> Serving:
@@ -88,7 +88,7 @@ def _serving(request: Request) -> Serving:
 def _entries(request: Request, model: str, principal: Principal) -> list[Entry]:
     entries = [e for e in _serving(request).snapshot.entries if e.name == model]
     if not entries or not principal.may("list", model):  # alike, so that nobody learns what others have
-        raise HTTPException(404)
+        raise Stop(problem("not_found"))
     return entries
 
 

@@ -7,7 +7,7 @@ import re
 import httpx
 import pytest
 
-from server.web.routes.docs import PAGES as PAGES_FOLDER
+from server.web.routes.pages import PAGES as PAGES_FOLDER
 from tests.auth.test_tokens import OURS, refused_by_both, refused_here
 from tests.harness.tandem import Tandem, eventually
 

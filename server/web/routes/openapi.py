@@ -1,58 +1,41 @@
-"""The documentation that follows the catalog: OpenAPI with one typed operation per model, and Swagger UI to use it.
-
-Swagger UI's files are packaged; the page loads nothing from another host.
-"""
+"""`GET /openapi.json`: every route as it declares itself, and an operation for each model that is served now."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-import fastapi_swagger
 import orjson
 from fastapi import APIRouter, Request, Response
 from fastapi.openapi.utils import get_openapi
-from fastapi.responses import FileResponse
-from starlette.exceptions import HTTPException
 
 from auth.principal import Principal
 from auth.routes import require
 from server import __version__
 from server.web import json_schema
-from server.web.problems import CODES, MEDIA_TYPE, STATUS
+from server.web.problems import CODES, MEDIA_TYPE, STATUS, Code, Stop, problem
 from server.web.scoring.serving import Serving
 from server.wire.snapshot import Entry
 
 router = APIRouter(include_in_schema=False)
 
-PAGES = Path(__file__).with_name("pages")
-SWAGGER = Path(fastapi_swagger.__file__).with_name("resources")
-SWAGGER_ASSETS = ("swagger-ui.css", "swagger-ui-bundle.js", "favicon-32x32.png")
-ASSETS = (*SWAGGER_ASSETS, "sign-in.js", "docs.js", "console.js", "console.css")
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
-    "connect-src 'self'; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+ROUTE_CODES: tuple[Code, ...] = (
+    "bad_request",
+    "unauthenticated",
+    "forbidden",
+    "cross_site",
+    "confirm",
+    "groups_overage",
+    "not_found",
+    "body_too_large",
+    "invalid_input",
+    "conflict",
+    "too_many_attempts",
+    "internal_error",
+    "provider_unavailable",
 )
-SCORE_CODES = (400, 401, 403, 404, 406, 408, 413, 415, 422, 429, 431, 500, 503, 504)
-
-
-@router.get("/docs")
-async def docs(request: Request) -> Response:
-    """Swagger UI. The page itself tells nothing; what it shows comes from /openapi.json."""
-    if request.app.state.settings.docs == "off":
-        raise HTTPException(404)
-    return page("docs.html")
-
-
-@router.get("/assets/{name}")
-async def asset(name: str) -> Response:
-    """A file of the pages."""
-    if name not in ASSETS:
-        raise HTTPException(404)
-    folder = SWAGGER if name in SWAGGER_ASSETS else PAGES
-    media_type = {"css": "text/css", "js": "text/javascript", "png": "image/png"}[name.rpartition(".")[2]]
-    return FileResponse(folder / name, media_type=media_type, headers={"cache-control": "no-cache"})
+"""The codes with which a route that does not score refuses a request."""
+SCORE_STATUSES = (400, 401, 403, 404, 406, 408, 413, 415, 422, 429, 431, 500, 503, 504)
 
 
 @router.get("/openapi.json")
@@ -60,18 +43,12 @@ async def openapi(request: Request) -> Response:
     """The OpenAPI document of this moment."""
     match request.app.state.settings.docs:
         case "off":
-            raise HTTPException(404)
+            raise Stop(problem("not_found"))
         case "login":
             asking = await require("list")(request, None)  # the page then asks for a name and a password
             if not asking.may("list", "*"):
                 return Response(_listed(request, asking), media_type="application/json")
     return Response(_document(request), media_type="application/json")
-
-
-def page(name: str) -> Response:
-    """One of our pages, with a policy that lets it load nothing from elsewhere."""
-    headers = {"content-security-policy": CONTENT_SECURITY_POLICY, "cache-control": "no-cache"}
-    return FileResponse(PAGES / name, media_type="text/html", headers=headers)
 
 
 def _document(request: Request) -> bytes:
@@ -108,44 +85,39 @@ def _build(request: Request, serving: Serving) -> dict[str, Any]:
         if entry.state == "ready":
             version = "" if entry.current else f"/versions/{entry.version}"
             scored[f"/v1/models/{entry.name}{version}/score"] = {"post": _operation(entry)}
-    for path, operations in document["paths"].items():
-        for method, operation in operations.items():
-            operation["responses"] |= _failures(path, method, operation)
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            operation["responses"] |= _failures(operation)
     document["paths"] = scored | document["paths"]
     for unused in ("HTTPValidationError", "ValidationError"):  # FastAPI's own; ours are problems
         document["components"]["schemas"].pop(unused, None)
     return document
 
 
-def _failures(path: str, method: str, operation: Mapping[str, Any]) -> dict[str, Any]:
-    """What else than its reply a route that is no scoring route may answer."""
-    statuses = [500]
+def _failures(operation: Mapping[str, Any]) -> dict[str, Any]:
+    """A route's replies when something goes wrong: those that it declares, and those of every route of its kind."""
+    replies = operation["responses"]
+    declared = {int(status) for status, reply in replies.items() if int(status) >= 400 and "content" not in reply}
+    common = {500}
     if operation.get("security"):
-        statuses += [401, 403]
+        common |= {400, 401, 403, 429, 503}
     if operation.get("parameters"):
-        statuses += [422]
-    if path.startswith("/auth/session") or path == "/auth/me/password":  # a password is shown, or a page of ours asks
-        statuses += [401, 403, 429]
-    if "{" in path:
-        statuses += [404]
+        common |= {422}
     if "requestBody" in operation:
-        statuses += [400, 413, 422]
-    if path.startswith("/auth/") and path != "/auth/me" and operation.get("security"):
-        statuses += [409]
-    told = {str(status): {"description": _told(status), **_PROBLEM} for status in sorted(set(statuses))}
-    if path in ("/auth/token", "/auth/revoke"):
-        oauth = {"application/json": {"schema": _OAUTH_ERROR}}
-        told["400"] = {"description": "RFC 6749, 5.2", "content": oauth | _PROBLEM["content"]}
-        told["429"] = {"description": _told(429), "content": oauth | _PROBLEM["content"]}
-    return told
+        common |= {400, 413, 422}
+    return {str(status): _failure(status, replies.get(str(status), {})) for status in sorted(declared | common)}
 
 
-_PROBLEM = {"content": {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}}
-_OAUTH_ERROR = {
-    "type": "object",
-    "properties": {"error": {"type": "string"}, "error_description": {"type": "string"}},
-    "required": ["error", "error_description"],
-}
+def _failure(status: int, declared: Mapping[str, Any]) -> dict[str, Any]:
+    """A problem document; where the route says that it has a form of its own for this status, that form as well."""
+    own = declared.get("content", {}) if status != 422 else {}  # FastAPI's own idea of a 422 is not what we answer
+    description = declared["description"] if own else _described(status, ROUTE_CODES)
+    return _reply(description, own)
+
+
+def _reply(description: str, own: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    problem = {MEDIA_TYPE: {"schema": {"$ref": "#/components/schemas/Problem"}}}
+    return {"description": description, "content": {**(own or {}), **problem}}
 
 
 def _operation(entry: Entry) -> dict[str, Any]:
@@ -154,7 +126,7 @@ def _operation(entry: Entry) -> dict[str, Any]:
     if entry.current:
         about += [f"To stay with this version: `/v1/models/{entry.name}/versions/{entry.version}/score`."]
     ok = {"description": "Predictions, in row order.", "content": _content(entry, json_schema.reply_schema(entry))}
-    failures = {str(status): {"description": _told(status), **_PROBLEM} for status in SCORE_CODES}
+    failures = {str(status): _reply(_described(status, CODES)) for status in SCORE_STATUSES}
     return {
         "tags": ["score"],
         "summary": f"Score {entry.name}" + ("" if entry.current else f", version {entry.version}"),
@@ -196,8 +168,9 @@ def _images(entry: Entry) -> dict[str, Any]:
     return {name: {"schema": {"type": "string", "format": "binary"}} for name in ("image/jpeg", "image/png")}
 
 
-def _told(status: int) -> str:
-    return " or ".join(code for code in CODES if STATUS[code] == status)
+def _described(status: int, codes: Sequence[Code]) -> str:
+    """Those of the codes that a problem of this status may have."""
+    return " or ".join(code for code in codes if STATUS[code] == status)
 
 
 def _problem_schema() -> dict[str, Any]:
