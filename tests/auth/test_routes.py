@@ -149,7 +149,8 @@ def test_a_wrong_password_an_unknown_name_and_a_bad_refresh_token_read_the_same(
         ({"grant_type": "password", "username": "ann"}, "invalid_request"),
         ({"grant_type": "refresh_token"}, "invalid_request"),
         ({"username": "ann", "password": PASSWORD}, "invalid_request"),
-        ({"grant_type": "client_credentials"}, "unsupported_grant_type"),
+        ({"grant_type": "client_credentials"}, "invalid_request"),
+        ({"grant_type": "authorization_code"}, "unsupported_grant_type"),
     ],
 )
 def test_a_form_that_asks_for_no_grant_is_refused_in_the_form_of_rfc_6749(
