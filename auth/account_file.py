@@ -19,6 +19,7 @@ from typing import Final, NoReturn, cast
 from auth.api_keys import NoKeys
 from auth.audit import NoAudit
 from auth.errors import AccountError, NoRefreshTokens
+from auth.offload import at_once
 from auth.passwords import hash_password, is_hash, verify_password
 from auth.policy import NoPolicy
 from auth.principal import ROLES, Allowance, Role
@@ -91,6 +92,7 @@ class AccountFile:
         self.keys: Final = NoKeys()
         self.policy: Final = NoPolicy()
         self.audit: Final = NoAudit()
+        self.look: Final = at_once
 
     def close(self) -> None:
         """Nothing is open."""

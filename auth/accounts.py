@@ -12,8 +12,9 @@ from typing import Any, Final, TypeVar
 from auth.api_keys import ApiKeys
 from auth.audit import Act, Audit, record
 from auth.console_sessions import ConsoleSessions
-from auth.database import Database, Transaction
+from auth.database import Transaction, open_database
 from auth.errors import AccountError
+from auth.offload import Looks, at_once
 from auth.passwords import hash_password, needs_rehash, verify_password
 from auth.policy import Policy, check_role
 from auth.principal import Allowance
@@ -26,8 +27,10 @@ T = TypeVar("T")
 class Accounts:
     """The accounts of one database, and their sessions."""
 
-    def __init__(self, path: Path, clock: Callable[[], float] = time.time) -> None:
-        self._database = Database(path)
+    def __init__(self, where: Path | str, clock: Callable[[], float] = time.time, watched: bool = False) -> None:
+        self._database = open_database(where, watched)
+        self._looks = Looks() if self._database.remote else None
+        self.look: Final = self._looks.run if self._looks is not None else at_once
         self._clock = clock
         self.sessions: Final = Sessions(self._database)
         self.console: Final = ConsoleSessions(self._database, self._proven)
@@ -37,6 +40,8 @@ class Accounts:
 
     def close(self) -> None:
         """Close the database."""
+        if self._looks is not None:
+            self._looks.close()
         self._database.close()
 
     def list(self) -> tuple[Account, ...]:
@@ -158,12 +163,8 @@ class Accounts:
             return opened
 
     def change_counter(self) -> int:
-        """Differs from before if any process has revoked anything. One row, so cheap enough for every second.
-
-        Not `PRAGMA data_version`: that moves with every sign-in, and would empty a busy server's caches for nothing.
-        """
-        count: int = self._database.read("SELECT count FROM revocations")[0][0]
-        return count
+        """Differs from before if any process has revoked anything."""
+        return self._database.changes()
 
 
 _ACCOUNTS: Final = "SELECT name, role, created_at, kind, disabled, about FROM accounts"

@@ -7,23 +7,30 @@ HTTP beyond the headers that hold them. All of it runs on one thread, the event 
 What is remembered is a digest of the header under a key that this process made up, never the header: it may be a
 password. Only successes are remembered, so nonsense cannot fill the cache. It is emptied when full, and within about a
 second of any revocation in any process, and of any change of the keys that sign tokens.
+
+While the accounts cannot be reached, who is remembered stays so, also where it would have been time for another look;
+until whoever counts the changes says that nobody has been able to look for too long.
 """
 
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from hashlib import blake2b
-from typing import Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
 from auth.credentials.credential import AUTHORIZATION, HEADERS, KEY_HEADERS, Recognised, Verifier, only, shown
 from auth.credentials.session_cookie import SessionCookie
-from auth.errors import KeyInUrl, Reason, Throttled, Unauthenticated
+from auth.errors import AccountsUnavailable, KeyInUrl, Reason, Throttled, Unauthenticated
 from auth.key_text import has_key, key_in
+from auth.offload import Look, at_once
 from auth.principal import Principal
 
 _MOST_KNOWN: Final = 20_000
 _DIGEST_BYTES: Final = 16
 _AZURE, _COMMON, _GATEWAY = KEY_HEADERS
+_COOKIE: Final = b"cookie"
+_WHILE_AWAY_S: Final = 1.0
+"""How soon it is tried again to look up somebody who is known from before."""
 
 
 def ignore(reason: Reason) -> None:
@@ -58,8 +65,10 @@ class Authenticator:
         on_refusal: OnRefusal = ignore_refusal,
         most_known: int = _MOST_KNOWN,
         cookie: SessionCookie | None = None,
+        look: Look = at_once,
     ) -> None:
         self._cookie = cookie
+        self._look = look
         self._verifiers = verifiers
         self._change_counters = change_counters
         self._clock = clock
@@ -70,10 +79,10 @@ class Authenticator:
         # A key for each header, so that what was proven in one is not taken as proven in another. They are copied for
         # each digest, which costs less than half of beginning with the key.
         self._hashes: Final = {
-            name: blake2b(key=secrets.token_bytes(32), digest_size=_DIGEST_BYTES) for name in HEADERS
+            name: blake2b(key=secrets.token_bytes(32), digest_size=_DIGEST_BYTES) for name in (*HEADERS, _COOKIE)
         }
         self._authorization: Final = self._hashes[AUTHORIZATION]
-        self._changes = change_counters()
+        self._changes = _changes_now(change_counters)
         self._emptied = 0
 
     def known(self, headers: Mapping[bytes, bytes]) -> Principal | None:
@@ -121,6 +130,9 @@ class Authenticator:
         """
         try:
             changes = self._change_counters()
+        except AccountsUnavailable:
+            self._empty()  # they were out of reach for too long; that is in the log already
+            return
         except Exception:
             self._empty()  # what cannot be checked must not be trusted
             raise
@@ -131,22 +143,36 @@ class Authenticator:
     async def _recognise(self, headers: Mapping[bytes, bytes], address: str) -> Principal:
         found = only(headers)
         if found is None:
-            return self._by_cookie(headers)
+            return await self._by_cookie(headers)
         sent = shown(*found, address)
         verifier = next((one for one in self._verifiers if one.takes(sent)), None)
         if verifier is None:
             raise Unauthenticated("malformed")
-        emptied, now = self._emptied, self._clock()
-        recognised = await verifier.verify(sent, now)
-        if emptied == self._emptied:  # else something was revoked meanwhile, and it may have been this
-            self._remember(self._digest(*found), recognised, now)
-        return recognised.principal
+        return await self._by(self._digest(*found), verifier.verify(sent, self._clock()))
 
-    def _by_cookie(self, headers: Mapping[bytes, bytes]) -> Principal:
+    async def _by_cookie(self, headers: Mapping[bytes, bytes]) -> Principal:
         """Whose console this is. It is looked up each time: pages ask seldom, and who signs out is out at once."""
-        if self._cookie is None or b"cookie" not in headers:
+        if self._cookie is None or _COOKIE not in headers:
             raise Unauthenticated("missing")
-        return self._cookie.principal(headers, self._clock())
+        digest = self._digest(_COOKIE, headers[_COOKIE])
+        return await self._by(digest, self._holder(self._cookie, headers))
+
+    async def _holder(self, cookie: SessionCookie, headers: Mapping[bytes, bytes]) -> Recognised:
+        return Recognised(await self._look(cookie.principal, headers, self._clock()), 0)
+
+    async def _by(self, digest: bytes, verifying: Coroutine[Any, Any, Recognised]) -> Principal:
+        """The principal that was proven, or that is known from before while nothing can be proven."""
+        emptied, now = self._emptied, self._clock()
+        try:
+            recognised = await verifying
+        except AccountsUnavailable:
+            known = self._known.get(digest)
+            if known is None or known.principal.expires_at <= now:
+                raise
+            recognised = Recognised(known.principal, _WHILE_AWAY_S)
+        if emptied == self._emptied:  # else something was revoked meanwhile, and it may have been this
+            self._remember(digest, recognised, now)
+        return recognised.principal
 
     def _remember(self, digest: bytes, recognised: Recognised, now: float) -> None:
         if len(self._known) >= self._most_known:
@@ -162,3 +188,11 @@ class Authenticator:
     def _empty(self) -> None:
         self._known.clear()
         self._emptied += 1
+
+
+def _changes_now(change_counters: Callable[[], object]) -> object:
+    """None where the accounts are out of reach: then any count that comes is another one."""
+    try:
+        return change_counters()
+    except AccountsUnavailable:
+        return None

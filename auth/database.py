@@ -1,123 +1,65 @@
-"""The SQLite file under accounts and sessions.
+"""What accounts and sessions are kept in: a file, or a server that several servers of ours share.
 
-Owns the two connections, the transactions, and how a file is brought to the schema of `migrations.py`. The only file
-that imports sqlite3. Must not know what the rows mean.
-
-There are two connections because in WAL mode a reader never waits for a writer: a look-up on the event loop is not held
-up by a write in a thread. Open it after forking: SQLite connections do not survive a fork.
+Owns what a database offers to the rest of auth, and which one is opened. Must not know what the rows mean, nor SQLite
+(`sqlite.py`) or PostgreSQL (`postgresql.py`). Both take the same SQL, with `?` where a value goes.
 """
 
-import os
-import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
-from threading import Lock
-from typing import Any, Final
-
-from auth.errors import SetupError
-from auth.migrations import STEPS, VERSIONS
-
-Transaction = sqlite3.Connection
-"""What queries inside a transaction are put to."""
-
-_BUSY_TIMEOUT_S: Final = 5.0
+from typing import Any, Protocol
 
 
-class Database:
-    """One file, readable by its owner alone."""
+class Result(Protocol):
+    """What a query gave."""
 
-    def __init__(self, path: Path) -> None:
-        with suppress(FileExistsError):  # never open and close a database that exists: that would drop its locks
-            os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600))
-        self._writer = _connect(path)
-        try:
-            _migrate(self._writer, path)
-            self._reader = _connect(path)
-        except BaseException:
-            self._writer.close()
-            raise
-        self._reader.execute("PRAGMA query_only = ON")
-        self._writing = Lock()
-        self._reading = Lock()
+    @property
+    def rowcount(self) -> int:
+        """How many rows were changed."""
+
+    def fetchone(self) -> Any:
+        """The next row; None after the last."""
+
+    def fetchall(self) -> list[Any]:
+        """All rows that are left."""
+
+
+class Transaction(Protocol):
+    """What queries inside a transaction are put to."""
+
+    def execute(self, query: str, values: Sequence[object] = (), /) -> Result:
+        """Put one query."""
+
+
+class Database(Protocol):
+    """A database of the schema of `migrations.py`. What cannot be done in it raises `AccountsUnavailable`."""
+
+    @property
+    def remote(self) -> bool:
+        """Whether a query takes a while, so that it must not hold up the event loop."""
 
     def close(self) -> None:
-        """Close both connections."""
-        self._reader.close()
-        self._writer.close()
+        """Close what is open."""
 
     def read(self, query: str, *values: object) -> list[Any]:
         """The rows of a query, as they are now."""
-        with self._reading:
-            return self._reader.execute(query, values).fetchall()
 
-    @contextmanager
-    def transaction(self) -> Iterator[Transaction]:
+    def transaction(self) -> AbstractContextManager[Transaction]:
         """All of it or none of it, and nobody else writes meanwhile."""
-        with self._writing:
-            self._writer.execute("BEGIN IMMEDIATE")  # a write lock taken later can fail half-way
-            try:
-                yield self._writer
-                self._writer.execute("COMMIT")
-            finally:
-                if self._writer.in_transaction:
-                    self._writer.execute("ROLLBACK")
+
+    def changes(self) -> int:
+        """Differs from before if anything was taken away from anybody. Cheap enough for every second."""
 
 
-def _connect(path: Path) -> sqlite3.Connection:
-    db = sqlite3.connect(path, timeout=_BUSY_TIMEOUT_S, isolation_level=None, check_same_thread=False)
-    try:
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")  # a revocation must survive a power cut
-        db.execute("PRAGMA foreign_keys = ON")
-    except sqlite3.Error as problem:
-        db.close()
-        raise _unusable(path, problem) from problem
-    return db
+def open_database(where: Path | str, watched: bool = False) -> Database:
+    """The database in a file, or the one that `where` is the address of; raise `SetupError` if it cannot be used.
 
+    A server has it `watched`: it may be out of reach when it is opened, and changes are noticed by a thread.
+    """
+    if isinstance(where, Path):
+        from auth.sqlite import Sqlite
 
-def _migrate(db: sqlite3.Connection, path: Path) -> None:
-    """Bring the file to today's schema, one step at a time; raise `SetupError` if it is of a later one."""
-    try:
-        found = _version(db)
-        if found < len(STEPS):
-            db.execute("PRAGMA foreign_keys = OFF")  # a table that is made anew must not take others' rows with it
-            while (found := _step(db)) < len(STEPS):
-                pass
-            db.execute("PRAGMA foreign_keys = ON")
-    except sqlite3.Error as problem:
-        raise _unusable(path, problem) from problem
-    if found > len(STEPS):
-        raise SetupError(
-            f"{path} was written by a newer Tandem: its schema is version {found}, this program knows {len(STEPS)}."
-            " Start the newer program, or restore a copy from before the update."
-        )
+        return Sqlite(where)
+    from auth.postgresql import Postgresql  # nobody else has to have its library
 
-
-def _step(db: sqlite3.Connection) -> int:
-    """Take the next step, unless another process has; the version there is then."""
-    db.execute("BEGIN IMMEDIATE")
-    try:
-        version = _version(db)
-        if version < len(STEPS):
-            for statement in (VERSIONS, *STEPS[version], "DELETE FROM schema_version"):
-                db.execute(statement)
-            version += 1
-            db.execute("INSERT INTO schema_version VALUES (?)", (version,))
-        db.execute("COMMIT")
-    finally:
-        if db.in_transaction:
-            db.execute("ROLLBACK")
-    return version
-
-
-def _version(db: sqlite3.Connection) -> int:
-    """How many steps the file has taken; 0 if it is empty, or of the time before steps were numbered."""
-    if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'schema_version'").fetchone():
-        return 0
-    version: int = db.execute("SELECT version FROM schema_version").fetchone()[0]
-    return version
-
-
-def _unusable(path: Path, problem: sqlite3.Error) -> SetupError:
-    return SetupError(f"{path} cannot be used: {problem}. Restore it, or move it away to begin anew.")
+    return Postgresql(where, watched)

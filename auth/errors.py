@@ -142,6 +142,14 @@ class ProviderUnavailable(ProviderRefusal):
     retryable = True
 
 
+class AccountsUnavailable(AuthError):
+    """The database of accounts cannot be read or written, so nobody new can be recognised. Worth trying again."""
+
+    code: Final = "accounts_unavailable"
+    text = "The accounts cannot be reached, so who is asking cannot be looked up. Try again shortly."
+    retryable = True
+
+
 class CrossSite(AuthError):
     """A cookie came with a request that a page of another site may have made. Trying again will not help."""
 

@@ -43,7 +43,7 @@ class KeyExchange:
         """A token as narrow as the key `secret`, of its owner `user`; raise `Unauthenticated` or `Throttled`."""
         now = self._clock()
         try:
-            holder = self._keys.holder(secret.encode(errors="replace"), address, now, user).principal
+            holder = (await self._keys.holder(secret.encode(errors="replace"), address, now, user)).principal
         except Unauthenticated as refusal:
             self._on_failure(refusal.reason)
             self._on_refusal(refusal.reason, address)

@@ -5,9 +5,62 @@ one transaction together with its number, so a file is never between two of them
 
 The first step is what was there before steps were numbered. It takes nothing amiss that is there already, so a file of
 that time is taken over as it is.
+
+Statements are written for SQLite. PostgreSQL gets the same ones with the names of its own types; where that is not
+enough, `Apart` has them for each.
 """
 
-from typing import Final
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from auth.errors import SetupError
+
+Dialect = Literal["sqlite", "postgresql"]
+
+
+@dataclass(frozen=True, slots=True)
+class Apart:
+    """What has to be said in another way to each database."""
+
+    sqlite: tuple[str, ...]
+    postgresql: tuple[str, ...]
+
+
+Step = tuple[str | Apart, ...]
+
+# Texts are compared by their bytes, as SQLite does: so lists have one order everywhere, and no index depends on the
+# languages of the machine, which change with its updates.
+_TYPES: Final = {
+    "REAL": "DOUBLE PRECISION",
+    "BLOB": "BYTEA",
+    "INTEGER": "BIGINT",
+    "TEXT": 'TEXT COLLATE "C"',
+    "STRICT": "",
+}
+_TYPE: Final = re.compile(rf"\b({'|'.join(_TYPES)})\b")
+
+
+def statements(step: Step, dialect: Dialect) -> Iterator[str]:
+    """What a step says to a database of this kind."""
+    for statement in step:
+        if isinstance(statement, Apart):
+            yield from statement.sqlite if dialect == "sqlite" else statement.postgresql
+        elif dialect == "sqlite":
+            yield statement
+        else:
+            yield _TYPE.sub(lambda found: _TYPES[found[0]], statement)
+
+
+def check_version(found: int, known: int, place: str) -> None:
+    """Raise `SetupError` if a database has taken more steps than are known here."""
+    if found > known:
+        raise SetupError(
+            f"{place} was written by a newer Tandem: its schema is version {found}, this program knows {known}."
+            " Start the newer program, or restore a copy from before the update."
+        )
+
 
 VERSIONS: Final = "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL) STRICT"
 
@@ -38,7 +91,9 @@ _FIRST: Final = (
 
 # Accounts may be of services, which have no password, and may have roles that an administrator made.
 _KINDS: Final = (
-    """CREATE TABLE accounts_with_kinds (
+    Apart(
+        sqlite=(
+            """CREATE TABLE accounts_with_kinds (
         name TEXT PRIMARY KEY,
         kind TEXT NOT NULL DEFAULT 'person' CHECK (kind IN ('person', 'service')),
         role TEXT NOT NULL,
@@ -48,10 +103,22 @@ _KINDS: Final = (
         created_at REAL NOT NULL,
         created_by TEXT NOT NULL DEFAULT ''
     ) STRICT""",
-    "INSERT INTO accounts_with_kinds (name, role, password, created_at)"
-    " SELECT name, role, password, created_at FROM accounts",
-    "DROP TABLE accounts",
-    "ALTER TABLE accounts_with_kinds RENAME TO accounts",
+            "INSERT INTO accounts_with_kinds (name, role, password, created_at)"
+            " SELECT name, role, password, created_at FROM accounts",
+            "DROP TABLE accounts",
+            "ALTER TABLE accounts_with_kinds RENAME TO accounts",
+        ),
+        postgresql=(
+            """ALTER TABLE accounts
+        ADD COLUMN kind TEXT COLLATE "C" NOT NULL DEFAULT 'person' CHECK (kind IN ('person', 'service')),
+        ADD COLUMN disabled BIGINT NOT NULL DEFAULT 0,
+        ADD COLUMN about TEXT COLLATE "C" NOT NULL DEFAULT '',
+        ADD COLUMN created_by TEXT COLLATE "C" NOT NULL DEFAULT '',
+        DROP CONSTRAINT accounts_role_check,
+        ALTER COLUMN password DROP NOT NULL,
+        ADD CHECK (password IS NOT NULL OR kind <> 'person')""",
+        ),
+    ),
 )
 
 # Who is signed in to the console. Those of a provider have no account, so what it said of them is written down.
@@ -123,10 +190,26 @@ _AUDIT: Final = (
         chain BLOB NOT NULL
     ) STRICT""",
     "CREATE INDEX audit_by_time ON audit (at)",
-    "CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit"
-    " BEGIN SELECT RAISE(ABORT, 'a row of the audit is not changed'); END",
-    "CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit WHEN OLD.at > strftime('%s', 'now') - 400 * 86400"
-    " BEGIN SELECT RAISE(ABORT, 'a row of the audit is kept for 400 days'); END",
+    Apart(
+        sqlite=(
+            "CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit"
+            " BEGIN SELECT RAISE(ABORT, 'a row of the audit is not changed'); END",
+            "CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit WHEN OLD.at > strftime('%s', 'now') - 400 * 86400"
+            " BEGIN SELECT RAISE(ABORT, 'a row of the audit is kept for 400 days'); END",
+        ),
+        postgresql=(
+            """CREATE FUNCTION audit_is_not_changed() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE restrict_violation USING MESSAGE = 'a row of the audit is not changed'; END $$""",
+            """CREATE FUNCTION audit_is_kept() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN RAISE restrict_violation USING MESSAGE = 'a row of the audit is kept for 400 days'; END $$""",
+            "CREATE TRIGGER audit_is_not_changed BEFORE UPDATE ON audit"
+            " FOR EACH ROW EXECUTE FUNCTION audit_is_not_changed()",
+            "CREATE TRIGGER audit_is_kept BEFORE DELETE ON audit FOR EACH ROW"
+            " WHEN (OLD.at > extract(epoch FROM now()) - 400 * 86400) EXECUTE FUNCTION audit_is_kept()",
+            "CREATE TRIGGER audit_is_not_emptied BEFORE TRUNCATE ON audit"
+            " FOR EACH STATEMENT EXECUTE FUNCTION audit_is_kept()",
+        ),
+    ),
 )
 
 # A session of the console is known by an id that may be shown; and when its person last proved who they are.
@@ -137,5 +220,18 @@ _SIGNED_IN: Final = (
     "ALTER TABLE console_sessions ADD COLUMN signed_in_at REAL NOT NULL DEFAULT 0",
 )
 
-STEPS: Final[tuple[tuple[str, ...], ...]] = (_FIRST, _KINDS, _CONSOLE, _KEYS, _GRANTS, _AUDIT, _SIGNED_IN)
+# Servers that share a database are told of each change, and need not wait until they look.
+_TELLING: Final = (
+    Apart(
+        sqlite=(),
+        postgresql=(
+            """CREATE FUNCTION tell_of_changes() RETURNS trigger LANGUAGE plpgsql AS
+        $$ BEGIN PERFORM pg_notify('tandem_changes', ''); RETURN NULL; END $$""",
+            "CREATE TRIGGER changes_are_told AFTER UPDATE ON revocations"
+            " FOR EACH STATEMENT EXECUTE FUNCTION tell_of_changes()",
+        ),
+    ),
+)
+
+STEPS: Final[tuple[Step, ...]] = (_FIRST, _KINDS, _CONSOLE, _KEYS, _GRANTS, _AUDIT, _SIGNED_IN, _TELLING)
 """All steps. A schema's version is how many of them were taken."""

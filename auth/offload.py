@@ -9,12 +9,24 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from threading import BoundedSemaphore
-from typing import ParamSpec, TypeVar
+from typing import ParamSpec, Protocol, TypeVar
 
-from auth.errors import Throttled
+from auth.errors import AccountsUnavailable, Throttled
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class Look(Protocol):
+    """How a question is put to where accounts are kept."""
+
+    async def __call__(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What `work` gives."""
+
+
+async def at_once(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+    """Ask here and now, where that takes microseconds."""
+    return work(*args, **kwargs)
 
 
 class Offload:
@@ -48,3 +60,21 @@ class Offload:
     def close(self) -> None:
         """Finish what runs, drop what waits."""
         self._threads.shutdown(wait=True, cancel_futures=True)
+
+
+class Looks:
+    """A thread that looks things up, where that takes a while."""
+
+    def __init__(self) -> None:
+        self._offload = Offload("looks", threads=1, waiting=256)
+
+    async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """What `work` gives; raise `AccountsUnavailable` where too many wait for theirs."""
+        try:
+            return await self._offload.run(work, *args, **kwargs)
+        except Throttled as full:
+            raise AccountsUnavailable("too many wait to be looked up") from full
+
+    def close(self) -> None:
+        """Finish what runs, drop what waits."""
+        self._offload.close()

@@ -148,7 +148,7 @@ def open_auth(
     exchange = KeyExchange(accounts, keys, tokens, login, clock, on_failure, refused)
     verifiers: list[Verifier] = [keys, BasicCredentials(accounts, keys, login, basic)]
     if providers is not None:
-        verifiers.append(ProviderTokens(providers, accounts.policy))
+        verifiers.append(ProviderTokens(providers, accounts.policy, accounts.look))
     verifiers.append(AccessTokens(accounts, tokens))
 
     def change_counters() -> object:
@@ -157,7 +157,8 @@ def open_auth(
 
     console = accounts.console or SealedSessions(accounts, tokens)
     cookie = SessionCookie(console, accounts.allowances, lambda name: _has(providers, name))
-    authenticator = Authenticator(verifiers, change_counters, clock, on_failure, refused, cookie=cookie)
+    look = accounts.look
+    authenticator = Authenticator(verifiers, change_counters, clock, on_failure, refused, cookie=cookie, look=look)
     return Auth(accounts, tokens, authenticator, login, uses, refusals, clock, console, exchange, providers)
 
 

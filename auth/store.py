@@ -13,6 +13,7 @@ from auth.api_keys import KeyStore
 from auth.audit import AuditStore
 from auth.console_sessions import ConsoleStore
 from auth.errors import AccountError
+from auth.offload import Look
 from auth.policy import PolicyStore
 from auth.principal import Allowance, Kind, Permission
 from auth.sessions import Opened, Session
@@ -79,6 +80,10 @@ class AccountStore(Protocol):
     @property
     def audit(self) -> AuditStore:
         """What was done to them, by whom."""
+
+    @property
+    def look(self) -> Look:
+        """How anything that is only looked up here is asked for on the event loop, so that it is not held up."""
 
     def close(self) -> None:
         """Let go of what is open."""

@@ -8,8 +8,8 @@ packages_of() {
     run)
       # r-base-dev: rpy2 is compiled against the installed R. libblas3, liblapack3: the reference BLAS, with which a
       # row predicted in a batch equals the same row predicted alone to the last bit; OpenBLAS breaks that.
-      # libseccomp2: the sandbox of what runs models.
-      echo r-base-core r-base-dev r-recommended r-cran-randomforest r-cran-ranger libblas3 liblapack3 libseccomp2
+      # libseccomp2: the sandbox of what runs models. libpq5: accounts in a PostgreSQL.
+      echo r-base-core r-base-dev r-recommended r-cran-randomforest r-cran-ranger libblas3 liblapack3 libseccomp2 libpq5
       # A Python that is not Debian's (pyenv, an image) brings its own venv and headers.
       case "$(readlink -f "$(command -v "${PYTHON:-python3}" || echo /usr/bin/python3)")" in
         /usr/bin/*) echo python3 python3-venv python3-dev ;;
@@ -17,6 +17,7 @@ packages_of() {
       ;;
     test)
       echo r-cran-testthat r-cran-lintr r-cran-httr prometheus curl # prometheus: promtool
+      echo postgresql # for accounts that servers share; the tests run one of their own
       echo r-cran-rcppparallel # It starts a program while it is loaded.
       # One for each model class that is compared with plain R and does not come with R.
       echo r-cran-e1071 r-cran-kernlab r-cran-lme4 r-cran-partykit r-cran-caret r-cran-recipes r-cran-forecast
@@ -69,10 +70,12 @@ if ((${#missing[@]})); then
   step 1 "the lists of what there is (about 15 s)" "${as_root[@]}" apt-get -q update
   step 2 "${missing[*]} and what they ask for (1 to 5 min)" \
     "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive "${install[@]}" -q -o DPkg::Lock::Timeout=300
-  # Debian starts and enables what it installs; of prometheus only promtool is wanted.
-  if [[ " ${missing[*]} " == *" prometheus "* && -d /run/systemd/system ]]; then
-    "${as_root[@]}" systemctl --quiet disable --now prometheus
-  fi
+  # Debian starts and enables what it installs; of these only the programs are wanted.
+  for service in prometheus postgresql; do
+    if [[ " ${missing[*]} " == *" $service "* && -d /run/systemd/system ]]; then
+      "${as_root[@]}" systemctl --quiet disable --now "$service"
+    fi
+  done
 fi
 
 for blas in /usr/lib/*/libblas.so.3; do

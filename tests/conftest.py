@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.harness.postgresql import PostgresServer
 from tests.harness.tandem import ROOT, Tandem
 from tests.harness.tandem import eventually as eventually
 from tests.harness.tandem import free_port as free_port
@@ -38,6 +39,14 @@ def tandem_factory(tmp_path: Path) -> Iterator[Callable[..., Tandem]]:
     for tandem in made:
         if tandem.process is not None and tandem.process.poll() is None:
             tandem.stop()
+
+
+@pytest.fixture(scope="session")
+def postgresql() -> Iterator[PostgresServer]:
+    """One PostgreSQL, in which each test makes databases of its own."""
+    server = PostgresServer()
+    yield server
+    server.end()
 
 
 @pytest.fixture(scope="session")

@@ -27,12 +27,13 @@ class AccessTokens:
         """The principal of a token that is ours and whose session has not ended."""
         claims = self._tokens.verify(shown.secret, now)
         if claims.session.startswith(OF_KEY):
-            return Recognised(self._of_key(claims, now), inf)
-        session = self._accounts.sessions.find(claims.session)
+            return Recognised(await self._of_key(claims, now), inf)
+        session = await self._accounts.look(self._accounts.sessions.find, claims.session)
         if session is None or session.account != claims.name or session.role != claims.role:
             raise Unauthenticated("revoked")
         if session.expires_at <= now:
             raise Unauthenticated("expired")
+        allowances = await self._accounts.look(self._accounts.allowances, session.account, session.role)
         principal = Principal(
             name=session.account,
             kind="peer" if session.role == "peer" else "person",
@@ -40,17 +41,18 @@ class AccessTokens:
             via="token",
             credential=session.id,
             expires_at=min(claims.expires_at, session.expires_at),
-            allowances=self._accounts.allowances(session.account, session.role),
+            allowances=allowances,
         )
         return Recognised(principal, inf)
 
-    def _of_key(self, claims: Claims, now: float) -> Principal:
+    async def _of_key(self, claims: Claims, now: float) -> Principal:
         """The owner of the key that a token was given for, narrowed as the key is, while there is the key."""
-        held = self._accounts.keys.find(claims.session.removeprefix(OF_KEY))
+        held = await self._accounts.look(self._accounts.keys.find, claims.session.removeprefix(OF_KEY))
         if held is None or (held.owner, held.role) != (claims.name, claims.role):
             raise Unauthenticated("revoked")
         if held.expires_at <= now:
             raise Unauthenticated("expired")
+        allowances = await self._accounts.look(self._accounts.allowances, held.owner, held.role)
         return Principal(
             name=held.owner,
             kind=held.kind,
@@ -58,6 +60,6 @@ class AccessTokens:
             via="token",
             credential=claims.session,
             expires_at=min(claims.expires_at, held.expires_at),
-            allowances=self._accounts.allowances(held.owner, held.role),
+            allowances=allowances,
             narrowed=held.narrowed,
         )

@@ -34,18 +34,19 @@ class ApiKeyCredentials:
 
     async def verify(self, shown: Shown, now: float) -> Recognised:
         """The owner of the key, narrowed to what the key is for."""
-        return self.holder(shown.secret, shown.address, now)
+        return await self.holder(shown.secret, shown.address, now)
 
-    def holder(self, secret: bytes, address: str, now: float, user: str = "") -> Recognised:
+    async def holder(self, secret: bytes, address: str, now: float, user: str = "") -> Recognised:
         """The owner of a key; where Basic names a `user` with it, it has to be the owner."""
         key = read_key(secret)
         if key is None:
             raise Unauthenticated("malformed")
-        held = self._held(key)
+        held = await self._held(key)
         if held.expires_at <= now:
             raise Unauthenticated("expired")
         if user not in ("", "key", held.owner):
             raise Unauthenticated("bad_key")
+        allowances = await self._accounts.look(self._accounts.allowances, held.owner, held.role)
         self._on_use(key.id, now, address)
         principal = Principal(
             name=held.owner,
@@ -54,13 +55,13 @@ class ApiKeyCredentials:
             via="key",
             credential=key.id,
             expires_at=held.expires_at,
-            allowances=self._accounts.allowances(held.owner, held.role),
+            allowances=allowances,
             narrowed=held.narrowed,
         )
         return Recognised(principal, REMEMBER_S)
 
-    def _held(self, key: KeyText) -> Held:
-        held = self._accounts.keys.find(key.id)
+    async def _held(self, key: KeyText) -> Held:
+        held = await self._accounts.look(self._accounts.keys.find, key.id)
         fits = compare_digest(held.digest if held else _NOBODYS, key.digest)
         if held is None or not fits:
             raise Unauthenticated("bad_key")

@@ -51,7 +51,7 @@ class BasicCredentials:
         """The owner of the key, or the account whose password this is."""
         user, password = _read(shown.secret)
         if looks_like_key(password.encode()):
-            return self._keys.holder(password.encode(), shown.address, now, user)
+            return await self._keys.holder(password.encode(), shown.address, now, user)
         if self._takes != "passwords":
             raise Unauthenticated("password_not_taken")
         return await self._once(user, password, shown, now)
@@ -73,6 +73,7 @@ class BasicCredentials:
 
     async def _check(self, user: str, password: str, address: str) -> Recognised:
         account = await self._login.check(user, password, address)
+        allowances = await self._accounts.look(self._accounts.allowances, account.name, account.role)
         principal = Principal(
             name=account.name,
             kind=account.kind,
@@ -80,7 +81,7 @@ class BasicCredentials:
             via="password",
             credential=account.name,
             expires_at=float("inf"),
-            allowances=self._accounts.allowances(account.name, account.role),
+            allowances=allowances,
         )
         return Recognised(principal, REMEMBER_S)
 

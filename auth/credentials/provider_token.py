@@ -11,6 +11,7 @@ from auth.credentials import oidc
 from auth.credentials.credential import Recognised, Shown
 from auth.credentials.providers import Providers
 from auth.errors import Unauthenticated
+from auth.offload import Look, at_once
 from auth.policy import PolicyStore
 from auth.principal import BUILT_IN, Allowance, Principal
 
@@ -20,9 +21,10 @@ _ALGORITHMS: Final = get_args(jws.PublicAlgorithm)
 class ProviderTokens:
     """Recognises the bearer of an access token that a provider has signed."""
 
-    def __init__(self, providers: Providers, policy: PolicyStore) -> None:
+    def __init__(self, providers: Providers, policy: PolicyStore, look: Look = at_once) -> None:
         self._providers = providers
         self._policy = policy
+        self._look = look
 
     def takes(self, shown: Shown) -> bool:
         """A bearer's token whose header names an algorithm that is not ours."""
@@ -31,6 +33,7 @@ class ProviderTokens:
     async def verify(self, shown: Shown, now: float) -> Recognised:
         """The principal of a token; raise `Unauthenticated`, `NoRole`, `GroupsOverage` or `ProviderUnavailable`."""
         found = await self._providers.identity(shown.secret, now)
+        granted = await self._look(self._policy.allowances, found.name, "none", found.groups)
         principal = Principal(
             name=found.name,
             kind=found.kind,
@@ -38,10 +41,7 @@ class ProviderTokens:
             via="provider",
             credential=found.client,
             expires_at=found.expires_at,
-            allowances=(
-                *(Allowance(BUILT_IN[role]) for role in found.roles),
-                *self._policy.allowances(found.name, "none", found.groups),
-            ),
+            allowances=(*(Allowance(BUILT_IN[role]) for role in found.roles), *granted),
             narrowed=None if found.narrowed is None else Allowance(found.narrowed),
         )
         return Recognised(principal, inf)

@@ -58,14 +58,15 @@ class ChangedAccount(BaseModel):
 @router.get("/accounts", dependencies=ADMIN, response_model_exclude_none=True)
 async def list_accounts(request: Request) -> list[AccountReply]:
     """Every account, by name."""
-    return [_shown(account) for account in auth_of(request).accounts.list()]
+    accounts = auth_of(request).accounts
+    return [_shown(account) for account in await accounts.look(accounts.list)]
 
 
 @router.post("/accounts", status_code=201, responses={409: {}})
 async def add_account(request: Request, new: NewAccount, admin: Admin) -> AccountReply:
     """Create an account."""
     auth = auth_of(request)
-    _check_role(admin, auth, new.name, new.role)
+    await _check_role(admin, auth, new.name, new.role)
     if new.kind == "service":
         if new.password is not None:
             raise AccountError("no_password")
@@ -82,9 +83,9 @@ async def add_account(request: Request, new: NewAccount, admin: Admin) -> Accoun
 async def change_account(request: Request, name: str, change: ChangedAccount, admin: Admin) -> AccountReply:
     """Give an account another role, or disable it. What it was recognised by ends within a second."""
     auth = auth_of(request)
-    _check_account(admin, auth, name)
+    await _check_account(admin, auth, name)
     if change.role is not None:
-        _check_role(admin, auth, name, change.role)
+        await _check_role(admin, auth, name, change.role)
     wanted = AccountChange(change.role, change.disabled, change.about)
     changed = await auth.login.writing.run(auth.accounts.change, name, wanted)
     auth.authenticator.forget_if_changed()
@@ -95,7 +96,7 @@ async def change_account(request: Request, name: str, change: ChangedAccount, ad
 async def remove_account(request: Request, name: str, admin: Admin) -> None:
     """Remove an account, and end its sessions and keys."""
     auth = auth_of(request)
-    _check_account(admin, auth, name)
+    await _check_account(admin, auth, name)
     await auth.login.writing.run(auth.accounts.remove, name)
     auth.authenticator.forget_if_changed()
 
@@ -104,22 +105,22 @@ async def remove_account(request: Request, name: str, admin: Admin) -> None:
 async def set_password(request: Request, name: str, new: NewPassword, admin: Admin) -> None:
     """Set a password and end the account's sessions."""
     auth = auth_of(request)
-    _check_account(admin, auth, name)
+    await _check_account(admin, auth, name)
     await auth.login.hashing.run(auth.accounts.set_password, name, new.password.get_secret_value())
     auth.authenticator.forget_if_changed()
 
 
-def _check_role(admin: Principal, auth: Auth, name: str, role: str) -> None:
+async def _check_role(admin: Principal, auth: Auth, name: str, role: str) -> None:
     """Refuse a role that there is not, and one that allows what the giver may not do."""
-    auth.accounts.policy.permissions(role)
-    must_hold(admin, *auth.accounts.allowances(name, role))
+    await auth.accounts.look(auth.accounts.policy.permissions, role)
+    must_hold(admin, *await auth.accounts.look(auth.accounts.allowances, name, role))
 
 
-def _check_account(admin: Principal, auth: Auth, name: str) -> None:
+async def _check_account(admin: Principal, auth: Auth, name: str) -> None:
     """Refuse to change somebody who may do more: with their password one would be them."""
-    account = auth.accounts.find(name)
+    account = await auth.accounts.look(auth.accounts.find, name)
     if account is not None:
-        must_hold(admin, *auth.accounts.allowances(name, account.role))
+        must_hold(admin, *await auth.accounts.look(auth.accounts.allowances, name, account.role))
 
 
 def _shown(account: Account) -> AccountReply:

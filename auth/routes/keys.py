@@ -65,7 +65,8 @@ class Regenerated(BaseModel):
 async def list_keys(request: Request, response: Response) -> list[PairReply]:
     """Every pair, by owner and name."""
     response.headers.update(NO_STORE)
-    return [_shown(pair) for pair in auth_of(request).accounts.keys.list()]
+    accounts = auth_of(request).accounts
+    return [_shown(pair) for pair in await accounts.look(accounts.keys.list)]
 
 
 @router.post("/keys", status_code=201, responses={404: {}, 409: {}}, response_model_exclude_none=True)
@@ -88,7 +89,8 @@ async def regenerate_key(
 ) -> PairReply:
     """Replace one key of a pair; the other goes on working. The new one is shown in this answer and never again."""
     auth = auth_of(request)
-    had = next((one for one in auth.accounts.keys.list() if one.pair == pair), None)
+    pairs = await auth.accounts.look(auth.accounts.keys.list)
+    had = next((one for one in pairs if one.pair == pair), None)
     if had is not None:
         must_hold(admin, narrowing(had.permissions, had.models))
     made = await auth.login.writing.run(auth.accounts.keys.regenerate, pair, slot, how.grace_s, how.days, auth.clock())

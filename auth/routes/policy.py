@@ -49,7 +49,8 @@ class NewGrant(BaseModel):
 @router.get("/roles", dependencies=ADMIN)
 async def list_roles(request: Request) -> list[RoleReply]:
     """Every role, the built-in ones first."""
-    return [_role(role) for role in auth_of(request).accounts.policy.roles()]
+    accounts = auth_of(request).accounts
+    return [_role(role) for role in await accounts.look(accounts.policy.roles)]
 
 
 @router.put("/roles/{role}", responses={409: {}})
@@ -73,7 +74,8 @@ async def remove_role(request: Request, role: str) -> None:
 @router.get("/grants", dependencies=ADMIN, responses={409: {}})
 async def list_grants(request: Request) -> list[GrantReply]:
     """Every grant, by whom it is for."""
-    return [_grant(grant) for grant in auth_of(request).accounts.policy.grants()]
+    accounts = auth_of(request).accounts
+    return [_grant(grant) for grant in await accounts.look(accounts.policy.grants)]
 
 
 @router.post("/grants", status_code=201, responses={409: {}})
@@ -81,7 +83,7 @@ async def add_grant(request: Request, new: NewGrant, admin: Admin) -> GrantReply
     """Give somebody, or a group, a role on some models. It holds within a second."""
     auth = auth_of(request)
     policy = auth.accounts.policy
-    allowance = narrowing(sorted(policy.permissions(new.role)), new.models)
+    allowance = narrowing(sorted(await auth.accounts.look(policy.permissions, new.role)), new.models)
     must_hold(admin, allowance)
     made = await auth.login.writing.run(policy.add_grant, new.to, allowance, new.role, admin.name, auth.clock())
     auth.authenticator.forget_if_changed()

@@ -66,7 +66,8 @@ async def begin_session(request: Request, who: NameAndPassword) -> Response:
 @router.get("/session", dependencies=_OURS, response_model_exclude_none=True)
 async def show_session(request: Request, response: Response, asking: Asking) -> SessionReply:
     """Who is signed in with this browser's cookie, and until when."""
-    found = auth_of(request).console.find(session_secret(request), auth_of(request).clock())
+    auth = auth_of(request)
+    found = await auth.accounts.look(auth.console.find, session_secret(request), auth.clock())
     if found is None or asking.via != "session":
         raise Unauthenticated("missing")
     response.headers.update(NO_STORE)
@@ -84,7 +85,7 @@ async def confirm_session(request: Request, shown: Confirmation, asking: Asking)
     """Show the password again, so that accounts may be changed for the next 15 minutes."""
     auth = auth_of(request)
     before = session_secret(request)
-    found = auth.console.find(before, auth.clock())
+    found = await auth.accounts.look(auth.console.find, before, auth.clock())
     if found is None or asking.via != "session":
         raise Unauthenticated("missing")
     if found.provider is not None:
@@ -109,7 +110,7 @@ async def end_session(request: Request, _: Asking, __: Annotated[None, Depends(p
 async def change_own_password(request: Request, change: ChangedPassword, asking: Asking) -> None:
     """Set a password of your own. Every other session of yours ends, and this one goes on."""
     auth = auth_of(request)
-    if auth.accounts.find(asking.name) is None:
+    if await auth.accounts.look(auth.accounts.find, asking.name) is None:
         raise AccountError("elsewhere")
 
     def attempt(name: str, password: str, now: float) -> bool | None:

@@ -1,5 +1,3 @@
-import sqlite3
-from contextlib import closing
 from pathlib import Path
 
 import argon2
@@ -8,6 +6,7 @@ import pytest
 from auth.accounts import Accounts
 from auth.errors import AccountError
 from auth.store import Account
+from tests.auth.conftest import Raw
 
 PASSWORD = "correct horse"
 
@@ -18,10 +17,8 @@ def _people(accounts: Accounts) -> None:
     accounts.add("ann", "analyst", PASSWORD, 2.0)
 
 
-def password_in(folder: Path, name: str) -> str:
-    with closing(sqlite3.connect(folder / "accounts.sqlite")) as db:
-        stored: str = db.execute("SELECT password FROM accounts WHERE name = ?", (name,)).fetchone()[0]
-    return stored
+def password_in(raw: Raw, name: str) -> str:
+    return str(raw.execute("SELECT password FROM accounts WHERE name = ?", name)[0][0])
 
 
 def test_accounts_are_listed_by_name_and_found(accounts: Accounts) -> None:
@@ -72,7 +69,8 @@ def test_an_unknown_name_costs_a_check_of_a_password_too(accounts: Accounts, mon
     assert len({stored.rpartition("$")[0].rpartition("$")[0] for stored in checked}) == 1
 
 
-def test_no_password_is_kept(accounts: Accounts, tmp_path: Path) -> None:
+def test_no_password_is_kept(raw: Raw, tmp_path: Path) -> None:
+    assert b"ann" in raw.kept() and PASSWORD.encode() not in raw.kept()
     assert not any(PASSWORD.encode() in file.read_bytes() for file in tmp_path.iterdir())
 
 
@@ -112,13 +110,12 @@ def test_an_account_that_is_not_there_cannot_be_changed(accounts: Accounts) -> N
         accounts.open_session("bob", 0.0)
 
 
-def test_a_hash_of_an_older_cost_is_replaced_at_the_next_sign_in(accounts: Accounts, tmp_path: Path) -> None:
+def test_a_hash_of_an_older_cost_is_replaced_at_the_next_sign_in(accounts: Accounts, raw: Raw) -> None:
     old = argon2.PasswordHasher(time_cost=1, memory_cost=8192, parallelism=1).hash(PASSWORD)
-    with closing(sqlite3.connect(tmp_path / "accounts.sqlite")) as db, db:
-        db.execute("UPDATE accounts SET password = ? WHERE name = 'ann'", (old,))
+    raw.execute("UPDATE accounts SET password = ? WHERE name = 'ann'", old)
     session = accounts.open_session("ann", 5.0).session
     assert accounts.sign_in("ann", PASSWORD, 6.0) is not None
-    assert password_in(tmp_path, "ann").startswith("$argon2id$v=19$m=19456,t=2,p=1$")
+    assert password_in(raw, "ann").startswith("$argon2id$v=19$m=19456,t=2,p=1$")
     assert accounts.sign_in("ann", PASSWORD, 7.0) is not None
     assert accounts.sessions.find(session.id) is not None
 

@@ -1,7 +1,4 @@
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
-from pathlib import Path
 
 import pytest
 
@@ -10,6 +7,7 @@ from auth.api_keys import DAY_S, ApiKeys, Made, NoKeys
 from auth.errors import AccountError
 from auth.principal import Allowance
 from auth.store import AccountChange, narrowing
+from tests.auth.conftest import REFUSED_BY_DATABASE, Raw
 
 SCORING = Allowance(frozenset({"list", "score"}), ("boston", "mpg"))
 
@@ -38,8 +36,8 @@ def test_a_pair_has_two_keys_that_are_found_with_whoever_has_them(keys: ApiKeys,
     assert held.expires_at == 1000.0 + 365 * DAY_S
 
 
-def test_no_key_is_kept(made: Made, tmp_path: Path) -> None:
-    kept = b"".join(file.read_bytes() for file in tmp_path.iterdir())
+def test_no_key_is_kept(made: Made, raw: Raw) -> None:
+    kept = raw.kept()
     assert all(text.encode()[13:] not in kept for text in made.texts.values())
     assert b"nightly" in kept
 
@@ -146,6 +144,6 @@ def test_where_accounts_are_in_a_file_there_are_no_keys() -> None:
             change()
 
 
-def test_two_keys_are_never_of_one_id(keys: ApiKeys, made: Made, tmp_path: Path) -> None:
-    with closing(sqlite3.connect(tmp_path / "accounts.sqlite")) as db, pytest.raises(sqlite3.IntegrityError):
-        db.execute("INSERT INTO keys SELECT * FROM keys")
+def test_two_keys_are_never_of_one_id(keys: ApiKeys, made: Made, raw: Raw) -> None:
+    with pytest.raises(REFUSED_BY_DATABASE):
+        raw.execute("INSERT INTO keys SELECT * FROM keys")

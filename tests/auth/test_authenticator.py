@@ -1,7 +1,5 @@
 import asyncio
-import sqlite3
 from collections.abc import Callable
-from contextlib import closing
 from functools import cache
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -22,7 +20,7 @@ from auth.principal import ROLES, Permission, Principal, built_in
 from auth.sessions import IDLE_LIFE_S, Opened
 from auth.store import AccountStore
 from auth.tokens import Tokens
-from tests.auth.conftest import line, settle, write
+from tests.auth.conftest import Raw, line, settle, write
 
 PASSWORD = "correct horse"
 KEY = bytes(range(32))
@@ -146,10 +144,9 @@ def test_a_revoked_session_is_refused(
 
 
 def test_a_token_with_a_role_the_account_no_longer_has_is_refused(
-    authenticator: Authenticator, header: bytes, tmp_path: Path
+    authenticator: Authenticator, header: bytes, raw: Raw
 ) -> None:
-    with closing(sqlite3.connect(tmp_path / "accounts.sqlite")) as db, db:
-        db.execute("UPDATE accounts SET role = 'scorer' WHERE name = 'ann'")
+    raw.execute("UPDATE accounts SET role = 'scorer' WHERE name = 'ann'")
     assert reason(authenticator, header) == "revoked"
 
 

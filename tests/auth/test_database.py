@@ -1,60 +1,65 @@
-import stat
+"""What holds for any database under accounts."""
+
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from auth.database import Database
-from auth.errors import SetupError
+from auth.database import Database, open_database
 
-ADD = "INSERT INTO accounts (name, role, password, created_at) VALUES ('ann', 'scorer', 'hash', 0)"
-
-
-@pytest.fixture
-def path(tmp_path: Path) -> Path:
-    return tmp_path / "accounts.sqlite"
+ADD = "INSERT INTO accounts (name, role, password, created_at) VALUES (?, 'scorer', 'hash', 0)"
 
 
 @pytest.fixture
-def database(path: Path) -> Iterator[Database]:
-    opened = Database(path)
+def database(where: Path | str) -> Iterator[Database]:
+    opened = open_database(where)
     yield opened
     opened.close()
 
 
-def test_no_file_of_it_can_be_read_by_anybody_else(database: Database, path: Path) -> None:
-    with database.transaction() as db:
-        db.execute(ADD)
-    files = sorted(path.parent.glob("accounts.sqlite*"))
-    assert [file.name for file in files] == ["accounts.sqlite", "accounts.sqlite-shm", "accounts.sqlite-wal"]
-    assert {stat.S_IMODE(file.stat().st_mode) for file in files} == {0o600}
-
-
 def test_a_transaction_that_fails_leaves_nothing_and_does_not_block_the_next(database: Database) -> None:
     with pytest.raises(ZeroDivisionError), database.transaction() as db:
-        db.execute(ADD)
+        db.execute(ADD, ("ann",))
         _ = 1 / 0
     assert database.read("SELECT * FROM accounts") == []
     with database.transaction() as db:
-        db.execute(ADD)
+        db.execute(ADD, ("ann",))
     assert len(database.read("SELECT * FROM accounts")) == 1
 
 
 def test_a_reader_neither_waits_for_a_writer_nor_sees_what_is_not_committed(database: Database) -> None:
     with database.transaction() as db:
-        db.execute(ADD)
+        db.execute(ADD, ("ann",))
         assert database.read("SELECT * FROM accounts") == []
 
 
-def test_what_is_committed_is_still_there_when_opened_again(database: Database, path: Path) -> None:
+def test_what_is_committed_is_still_there_when_opened_again(database: Database, where: Path | str) -> None:
     with database.transaction() as db:
-        db.execute(ADD)
-    again = Database(path)
+        db.execute(ADD, ("ann",))
+    again = open_database(where)
     assert len(again.read("SELECT * FROM accounts")) == 1
     again.close()
 
 
-def test_a_file_that_is_no_database_is_refused_with_what_to_do(path: Path) -> None:
-    path.write_bytes(b"not a database, but long enough to be read as one" * 100)
-    with pytest.raises(SetupError, match="move it away"):
-        Database(path)
+def test_a_name_is_there_once_and_lists_are_in_the_order_of_bytes(database: Database) -> None:
+    names = ["a_b", "Zoe", "ann", "ab", "a-b", "Ann", "a.b", "a@b", "z", "0"]
+    with database.transaction() as db:
+        for name in names:
+            db.execute(ADD, (name,))
+    assert [name for (name,) in database.read("SELECT name FROM accounts ORDER BY name")] == sorted(names)
+
+
+def test_what_is_looked_for_with_a_nul_or_a_percent_sign_is_found_nowhere(database: Database) -> None:
+    with database.transaction() as db:
+        db.execute(ADD, ("ann",))
+    for name in ("ann\0", "\0", "%", "a%s", "?"):
+        assert database.read("SELECT name FROM accounts WHERE name = ?", name) == []
+
+
+def test_numbers_and_bytes_come_back_as_they_were_to_the_last_bit(database: Database) -> None:
+    at, digest = 1764460800.1234567, bytes(range(256))
+    with database.transaction() as db:
+        db.execute(ADD, ("ann",))
+        row = digest, "ann", "", at
+        db.execute("INSERT INTO console_sessions (digest, name, roles, expires_at) VALUES (?, ?, ?, ?)", row)
+    assert database.read("SELECT digest, name, roles, expires_at FROM console_sessions") == [row]

@@ -17,7 +17,8 @@ ALLOWED = {
     "jose": {"jws.py"},
     "aiohttp": {"credentials/fetch.py"},
     "argon2": {"passwords.py"},
-    "sqlite3": {"database.py"},
+    "sqlite3": {"sqlite.py"},
+    "psycopg": {"postgresql.py", "postgresql_address.py"},
 }
 
 

@@ -7,7 +7,7 @@ from threading import Thread
 
 import pytest
 
-from auth import database
+from auth import sqlite
 from auth.accounts import Accounts
 from auth.errors import SetupError
 from auth.migrations import STEPS
@@ -78,7 +78,7 @@ def test_a_file_of_a_newer_program_is_refused_with_what_to_do_and_left_as_it_is(
 
 def test_a_step_that_fails_leaves_the_file_as_it_was(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     broken = (*STEPS, ("CREATE TABLE half (way TEXT) STRICT", "CREATE NONSENSE"))
-    monkeypatch.setattr(database, "STEPS", broken)
+    monkeypatch.setattr(sqlite, "STEPS", broken)
     with pytest.raises(SetupError, match="cannot be used"):
         Accounts(path)
     monkeypatch.undo()

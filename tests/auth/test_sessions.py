@@ -1,13 +1,13 @@
 import base64
 import hashlib
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import pytest
 
 from auth.accounts import Accounts
 from auth.errors import Unauthenticated
 from auth.sessions import IDLE_LIFE_S, WHOLE_LIFE_S, Opened, Session
+from tests.auth.conftest import Raw
 
 DAY = 86_400.0
 
@@ -24,14 +24,14 @@ def test_a_session_is_found_with_the_role_of_its_account(accounts: Accounts, ope
 
 
 def test_a_refresh_token_is_32_random_bytes_and_only_its_digest_is_kept(
-    accounts: Accounts, opened: Opened, tmp_path: Path
+    accounts: Accounts, opened: Opened, raw: Raw
 ) -> None:
-    raw = base64.urlsafe_b64decode(opened.refresh_token + "=")
-    assert len(raw) == 32
-    kept = b"".join(file.read_bytes() for file in tmp_path.glob("accounts.sqlite*"))
+    secret = base64.urlsafe_b64decode(opened.refresh_token + "=")
+    assert len(secret) == 32
+    kept = raw.kept()
     assert hashlib.sha256(opened.refresh_token.encode()).digest() in kept
     assert opened.refresh_token.encode() not in kept
-    assert raw not in kept
+    assert secret not in kept
 
 
 def test_a_refresh_token_is_spent_for_another_of_the_same_session(accounts: Accounts, opened: Opened) -> None:

@@ -182,10 +182,10 @@ class Tandem:
     def processes(self, kind: str) -> list[int]:
         """Process ids below the supervisor: kind is 'template', 'worker' or 'web'."""
         assert self.process is not None
-        return sorted(pid for pid in _descendants(self.process.pid) if _kind(pid) == kind)
+        return sorted(pid for pid in descendants(self.process.pid) if _kind(pid) == kind)
 
 
-def _descendants(pid: int) -> list[int]:
+def descendants(pid: int) -> list[int]:
     found: list[int] = []
     try:
         tasks = list(Path(f"/proc/{pid}/task").glob("*/children"))
@@ -197,7 +197,7 @@ def _descendants(pid: int) -> list[int]:
         except OSError:
             continue
         for child in children:
-            found += [child, *_descendants(child)]
+            found += [child, *descendants(child)]
     return found
 
 

@@ -20,7 +20,7 @@ from server.dispatch.messages import Refusal
 from server.engine import BodyTooLarge, Engine, Member, NotServed, Refused, Scored
 from server.run_folder import RunFolder
 from server.wire.frames import BodyFormat, ReplyCode
-from tests.harness.tandem import _descendants, eventually, run_r
+from tests.harness.tandem import descendants, eventually, run_r
 
 CRASHES_ABOVE_100 = (
     "local({f <- function(x) {if (any(x > 100)) tools::pskill(Sys.getpid(), 9L); x}; lm(dist ~ f(speed), cars)})"
@@ -51,7 +51,7 @@ class Stage:
         (self.r_models / "broken.rds").write_bytes(b"\x1f\x8b no model")
         line = LinearRegression().fit([[0.0], [1.0]], [1.0, 3.0])
         (self.python_models / "line.pkl").write_bytes(pickle.dumps(line))
-        self.before = set(_descendants(os.getpid()))
+        self.before = set(descendants(os.getpid()))
         self.engine = self.run(self._open())
 
     async def _open(self) -> Engine:
@@ -73,7 +73,7 @@ class Stage:
         return await self.engine.score(self.key(name), member(row), **more)
 
     def processes(self) -> set[int]:
-        return set(_descendants(os.getpid())) - self.before
+        return set(descendants(os.getpid())) - self.before
 
     def close(self) -> None:
         self._runner.close()
@@ -180,14 +180,14 @@ def test_other_files_take_the_place_of_those_before(stage: Stage) -> None:
 def test_what_waits_when_the_engine_is_closed_is_refused_and_no_process_is_left(tmp_path: Path) -> None:
     run_r(f"saveRDS({SLEEPS_ABOVE_100}, commandArgs(TRUE))", str(tmp_path / "sleeps.rds"))
     [file] = [identify(one) for one in candidates(tmp_path, R_FILES)]
-    before = set(_descendants(os.getpid()))
+    before = set(descendants(os.getpid()))
 
     async def scene() -> set[int]:
         async with Engine(Settings(r_models=tmp_path, r_workers=1), folder=RunFolder()) as engine:
             await engine.open([file])
             waiting = asyncio.create_task(engine.score(file.key, member({"speed": 101})))
             await asyncio.sleep(0.2)
-            processes = set(_descendants(os.getpid())) - before
+            processes = set(descendants(os.getpid())) - before
         with pytest.raises(Refused):
             await waiting
         return processes
