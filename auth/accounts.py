@@ -12,13 +12,14 @@ from typing import Any, Final, TypeVar
 from auth.api_keys import ApiKeys
 from auth.audit import Act, Audit, record
 from auth.console_sessions import ConsoleSessions
-from auth.database import Transaction, open_database
+from auth.database import Database, Transaction
 from auth.errors import AccountError
 from auth.offload import Looks, at_once
 from auth.passwords import hash_password, needs_rehash, verify_password
 from auth.policy import Policy, check_role
 from auth.principal import Allowance
 from auth.sessions import Opened, Sessions, count_revocation, open_session
+from auth.sqlite import Sqlite
 from auth.store import Account, AccountChange, is_name
 
 T = TypeVar("T")
@@ -165,6 +166,18 @@ class Accounts:
     def change_counter(self) -> int:
         """Differs from before if any process has revoked anything."""
         return self._database.changes()
+
+
+def open_database(where: Path | str, watched: bool = False) -> Database:
+    """The database in a file, or the one that `where` is the address of; raise `SetupError` if it cannot be used.
+
+    A server has it `watched`: it may be out of reach when it is opened, and changes are noticed by a thread.
+    """
+    if isinstance(where, Path):
+        return Sqlite(where)
+    from auth.postgresql import Postgresql  # nobody else has to have its library
+
+    return Postgresql(where, watched)
 
 
 _ACCOUNTS: Final = "SELECT name, role, created_at, kind, disabled, about FROM accounts"

@@ -1,12 +1,11 @@
 """What accounts and sessions are kept in: a file, or a server that several servers of ours share.
 
-Owns what a database offers to the rest of auth, and which one is opened. Must not know what the rows mean, nor SQLite
-(`sqlite.py`) or PostgreSQL (`postgresql.py`). Both take the same SQL, with `?` where a value goes.
+Owns what a database offers to the rest of auth. Must not know what the rows mean, nor SQLite (`sqlite.py`) or
+PostgreSQL (`postgresql.py`). Both take the same SQL, with `?` where a value goes.
 """
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
-from pathlib import Path
 from typing import Any, Protocol
 
 
@@ -49,17 +48,3 @@ class Database(Protocol):
 
     def changes(self) -> int:
         """Differs from before if anything was taken away from anybody. Cheap enough for every second."""
-
-
-def open_database(where: Path | str, watched: bool = False) -> Database:
-    """The database in a file, or the one that `where` is the address of; raise `SetupError` if it cannot be used.
-
-    A server has it `watched`: it may be out of reach when it is opened, and changes are noticed by a thread.
-    """
-    if isinstance(where, Path):
-        from auth.sqlite import Sqlite
-
-        return Sqlite(where)
-    from auth.postgresql import Postgresql  # nobody else has to have its library
-
-    return Postgresql(where, watched)

@@ -42,6 +42,7 @@ _MIGRATION_S: Final = 120.0
 _LOCK: Final = 0x74616E64656D  # "tandem"
 _BEGIN: Final = f"BEGIN; SELECT pg_advisory_xact_lock({_LOCK})"
 _COUNT: Final = "SELECT count FROM revocations"
+_HAS_VERSION: Final = "SELECT 1 FROM pg_class WHERE relname = 'schema_version' AND pg_table_is_visible(oid)"
 
 log = logging.getLogger(__name__)
 
@@ -252,7 +253,8 @@ def _migrate(connection: _Connection) -> int:
 
 
 def _version(connection: _Connection) -> int:
-    if _put(connection, "SELECT to_regclass('schema_version')").fetchone()[0] is None:
+    # Not by to_regclass, which may remember from before a lock was waited for that there was none.
+    if not _put(connection, _HAS_VERSION).fetchall():
         return 0
     version: int = _put(connection, "SELECT version FROM schema_version").fetchone()[0]
     return version

@@ -4,6 +4,7 @@ Owns what an address may say: no password where others could read it, and TLS to
 is asked there. An address is the setting itself or, where it has a password, the content of the file that it names.
 """
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +17,8 @@ from auth.secret_file import SecretFile
 
 SCHEMES: Final = ("postgresql://", "postgres://")
 _FORM: Final = "postgresql://USER:PASSWORD@HOST:5432/DATABASE, with %40 for an @ in the password"
+_HOSTS: Final = re.compile(r"[A-Za-z0-9.:,_/-]+")
+_PORTS: Final = re.compile(r"[0-9,]*")
 _LOOPBACK: Final = ("localhost", "127.0.0.1", "::1")
 _ENCRYPTED: Final = ("require", "verify-ca", "verify-full")
 _AUTHORITIES: Final = Path("/etc/ssl/certs/ca-certificates.crt")
@@ -85,6 +88,9 @@ def _parse(text: str) -> dict[str, str]:
         raise ValueError(
             "it names no host; a folder of Unix sockets is one: postgresql:///DATABASE?host=/run/postgresql"
         )
+    # What stands here may be a piece of a password whose signs were not written as %XX: it must not get into a message.
+    if not _HOSTS.fullmatch(hosts) or not _PORTS.fullmatch(parsed.get("port", "")):
+        raise ValueError(f"it cannot be read as {_FORM}")
     if not all(host in _LOOPBACK or host.startswith("/") for host in hosts.split(",")):
         parsed.setdefault("sslmode", "verify-full")
         if parsed["sslmode"] not in _ENCRYPTED:

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from auth.database import Database, open_database
+from auth.accounts import open_database
+from auth.database import Database
 
 ADD = "INSERT INTO accounts (name, role, password, created_at) VALUES (?, 'scorer', 'hash', 0)"
 
