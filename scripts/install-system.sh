@@ -34,6 +34,7 @@ packages_of() {
       # for the identity provider that tests sign in with.
       command -v kubectl >/dev/null || echo kubernetes-client
       command -v npm >/dev/null || echo npm
+      echo chromium # signs in, and tries what pages of other sites could do
       ;;
     bench) echo wrk r-cran-plumber ;;
     *) echo "install-system.sh: unknown group: $1" >&2; exit 2 ;;

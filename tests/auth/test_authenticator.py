@@ -185,7 +185,7 @@ def test_if_the_database_cannot_be_read_nothing_stays_remembered(
     accounts.close()
     with suppress(sqlite3.ProgrammingError):
         authenticator.forget_if_changed()
-    with pytest.raises(Exception, match="closed|shutdown"):
+    with pytest.raises(Exception, match=r"closed|shutdown"):
         authenticate(authenticator, header)
 
 

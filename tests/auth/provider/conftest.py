@@ -12,7 +12,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from tests.harness.tandem import eventually, free_port
+from tests.auth.conftest import write
+from tests.browser.conftest import browser as browser
+from tests.browser.conftest import context as context
+from tests.browser.conftest import page as page
+from tests.harness.tandem import Tandem, eventually, free_port
 
 HERE = Path(__file__).parent
 RESOURCE = "api://tandem"
@@ -74,3 +78,24 @@ def provider(packages: Path, tandem_port: int) -> Iterator[IdentityProvider]:
     finally:
         process.terminate()
         process.wait(10)
+
+
+@pytest.fixture(scope="module")
+def tandem(provider: IdentityProvider, tandem_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tandem]:
+    folder = tmp_path_factory.mktemp("tandem")
+    lines = (
+        "[idp]",
+        f'issuer = "{provider.url}"',
+        f'audiences = ["{RESOURCE}"]',
+        'map = { analysts = "analyst", scorers = "scorer" }',
+        'client_id = "console"',
+        f'client_secret_file = "{write(folder / "secret", "console-secret")}"',
+        f'redirects = ["http://127.0.0.1:{tandem_port}/auth/oidc/idp/callback"]',
+    )
+    server = Tandem(folder, identity=write(folder / "identity.toml", *lines), port=tandem_port)
+    server.port = tandem_port
+    server.url = f"http://127.0.0.1:{tandem_port}"
+    try:
+        yield server.start()
+    finally:
+        server.stop()

@@ -3,39 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import httpx
 import pytest
 
-from tests.auth.conftest import write
-from tests.auth.provider.conftest import RESOURCE, IdentityProvider
+from tests.auth.provider.conftest import IdentityProvider
 from tests.harness.tandem import Tandem
 
 pytestmark = pytest.mark.ship
-
-
-@pytest.fixture(scope="module")
-def tandem(provider: IdentityProvider, tandem_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tandem]:
-    folder = tmp_path_factory.mktemp("tandem")
-    lines = (
-        "[idp]",
-        f'issuer = "{provider.url}"',
-        f'audiences = ["{RESOURCE}"]',
-        'map = { analysts = "analyst", scorers = "scorer" }',
-        'client_id = "console"',
-        f'client_secret_file = "{write(folder / "secret", "console-secret")}"',
-        f'redirects = ["http://127.0.0.1:{tandem_port}/auth/oidc/idp/callback"]',
-    )
-    server = Tandem(folder, identity=write(folder / "identity.toml", *lines), port=tandem_port)
-    server.port = tandem_port
-    server.url = f"http://127.0.0.1:{tandem_port}"
-    try:
-        yield server.start()
-    finally:
-        server.stop()
 
 
 def me(tandem: Tandem, token: str) -> httpx.Response:
