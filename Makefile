@@ -31,7 +31,8 @@ test: venv-dev $(MODELS) ## everything that is checked: testthat, then pytest
 
 attack: venv-dev $(MODELS) ## attack it: hostile models, packages, requests; the short form is part of make test
 	FUZZ_EXAMPLES=200 .venv/bin/python -m pytest -m 'not ship and not fresh' tests/attack tests/server/pools/test_leaving.py \
-	  tests/server/supervisor/test_sandboxed.py tests/server/machine/test_sandbox.py
+	  tests/server/supervisor/test_sandboxed.py tests/server/machine/test_sandbox.py \
+	  tests/server/workers/torch/test_digits_served.py
 
 ship-test: system-ship venv-dev .venv-ship/made $(MODELS) ## the image, the manifests, the gateway, dashboards and alerts
 	.venv/bin/python -m pytest -m ship

@@ -136,3 +136,20 @@ def test_the_documentation_knows_the_bodies(server: Tandem) -> None:
 def test_a_machine_without_a_gpu_has_no_gpu_metrics(server: Tandem) -> None:
     text = httpx.get(server.metrics_url).text
     assert torch.cuda.is_available() or "tandem_gpu_memory_bytes{" not in text
+
+
+@pytest.mark.long
+def test_many_pictures_at_once_of_just_under_the_most_pixels_are_answered_like_one_or_told_to_come_later(
+    server: Tandem,
+) -> None:
+    file = BytesIO()
+    Image.new("L", (7000, 7000), 200).save(file, "PNG")
+    alone = send(server, file.getvalue())
+    assert alone.status_code == 200
+    workers = server.processes("worker")
+    with ThreadPoolExecutor(32) as callers:
+        replies = list(callers.map(lambda _: send(server, file.getvalue()), range(32)))
+    served = [reply for reply in replies if reply.status_code == 200]
+    assert {reply.json()["code"] for reply in replies if reply not in served} <= {"overloaded", "queue_full"}
+    assert served and all(reply.json()["predictions"] == alone.json()["predictions"] for reply in served)
+    assert server.processes("worker") == workers
