@@ -20,7 +20,7 @@ from auth.api_keys import NoKeys
 from auth.audit import NoAudit
 from auth.errors import AccountError, NoRefreshTokens
 from auth.offload import at_once
-from auth.passwords import hash_password, is_hash, verify_password
+from auth.passwords import check_new_password, hash_password, is_hash, verify_password
 from auth.policy import NoPolicy
 from auth.principal import ROLES, Allowance, Role
 from auth.secret_file import SecretFile
@@ -166,6 +166,7 @@ def new_line(name: str, role: Role, password: str) -> str:
     """A line for the file."""
     if not is_name(name):
         raise AccountError("bad_name")
+    check_new_password(name, password)
     return str(Line(name, role, hash_password(password)))
 
 

@@ -15,7 +15,7 @@ from auth.console_sessions import ConsoleSessions
 from auth.database import Database, Transaction
 from auth.errors import AccountError
 from auth.offload import Looks, at_once
-from auth.passwords import hash_password, needs_rehash, verify_password
+from auth.passwords import check_new_password, hash_password, needs_rehash, verify_password
 from auth.policy import Policy, check_role
 from auth.principal import Allowance
 from auth.sessions import Opened, Sessions, count_revocation, open_session
@@ -61,6 +61,7 @@ class Accounts:
     def add(self, name: str, role: str, password: str, now: float) -> Account:
         """Create an account."""
         _check_name(name)
+        check_new_password(name, password)
         return self._add(Account(name, role, now), hash_password(password))
 
     def add_service(self, name: str, role: str, now: float) -> Account:
@@ -112,6 +113,7 @@ class Accounts:
 
     def set_password(self, name: str, password: str, but: str = "") -> None:
         """Change a password and end the account's sessions, except the one of the id `but`."""
+        check_new_password(name, password)
         hashed = hash_password(password)
         with self._database.transaction() as db:
             if _find(db, name).kind == "service":

@@ -30,6 +30,7 @@ REASONS: Final[tuple[Reason, ...]] = get_args(Reason)
 AccountProblem = Literal[
     "bad_name",
     "bad_password",
+    "common_password",
     "no_password",
     "unknown_role",
     "bad_days",
@@ -191,6 +192,7 @@ class AccountError(AuthError):
     _EXPLANATIONS: ClassVar[dict[AccountProblem, str]] = {
         "bad_name": "A name is 1 to 64 of A-Z a-z 0-9 . _ @ - and begins with a letter or a digit.",
         "bad_password": "A password is 8 to 1024 characters of text.",
+        "common_password": "This password is among the first that are tried: it is common, or the account's name.",
         "no_password": "A service has no password: it has API keys.",
         "unknown_role": "There is no role of this name.",
         "bad_days": "Keys are good for 1 to 730 days.",

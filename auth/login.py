@@ -48,7 +48,9 @@ class Login:
         clock: Callable[[], float] = time.time,
         on_failure: Callable[[Reason], None] = ignore,
         on_refusal: OnRefusal = ignore_refusal,
+        takes_passwords: bool = True,
     ) -> None:
+        self.takes_passwords: Final = takes_passwords
         self.hashing: Final = Offload("argon2", threads=2, waiting=16)
         self.writing: Final = Offload("accounts", threads=1, waiting=256)
         self._accounts = accounts
@@ -104,6 +106,8 @@ class Login:
         self, name: str, network: str, attempt: Callable[Concatenate[str, P], T | None], *rest: P.args, **more: P.kwargs
     ) -> T:
         """What an attempt gives that needs a password; it is counted before it is made."""
+        if not self.takes_passwords:
+            raise Unauthenticated("password_not_taken")
         now = self._clock()
         self._addresses.attempt(network, now)
         if not is_name(name):  # says nothing about who exists, and keeps long names out of our memory

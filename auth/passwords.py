@@ -6,6 +6,7 @@ accounts. A check takes about 30 ms and 19 MiB, so it never runs on the event lo
 
 import re
 from base64 import b64decode, b64encode
+from pathlib import Path
 from typing import Final
 
 from argon2 import PasswordHasher
@@ -22,6 +23,9 @@ _DUMMY: Final = f"$argon2id$v=19$m={19 * 1024},t=2,p=1${'A' * 22}${'A' * 43}"
 
 _SHORTEST, _LONGEST = 8, 1024
 
+# A list, and no library that estimates how strong a password is: it is read when one is set, and takes no memory then.
+COMMON: Final = Path(__file__).with_name("common_passwords.txt")
+
 # The only spelling that libargon2 reads. What a hash may cost has a limit, as every sign-in pays it.
 _HASH: Final = re.compile(r"\$argon2id\$v=19\$m=([1-9]\d{0,5}),t=([1-9]\d?),p=([1-9]\d?)\$([^$]+)\$([^$]+)", re.ASCII)
 _MOST_MEMORY_KIB, _MOST_PASSES, _MOST_LANES = 256 * 1024, 16, 16
@@ -34,6 +38,13 @@ def hash_password(password: str) -> str:
     if encoded is None:
         raise AccountError("bad_password")
     return _HASHER.hash(encoded)
+
+
+def check_new_password(name: str, password: str) -> None:
+    """Refuse a password that is one of the first to be tried: a common one, or the account's name."""
+    tried = password.casefold()
+    if tried == name.casefold() or tried in COMMON.read_text().splitlines():
+        raise AccountError("common_password")
 
 
 def verify_password(stored: str | None, password: str) -> bool:

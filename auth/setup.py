@@ -133,6 +133,7 @@ def open_auth(
     key_file: Path | None = None,
     identity_file: Path | None = None,
     basic: Passwords = "keys",
+    passwords: bool = True,
 ) -> Auth:
     """Build everything for one web process."""
     accounts, tokens = _open(data_dir, accounts_file, key_file)
@@ -143,7 +144,7 @@ def open_auth(
     def refused(reason: Reason, address: str, key: str = "") -> None:
         refusals.note(reason, address, clock(), key)
 
-    login = Login(accounts, tokens, clock, on_failure, refused)
+    login = Login(accounts, tokens, clock, on_failure, refused, passwords)
     keys = ApiKeyCredentials(accounts, uses.note)
     exchange = KeyExchange(accounts, keys, tokens, login, clock, on_failure, refused)
     verifiers: list[Verifier] = [keys, BasicCredentials(accounts, keys, login, basic)]

@@ -79,6 +79,11 @@ class Settings(BaseSettings):
         "keys",
         description="what is taken as the password of Basic: API keys, also passwords of accounts, or nothing",
     )
+    passwords: Literal["on", "off"] = _setting(
+        "web",
+        "on",
+        description="whether people sign in with passwords kept here; off leaves identity providers and keys",
+    )
     remotes: str = _setting(
         "restart", "", description="other Tandem servers whose models are served here too: name=url,name=url"
     )
@@ -228,6 +233,8 @@ class Settings(BaseSettings):
             raise ValueError(
                 "TANDEM_BASIC=passwords would hand passwords to the servers of TANDEM_REMOTES; set keys or off"
             )
+        if self.basic == "passwords" and self.passwords == "off":
+            raise ValueError("TANDEM_BASIC=passwords takes what TANDEM_PASSWORDS=off refuses; set keys or off")
         return self
 
     @model_validator(mode="after")

@@ -56,6 +56,7 @@ class WebApp:
             key_file=settings.token_key,
             identity_file=settings.identity,
             basic=settings.basic,
+            passwords=settings.passwords == "on",
         )
         self._access_log = AccessLog()
         self._request_ids = RequestIds()

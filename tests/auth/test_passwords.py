@@ -4,7 +4,7 @@ import argon2
 import pytest
 
 from auth.errors import AccountError
-from auth.passwords import hash_password, is_hash, needs_rehash, verify_password
+from auth.passwords import COMMON, check_new_password, hash_password, is_hash, needs_rehash, verify_password
 
 PASSWORD = "correct horse battery"
 
@@ -39,6 +39,25 @@ def test_a_password_outside_the_rule_is_refused_and_fits_nothing(stored: str, pa
     with pytest.raises(AccountError, match="bad_password"):
         hash_password(password)
     assert not verify_password(stored, password)
+
+
+@pytest.mark.parametrize(
+    "password", ["12345678", "password", "PASSWORD", "qwertyuiop", "trustno1", "ann-of-sales", "Ann-Of-Sales"]
+)
+def test_what_is_tried_first_is_no_password(password: str) -> None:
+    with pytest.raises(AccountError, match="common_password"):
+        check_new_password("ann-of-sales", password)
+
+
+@pytest.mark.parametrize("password", [PASSWORD, "ann-of-sale", "12345678\n123456789", "# The commonest", "\ud800"])
+def test_any_other_may_be_one(password: str) -> None:
+    check_new_password("ann-of-sales", password)
+
+
+def test_the_list_is_of_passwords_that_are_long_enough_to_be_tried() -> None:
+    listed = [line for line in COMMON.read_text().splitlines() if not line.startswith("#")]
+    assert len(listed) == len(set(listed)) > 11_000
+    assert all(len(line) >= 8 and line == line.casefold().strip() for line in listed)
 
 
 @pytest.mark.parametrize("password", [PASSWORD, "", "\ud800\ud800\ud800\ud800"])

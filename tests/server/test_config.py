@@ -168,6 +168,11 @@ def test_remotes_are_read_by_name_and_need_shared_accounts(monkeypatch: pytest.M
     assert load().remote_urls == {"gpu": "http://tandem-gpu", "eu": "https://eu.example.com:8443"}
 
 
+def test_basic_does_not_take_passwords_that_are_taken_nowhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TANDEM_BASIC", "passwords")
+    assert "TANDEM_PASSWORDS=off" in refused(monkeypatch, "TANDEM_PASSWORDS", "off")
+
+
 def test_pools_by_signature_need_signatures(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "TANDEM_MODEL_SIGNATURES" in refused(monkeypatch, "TANDEM_POOLS", "signed")
     assert "'model'" in refused(monkeypatch, "TANDEM_POOLS", "each")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import fastapi_swagger
 from fastapi import APIRouter, Request, Response
-from fastapi.responses import FileResponse, PlainTextResponse
+from fastapi.responses import FileResponse, HTMLResponse, PlainTextResponse
 
 from server.web.problems import Stop, problem
 
@@ -29,7 +29,7 @@ CONTENT_SECURITY_POLICY = (
 async def root(request: Request) -> Response:
     """The console for a browser; for anything else the text `Healthy`, which load balancers understand."""
     if "text/html" in request.headers.get("accept", ""):
-        return _page("console.html")
+        return _page(request, "console.html")
     return PlainTextResponse("Healthy")
 
 
@@ -38,7 +38,7 @@ async def docs(request: Request) -> Response:
     """Swagger UI. The page itself tells nothing; what it shows comes from /openapi.json."""
     if request.app.state.settings.docs == "off":
         raise Stop(problem("not_found"))
-    return _page("docs.html")
+    return _page(request, "docs.html")
 
 
 @router.get("/assets/{name}")
@@ -51,7 +51,10 @@ async def asset(name: str) -> Response:
     return FileResponse(folder / name, media_type=media_type, headers={"cache-control": "no-cache"})
 
 
-def _page(name: str) -> Response:
-    """One of our pages, with a policy that lets it load nothing from elsewhere."""
+def _page(request: Request, name: str) -> Response:
+    """One of our pages, with a policy that lets it load nothing from elsewhere; it asks for no password in vain."""
     headers = {"content-security-policy": CONTENT_SECURITY_POLICY, "cache-control": "no-cache"}
-    return FileResponse(PAGES / name, media_type="text/html", headers=headers)
+    if request.app.state.settings.passwords == "on":
+        return FileResponse(PAGES / name, media_type="text/html", headers=headers)
+    text = (PAGES / name).read_text().replace('<form id="sign-in"', '<form id="sign-in" class="no-passwords"')
+    return HTMLResponse(text, headers=headers)
