@@ -19,6 +19,8 @@ from typing import Final, NoReturn, cast
 from auth.api_keys import NoKeys
 from auth.audit import NoAudit
 from auth.errors import AccountError, NoRefreshTokens
+from auth.limits.limit import NoLimits
+from auth.limits.usage import NoUsage
 from auth.offload import at_once
 from auth.passwords import check_new_password, hash_password, is_hash, verify_password
 from auth.policy import NoPolicy
@@ -91,6 +93,8 @@ class AccountFile:
         self.console: Final = None
         self.keys: Final = NoKeys()
         self.policy: Final = NoPolicy()
+        self.limits: Final = NoLimits()
+        self.usage: Final = NoUsage()
         self.audit: Final = NoAudit()
         self.look: Final = at_once
 

@@ -14,6 +14,8 @@ from auth.audit import Act, Audit, record
 from auth.console_sessions import ConsoleSessions
 from auth.database import Database, Transaction
 from auth.errors import AccountError
+from auth.limits.limit import Limits
+from auth.limits.usage import Usage
 from auth.offload import Looks, at_once
 from auth.passwords import check_new_password, hash_password, needs_rehash, verify_password
 from auth.policy import Policy, check_role
@@ -37,6 +39,8 @@ class Accounts:
         self.console: Final = ConsoleSessions(self._database, self._proven)
         self.keys: Final = ApiKeys(self._database, clock)
         self.policy: Final = Policy(self._database, clock)
+        self.limits: Final = Limits(self._database, clock)
+        self.usage: Final = Usage(self._database)
         self.audit: Final = Audit(self._database)
 
     def close(self) -> None:
@@ -106,6 +110,7 @@ class Accounts:
             was_admin = _is_admin(db, name)
             db.execute("DELETE FROM accounts WHERE name = ?", (name,))
             db.execute("DELETE FROM grants WHERE grantee = ?", (name,))  # the next of the name is somebody else
+            db.execute("DELETE FROM limits WHERE who = ?", (name,))
             if was_admin and _admins(db) == 0:
                 raise AccountError("last_admin")
             count_revocation(db)

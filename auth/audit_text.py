@@ -35,7 +35,7 @@ def as_json_lines(rows: Iterable[Row]) -> str:
 def as_csv(rows: Iterable[Row]) -> str:
     """A line of CSV for each row, without a head."""
     written = StringIO()
-    csv.writer(written).writerows([_cell(value) for value in _cells(row)] for row in rows)
+    csv.writer(written).writerows([cell(value) for value in _cells(row)] for row in rows)
     return written.getvalue()
 
 
@@ -47,7 +47,7 @@ def _cells(row: Row) -> Iterable[object]:
     return (_time(row.at) if name == "at" else getattr(row, name) for name in _NAMES)
 
 
-def _cell(value: object) -> str:
+def cell(value: object) -> str:
     """A cell that a spreadsheet takes for text, whatever somebody called themselves."""
     text = str(value)
     return f"'{text}" if text.startswith(_FORMULAS) else text

@@ -46,6 +46,12 @@ AccountProblem = Literal[
     "bad_grantee",
     "unknown_grant",
     "last_admin",
+    "bad_limit_name",
+    "bad_limited",
+    "bad_amount",
+    "burst_of_quota",
+    "too_many_limits",
+    "unknown_limit",
     "in_file",
     "lacking",
     "elsewhere",
@@ -184,6 +190,21 @@ class Throttled(AuthError):
         self.retry_after_s: Final = retry_after_s
 
 
+class OverLimit(AuthError):
+    """A principal has asked for more than a limit allows. Worth trying again after `retry_after_s`."""
+
+    text = "A limit on your requests is reached."
+    retryable = True
+
+    def __init__(self, code: Literal["rate_limited", "quota_exceeded"], limit: str, allows: str, wait_s: float) -> None:
+        """`limit` is its name, `allows` what it allows in words."""
+        super().__init__(f"{code}: {limit}")
+        self.code: Final = code
+        self.limit: Final = limit
+        self.explanation: Final = f"The limit '{limit}' allows you {allows}. Try again after the time in Retry-After."
+        self.retry_after_s: Final = wait_s
+
+
 class AccountError(AuthError):
     """An account cannot be changed as asked. The caller's fault; `explanation` may be shown to an administrator."""
 
@@ -207,6 +228,12 @@ class AccountError(AuthError):
         "bad_grantee": "A grant is for the name of a principal, or for `group:` and the name of a group.",
         "unknown_grant": "There is no such grant.",
         "unknown_key": "There is no such pair of keys.",
+        "bad_limit_name": "A limit's name is 1 to 64 of A-Z a-z 0-9 . _ - and begins with a letter or a digit.",
+        "bad_limited": "A limit is for the name of a principal, `role:` and a role, `group:` and a group, or `*`.",
+        "bad_amount": "A limit is a whole number of requests or of rows, 1 to 1,000,000,000, and so is its burst.",
+        "burst_of_quota": "A burst is for a limit per second or minute. A quota of a day or month has none.",
+        "too_many_limits": "There are 1,000 limits already. One for a role, a group or `*` does for many principals.",
+        "unknown_limit": "There is no limit of this name.",
         "lacking": "Nobody can give what they may not do themselves.",
         "elsewhere": "Your password is kept by your identity provider. Change it there.",
         "last_admin": "The last admin has to stay one: nobody could manage accounts any more.",
@@ -220,6 +247,8 @@ class AccountError(AuthError):
         "last_admin": "conflict",
         "in_file": "conflict",
         "elsewhere": "conflict",
+        "too_many_limits": "conflict",
+        "unknown_limit": "not_found",
         "unknown": "not_found",
         "unknown_key": "not_found",
         "unknown_grant": "not_found",

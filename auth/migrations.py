@@ -233,5 +233,36 @@ _TELLING: Final = (
     ),
 )
 
-STEPS: Final[tuple[Step, ...]] = (_FIRST, _KINDS, _CONSOLE, _KEYS, _GRANTS, _AUDIT, _SIGNED_IN, _TELLING)
+# How much principals may ask for, and how much they have. Each web process counts in rows of its own; `tick` numbers
+# the writes, so that the others find what is new to them whatever their clocks say.
+_LIMITS: Final = (
+    """CREATE TABLE limits (
+        id TEXT PRIMARY KEY,
+        who TEXT NOT NULL,
+        model TEXT NOT NULL,
+        unit TEXT NOT NULL CHECK (unit IN ('requests', 'rows')),
+        amount INTEGER NOT NULL,
+        per TEXT NOT NULL,
+        burst INTEGER,
+        created_at REAL NOT NULL,
+        created_by TEXT NOT NULL
+    ) STRICT""",
+    """CREATE TABLE usage (
+        principal TEXT NOT NULL,
+        day TEXT NOT NULL,
+        model TEXT NOT NULL,
+        process TEXT NOT NULL,
+        requests INTEGER NOT NULL,
+        rows INTEGER NOT NULL,
+        refused INTEGER NOT NULL,
+        tick INTEGER NOT NULL,
+        PRIMARY KEY (principal, day, model, process)
+    ) STRICT""",
+    "CREATE INDEX usage_by_tick ON usage (tick)",
+    "CREATE INDEX usage_by_day ON usage (day)",
+    "CREATE TABLE usage_ticks (one INTEGER PRIMARY KEY CHECK (one = 1), tick INTEGER NOT NULL) STRICT",
+    "INSERT INTO usage_ticks VALUES (1, 0)",
+)
+
+STEPS: Final[tuple[Step, ...]] = (_FIRST, _KINDS, _CONSOLE, _KEYS, _GRANTS, _AUDIT, _SIGNED_IN, _TELLING, _LIMITS)
 """All steps. A schema's version is how many of them were taken."""

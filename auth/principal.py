@@ -34,6 +34,7 @@ OF_KEY: Final = "key."
 """How the credential of a token begins that was given for an API key; its id follows."""
 EVERY_TARGET: Final = ("*",)
 _MOST_DECIDED: Final = 10_000
+_PATTERN: Final = re.compile(r"(?!$)[A-Za-z0-9._@-]{0,128}\*?", re.ASCII)
 _ROLE_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
 
@@ -63,6 +64,11 @@ def fits(pattern: str, target: str) -> bool:
     return target.startswith(pattern[:-1]) if pattern.endswith("*") else target == pattern
 
 
+def is_pattern(pattern: str) -> bool:
+    """Whether this is the name of a target, or a beginning of names and an asterisk."""
+    return _PATTERN.fullmatch(pattern) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Principal:
     """A recognised caller, good until `expires_at` (unix seconds).
@@ -80,6 +86,8 @@ class Principal:
     narrowed: Allowance | None = None
     signed_in_at: float | None = None
     """Where it is a session of a browser: when its person last proved who they are."""
+    groups: tuple[str, ...] = ()
+    """What an identity provider says they are in."""
     _decided: dict[tuple[Permission, str | None], bool] = field(default_factory=dict, compare=False, repr=False)
 
     @property

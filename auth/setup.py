@@ -7,6 +7,7 @@ which several servers share take its place. Must not know settings or HTTP. `pre
 `accounts_file` and `key_file` are alike in all of them: None is for what the data folder has.
 """
 
+import asyncio
 import fcntl
 import os
 import secrets
@@ -31,6 +32,9 @@ from auth.credentials.session_cookie import SessionCookie
 from auth.errors import Reason, SetupError
 from auth.key_exchange import KeyExchange
 from auth.key_file import KeyFileTokens
+from auth.limits.cells import Cells
+from auth.limits.limiter import Limiter
+from auth.limits.rounds import Rounds
 from auth.login import Login
 from auth.refusals import Refusals
 from auth.sealed_sessions import SealedSessions
@@ -56,6 +60,8 @@ class Auth:
     login: Login
     uses: Uses
     refusals: Refusals
+    limiter: Limiter
+    rounds: Rounds
     clock: Callable[[], float]
     console: ConsoleStore
     exchange: KeyExchange
@@ -67,18 +73,27 @@ class Auth:
             await self.providers.follow()
 
     def keep_books(self) -> None:
-        """Have a thread write down which keys were used, and who was refused. To be called every second."""
+        """Have a thread write down which keys were used, who was refused, and what was let through under limits.
+
+        To be called several times a second, on the event loop.
+        """
         now = self.clock()
         if self.refusals.due(now):
             self.login.writing.start(self.refusals.take())
         if self.uses.due(now):
             self.login.writing.start(self.uses.take(now))
+        if self.rounds.due() and not self.login.writing.start(self._round()):
+            self.rounds.skip()
+
+    def _round(self) -> Callable[[], None]:
+        return self.rounds.take(asyncio.get_running_loop().call_soon_threadsafe)
 
     def close(self) -> None:
         """Finish what runs and close the database."""
         self.login.close()
         self.uses.take(self.clock())()
         self.refusals.take()()
+        self.rounds.finish()
         self.accounts.close()
 
 
@@ -134,8 +149,9 @@ def open_auth(
     identity_file: Path | None = None,
     basic: Passwords = "keys",
     passwords: bool = True,
+    buckets_file: Path | None = None,
 ) -> Auth:
-    """Build everything for one web process."""
+    """Build everything for one web process. All of a server's have the same `buckets_file`, new at each start."""
     accounts, tokens = _open(data_dir, accounts_file, key_file)
     providers = None if identity_file is None else Providers(identity_file)
     uses = Uses(accounts.keys.note_uses)
@@ -160,7 +176,13 @@ def open_auth(
     cookie = SessionCookie(console, accounts.allowances, lambda name: _has(providers, name))
     look = accounts.look
     authenticator = Authenticator(verifiers, change_counters, clock, on_failure, refused, cookie=cookie, look=look)
-    return Auth(accounts, tokens, authenticator, login, uses, refusals, clock, console, exchange, providers)
+    cells = Cells(buckets_file)
+    limiter = Limiter(cells, clock)
+    rounds = Rounds(limiter, accounts.limits, accounts.usage, cells, clock)
+    rounds.begin()
+    return Auth(
+        accounts, tokens, authenticator, login, uses, refusals, limiter, rounds, clock, console, exchange, providers
+    )
 
 
 def _has(providers: Providers | None, name: str) -> bool:

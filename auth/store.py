@@ -13,14 +13,15 @@ from auth.api_keys import KeyStore
 from auth.audit import AuditStore
 from auth.console_sessions import ConsoleStore
 from auth.errors import AccountError
+from auth.limits.limit import LimitStore
+from auth.limits.usage import UsageStore
 from auth.offload import Look
 from auth.policy import PolicyStore
-from auth.principal import Allowance, Kind, Permission
+from auth.principal import Allowance, Kind, Permission, is_pattern
 from auth.sessions import Opened, Session
 
 NewAccountKind = Literal["person", "service"]
 
-_PATTERN: Final = re.compile(r"(?!$)[A-Za-z0-9._@-]{0,128}\*?", re.ASCII)
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 
 
@@ -78,6 +79,14 @@ class AccountStore(Protocol):
         """Roles of one's own, and grants."""
 
     @property
+    def limits(self) -> LimitStore:
+        """How much they may ask for."""
+
+    @property
+    def usage(self) -> UsageStore:
+        """How much they have asked for."""
+
+    @property
     def audit(self) -> AuditStore:
         """What was done to them, by whom."""
 
@@ -127,7 +136,7 @@ class AccountStore(Protocol):
 
 def narrowing(permissions: Sequence[Permission], targets: Sequence[str]) -> Allowance:
     """What a key is for; raise `AccountError` for a pattern that is none."""
-    if not all(_PATTERN.fullmatch(target) for target in targets):
+    if not all(map(is_pattern, targets)):
         raise AccountError("bad_pattern")
     return Allowance(frozenset(permissions), tuple(dict.fromkeys(targets)))
 

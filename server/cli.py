@@ -8,7 +8,7 @@ import getpass
 import signal
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import closing
 from datetime import UTC, datetime
 from pathlib import Path
@@ -23,7 +23,7 @@ from auth.key_text import PREFIX
 from auth.principal import GRANTABLE, ROLES
 from auth.setup import Auth, issue_for, open_auth, prepare
 from auth.store import narrowing
-from server import config, logs
+from server import config, limits_command, logs
 from server.catalog.signatures import BadKeys
 from server.config import ConfigError, Settings
 
@@ -88,6 +88,8 @@ def _parser() -> argparse.ArgumentParser:
     checked.add_argument("token", help="the token, or - to read it from standard input")
     checked.set_defaults(run=_identity_check)
     _add_keys(commands.add_parser("keys", help="manage API keys").add_subparsers(required=True, metavar="ACTION"))
+    limits = commands.add_parser("limits", help="manage how much accounts may ask for")
+    limits_command.add_to(limits.add_subparsers(required=True, metavar="ACTION"), COMMAND, _on_accounts)
     audit = commands.add_parser("audit", help="read and check the audit")
     _add_audit(audit.add_subparsers(required=True, metavar="ACTION"))
     return parser
@@ -260,6 +262,18 @@ def _keys_remove(settings: Settings, parsed: argparse.Namespace) -> int:
     with closing(_auth(settings)) as auth:
         auth.accounts.keys.remove(parsed.pair, parsed.slot)
     return 0
+
+
+def _on_accounts(act: Callable[[Auth, argparse.Namespace], list[str]]) -> Callable[..., int]:
+    """A command of what acts on the accounts and gives the lines to be said."""
+
+    def run(settings: Settings, parsed: argparse.Namespace) -> int:
+        with closing(_auth(settings)) as auth:
+            for line in act(auth, parsed):
+                _say(line)
+        return 0
+
+    return run
 
 
 def _audit_export(settings: Settings, parsed: argparse.Namespace) -> int:

@@ -97,6 +97,12 @@ class WebMetrics:
             ("route",),
             registry=registry,
         )
+        self._limited = Counter(
+            "tandem_limited_total",
+            "Scoring requests refused for a limit on how much their caller may ask for, by the limit's name.",
+            ("limit", "code"),
+            registry=registry,
+        )
         self._stages = Counter(
             "tandem_stage_seconds_total",
             "Seconds that requests spent in each stage; those of one batch share its times.",
@@ -147,6 +153,10 @@ class WebMetrics:
     def auth_failure(self, reason: str) -> None:
         """Somebody was refused."""
         self._counted[self._auth, (reason,)] += 1
+
+    def limited(self, limit: str, code: str) -> None:
+        """A caller has asked for more than a limit allows."""
+        self._counted[self._limited, (limit, code)] += 1
 
     def edge_refusal(self, code: str) -> None:
         """A request was refused for its form, its size or its slowness, or a connection was one too many."""

@@ -43,6 +43,7 @@ class ProviderTokens:
             expires_at=found.expires_at,
             allowances=(*(Allowance(BUILT_IN[role]) for role in found.roles), *granted),
             narrowed=None if found.narrowed is None else Allowance(found.narrowed),
+            groups=tuple(found.groups),
         )
         return Recognised(principal, inf)
 

@@ -49,6 +49,7 @@ class SessionCookie:
             expires_at=session.expires_at,
             allowances=self._allowed(session),
             signed_in_at=session.signed_in_at,
+            groups=session.groups,
         )
 
     def _allowed(self, session: ConsoleSession) -> tuple[Allowance, ...]:

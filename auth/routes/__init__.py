@@ -6,7 +6,19 @@ answer for themselves, in the form that OAuth2 clients expect (RFC 6749, 5.2). O
 in to the console. The application carries an `Auth` as `app.state.auth`.
 """
 
-from auth.routes import accounts, audit, keys, policy, session, sign_in, tokens
+from auth.routes import accounts, audit, keys, limits, policy, session, sign_in, tokens, usage
 from auth.routes.closed import require, router
 
-__all__ = ["accounts", "audit", "keys", "policy", "require", "router", "session", "sign_in", "tokens"]
+__all__ = [
+    "accounts",
+    "audit",
+    "keys",
+    "limits",
+    "policy",
+    "require",
+    "router",
+    "session",
+    "sign_in",
+    "tokens",
+    "usage",
+]

@@ -14,8 +14,8 @@ from auth.routes.answers import NO_STORE
 from auth.routes.closed import auth_of, require, router
 from auth.setup import Auth
 
-_FORMS: dict[str, Form] = {"text/csv": "csv", "application/x-ndjson": "jsonl", "application/jsonl": "jsonl"}
-_MEDIA_TYPES: dict[Form, str] = {"csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson"}
+FORMS: dict[str, Form] = {"text/csv": "csv", "application/x-ndjson": "jsonl", "application/jsonl": "jsonl"}
+MEDIA_TYPES: dict[Form, str] = {"csv": "text/csv; charset=utf-8", "jsonl": "application/x-ndjson"}
 
 
 class AuditRow(BaseModel):
@@ -63,13 +63,13 @@ async def audit(
     auth = auth_of(request)
     since, until = (time.timestamp() if time is not None else None for time in (asked.since, asked.until))
     wanted = Wanted(since, until, asked.who, asked.action, asked.outcome, asked.after)
-    form = _FORMS.get(request.headers.get("accept", "").partition(";")[0].strip().lower())
+    form = FORMS.get(request.headers.get("accept", "").partition(";")[0].strip().lower())
     if form is None:
         response.headers.update(NO_STORE)
         return [as_data(row) for row in await auth.login.writing.run(auth.accounts.audit.rows, wanted, asked.limit)]
     await auth.login.writing.run(auth.accounts.audit.write, Act("audit.exported", form), auth.clock())
     headers = NO_STORE | {"content-disposition": f'attachment; filename="audit.{form}"'}
-    return StreamingResponse(_exported(auth, wanted, form), media_type=_MEDIA_TYPES[form], headers=headers)
+    return StreamingResponse(_exported(auth, wanted, form), media_type=MEDIA_TYPES[form], headers=headers)
 
 
 def _exported(auth: Auth, wanted: Wanted, form: Form) -> Iterator[str]:

@@ -57,6 +57,7 @@ class WebApp:
             identity_file=settings.identity,
             basic=settings.basic,
             passwords=settings.passwords == "on",
+            buckets_file=run_dir / "buckets",
         )
         self._access_log = AccessLog()
         self._request_ids = RequestIds()
@@ -68,6 +69,7 @@ class WebApp:
             self.metrics,
             self._access_log,
             self._request_ids,
+            self._auth.limiter,
         )
         """Scoring requests; connections hand them over without ASGI."""
         self._app = _behind(settings.trusted_networks, self._fastapi())
@@ -87,6 +89,7 @@ class WebApp:
         )
         app.state.auth = self._auth
         app.state.serving = self._serving
+        app.state.targets = lambda: [entry.name for entry in self._serving.snapshot.entries]
         app.state.settings = self.settings
         for router in ROUTERS:
             app.include_router(router)

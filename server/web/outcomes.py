@@ -6,7 +6,7 @@ from collections.abc import Mapping
 
 import orjson
 
-from auth.errors import ConfirmFirst, CrossSite, KeyInUrl, ProviderRefusal, Throttled, TwoCredentials
+from auth.errors import ConfirmFirst, CrossSite, KeyInUrl, OverLimit, ProviderRefusal, Throttled, TwoCredentials
 from server.dispatch.dispatcher import Refused, Scored
 from server.dispatch.messages import Refusal
 from server.web.problems import Code, Problem, problem
@@ -50,6 +50,11 @@ def failed(scored: Scored, details: bool) -> Problem:
     said = orjson.loads(scored.result.body)
     message = said.get("model_message") if details else None
     return problem(REPLIED[scored.result.code], said["detail"], errors=said.get("errors", ()), model_message=message)
+
+
+def over_limit(error: OverLimit) -> Problem:
+    """The problem of a caller who has asked for more than a limit allows."""
+    return problem(error.code, error.explanation, retry_after_s=error.retry_after_s)
 
 
 def unrecognised(error: ConfirmFirst | CrossSite | KeyInUrl | ProviderRefusal | TwoCredentials | Throttled) -> Problem:

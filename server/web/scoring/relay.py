@@ -33,8 +33,8 @@ PASSED_ON = (
 )
 PASSED_BACK = (
     *(b"content-type", b"cache-control", b"retry-after", b"retry-after-ms"),
-    *(b"server-timing", b"x-content-type-options", b"x-tandem-warnings"),
     *(b"inference-header-content-length", CODE_HEADER),
+    *(b"ratelimit-policy", b"ratelimit", b"server-timing", b"x-content-type-options", b"x-tandem-warnings"),
 )
 
 

@@ -10,7 +10,8 @@ import logging
 import time
 
 from auth.authenticator import Authenticator
-from auth.errors import CrossSite, KeyInUrl, ProviderRefusal, Throttled, TwoCredentials, Unauthenticated
+from auth.limits.bounds import Bounds
+from auth.limits.limiter import Limiter
 from auth.principal import Principal
 from server.config import Settings
 from server.dispatch.dispatcher import Dispatcher, Refused, Scored
@@ -21,10 +22,10 @@ from server.web.client_address import ClientAddresses
 from server.web.dialects.dialect import Asked, Dialect
 from server.web.problems import Problem, Stop, problem
 from server.web.request_id import RequestIds
-from server.web.scoring import answer
+from server.web.scoring import answer, failures
 from server.web.scoring.access_log import AccessLog
 from server.web.scoring.caller import Caller
-from server.web.scoring.incoming import ClientGone, Incoming, TooLarge
+from server.web.scoring.incoming import ClientGone, Incoming
 from server.web.scoring.negotiation import timeout_s
 from server.web.scoring.relay import Relay, Relayed
 from server.web.scoring.serving import Serving
@@ -51,6 +52,7 @@ class ScoringRoute:
         metrics: WebMetrics,
         access_log: AccessLog,
         request_ids: RequestIds,
+        limiter: Limiter,
     ) -> None:
         self.max_body_bytes = settings.max_body_bytes
         self.serving = serving
@@ -60,6 +62,7 @@ class ScoringRoute:
         self.metrics = metrics
         self.access_log = access_log
         self.request_ids = request_ids
+        self.limiter = limiter
 
     def leads(self, path: str) -> bool:
         """Whether requests for this path are scoring requests; there may be no such model."""
@@ -83,6 +86,7 @@ class Call:
     __slots__ = (
         "_answered",
         "_asked",
+        "_bounds",
         "_caller",
         "_deadline",
         "_incoming",
@@ -104,6 +108,8 @@ class Call:
         self._caller = caller
         self._request_id = route.request_ids.of(caller.headers)
         self._principal: Principal | None = None
+        self._bounds: Bounds | None = None
+        """What limits how much the caller may ask for, if anything does."""
         self._target = route.serving.targets.get(caller.path)
         self._parts: list[bytes] = []
         self._size = 0
@@ -186,6 +192,9 @@ class Call:
             self._incoming = Incoming(caller, route.max_body_bytes, self._parts, self._whole)
             caller.run(self._forward(target, self._incoming))
             return
+        if route.limiter.on and (bounds := route.limiter.of(principal, target.entry.name)) is not None:
+            self._bounds = bounds
+            bounds.admit(time.monotonic())
         self._asked: Asked = target.dialect.negotiated(caller.headers, target.entry)
         if self._whole:
             self._submit()
@@ -264,6 +273,8 @@ class Call:
                 raise Stop(outcomes.failed(scored, self._sees_details()))
             result = scored.result
             lines = self._dialect().content_lines(self._asked.accept, result)
+            if self._bounds is not None:
+                lines += self._bounds.answered(result.rows, time.monotonic())
             self._caller.reply(200, answer.head(scored, lines, self._request_id.encode()), result.body)
         except Exception as error:
             self._refuse(error)
@@ -290,32 +301,19 @@ class Call:
         """Answer with what went wrong, unless there is nobody to answer any more."""
         if self._answered:
             return
-        said = self._problem(error)
+        said = failures.problem_of(error, self._request_id, self._route)
         code: str = said.code
         try:
             status, headers, body = self._dialect().refusal(said, self._request_id)
-            self._caller.reply(status, b"".join(b"%b: %b\r\n" % pair for pair in headers), body)
+            head = b"".join(b"%b: %b\r\n" % pair for pair in headers)
+            if self._bounds is not None:
+                head += self._bounds.lines(time.monotonic())
+            self._caller.reply(status, head, body)
         except Exception:  # half of an answer may be out: all that is left is to end it
             log.exception("an answer could not be written", extra={"request_id": self._request_id})
             self._caller.cut()
             code = "internal_error"
         self._account(code)
-
-    def _problem(self, error: BaseException) -> Problem:
-        match error:
-            case Stop():
-                return error.problem
-            case Refused():
-                return outcomes.refused(error)
-            case Unauthenticated():
-                log.info("refused", extra={"request_id": self._request_id, "reason": error.reason})
-                return problem("unauthenticated")
-            case CrossSite() | KeyInUrl() | ProviderRefusal() | TwoCredentials() | Throttled():
-                return outcomes.unrecognised(error)
-            case TooLarge():
-                return self._route.too_large()
-        log.error("the scoring route failed", exc_info=error, extra={"request_id": self._request_id})
-        return problem("internal_error")
 
     def _address(self) -> str:
         return self._route.addresses.of(self._caller.client, self._caller.headers)

@@ -44,7 +44,7 @@ def test_the_open_routes_are_all_real() -> None:
 @pytest.mark.parametrize(("method", "path"), [r for r in every_route() if r not in OPEN])
 @pytest.mark.parametrize("token", ["", "Bearer x.y.z"])
 def test_a_closed_route_asks_for_a_token(tandem: Tandem, method: str, path: str, token: str) -> None:
-    filled = path.format(model="mpg", name="admin", pair="none", slot="primary", role="r", grant="g")
+    filled = path.format(model="mpg", name="admin", pair="none", slot="primary", role="r", grant="g", limit="l")
     headers = {"sec-fetch-site": "same-origin"} | ({"authorization": token} if token else {})
     reply = httpx.request(method, tandem.url + filled, headers=headers, json={})
     assert (reply.status_code, reply.json()["code"]) == (401, "unauthenticated")

@@ -16,6 +16,7 @@ import pytest
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from auth.limits.limiter import Limiter
 from server.config import Settings
 from server.web.connection.limits import ConnectionLimits
 from server.web.connection.protocol import Protocol
@@ -135,7 +136,7 @@ class Asked:
         async with liar as url, asyncio.timeout(30):
             target = Target(replace(ENTRY, pool="", remote="liar"), TIMEOUT_S, False, None, NATIVE, url)
             parts: list[Any] = [Settings(), Serving(target), relay, Authenticator(), self.counts, self.access]
-            route = ScoringRoute(*parts, RequestIds())
+            route = ScoringRoute(*parts, RequestIds(), Limiter())
             config = Config(no_app, interface="asgi3", log_config=None, lifespan="off", proxy_headers=False)
             config.load()
             state = ServerState()

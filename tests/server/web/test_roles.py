@@ -46,6 +46,10 @@ NEEDS = {
     ("GET", "/auth/grants"): "accounts",
     ("POST", "/auth/grants"): "accounts",
     ("DELETE", "/auth/grants/{grant}"): "accounts",
+    ("GET", "/auth/limits"): "accounts",
+    ("PUT", "/auth/limits/{limit}"): "accounts",
+    ("DELETE", "/auth/limits/{limit}"): "accounts",
+    ("GET", "/auth/usage"): "accounts",
     ("GET", "/auth/keys"): "accounts",
     ("POST", "/auth/keys"): "accounts",
     ("POST", "/auth/keys/{pair}/{slot}"): "accounts",
@@ -56,7 +60,7 @@ NEEDS = {
 """Every route that is not open. A new one is to be entered here with what it needs."""
 SCORING = {(method, path) for method, path in NEEDS if path.endswith("/score")}
 """Answered in front of FastAPI, whose routes they are not; whatever their method, a token is asked for first."""
-NOWHERE = {"pair": "none", "slot": "primary", "role": "none-such", "grant": "none", "provider": "none"}
+NOWHERE = {"pair": "none", "slot": "primary", "role": "none-such", "grant": "none", "limit": "none", "provider": "none"}
 """What is filled in where nothing is to be found."""
 OVERRIDE = {"x-http-method-override": "GET", "x-method-override": "GET", "x-original-url": "/"}
 CALLERS = ("nobody", "a stranger", *ROLE_NAMES)

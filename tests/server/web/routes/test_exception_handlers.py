@@ -16,6 +16,7 @@ from starlette.types import Receive, Scope, Send
 from uvicorn.config import Config
 from uvicorn.server import ServerState
 
+from auth.limits.limiter import Limiter
 from server.config import Settings
 from server.dispatch.dispatcher import ReplyTo, Scored
 from server.dispatch.messages import Request
@@ -149,7 +150,7 @@ class Played:
             exception_handlers.install(app, RequestIds(), counts)
         edge = ConnectionLimits(Settings(), self.counts.edge.append)
         parts: list[Any] = [Settings(), Serving(target), Relay(), authenticator, self.counts, self.access]
-        route = ScoringRoute(*parts, RequestIds())
+        route = ScoringRoute(*parts, RequestIds(), Limiter())
         config = Config(app or no_app, interface="asgi3", log_config=None, lifespan="off", proxy_headers=False)
         config.load()
         state = ServerState()

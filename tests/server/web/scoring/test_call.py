@@ -10,6 +10,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from auth.errors import Unauthenticated
+from auth.limits.limiter import Limiter
 from server.config import Settings
 from server.dispatch.dispatcher import ReplyTo, Scored
 from server.dispatch.messages import Request
@@ -75,7 +76,7 @@ class Stage:
         dispatcher: Any = self.echo
         serving = Serving(Target(ENTRY, 30.0, False, dispatcher, NATIVE))
         parts: list[Any] = [Settings(), serving, None, self.slow, self.counts, self.access]
-        route = ScoringRoute(*parts, RequestIds())
+        route = ScoringRoute(*parts, RequestIds(), Limiter())
         config = Config(no_app, interface="asgi3", log_config=None, lifespan="off", proxy_headers=False)
         config.load()
         limits = ConnectionLimits(Settings())

@@ -1,0 +1,225 @@
+"""What holds one principal on one model: the rates and quotas under which a request has to stay.
+
+Owns the order of things: every limit is asked before any is charged, so that a refused request takes from none; and
+rows, which are known when a model has answered, are charged then. Owns the two headers that tell a caller (IETF draft
+"RateLimit header fields for HTTP", 10). Each of `now` is of the monotonic clock, in seconds.
+"""
+
+from collections.abc import Callable
+from math import ceil
+from typing import Final, Literal, Protocol
+
+from auth.errors import OverLimit
+from auth.limits.cells import Cell
+from auth.limits.limit import RATE_SECONDS, Limit
+from auth.limits.pace import Pace
+from auth.limits.period import Period
+from auth.limits.usage import Counted, DaySum, Key
+
+
+class Bound(Protocol):
+    """One limit, as it holds for one principal."""
+
+    limit: Limit
+
+    @property
+    def seconds(self) -> int:
+        """The time that it is for."""
+
+    def allows(self, now: float) -> bool:
+        """Whether it allows one more request, which `take` is then called for, or which another limit refuses."""
+
+    def take(self) -> None:
+        """Charge the request that was allowed last."""
+
+    def charge(self, count: int, now: float) -> None:
+        """Charge so many rows."""
+
+    def wait_s(self, now: float) -> float:
+        """Seconds until it allows one more request; 0 or less where it does."""
+
+    def figures(self, now: float) -> tuple[int, int]:
+        """How many it allows still, and in how many seconds all of it is there again."""
+
+
+class Rate:
+    """A bucket."""
+
+    __slots__ = ("_at", "_next", "_numbers", "limit", "pace", "seconds")
+
+    def __init__(self, limit: Limit, cell: Cell) -> None:
+        self.limit = limit
+        self.seconds: Final = RATE_SECONDS[limit.per]
+        self.pace: Final = Pace(limit.amount, self.seconds, limit.burst or limit.amount)
+        self._numbers, self._at = cell
+        self._next = 0.0
+
+    def allows(self, now: float) -> bool:
+        """Whether it allows one more request."""
+        self._next = self.pace.admitted(self._numbers[self._at], now)
+        return self._next > 0.0
+
+    def take(self) -> None:
+        """Charge the request that was allowed last."""
+        self._numbers[self._at] = self._next
+
+    def charge(self, count: int, now: float) -> None:
+        """Charge so many rows."""
+        self._numbers[self._at] = self.pace.after(self._numbers[self._at], now, count)
+
+    def wait_s(self, now: float) -> float:
+        """Seconds until it allows one more request; 0 or less where it does."""
+        return self.pace.wait_s(self._numbers[self._at], now)
+
+    def figures(self, now: float) -> tuple[int, int]:
+        """How many it allows still, and in how many seconds it is full again."""
+        empty_at = self._numbers[self._at]
+        return self.pace.left(empty_at, now), ceil(empty_at - now) if empty_at > now else 0
+
+
+class Quota:
+    """A sum. What others have used is told by the database, again and again."""
+
+    __slots__ = ("_clock", "_period", "_used", "limit", "since")
+
+    def __init__(self, limit: Limit, clock: Callable[[], float]) -> None:
+        self.limit = limit
+        self.since = 0
+        """What was used here, and not yet taken to the database."""
+        self._clock = clock
+        self._used = 0
+        self._period = Period.of(limit.per, clock())
+
+    @property
+    def seconds(self) -> int:
+        """How long its day or month is."""
+        return self._now().seconds
+
+    def allows(self, now: float) -> bool:
+        """Whether it allows one more request."""
+        self._now()
+        return self._used < self.limit.amount
+
+    def take(self) -> None:
+        """Charge the request that was allowed last."""
+        self._used += 1
+        self.since += 1
+
+    def charge(self, count: int, now: float) -> None:
+        """Charge so many rows."""
+        self._now()
+        self._used += count
+        self.since += count
+
+    def wait_s(self, now: float) -> float:
+        """Seconds until it allows one more request; 0 where it does."""
+        return 0.0 if self.allows(now) else self._period.end - self._clock()
+
+    def figures(self, now: float) -> tuple[int, int]:
+        """How many it allows still, and in how many seconds its day or month is over."""
+        period = self._now()
+        return max(self.limit.amount - self._used, 0), max(ceil(period.end - self._clock()), 0)
+
+    def hear(self, sums: list[DaySum]) -> None:
+        """Take over what all have used, as the database says; what is not there yet is added."""
+        first_day = self._now().first_day
+        own = "requests" if self.limit.unit == "requests" else "rows"
+        counted = (getattr(one, own) for one in sums if one.day >= first_day and self.limit.covers(one.model))
+        self._used = sum(counted) + self.since
+
+    def _now(self) -> Period:
+        """The time that it is for; a new one begins with nothing used."""
+        if not self._period.begin <= self._clock() < self._period.end:
+            self._period = Period.of(self.limit.per, self._clock())
+            self._used = self.since = 0
+        return self._period
+
+
+class Tally:
+    """What one principal has asked one model for since it was last written down."""
+
+    __slots__ = ("key", "noted", "refused", "requests", "rows")
+
+    def __init__(self, key: Key) -> None:
+        self.key: Final = key
+        self.requests = self.rows = self.refused = 0
+        self.noted = False
+        """Whether it is among those that are to be written."""
+
+    def note(self, to: Callable[["Tally"], None]) -> None:
+        """Have it written down, unless it will be already."""
+        if not self.noted:
+            self.noted = True
+            to(self)
+
+    def taken(self) -> Counted:
+        """What it has; it begins anew."""
+        counted = Counted(self.requests, self.rows, self.refused)
+        self.requests = self.rows = self.refused = 0
+        self.noted = False
+        return counted
+
+
+class Bounds:
+    """All limits that hold for a principal on a model."""
+
+    __slots__ = ("_all", "_note", "_of_requests", "_of_rows", "_tally", "_template")
+
+    def __init__(self, bounds: list[Bound], tally: Tally, note: Callable[[Tally], None]) -> None:
+        self._all = bounds
+        self._of_requests: Final = [bound for bound in bounds if bound.limit.unit == "requests"]
+        self._of_rows: Final = [bound for bound in bounds if bound.limit.unit == "rows"]
+        self._template: Final = _template(bounds)
+        self._tally = tally
+        self._note = note
+
+    def admit(self, now: float) -> None:
+        """Count a request; raise `OverLimit` where a limit does not allow it."""
+        tally = self._tally
+        if not tally.noted:
+            tally.note(self._note)
+        for bound in self._all:
+            if not bound.allows(now):
+                tally.refused += 1
+                raise self._over(now)
+        for bound in self._of_requests:
+            bound.take()
+        tally.requests += 1
+
+    def answered(self, rows: int, now: float) -> bytes:
+        """Count the rows of a request that a model has answered; the headers of the answer."""
+        tally = self._tally
+        tally.rows += rows
+        if not tally.noted:
+            tally.note(self._note)
+        for bound in self._of_rows:
+            bound.charge(rows, now)
+        return self.lines(now)
+
+    def lines(self, now: float) -> bytes:
+        """The two headers."""
+        figures: tuple[int, ...] = ()
+        for bound in self._all:
+            figures += bound.figures(now)
+        return self._template % figures
+
+    def _over(self, now: float) -> OverLimit:
+        """The refusal, for the limit that keeps the caller longest."""
+        wait_s, bound = max(((bound.wait_s(now), bound) for bound in self._all), key=lambda pair: pair[0])
+        limit, code = bound.limit, _CODES[bound.limit.is_rate]
+        return OverLimit(code, limit.id, limit.in_words(), max(wait_s, _LEAST_WAIT_S))
+
+
+_CODES: Final[dict[bool, Literal["rate_limited", "quota_exceeded"]]] = {True: "rate_limited", False: "quota_exceeded"}
+_LEAST_WAIT_S: Final = 0.001
+
+
+def _template(bounds: list[Bound]) -> bytes:
+    """The two headers, with a place for each figure that changes."""
+    policies = ", ".join(_policy(bound.limit, bound.seconds) for bound in bounds)
+    states = ", ".join(f'"{bound.limit.id}";r=%d;t=%d' for bound in bounds)
+    return f"ratelimit-policy: {policies}\r\nratelimit: {states}\r\n".encode()
+
+
+def _policy(limit: Limit, seconds: int) -> str:
+    return f'"{limit.id}";q={limit.amount};w={seconds}' + (';qu="rows"' if limit.unit == "rows" else "")

@@ -1,0 +1,45 @@
+"""Whatever the scoring route fails with, as a problem document; and what is logged and counted of it by the way."""
+
+from __future__ import annotations
+
+import logging
+from typing import Protocol
+
+from auth.errors import CrossSite, KeyInUrl, OverLimit, ProviderRefusal, Throttled, TwoCredentials, Unauthenticated
+from server.dispatch.dispatcher import Refused
+from server.metrics import WebMetrics
+from server.web import outcomes
+from server.web.problems import Problem, Stop, problem
+from server.web.scoring.incoming import TooLarge
+
+log = logging.getLogger(__name__)
+
+
+class Route(Protocol):
+    """What a failure is told with."""
+
+    metrics: WebMetrics
+
+    def too_large(self) -> Problem:
+        """The answer to a body that is too large."""
+
+
+def problem_of(error: BaseException, request_id: str, route: Route) -> Problem:
+    """The answer to a request that this ended."""
+    match error:
+        case Stop():
+            return error.problem
+        case Refused():
+            return outcomes.refused(error)
+        case Unauthenticated():
+            log.info("refused", extra={"request_id": request_id, "reason": error.reason})
+            return problem("unauthenticated")
+        case OverLimit():
+            route.metrics.limited(error.limit, error.code)
+            return outcomes.over_limit(error)
+        case CrossSite() | KeyInUrl() | ProviderRefusal() | TwoCredentials() | Throttled():
+            return outcomes.unrecognised(error)
+        case TooLarge():
+            return route.too_large()
+    log.error("the scoring route failed", exc_info=error, extra={"request_id": request_id})
+    return problem("internal_error")
