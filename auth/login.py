@@ -23,6 +23,7 @@ from auth.tokens import Tokens
 # or failing on purpose would lock others out.
 _FREE_PER_ACCOUNT: Final = 5
 _FREE_PER_ADDRESS: Final = 20
+_MOST_HOMES: Final = 10_000
 
 
 P = ParamSpec("P")
@@ -60,6 +61,7 @@ class Login:
         self._on_refusal = on_refusal
         self._names = Backoff(_FREE_PER_ACCOUNT)
         self._addresses = Backoff(_FREE_PER_ADDRESS)
+        self._homes: dict[tuple[str, str], None] = {}  # oldest first
 
     def close(self) -> None:
         """Finish what runs."""
@@ -112,19 +114,34 @@ class Login:
         self._addresses.attempt(network, now)
         if not is_name(name):  # says nothing about who exists, and keeps long names out of our memory
             raise Unauthenticated("bad_password")
-        self._names.attempt(name, now)
+        counted = self._counted(name, network)
+        self._names.attempt(counted, now)
         try:
             given = await self.hashing.run(attempt, name, *rest, **more)
         except Throttled:  # our queue is full, which is no fault of theirs
-            self._names.take_back(name)
+            self._names.take_back(counted)
             self._addresses.take_back(network)
             raise
         if given is None:
             raise Unauthenticated("bad_password")
         # The address keeps its other failures: one good account must not buy guesses at all others.
-        self._names.forget(name)
+        self._names.forget(counted)
         self._addresses.take_back(network)
+        self._note_home(name, network)
         return given
+
+    def _counted(self, name: str, network: str) -> str:
+        """What failures are counted against: a network that has signed in to this account has a count of its own.
+
+        Otherwise whoever fails on purpose, from anywhere, could keep the owner of an account out.
+        """
+        return f"{name} {network}" if (name, network) in self._homes else name  # no name has a space
+
+    def _note_home(self, name: str, network: str) -> None:
+        self._homes.pop((name, network), None)
+        if len(self._homes) >= _MOST_HOMES:
+            del self._homes[next(iter(self._homes))]
+        self._homes[name, network] = None
 
     def _grant(self, opened: Opened, now: float) -> Grant:
         session = opened.session

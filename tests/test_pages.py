@@ -70,3 +70,15 @@ def test_every_test_that_a_page_for_contributors_names_exists(page: Path) -> Non
     source = "\n".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
     assert {name for name in tests if f"def {name}(" not in source} == set()
     assert page != FOR_CONTRIBUTORS[0] or len(tests) >= 8
+
+
+def test_every_test_that_the_page_of_threats_names_is_there() -> None:
+    source, missing, seen = "", [], 0
+    for word in re.findall(r"`([^`]+)`", (ROOT / "docs/threats.md").read_text()):
+        if word.startswith("tests/"):
+            source = (ROOT / word).read_text()
+        elif word.startswith("test_"):
+            seen += 1
+            missing += [word] if f"def {word}(" not in source else []
+    assert missing == []
+    assert seen > 40

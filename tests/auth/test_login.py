@@ -118,6 +118,23 @@ def test_signing_in_forgives_the_account(login: Login) -> None:
         assert outcome(login, "ann", PASSWORD) == "in"
 
 
+def test_whoever_guesses_from_elsewhere_does_not_keep_the_owner_out(login: Login) -> None:
+    assert outcome(login, "ann", PASSWORD, HERE) == "in"
+    for _ in range(5):
+        outcome(login, "ann", "wrong horse", THERE)
+    assert outcome(login, "ann", PASSWORD, THERE) == "wait 1"
+    assert outcome(login, "ann", PASSWORD, HERE) == "in"
+    for _ in range(5):
+        outcome(login, "ann", "wrong horse", HERE)
+    assert outcome(login, "ann", PASSWORD, HERE) == "wait 1", "its own failures count there too"
+
+
+def test_where_somebody_has_signed_in_is_remembered_of_so_many_and_no_more(login: Login) -> None:
+    for number in range(10_001):
+        login._note_home("ann", str(number))
+    assert len(login._homes) == 10_000 and ("ann", "0") not in login._homes
+
+
 def test_an_address_that_guesses_at_many_accounts_waits_and_a_good_account_does_not_buy_more(login: Login) -> None:
     for i in range(20):
         assert outcome(login, f"user/{i}", "x") == "bad_password"

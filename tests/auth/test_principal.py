@@ -95,3 +95,33 @@ def test_what_was_decided_is_remembered_within_bounds() -> None:
     for number in range(20_001):
         assert principal.may("score", str(number))
     assert len(principal._decided) <= 10_000
+
+
+NAMES = st.text("ab-", min_size=1, max_size=3)
+PATTERNS = st.one_of(NAMES, NAMES.map(lambda name: f"{name}*"), st.just("*"))
+ALLOWANCES = st.builds(
+    Allowance,
+    st.frozensets(st.sampled_from(PERMISSIONS), min_size=1),
+    st.lists(PATTERNS, min_size=1, max_size=3).map(tuple),
+)
+
+
+@given(
+    given_to_them=st.lists(ALLOWANCES, max_size=4).map(tuple),
+    narrowed=st.none() | ALLOWANCES,
+    to_give=ALLOWANCES,
+    permission=st.sampled_from(PERMISSIONS),
+    target=NAMES,
+)
+def test_whatever_somebody_may_give_they_may_do_themselves(
+    given_to_them: tuple[Allowance, ...],
+    narrowed: Allowance | None,
+    to_give: Allowance,
+    permission: Permission,
+    target: str,
+) -> None:
+    giver = who(*given_to_them, narrowed=narrowed)
+    if giver.holds(to_give):
+        taker = who(to_give)
+        assert not taker.may(permission, target) or giver.may(permission, target)
+        assert not taker.may(permission) or giver.may(permission)

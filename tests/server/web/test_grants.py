@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,41 @@ def test_a_model_that_was_not_granted_is_as_if_it_did_not_exist(server: Tandem) 
     assert "boston" in server.get("/openapi.json").text
     assert change(server, "DELETE", f"/auth/grants/{made.json()['id']}").status_code == 204
     assert eventually(lambda: server.get("/v1/models", user="ann").status_code == 403, timeout_s=2)
+
+
+def operations(server: Tandem) -> set[tuple[str, str]]:
+    """Every operation that is about a model, with its name left open; those of the dialects among them."""
+    document = server.get("/openapi.json").json()["paths"]
+    paths = {
+        (method, re.sub(r"\{model\}|(?<=/)boston(?=/)", "{model}", path))
+        for path in document
+        for method in document[path]
+    }
+    return {(method, path) for method, path in paths if "{model}" in path}
+
+
+@pytest.mark.parametrize("role", ["scorer", "analyst", "admin"])
+def test_no_operation_tells_a_foreign_model_from_one_that_there_is_not(server: Tandem, role: str) -> None:
+    made = grant(server, role, "mpg")
+    assert made.status_code == 201, made.text
+    assert eventually(lambda: seen(server), timeout_s=5) == {"mpg"}
+    asked = operations(server)
+    assert {path for _, path in asked} >= {
+        "/v1/models/{model}",
+        "/v1/models/{model}/schema",
+        "/v1/models/{model}/score",
+    }
+    for method, path in sorted(asked):
+        told = []
+        for name in ("boston", "no-such-model"):
+            url, body = server.url + path.format(model=name), {"rows": [{}]} if method == "post" else None
+            reply = httpx.request(
+                method.upper(), url, headers=server.headers("ann") | {"x-request-id": "same"}, json=body
+            )
+            told.append((reply.status_code, reply.text.replace(name, "")))
+        assert told[0] == told[1] and told[0][0] == 404, (method, path, told)
+    assert change(server, "DELETE", f"/auth/grants/{made.json()['id']}").status_code == 204
+    assert eventually(lambda: server.get("/v1/models", user="ann").status_code == 403, timeout_s=5)
 
 
 def test_who_may_see_a_model_and_not_score_with_it_is_told_so(server: Tandem) -> None:
