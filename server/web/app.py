@@ -22,8 +22,10 @@ from server import config, logs
 from server.config import Settings
 from server.machine.memory import QuietHoard
 from server.metrics import WebMetrics
+from server.web.dialects import open_inference_routes
 from server.web.dialects.dialect import Dialects
 from server.web.dialects.native import NATIVE
+from server.web.dialects.open_inference import OPEN_INFERENCE
 from server.web.request_id import RequestIds
 from server.web.routes import exception_handlers, health, models, openapi, pages, peers
 from server.web.scoring.access_log import AccessLog
@@ -33,10 +35,10 @@ from server.web.scoring.serving import Serving
 
 log = logging.getLogger(__name__)
 
-DIALECTS = Dialects(NATIVE)
+DIALECTS = Dialects(OPEN_INFERENCE, NATIVE)
 """Every contract that clients may speak."""
 HOUSEKEEPING_EVERY_S = 0.25
-ROUTERS = tuple(part.router for part in (auth_routes, health, models, peers, openapi, pages))
+ROUTERS = tuple(part.router for part in (auth_routes, health, models, peers, openapi, pages, open_inference_routes))
 """Every route beside scoring. Tests walk it: a route that is served is one whose callers were tried."""
 
 

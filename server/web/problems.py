@@ -106,7 +106,7 @@ DETAIL: Mapping[Code, str] = {
     "not_acceptable": "Replies are application/json, application/vnd.apache.arrow.stream or text/csv.",
     "unsupported_media_type": "Send the body as application/json, application/vnd.apache.arrow.stream or text/csv; "
     "to a model of images also as image/jpeg or image/png.",
-    "unsupported_encoding": "Send the body as it is, or with Content-Encoding gzip or zstd.",
+    "unsupported_encoding": "Send the body as it is, or with Content-Encoding gzip, deflate or zstd.",
     "invalid_input": "The body does not fit the model's schema.",
     "conflict": "This is in conflict with what exists.",
     "queue_full": "Too many requests wait already. Try again after the time in Retry-After.",

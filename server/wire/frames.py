@@ -50,6 +50,7 @@ class BodyFormat(enum.IntEnum):
     CSV = 3
     JPEG = 4
     PNG = 5
+    OPEN_INFERENCE = 6
 
 
 class Encoding(enum.IntEnum):
@@ -58,6 +59,7 @@ class Encoding(enum.IntEnum):
     IDENTITY = 0
     GZIP = 1
     ZSTD = 2
+    DEFLATE = 3
 
 
 class ReplyCode(enum.IntEnum):
@@ -105,7 +107,7 @@ class Member(NamedTuple):
     content: int = BodyFormat.JSON
     accept: int = BodyFormat.JSON
     encoding: int = Encoding.IDENTITY
-    query: bytes = b""
+    parameters: bytes = b""
     request_id: bytes = b""
 
 

@@ -14,7 +14,7 @@ from typing import Any, Protocol, cast
 
 from server.wire.frames import Member, Pieces, ReplyCode, ReplyPayload, Result
 from server.wire.schema import Options, Schema
-from server.workers.codecs import Question
+from server.workers.codecs import JoiningCodec, Question
 from server.workers.codecs.registry import codec
 from server.workers.errors import ModelFailed, RequestError, Unreadable, request_error
 from server.workers.inflate import inflated
@@ -74,6 +74,8 @@ class _Batch:
         self._members = members
         self._max_inflated_bytes = max_inflated_bytes
         self._results: list[Result | None] = [None] * len(members)
+        self._parts: dict[int, dict[str, Result]] = {}
+        """Of requests that ask for several outputs, the replies that there are, by output."""
         self._decode_s = self._predict_s = self._encode_s = 0.0
 
     def run(self) -> ReplyPayload:
@@ -90,24 +92,28 @@ class _Batch:
         return ReplyPayload(self._decode_s, self._predict_s, self._encode_s, results)
 
     def _decode(self) -> list[_Ask]:
-        asks = []
+        asks: list[_Ask] = []
         for at, member in enumerate(self._members):
             try:
-                asks.append(self._ask(at, member))
+                asks += self._asks(at, member)
             except Exception as e:
                 self._refuse(at, member, request_error(e))
         return asks
 
-    def _ask(self, at: int, member: Member) -> _Ask:
+    def _asks(self, at: int, member: Member) -> list[_Ask]:
+        """What a request asks for: one output, or as many as its body names."""
         schema = self._model.schema
         body = member.body
         assert not isinstance(body, Pieces)  # those are sent, never received
         if member.encoding:
             body = inflated(body, member.encoding, self._max_inflated_bytes)
-        question = codec(member.content).decode(body, schema)
-        output, options = asked(schema, question.output, question.options, member.query)
+        form = codec(member.content)
+        question = form.decode(body, schema, member.parameters)
+        query = member.parameters if form.takes_query else b""
+        output, options = asked(schema, question.output, question.options, query)
         rows = dict(options).get("h", question.rows) if schema.horizon else question.rows
-        return _Ask(at, member, question, rows, output, options)
+        outputs = [output, *(asked(schema, other, question.options, query)[0] for other in question.more)]
+        return [_Ask(at, member, question, rows, one, options) for one in outputs]
 
     def _answer(self, asks: list[_Ask]) -> None:
         """Answer requests together; what cannot be told apart while together is tried again one by one."""
@@ -170,16 +176,32 @@ class _Batch:
     def _encode(self, asks: list[_Ask], predictions: Predictions) -> None:
         started = perf_counter()
         encoders: dict[int, Any] = {}
+        model = self._model
         start = 0
         for ask in asks:
-            accept = ask.member.accept
+            accept, question = ask.member.accept, ask.question
             if accept not in encoders:
-                encoders[accept] = codec(accept).encoder(self._model.name, self._model.version, predictions)
+                encoders[accept] = codec(accept).encoder(
+                    model.name, model.version, predictions, model.schema, ask.output
+                )
             stop = start + ask.rows
-            body, notes = encoders[accept].encode(start, stop, ask.question.warnings + predictions.warnings)
-            self._results[ask.at] = Result(ReplyCode.OK, ask.rows, body, notes)
+            warnings = question.warnings + predictions.warnings
+            result = Result(ReplyCode.OK, ask.rows, *encoders[accept].encode(start, stop, warnings, question.wanted))
+            if question.more:
+                self._part(ask, result)
+            else:
+                self._results[ask.at] = result
             start = stop
         self._encode_s += perf_counter() - started
+
+    def _part(self, ask: _Ask, result: Result) -> None:
+        """Keep one output's reply; the last one makes the whole. A request of which one output fails gets no other."""
+        parts = self._parts.setdefault(ask.at, {})
+        parts[ask.output] = result
+        names = ask.question.output, *ask.question.more
+        if len(parts) == len(names):
+            form = cast(JoiningCodec, codec(ask.member.accept))
+            self._results[ask.at] = Result(ReplyCode.OK, ask.rows, *form.joined([parts[name][2:] for name in names]))
 
 
 def _chunks(asks: list[_Ask], max_rows: int) -> list[list[_Ask]]:

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from time import perf_counter
 from typing import Any, Protocol
 
-from server.wire.frames import Member, Pieces, ReplyCode, ReplyPayload, Result
+from server.wire.frames import BodyFormat, Member, Pieces, ReplyCode, ReplyPayload, Result
 from server.wire.schema import Schema
+from server.workers.codecs import open_inference_script
 from server.workers.errors import BadBody, RequestError, request_error
 from server.workers.inflate import inflated
 from server.workers.refusals import refusal
@@ -51,6 +52,11 @@ class _Batch:
     def _answer(self, member: Member) -> Result:
         request_id = member.request_id.decode("latin-1")
         try:
+            if member.content == BodyFormat.OPEN_INFERENCE:
+                text, wanted = open_inference_script.asked(self._body(member), member.parameters)
+                reply = self._reply(self._returned(text, request_id))
+                told = open_inference_script.answered(self._model.name, self._model.version, reply, wanted)
+                return Result(ReplyCode.OK, 1, *told)
             return Result(ReplyCode.OK, 1, self._reply(self._returned(self._text(member), request_id)))
         except (RequestError, MemoryError) as e:
             return self._refusal(request_error(e), request_id)
@@ -62,14 +68,16 @@ class _Batch:
 
     def _text(self, member: Member) -> str:
         started = perf_counter()
-        body = member.body
-        assert not isinstance(body, Pieces)  # those are sent, never received
         try:
-            return str(inflated(body, member.encoding, self._max_inflated_bytes), "utf-8")
+            return str(self._body(member), "utf-8")
         except UnicodeDecodeError as e:
             raise BadBody(f"the body is not text in UTF-8 (byte {e.start})") from e
         finally:
             self._decode_s += perf_counter() - started
+
+    def _body(self, member: Member) -> bytes | memoryview:
+        assert not isinstance(member.body, Pieces)  # those are sent, never received
+        return inflated(member.body, member.encoding, self._max_inflated_bytes)
 
     def _returned(self, text: str, request_id: str) -> Any:
         started = perf_counter()

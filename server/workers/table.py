@@ -149,7 +149,7 @@ _FAST: dict[str, Callable[[Input, list[Any]], Column | None]] = {
     "date": lambda spec, values: values if isinstance(values, array) else None,
     "datetime": lambda spec, values: values if isinstance(values, array) else None,
     "image": _fast_image,
-    "tensor": lambda spec, values: None,
+    "tensor": lambda spec, values: values if set(map(type, values)) <= {Tensor} else None,
 }
 
 

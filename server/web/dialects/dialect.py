@@ -12,8 +12,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from server.web.problems import Answer, Problem
-from server.wire.frames import Result
+from server.wire.frames import Encoding, Result
 from server.wire.snapshot import Entry
+
+ENCODINGS: Mapping[bytes, int] = {
+    b"identity": Encoding.IDENTITY,
+    b"gzip": Encoding.GZIP,
+    b"deflate": Encoding.DEFLATE,
+    b"zstd": Encoding.ZSTD,
+}
+"""How a body may be compressed, in every dialect."""
 
 
 class Asked(NamedTuple):

@@ -12,10 +12,10 @@ from functools import lru_cache
 
 import orjson
 
-from server.web.dialects.dialect import Asked
+from server.web.dialects.dialect import ENCODINGS, Asked
 from server.web.json_schema import is_raw, takes_image
 from server.web.problems import DETAIL, Answer, Problem, Stop, problem
-from server.wire.frames import BodyFormat, Encoding, Result
+from server.wire.frames import BodyFormat, Result
 from server.wire.snapshot import Entry
 
 MEDIA_TYPES: dict[bytes, int] = {
@@ -28,7 +28,6 @@ IMAGE_TYPES: dict[bytes, int] = {b"image/jpeg": BodyFormat.JPEG, b"image/png": B
 """Media types of bodies only, each a row of a model whose only input is an image; it is answered in JSON."""
 _IMAGES = frozenset(IMAGE_TYPES.values())
 NAMES = {number: name for name, number in MEDIA_TYPES.items()}
-ENCODINGS: dict[bytes, int] = {b"identity": Encoding.IDENTITY, b"gzip": Encoding.GZIP, b"zstd": Encoding.ZSTD}
 
 MAX_WARNINGS_BYTES = 4096
 MAX_WARNING_CHARS = 500

@@ -60,7 +60,9 @@ def prepare() -> None:
 class ArrowCodec:
     """See the module."""
 
-    def decode(self, body: bytes | memoryview, schema: Schema) -> Question:
+    takes_query = True
+
+    def decode(self, body: bytes | memoryview, schema: Schema, parameters: bytes = b"") -> Question:
         """Read one body. Raises BadBody where it is no Arrow stream, Invalid where its columns do not fit."""
         try:
             arrow_messages.check(body)
@@ -78,7 +80,9 @@ class ArrowCodec:
             raise BadBody("the body's string views share too much text; write strings instead of views")
         return question(table, schema)
 
-    def encoder(self, model: str, version: str, predictions: Predictions) -> ArrowEncoder:
+    def encoder(
+        self, model: str, version: str, predictions: Predictions, schema: Schema | None = None, output: str = ""
+    ) -> ArrowEncoder:
         """Prepare a batch."""
         return ArrowEncoder(model, version, predictions)
 
@@ -285,7 +289,7 @@ class ArrowEncoder:
         self._names = list(predictions.names or ("prediction",))
         self._about = {"model": model, "version": version}
 
-    def encode(self, start: int, stop: int, warnings: Sequence[str]) -> tuple[bytes, bytes]:
+    def encode(self, start: int, stop: int, warnings: Sequence[str], wanted: Any = None) -> tuple[bytes, bytes]:
         """The reply for some rows."""
         about = self._about | ({"warnings": orjson.dumps(list(warnings)).decode()} if warnings else {})
         arrays = [_array(Predicted(c.kind, c.values[start:stop], c.levels)) for c in self._columns]

@@ -31,7 +31,9 @@ MAX_COLUMNS_PER_INPUT, MAX_MORE_COLUMNS = 10, 1000
 class CsvCodec:
     """See the module."""
 
-    def decode(self, body: bytes | memoryview, schema: Schema) -> Question:
+    takes_query = True
+
+    def decode(self, body: bytes | memoryview, schema: Schema, parameters: bytes = b"") -> Question:
         """Read one body. Raises BadBody where it is not CSV, Invalid where its columns do not fit."""
         body = bytes(body)
         if body.count(b'"') % 2:
@@ -48,7 +50,9 @@ class CsvCodec:
         cells = [[_cell(spec, v) for v in values] for spec, values in zip(schema.inputs, asked.cells, strict=True)]
         return Question(cells, asked.rows, warnings=asked.warnings)
 
-    def encoder(self, model: str, version: str, predictions: Predictions) -> CsvEncoder:
+    def encoder(
+        self, model: str, version: str, predictions: Predictions, schema: Schema | None = None, output: str = ""
+    ) -> CsvEncoder:
         """Prepare a batch."""
         return CsvEncoder(predictions)
 
@@ -187,7 +191,7 @@ class CsvEncoder:
         ]
         self._lines = columns[0] if len(columns) == 1 else [",".join(row) for row in zip(*columns, strict=True)]
 
-    def encode(self, start: int, stop: int, warnings: Sequence[str]) -> tuple[bytes, bytes]:
+    def encode(self, start: int, stop: int, warnings: Sequence[str], wanted: Any = None) -> tuple[bytes, bytes]:
         """The reply for some rows."""
         body = "\n".join([self._head, *self._lines[start:stop], ""]).encode()
         return body, orjson.dumps(list(warnings)) if warnings else b""

@@ -15,13 +15,17 @@ from server.workers.predictions import Predictions
 class ImageCodec:
     """See the module."""
 
-    def decode(self, body: bytes | memoryview, schema: Schema) -> Question:
+    takes_query = True
+
+    def decode(self, body: bytes | memoryview, schema: Schema, parameters: bytes = b"") -> Question:
         """Take one body. Raises Invalid where the model takes anything but an image."""
         if [i.type for i in schema.inputs] != ["image"]:
             raise Invalid("this model does not take an image as its body")
         return Question([[bytes(body)]], 1)
 
-    def encoder(self, model: str, version: str, predictions: Predictions) -> Encoder:
+    def encoder(
+        self, model: str, version: str, predictions: Predictions, schema: Schema | None = None, output: str = ""
+    ) -> Encoder:
         """Prepare a batch."""
         return JSON.encoder(model, version, predictions)
 

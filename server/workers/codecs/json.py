@@ -29,7 +29,9 @@ _MEMBERS = frozenset(("rows", "columns", "output", "options"))
 class JsonCodec:
     """See the module."""
 
-    def decode(self, body: bytes | memoryview, schema: Schema) -> Question:
+    takes_query = True
+
+    def decode(self, body: bytes | memoryview, schema: Schema, parameters: bytes = b"") -> Question:
         """Read one body. Raises BadBody where it is not JSON, Invalid where it is not one of the two shapes."""
         body = bytes(body)
         if len(body) > json_pieces.LARGE_BYTES and not schema.horizon:
@@ -56,7 +58,9 @@ class JsonCodec:
             raise Invalid("there are no rows to predict; send at least one")
         return Question(cells, rows, document.get("output"), document.get("options"), warnings)
 
-    def encoder(self, model: str, version: str, predictions: Predictions) -> JsonEncoder:
+    def encoder(
+        self, model: str, version: str, predictions: Predictions, schema: Schema | None = None, output: str = ""
+    ) -> JsonEncoder:
         """Prepare a batch."""
         return JsonEncoder(model, version, predictions)
 
@@ -74,7 +78,7 @@ class JsonEncoder:
         else:
             self._values = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
-    def encode(self, start: int, stop: int, warnings: Sequence[str]) -> tuple[bytes, bytes]:
+    def encode(self, start: int, stop: int, warnings: Sequence[str], wanted: Any = None) -> tuple[bytes, bytes]:
         """The reply for some rows."""
         body = self._head + orjson.dumps(self._values[start:stop])
         if warnings:

@@ -8,6 +8,7 @@ from server.workers.codecs.arrow import ARROW
 from server.workers.codecs.csv import CSV
 from server.workers.codecs.image import IMAGE
 from server.workers.codecs.json import JSON
+from server.workers.codecs.open_inference import OPEN_INFERENCE
 from server.workers.errors import BadBody
 
 _CODECS: dict[int, Codec] = {
@@ -16,6 +17,7 @@ _CODECS: dict[int, Codec] = {
     BodyFormat.CSV: CSV,
     BodyFormat.JPEG: IMAGE,
     BodyFormat.PNG: IMAGE,
+    BodyFormat.OPEN_INFERENCE: OPEN_INFERENCE,
 }
 
 

@@ -154,7 +154,7 @@ def test_a_score_payload_is_laid_out_as_written() -> None:
         "format of the body",
         "format wanted for the reply",
         "encoding of the body",
-        "query length",
+        "parameters length",
         "request id length",
     ]
     member_sizes = in_parentheses(numbers)

@@ -63,7 +63,7 @@ def requests(schema: Mapping[str, Any], row: Mapping[str, Any]) -> Iterator[tupl
         yield f"no {content.name}", Member(body[: len(body) // 2], content)
         yield from ((f"{content.name} to {accept.name}", Member(body, content, accept)) for accept in ACCEPTED)
     for name in (output["name"] for output in schema["outputs"]):
-        yield f"the output {name}", Member(bodies[BodyFormat.JSON], query=f"output={name}".encode())
+        yield f"the output {name}", Member(bodies[BodyFormat.JSON], parameters=f"output={name}".encode())
 
 
 def loaded(runtime: Runtime) -> set[str]:

@@ -186,7 +186,9 @@ class Ahead(Doubler):
 
 def test_a_horizon_is_the_number_of_rows_and_each_request_has_its_own() -> None:
     model = Ahead()
-    reply = score(model, [Member(b'{"options":{"h":2}}'), Member(b"{}", query=b"h=3"), Member(b'{"options":{"h":2}}')])
+    reply = score(
+        model, [Member(b'{"options":{"h":2}}'), Member(b"{}", parameters=b"h=3"), Member(b'{"options":{"h":2}}')]
+    )
     assert predictions(reply) == [[0, 1], [0, 1, 2], [0, 1]]
     assert [r.rows for r in reply.results] == [2, 3, 2]
     assert len(model.calls) == 3
@@ -211,7 +213,7 @@ def test_a_model_with_a_horizon_takes_no_rows(content: int) -> None:
 def test_options_reach_the_model_and_only_equal_ones_share_a_call() -> None:
     model = Doubler()
     asks = [member(1), with_options(2, times=3), with_options(3, times=3.0), with_options(4, times=3, loud=True)]
-    asks.append(Member(member(5).body, query=b"times=3"))
+    asks.append(Member(member(5).body, parameters=b"times=3"))
     assert predictions(score(model, asks)) == [[2], [12], [18], [24], [30]]
     assert [values for _, values in model.calls] == [[1], [2, 3, 5], [4]]
     assert model.options == [(), (("times", 3.0),), (("loud", True), ("times", 3.0))]
@@ -222,7 +224,9 @@ def with_options(x: float, **options: Any) -> Member:
 
 
 def test_an_option_that_does_not_fit_fails_alone() -> None:
-    reply = score(Doubler(), [member(1), with_options(2, times=0), member(3), Member(member(4).body, query=b"a=1")])
+    reply = score(
+        Doubler(), [member(1), with_options(2, times=0), member(3), Member(member(4).body, parameters=b"a=1")]
+    )
     assert codes(reply) == [ReplyCode.OK, ReplyCode.INVALID, ReplyCode.OK, ReplyCode.INVALID]
     [fault] = documents(reply)[1]["errors"]
     assert (fault["row"], fault["column"]) == (None, "times")
@@ -307,7 +311,7 @@ MEMBER = st.one_of(
     ),
     st.sampled_from([Member(b""), Member(b"{}"), Member(b"[]"), Member(b'{"rows":[{"x":1}]}'), Member(b"{}", 7)]),
     st.builds(
-        lambda x, accept, query: Member(f"x,name\n{x},a\n".encode(), BodyFormat.CSV, accept, query=query),
+        lambda x, accept, query: Member(f"x,name\n{x},a\n".encode(), BodyFormat.CSV, accept, parameters=query),
         CELL,
         st.sampled_from(BodyFormat),
         st.sampled_from([b"", b"times=2", b"output=both", b"none=1"]),

@@ -1,0 +1,31 @@
+"""What went wrong in the words of clients that show one text, or a JSON object of their own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import orjson
+
+from server.web.problems import CODE_HEADER, Answer, Problem
+
+
+def in_one_text(problem: Problem) -> str:
+    """The detail and the first fault in one text, because some clients show no more."""
+    if not problem.errors:
+        return problem.detail
+    fault = problem.errors[0]
+    column, row = fault.get("column"), fault.get("row")
+    where = [f'column "{column}"'] if column is not None else []
+    where += [f"row {row}"] if row is not None else []
+    place = f"{', '.join(where)}: " if where else ""
+    hint = f" ({fault['hint']})" if fault.get("hint") else ""
+    return f"{problem.detail}: {place}expected {fault.get('expected')}, got {fault.get('got')}{hint}"
+
+
+def answered(problem: Problem, status: int, document: Mapping[str, Any], request_id: str) -> Answer:
+    """An answer with a JSON object; a header names the code, for clients and for another Tandem that relays."""
+    body = orjson.dumps(document)
+    headers = problem.headers() | {"content-type": "application/json", CODE_HEADER.decode(): problem.code}
+    headers |= {"content-length": str(len(body)), "x-request-id": request_id}
+    return status, [(name.encode(), value.encode()) for name, value in headers.items()], body

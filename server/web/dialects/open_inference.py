@@ -1,0 +1,72 @@
+"""The Open Inference Protocol, version 2 (KServe's, Triton's): `/v2/models/{model}/infer`, and its other routes."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from server.web.dialects.dialect import ENCODINGS, Asked
+from server.web.dialects.errors import answered, in_one_text
+from server.web.problems import Answer, Problem, Stop, problem
+from server.wire.frames import BodyFormat, Result
+from server.wire.snapshot import Entry
+
+STATUSES = {"invalid_input": 400}
+"""Where the protocol has another status than ours."""
+
+_PATH = re.compile(r"/v2/models/[^/]+(/versions/[^/]+)?/infer")
+_LENGTH = re.compile(rb"[0-9]{1,10}")
+
+
+class OpenInference:
+    """See the module. What a body is stands in itself, so that its Content-Type is not looked at."""
+
+    name = "open_inference"
+
+    def mounts(self, entry: Entry) -> Mapping[str, bool]:
+        """The model's path, and that of the version."""
+        path = f"/v2/models/{entry.name}"
+        pinned = {f"{path}/versions/{entry.version}/infer": True}
+        return pinned | {f"{path}/infer": False} if entry.current else pinned
+
+    def leads(self, path: str) -> bool:
+        """Whether the path is that of a model, known or not."""
+        return _PATH.fullmatch(path) is not None
+
+    def owns(self, path: str) -> bool:
+        """Everything at and below `/v2`."""
+        return path == "/v2" or path.startswith("/v2/")
+
+    def negotiated(self, headers: Mapping[bytes, bytes], entry: Entry) -> Asked:
+        """How the body is compressed, and how long its head is where bytes follow it."""
+        length = headers.get(b"inference-header-content-length", b"")
+        if length and not _LENGTH.fullmatch(length):
+            raise Stop(problem("bad_request", "Inference-Header-Content-Length is a number of bytes."))
+        encoding = ENCODINGS.get(headers.get(b"content-encoding", b"identity").lower())
+        if encoding is None:
+            raise Stop(problem("unsupported_encoding"))
+        return Asked(BodyFormat.OPEN_INFERENCE, BodyFormat.OPEN_INFERENCE, encoding, length)
+
+    def content_lines(self, accept: int, result: Result) -> bytes:
+        """JSON, or bytes behind a head in JSON of a length that a header tells."""
+        if result.notes:
+            return b"content-type: application/octet-stream\r\ninference-header-content-length: %b\r\n" % result.notes
+        return b"content-type: application/json\r\n"
+
+    def refusal(self, problem: Problem, request_id: str) -> Answer:
+        """An object whose `error` is a text; what else there is to tell stands beside it."""
+        return refusal(problem, request_id)
+
+
+OPEN_INFERENCE = OpenInference()
+
+
+def refusal(problem: Problem, request_id: str) -> Answer:
+    """What went wrong, in the protocol's form."""
+    document: dict[str, Any] = {"error": in_one_text(problem), "code": problem.code, "request_id": request_id}
+    if problem.errors:
+        document["errors"] = list(problem.errors)
+    if problem.model_message is not None:
+        document["model_message"] = problem.model_message
+    return answered(problem, STATUSES.get(problem.code, problem.status), document, request_id)
