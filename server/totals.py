@@ -13,7 +13,7 @@ _KEPT = {"tandem_rows_total": "rows", "tandem_batch_requests_count": "batches"}
 def counted() -> dict[str, dict[str, float]]:
     """By model what all web processes have counted: rows, batches, requests by end (ok, failed), seconds by stage."""
     registry = CollectorRegistry()
-    MultiProcessCollector(registry)
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     found: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for sample in (sample for family in registry.collect() for sample in family.samples):
         labels = sample.labels

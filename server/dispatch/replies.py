@@ -10,6 +10,7 @@ from server.wire.frames import ReplyCode, ReplyPayload, Result, WireError
 
 ROWS_PER_BYTE = 8
 """No reply holds more: a logical in Arrow takes one bit. A script's empty reply is one row too."""
+MAX_LENGTH_DIGITS = 10
 SLACK_S = 1.0
 
 
@@ -17,7 +18,7 @@ def check(reply: ReplyPayload, elapsed_s: float) -> None:
     """See that a reply to what was sent so many seconds ago can be true, and has the form that callers are promised.
 
     Raises WireError where its times are none or longer than that, where it counts more rows than its body holds, or
-    where a refusal or a list of warnings is none.
+    where a refusal or the notes of an answer are none.
     """
     most_s = elapsed_s + SLACK_S
     if not (0.0 <= reply.decode_s <= most_s and 0.0 <= reply.predict_s <= most_s and 0.0 <= reply.encode_s <= most_s):
@@ -27,8 +28,13 @@ def check(reply: ReplyPayload, elapsed_s: float) -> None:
             _check_refusal(result)
         elif result.rows > ROWS_PER_BYTE * len(result.body) + 1:
             raise WireError("a reply counts more rows than it holds")
-        elif result.notes and not _all_of(str, _read(result.notes)):
-            raise WireError("a reply's warnings are no list of texts")
+        elif result.notes and not (_is_length(result) or _all_of(str, _read(result.notes))):
+            raise WireError("a reply's notes are neither a list of texts nor a length within its body")
+
+
+def _is_length(result: Result) -> bool:
+    notes = result.notes
+    return notes.isdigit() and len(notes) <= MAX_LENGTH_DIGITS and int(notes) <= len(result.body)
 
 
 def _check_refusal(result: Result) -> None:

@@ -51,6 +51,7 @@ class BodyFormat(enum.IntEnum):
     JPEG = 4
     PNG = 5
     OPEN_INFERENCE = 6
+    KSERVE_V1 = 7
 
 
 class Encoding(enum.IntEnum):

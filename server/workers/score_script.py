@@ -57,7 +57,10 @@ class _Batch:
                 reply = self._reply(self._returned(text, request_id))
                 told = open_inference_script.answered(self._model.name, self._model.version, reply, wanted)
                 return Result(ReplyCode.OK, 1, *told)
-            return Result(ReplyCode.OK, 1, self._reply(self._returned(self._text(member), request_id)))
+            reply = self._reply(self._returned(self._text(member), request_id))
+            if member.accept == BodyFormat.KSERVE_V1:
+                reply = b'{"predictions":%b}' % reply
+            return Result(ReplyCode.OK, 1, reply)
         except (RequestError, MemoryError) as e:
             return self._refusal(request_error(e), request_id)
 

@@ -29,3 +29,17 @@ def answered(problem: Problem, status: int, document: Mapping[str, Any], request
     headers = problem.headers() | {"content-type": "application/json", CODE_HEADER.decode(): problem.code}
     headers |= {"content-length": str(len(body)), "x-request-id": request_id}
     return status, [(name.encode(), value.encode()) for name, value in headers.items()], body
+
+
+KSERVE_STATUSES = {"invalid_input": 400}
+"""Where KServe's protocols have another status than ours."""
+
+
+def with_error(problem: Problem, request_id: str) -> Answer:
+    """What went wrong as KServe tells it: an object whose `error` is a text, with what else there is to tell."""
+    document: dict[str, Any] = {"error": in_one_text(problem), "code": problem.code, "request_id": request_id}
+    if problem.errors:
+        document["errors"] = list(problem.errors)
+    if problem.model_message is not None:
+        document["model_message"] = problem.model_message
+    return answered(problem, KSERVE_STATUSES.get(problem.code, problem.status), document, request_id)

@@ -5,14 +5,12 @@ What goes wrong is told by problem documents (RFC 9457).
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from functools import lru_cache
 
-import orjson
-
 from server.web.dialects.dialect import ENCODINGS, Asked
+from server.web.dialects.warnings import warning_line
 from server.web.json_schema import is_raw, takes_image
 from server.web.problems import DETAIL, Answer, Problem, Stop, problem
 from server.wire.frames import BodyFormat, Result
@@ -28,9 +26,6 @@ IMAGE_TYPES: dict[bytes, int] = {b"image/jpeg": BodyFormat.JPEG, b"image/png": B
 """Media types of bodies only, each a row of a model whose only input is an image; it is answered in JSON."""
 _IMAGES = frozenset(IMAGE_TYPES.values())
 NAMES = {number: name for name, number in MEDIA_TYPES.items()}
-
-MAX_WARNINGS_BYTES = 4096
-MAX_WARNING_CHARS = 500
 
 _SCORE_PATH = re.compile(r"/v1/models/[^/]+(/versions/[^/]+)?/score")
 _LINES = {number: b"content-type: %b\r\n" % name for number, name in NAMES.items()}
@@ -71,7 +66,7 @@ class Native:
     def content_lines(self, accept: int, result: Result) -> bytes:
         """The media type, and the warnings that a body other than JSON has no place for."""
         if result.notes:
-            return _LINES[accept] + b"x-tandem-warnings: %b\r\n" % _warnings(result.notes)
+            return _LINES[accept] + warning_line(result.notes)
         return _LINES[accept]
 
     def refusal(self, problem: Problem, request_id: str) -> Answer:
@@ -123,16 +118,3 @@ def _meant(name: bytes, content: int) -> int | None:
 
 def _bare(value: bytes) -> bytes:
     return value.partition(b";")[0].strip().lower()
-
-
-def _warnings(notes: bytes) -> bytes:
-    """As many of the warnings as a header may hold: a JSON array in ASCII."""
-    told: list[str] = []
-    size = 2
-    for warning in orjson.loads(notes):
-        text = json.dumps(warning[:MAX_WARNING_CHARS]).replace("\x7f", "\\u007f")
-        size += len(text) + 2
-        if size > MAX_WARNINGS_BYTES:
-            break
-        told.append(text)
-    return f"[{', '.join(told)}]".encode()

@@ -4,16 +4,12 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any
 
 from server.web.dialects.dialect import ENCODINGS, Asked
-from server.web.dialects.errors import answered, in_one_text
+from server.web.dialects.errors import with_error
 from server.web.problems import Answer, Problem, Stop, problem
 from server.wire.frames import BodyFormat, Result
 from server.wire.snapshot import Entry
-
-STATUSES = {"invalid_input": 400}
-"""Where the protocol has another status than ours."""
 
 _PATH = re.compile(r"/v2/models/[^/]+(/versions/[^/]+)?/infer")
 _LENGTH = re.compile(rb"[0-9]{1,10}")
@@ -51,22 +47,14 @@ class OpenInference:
     def content_lines(self, accept: int, result: Result) -> bytes:
         """JSON, or bytes behind a head in JSON of a length that a header tells."""
         if result.notes:
+            if not result.notes.isdigit():  # a model may speak for its worker, and this becomes a header
+                raise ValueError("the length of a reply's head is no number")
             return b"content-type: application/octet-stream\r\ninference-header-content-length: %b\r\n" % result.notes
         return b"content-type: application/json\r\n"
 
     def refusal(self, problem: Problem, request_id: str) -> Answer:
         """An object whose `error` is a text; what else there is to tell stands beside it."""
-        return refusal(problem, request_id)
+        return with_error(problem, request_id)
 
 
 OPEN_INFERENCE = OpenInference()
-
-
-def refusal(problem: Problem, request_id: str) -> Answer:
-    """What went wrong, in the protocol's form."""
-    document: dict[str, Any] = {"error": in_one_text(problem), "code": problem.code, "request_id": request_id}
-    if problem.errors:
-        document["errors"] = list(problem.errors)
-    if problem.model_message is not None:
-        document["model_message"] = problem.model_message
-    return answered(problem, STATUSES.get(problem.code, problem.status), document, request_id)

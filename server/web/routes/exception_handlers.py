@@ -39,7 +39,7 @@ log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 64 << 10
 
-QUIET = ("/health/", "/assets/", "/v1/catalog")
+QUIET = ("/health/", "/v2/health/", "/assets/", "/v1/catalog")
 """Asked every few seconds, or with every page: a line for each would bury the others."""
 
 

@@ -49,6 +49,8 @@ class Model(BaseModel):
     """A model with its versions; `state` is that of the current version, or of the newest file if none serves."""
 
     model: str
+    name: str = Field(description="The same as `model`; clients of KServe read it.")
+    ready: bool = Field(description="Whether a version answers requests; clients of KServe read it.")
     state: Literal["loading", "ready", "failed"]
     version: str | None = Field(description="The current version.")
     versions: list[Version]
@@ -96,7 +98,14 @@ def _model(name: str, entries: list[Entry], principal: Principal, whole: bool) -
     current = next((e for e in entries if e.current), None)
     shown = current or max(entries, key=lambda e: e.modified)
     versions = [_version(e, principal.may("details", name), whole) for e in entries]
-    return Model(model=name, state=shown.state, version=current.version if current else None, versions=versions)
+    return Model(
+        model=name,
+        name=name,
+        ready=current is not None,
+        state=shown.state,
+        version=current.version if current else None,
+        versions=versions,
+    )
 
 
 def _version(entry: Entry, details: bool, whole: bool) -> Version:

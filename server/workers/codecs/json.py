@@ -52,7 +52,7 @@ class JsonCodec:
             if name in document and document[name] is None:
                 raise Invalid(f'"{name}" is null; leave it out or give it a value')
         cells, warnings = _cells(document, schema)
-        _refuse_duplicates(body, document)
+        refuse_duplicates(body, _members(document))
         rows = len(cells[0]) if cells else 0
         if not rows and not schema.horizon:
             raise Invalid("there are no rows to predict; send at least one")
@@ -71,12 +71,7 @@ class JsonEncoder:
     def __init__(self, model: str, version: str, predictions: Predictions) -> None:
         head = orjson.dumps({"model": model, "version": version})
         self._head = head[:-1] + b',"predictions":'
-        columns = [json_values(column) for column in predictions.columns]
-        names = predictions.names
-        if names is None:
-            self._values = columns[0]
-        else:
-            self._values = [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
+        self._values = rows_of(predictions)
 
     def encode(self, start: int, stop: int, warnings: Sequence[str], wanted: Any = None) -> tuple[bytes, bytes]:
         """The reply for some rows."""
@@ -101,11 +96,12 @@ def _cells(document: dict[str, Any], schema: Schema) -> tuple[list[list[Any]], t
     if given != 1:
         raise Invalid('the body must have exactly one of "rows" and "columns"')
     if "rows" in document:
-        return _cells_of_rows(document["rows"], schema)
+        return cells_of_rows(document["rows"], schema)
     return _cells_of_columns(document["columns"], schema)
 
 
-def _cells_of_rows(rows: Any, schema: Schema) -> tuple[list[list[Any]], tuple[str, ...]]:
+def cells_of_rows(rows: Any, schema: Schema) -> tuple[list[list[Any]], tuple[str, ...]]:
+    """Rows written as objects, as columns of cells, with the warnings. Raises Invalid."""
     if type(rows) is not list:
         raise Invalid('"rows" must be an array of objects')
     names = schema.input_names
@@ -171,16 +167,20 @@ def _first_unknown(document: dict[str, Any]) -> str:
     return next(name for name in document if name not in _MEMBERS)[:100]
 
 
-def _refuse_duplicates(body: bytes, document: dict[str, Any]) -> None:
+def _members(document: dict[str, Any]) -> int:
+    """How many members were read, in all objects together."""
+    objects = list(document.get("rows") or [document.get("columns") or {}])
+    if type(document.get("options")) is dict:
+        objects.append(document["options"])
+    return len(document) + sum(map(len, objects))
+
+
+def refuse_duplicates(body: bytes, members: int) -> None:
     """Refuse an object that names a member twice, which orjson would answer with the last one.
 
     Every member has one colon outside of strings. As many colons as members that were read means that none was lost;
     colons inside strings are cut out only if the first count, which costs next to nothing, does not settle it.
     """
-    objects = list(document.get("rows") or [document.get("columns") or {}])
-    if type(document.get("options")) is dict:
-        objects.append(document["options"])
-    members = len(document) + sum(map(len, objects))
     if body.count(b":") == members or _STRINGS.sub(b"", body).count(b":") == members:
         return
     try:
@@ -199,6 +199,15 @@ def _unique(pairs: list[tuple[str, Any]]) -> None:
 
 
 # Writing
+
+
+def rows_of(predictions: Predictions) -> list[Any]:
+    """Predictions row by row as JSON can hold them: a value each, or an object by column."""
+    columns = [json_values(column) for column in predictions.columns]
+    names = predictions.names
+    if names is None:
+        return columns[0]
+    return [dict(zip(names, row, strict=True)) for row in zip(*columns, strict=True)]
 
 
 def json_values(column: Predicted) -> list[Any]:

@@ -8,6 +8,7 @@ from server.workers.codecs.arrow import ARROW
 from server.workers.codecs.csv import CSV
 from server.workers.codecs.image import IMAGE
 from server.workers.codecs.json import JSON
+from server.workers.codecs.kserve_v1 import KSERVE_V1
 from server.workers.codecs.open_inference import OPEN_INFERENCE
 from server.workers.errors import BadBody
 
@@ -18,6 +19,7 @@ _CODECS: dict[int, Codec] = {
     BodyFormat.JPEG: IMAGE,
     BodyFormat.PNG: IMAGE,
     BodyFormat.OPEN_INFERENCE: OPEN_INFERENCE,
+    BodyFormat.KSERVE_V1: KSERVE_V1,
 }
 
 

@@ -19,6 +19,8 @@ OPEN = {
     ("GET", "/openapi.json"),
     ("GET", "/health/live"),
     ("GET", "/health/ready"),
+    ("GET", "/v2/health/live"),
+    ("GET", "/v2/health/ready"),
     ("POST", "/auth/token"),
     ("POST", "/auth/revoke"),
     ("POST", "/auth/session"),
@@ -44,7 +46,8 @@ def test_the_open_routes_are_all_real() -> None:
 @pytest.mark.parametrize(("method", "path"), [r for r in every_route() if r not in OPEN])
 @pytest.mark.parametrize("token", ["", "Bearer x.y.z"])
 def test_a_closed_route_asks_for_a_token(tandem: Tandem, method: str, path: str, token: str) -> None:
-    filled = path.format(model="mpg", name="admin", pair="none", slot="primary", role="r", grant="g", limit="l")
+    nowhere = {"version": "v1", "pair": "none", "slot": "primary", "role": "r", "grant": "g", "limit": "l"}
+    filled = path.format(model="mpg", name="admin", **nowhere)
     headers = {"sec-fetch-site": "same-origin"} | ({"authorization": token} if token else {})
     reply = httpx.request(method, tandem.url + filled, headers=headers, json={})
     assert (reply.status_code, reply.json()["code"]) == (401, "unauthenticated")

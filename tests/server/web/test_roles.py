@@ -29,6 +29,23 @@ NEEDS = {
     ("GET", "/v1/models/{model}/schema"): "list",
     ("POST", "/v1/models/{model}/score"): "score",
     ("POST", "/v1/models/{model}/versions/v1/score"): "score",
+    ("POST", "/v1/models/{model}:predict"): "score",
+    ("POST", "/v2/models/{model}/infer"): "score",
+    ("POST", "/v2/models/{model}/versions/v1/infer"): "score",
+    ("GET", "/v2"): "list",
+    ("GET", "/v2/"): "list",
+    ("GET", "/v2/models/stats"): "list",
+    ("GET", "/v2/models/{model}"): "list",
+    ("GET", "/v2/models/{model}/ready"): "list",
+    ("GET", "/v2/models/{model}/config"): "list",
+    ("GET", "/v2/models/{model}/stats"): "list",
+    ("GET", "/v2/models/{model}/versions/{version}"): "list",
+    ("GET", "/v2/models/{model}/versions/{version}/ready"): "list",
+    ("GET", "/v2/models/{model}/versions/{version}/config"): "list",
+    ("GET", "/v2/models/{model}/versions/{version}/stats"): "list",
+    ("POST", "/v2/repository/index"): "list",
+    ("POST", "/v2/repository/models/{model}/load"): "list",
+    ("POST", "/v2/repository/models/{model}/unload"): "list",
     ("GET", "/v1/catalog"): "catalog",
     ("GET", "/auth/me"): "me",
     ("GET", "/auth/session"): "me",
@@ -58,9 +75,12 @@ NEEDS = {
     ("PUT", "/auth/accounts/{name}/password"): "accounts",
 }
 """Every route that is not open. A new one is to be entered here with what it needs."""
-SCORING = {(method, path) for method, path in NEEDS if path.endswith("/score")}
+SCORING = {(method, path) for method, path in NEEDS if path.endswith(("/score", ":predict", "/infer"))}
 """Answered in front of FastAPI, whose routes they are not; whatever their method, a token is asked for first."""
-NOWHERE = {"pair": "none", "slot": "primary", "role": "none-such", "grant": "none", "limit": "none", "provider": "none"}
+NOWHERE = {
+    **{"pair": "none", "slot": "primary", "role": "none-such", "grant": "none", "limit": "none", "provider": "none"},
+    "version": "none",
+}
 """What is filled in where nothing is to be found."""
 OVERRIDE = {"x-http-method-override": "GET", "x-method-override": "GET", "x-original-url": "/"}
 CALLERS = ("nobody", "a stranger", *ROLE_NAMES)

@@ -400,3 +400,37 @@ def test_what_a_worker_logs_of_a_request_has_its_id(
         ("the model failed", "mine-1", False),
         ("a body could not be read", "mine-2", True),
     ]
+
+
+def by_tensors(*values: float, outputs: tuple[str, ...] = ()) -> Member:
+    inputs = [
+        {"name": "x", "shape": [len(values)], "datatype": "FP64", "data": values},
+        {"name": "name", "shape": [len(values)], "datatype": "BYTES", "data": list(map(str, values))},
+    ]
+    body = orjson.dumps({"inputs": inputs, "outputs": [{"name": name} for name in outputs]})
+    return Member(body, BodyFormat.OPEN_INFERENCE, BodyFormat.OPEN_INFERENCE)
+
+
+def test_requests_of_different_dialects_are_one_call_and_each_is_answered_in_its_own() -> None:
+    model = Doubler()
+    reply = score(model, [member(1), by_tensors(2, 3), member(4)])
+    assert [values for _, values in model.calls] == [[1, 2, 3, 4]]
+    native, tensors, other = documents(reply)
+    assert (native["predictions"], other["predictions"]) == ([2], [8])
+    assert tensors["outputs"][0]["data"] == [4, 6]
+    assert [result.rows for result in reply.results] == [1, 2, 1]
+
+
+def test_several_outputs_of_one_request_each_join_the_batch_of_theirs() -> None:
+    model = Doubler()
+    reply = score(model, [member(1), by_tensors(2, outputs=("both", "response")), member(3, output="both")])
+    assert [(output, values) for output, values in model.calls] == [("response", [1, 2]), ("both", [2, 3])]
+    outputs = documents(reply)[1]["outputs"]
+    assert [(o["name"], o["data"]) for o in outputs] == [("both", ["4.0", "2"]), ("response", [4.0])]
+
+
+def test_a_request_for_several_outputs_fails_whole_and_alone() -> None:
+    reply = score(Doubler(), [member(1), by_tensors(UNBEARABLE, outputs=("both", "response")), member(3)])
+    assert codes(reply) == [ReplyCode.OK, ReplyCode.MODEL_FAILED, ReplyCode.OK]
+    reply = score(Doubler(), [by_tensors(1, outputs=("response", "none")), member(3)])
+    assert codes(reply) == [ReplyCode.INVALID, ReplyCode.OK]

@@ -1,0 +1,52 @@
+"""KServe's first protocol: `POST /v1/models/{model}:predict`, beside Tandem's own routes of the same model."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+
+from server.web.dialects.dialect import ENCODINGS, Asked
+from server.web.dialects.errors import with_error
+from server.web.dialects.warnings import warning_line
+from server.web.problems import Answer, Problem, Stop, problem
+from server.wire.frames import BodyFormat, Result
+from server.wire.snapshot import Entry
+
+_PATH = re.compile(r"/v1/models/[^/]+:predict")
+_VERB = re.compile(r"/v1/models/[^/]+:[a-z]+")
+
+
+class KServeV1:
+    """See the module. The body is JSON whatever its Content-Type says, as KServe has it."""
+
+    name = "kserve_v1"
+
+    def mounts(self, entry: Entry) -> Mapping[str, bool]:
+        """The model's path; the protocol knows no versions."""
+        return {f"/v1/models/{entry.name}:predict": False} if entry.current else {}
+
+    def leads(self, path: str) -> bool:
+        """Whether the path is that of a model, known or not."""
+        return _PATH.fullmatch(path) is not None
+
+    def owns(self, path: str) -> bool:
+        """Whether the path is one of the protocol's verbs, of which there is one here."""
+        return _VERB.fullmatch(path) is not None
+
+    def negotiated(self, headers: Mapping[bytes, bytes], entry: Entry) -> Asked:
+        """How the body is compressed."""
+        encoding = ENCODINGS.get(headers.get(b"content-encoding", b"identity").lower())
+        if encoding is None:
+            raise Stop(problem("unsupported_encoding"))
+        return Asked(BodyFormat.KSERVE_V1, BodyFormat.KSERVE_V1, encoding)
+
+    def content_lines(self, accept: int, result: Result) -> bytes:
+        """JSON, and the warnings."""
+        return b"content-type: application/json\r\n" + (warning_line(result.notes) if result.notes else b"")
+
+    def refusal(self, problem: Problem, request_id: str) -> Answer:
+        """An object whose `error` is a text."""
+        return with_error(problem, request_id)
+
+
+KSERVE_V1 = KServeV1()
