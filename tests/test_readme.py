@@ -35,6 +35,7 @@ from tests.harness.tandem import ROOT, Tandem, eventually
 README = ROOT / "README.md"
 OPERATIONS = ROOT / "docs" / "operations.md"
 SCORING = ROOT / "docs" / "scoring.md"
+CLIENTS = ROOT / "docs/clients.md"
 SETTINGS = ROOT / "docs" / "settings.md"
 FOLDERS = ("docs", "docker", "k8s", "r_models", "python_models")
 PAGES = sorted([*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md"))])
@@ -148,7 +149,9 @@ def assert_alike(given: Any, shown: Any, name: str = "") -> None:
 # Command blocks
 
 
-@pytest.mark.parametrize(("page", "shown"), [(README, 2), (SCORING, 8)], ids=lambda value: getattr(value, "stem", ""))
+@pytest.mark.parametrize(
+    ("page", "shown"), [(README, 2), (SCORING, 8), (CLIENTS, 2)], ids=lambda value: getattr(value, "stem", "")
+)
 def test_the_shell_examples_print_what_the_page_shows(page: Path, shown: int, reader_with_all_examples: Reader) -> None:
     found = [b for b in blocks(page) if b.language == "bash"]
     assert [b.shown_as is None for b in found] == [True] + [False] * (shown - 1), "the first one gets a token"
@@ -160,6 +163,12 @@ def test_the_shell_examples_print_what_the_page_shows(page: Path, shown: int, re
 
 def test_the_python_example_prints_what_the_readme_shows(reader: Reader) -> None:
     (block,) = [b for b in blocks(README) if b.language == "python"]
+    assert block.shown_as == "json"
+    assert_prints(block, reader.run("python", block.code)[0])
+
+
+def test_the_example_of_tritons_client_prints_what_the_page_shows(reader: Reader) -> None:
+    (block,) = [b for b in blocks(CLIENTS) if b.language == "python"]
     assert block.shown_as == "json"
     assert_prints(block, reader.run("python", block.code)[0])
 

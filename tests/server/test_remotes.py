@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import httpx
+import numpy as np
 import orjson
 import pyarrow as pa
 import pytest
@@ -64,6 +65,37 @@ def pair(tmp_path_factory: pytest.TempPathFactory, shared: dict[str, object]) ->
 
 
 ROWS = {"rows": [{"speed": 10}, {"speed": 21.5}]}
+
+
+def test_a_remote_model_is_asked_in_every_dialect(pair: tuple[Tandem, Tandem]) -> None:
+    front, back = pair
+    speeds = np.array([10.0, 21.5])
+    head = orjson.dumps(
+        {
+            "inputs": [
+                {"name": "speed", "shape": [2], "datatype": "FP64", "parameters": {"binary_data_size": speeds.nbytes}}
+            ],
+            "parameters": {"binary_data_output": True},
+        }
+    )
+    asked = {
+        "/v2/models/far/infer": (head + speeds.tobytes(), {"inference-header-content-length": str(len(head))}),
+        "/v1/models/far:predict": (b'{"instances":[{"speed":10},{"speed":21.5}]}', {}),
+    }
+    for path, (body, headers) in asked.items():
+        replies = [
+            httpx.post(server.url + path, content=body, headers=server.headers("ann") | headers) for server in pair
+        ]
+        assert [reply.status_code for reply in replies] == [200, 200], replies[0].text
+        here, there = replies
+        assert here.content == there.content
+        for name in ("content-type", "inference-header-content-length"):
+            assert here.headers.get(name) == there.headers.get(name)
+        bad = httpx.post(front.url + path, content=b"{", headers=front.headers("ann"))
+        assert (bad.status_code, bad.headers["x-tandem-code"]) == (400, "bad_body")
+        assert isinstance(bad.json()["error"], str)
+    about = [server.get("/v2/models/far", "ann").json() for server in (front, back)]
+    assert about[0] == about[1]
 
 
 def test_a_remote_model_answers_here_as_it_does_there(pair: tuple[Tandem, Tandem]) -> None:
