@@ -34,7 +34,7 @@ attack: venv-dev $(MODELS) ## attack it: hostile models, packages, requests; the
 	  tests/server/supervisor/test_sandboxed.py tests/server/machine/test_sandbox.py \
 	  tests/server/workers/torch/test_digits_served.py
 
-ship-test: system-ship venv-dev .venv-ship/made $(MODELS) ## the image, the manifests, the gateway, dashboards and alerts
+ship-test: system-ship venv-dev .venv-ship/made .venv-clients/made $(MODELS) ## the image, the manifests, the gateway, dashboards and alerts
 	.venv/bin/python -m pytest -m ship
 
 fresh-test: system-ship venv-dev ## the start of README.md on bare Debian 12 and 13; some of it: ON='bookworm and root'
@@ -76,7 +76,7 @@ benchmarks/.peers/%/made: benchmarks/peers/%.lock requirements-torch.lock
 	@touch $@
 
 clean: ## remove the environment and the caches; models and .tandem/ stay
-	rm -rf .venv .venv-ship .venv.lock benchmarks/.peers *.egg-info build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-ship .venv-clients .venv.lock benchmarks/.peers *.egg-info build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find auth server tests -name __pycache__ -prune -exec rm -rf {} +
 
 help: ## this list
@@ -100,7 +100,7 @@ venv: system
 venv-dev: system-dev
 	@scripts/make-venv.sh dev
 
-.venv-ship/made: requirements-ship.lock
+.venv-%/made: requirements-%.lock
 	@rm -rf $(@D)
 	@$${PYTHON:-python3} -m venv $(@D)
 	@scripts/step.sh "Tools for ship-test" 1 2 "the packages of $< (about 1 min)" scripts/pip.sh locked $(@D)/bin/python -r $<
