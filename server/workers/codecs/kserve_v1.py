@@ -28,10 +28,11 @@ class KServeV1Codec:
         """Read one body. Raises BadBody where it is no JSON object, Invalid where its instances do not fit."""
         text = bytes(body)
         found = document(text)
-        options = dict(said) if type(said := found.get("parameters") or {}) is dict else None
-        if options is None:
+        said = found.get("parameters", {})
+        if type(said) is not dict:
             raise Invalid('"parameters" must be an object: output, and options of the model')
-        output = options.pop("output", None)
+        options = {name: value for name, value in said.items() if name != "output"}
+        output = said.get("output")
         instances = found.get("instances")
         if schema.horizon:
             if instances:
@@ -40,7 +41,7 @@ class KServeV1Codec:
         if type(instances) is not list or not instances:
             raise Invalid('the body must have "instances", an array of at least one row')
         objects = [row for row in instances if type(row) is dict]
-        members = len(found) + sum(map(len, objects)) + len(found.get("parameters") or ())
+        members = len(found) + sum(map(len, objects)) + len(said)
         if objects:
             cells, warnings = cells_of_rows(instances, schema)
         else:

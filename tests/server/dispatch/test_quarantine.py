@@ -20,7 +20,7 @@ def test_only_the_like_of_what_was_added_is_held() -> None:
     assert not quarantine.holds(request(b"other"), 1.0)
     assert not quarantine.holds(request(b"body", "a/2"), 1.0)
     assert not quarantine.holds(request(b"body", content=BodyFormat.CSV), 1.0)
-    assert quarantine.holds(request(b"body", query=b"z=1"), 1.0)
+    assert quarantine.holds(request(b"body", parameters=b"z=1"), 1.0)
 
 
 def test_it_ends_after_a_minute() -> None:
