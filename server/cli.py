@@ -23,7 +23,7 @@ from auth.key_text import PREFIX
 from auth.principal import GRANTABLE, ROLES
 from auth.setup import Auth, issue_for, open_auth, prepare
 from auth.store import narrowing
-from server import config, limits_command, logs
+from server import config, limits_command, logs, policy_command
 from server.catalog.signatures import BadKeys
 from server.config import ConfigError, Settings
 
@@ -70,7 +70,7 @@ def _parser() -> argparse.ArgumentParser:
     users = commands.add_parser("users", help="manage accounts").add_subparsers(required=True, metavar="ACTION")
     add = users.add_parser("add", help="add an account; the password is asked for, or read from standard input")
     add.add_argument("name")
-    add.add_argument("--role", choices=ROLES, default="scorer")
+    add.add_argument("--role", default="scorer", help=f"{', '.join(ROLES)}, or one of your own")
     add.add_argument("--service", action="store_true", help="for a program: it has API keys and no password")
     add.set_defaults(run=_users_add)
     users.add_parser("list", help="list accounts").set_defaults(run=_users_list)
@@ -88,6 +88,12 @@ def _parser() -> argparse.ArgumentParser:
     checked.add_argument("token", help="the token, or - to read it from standard input")
     checked.set_defaults(run=_identity_check)
     _add_keys(commands.add_parser("keys", help="manage API keys").add_subparsers(required=True, metavar="ACTION"))
+    roles = commands.add_parser("roles", help="manage roles of your own").add_subparsers(
+        required=True, metavar="ACTION"
+    )
+    policy_command.add_roles(roles, _on_accounts)
+    grants = commands.add_parser("grants", help="give roles on some models")
+    policy_command.add_grants(grants.add_subparsers(required=True, metavar="ACTION"), COMMAND, _on_accounts)
     limits = commands.add_parser("limits", help="manage how much accounts may ask for")
     limits_command.add_to(limits.add_subparsers(required=True, metavar="ACTION"), COMMAND, _on_accounts)
     audit = commands.add_parser("audit", help="read and check the audit")

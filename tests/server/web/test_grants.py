@@ -95,6 +95,27 @@ def test_no_operation_tells_a_foreign_model_from_one_that_there_is_not(server: T
     assert eventually(lambda: server.get("/v1/models", user="ann").status_code == 403, timeout_s=5)
 
 
+def test_roles_and_grants_are_managed_by_command_too(server: Tandem) -> None:
+    assert (
+        server.command("roles", "set", "watcher", "--permissions", "list,details").stdout == "watcher\tlist,details\n"
+    )
+    assert "scorer\tlist,score" in server.command("roles", "list").stdout
+    given = server.command("grants", "add", "ann", "watcher", "--models", "mp*")
+    assert given.returncode == 0, given.stderr
+    made, *said = given.stdout.strip().split("\t")
+    assert said == ["ann", "watcher", "mp*"]
+    assert eventually(lambda: seen(server), timeout_s=5) == {"mpg"}
+    assert given.stdout in server.command("grants", "list").stdout
+    refused = server.command("roles", "remove", "watcher")
+    assert (refused.returncode, "has this role" in refused.stderr) == (1, True)
+    assert server.command("grants", "remove", made).returncode == 0
+    assert eventually(lambda: server.get("/v1/models", user="ann").status_code == 403, timeout_s=5)
+    assert server.command("roles", "remove", "watcher").returncode == 0
+    for wrong in (("roles", "set", "x", "--permissions", "rule"), ("grants", "add", "ann", "king", "--models", "*")):
+        told = server.command(*wrong)
+        assert told.returncode in (1, 2) and "Traceback" not in told.stderr
+
+
 def test_who_may_see_a_model_and_not_score_with_it_is_told_so(server: Tandem) -> None:
     assert change(server, "PUT", "/auth/roles/reader", {"permissions": ["list"]}).status_code == 200
     made = grant(server, "reader", "mpg").json()
