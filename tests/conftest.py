@@ -9,10 +9,6 @@ import pytest
 
 from tests.harness.postgresql import PostgresServer
 from tests.harness.tandem import ROOT, Tandem
-from tests.harness.tandem import eventually as eventually
-from tests.harness.tandem import free_port as free_port
-from tests.harness.tandem import parent_of as parent_of
-from tests.harness.tandem import run_r as run_r
 from tests.oracle.summary import pytest_terminal_summary as pytest_terminal_summary
 
 

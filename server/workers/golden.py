@@ -89,7 +89,7 @@ def _given(model: Model, number: int, row: Mapping[str, Any], output: str) -> An
 def predict_row(model: Model, row: Mapping[str, Any], output: str) -> Any:
     """One row's prediction as a reply would hold it. Raises what decoding and predicting raise."""
     question = JSON.decode(orjson.dumps({"rows": [row]}), model.schema)
-    predictions = model.predict(to_columns(model.schema, question.cells), 1, output, ())
+    predictions = model.predict(to_columns(model.schema, question.cells), [1], output, ())
     body, _ = JSON.encoder("", "", predictions).encode(0, 1, ())
     return orjson.loads(body)["predictions"][0]
 
@@ -124,7 +124,7 @@ def _predict(model: Model, document: Mapping[str, Any]) -> Predictions:
     question = JSON.decode(orjson.dumps(document), schema)
     output, options = asked(schema, question.output, question.options, b"")
     rows = dict(options)["h"] if schema.horizon else question.rows
-    return model.predict(to_columns(schema, question.cells), rows, output, options)
+    return model.predict(to_columns(schema, question.cells), [rows], output, options)
 
 
 def rehearse(model: Model, example: Mapping[str, Any], times: int, limit_s: float) -> None:

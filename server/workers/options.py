@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import parse_qsl
 
 from server.wire.schema import Option, Options, Schema
+from server.workers import whole_numbers
 from server.workers.errors import Fault, Invalid
 
 
@@ -80,7 +81,7 @@ _KINDS: dict[str, type] = {"numeric": float, "integer": int, "string": str, "log
 
 
 def _fits_number(option: Option, value: float) -> bool:
-    if not math.isfinite(value) or (type(value) is int and abs(value) > 2**53):
+    if not math.isfinite(value) or (type(value) is int and not whole_numbers.is_held(value)):
         return False
     if option.type == "integer" and (abs(value) >= 2**31 or value != int(value)):
         return False

@@ -10,7 +10,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from server.wire.frames import Member, Pieces, ReplyCode, ReplyPayload, Result
 from server.wire.schema import Options, Schema
@@ -36,15 +36,12 @@ class Model(Protocol):
     rowwise: bool
     """Whether requests may be predicted together."""
 
-    def predict(self, columns: list[Column], rows: int, output: str, options: Options) -> Predictions:
-        """Predict all rows in one call; without inputs, `rows` steps ahead. Raises ModelFailed."""
+    def predict(self, columns: list[Column], sizes: Sequence[int], output: str, options: Options) -> Predictions:
+        """Predict the rows of one or more requests in one call; `sizes` says how many rows each request has.
 
-
-class JoiningModel(Model, Protocol):
-    """A model whose answers may depend, in the last bit, on which rows are of one request."""
-
-    def predict_joined(self, columns: list[Column], sizes: Sequence[int], output: str, options: Options) -> Predictions:
-        """Predict the rows of several requests, `sizes` of them each, in one call. Raises ModelFailed."""
+        Each request gets the bits that it would get alone. Without inputs, its size is the number of steps ahead.
+        Raises ModelFailed.
+        """
 
 
 class _Warned(Exception):
@@ -142,11 +139,12 @@ class _Batch:
             inputs = range(len(self._model.schema.inputs))
             cells = [[cell for ask in asks for cell in ask.question.cells[i]] for i in inputs]
         columns = self._columns(cells)
-        rows = sum(ask.rows for ask in asks)
+        sizes = [ask.rows for ask in asks]
+        rows = sum(sizes)
         decoded = perf_counter()
         self._decode_s += decoded - started
         try:
-            predictions = self._call(columns, [ask.rows for ask in asks], asks[0].output, asks[0].options)
+            predictions = self._model.predict(columns, sizes, asks[0].output, asks[0].options)
         finally:
             self._predict_s += perf_counter() - decoded
         for column in predictions.columns:
@@ -167,11 +165,6 @@ class _Batch:
     def _refuse(self, at: int, member: Member, error: RequestError) -> None:
         error.log_to(log, {"model": self._model.name, "request_id": member.request_id.decode("latin-1")})
         self._results[at] = refusal(error)
-
-    def _call(self, columns: list[Column], sizes: list[int], output: str, options: Options) -> Predictions:
-        if len(sizes) > 1 and hasattr(self._model, "predict_joined"):
-            return cast(JoiningModel, self._model).predict_joined(columns, sizes, output, options)
-        return self._model.predict(columns, sum(sizes), output, options)
 
     def _encode(self, asks: list[_Ask], predictions: Predictions) -> None:
         started = perf_counter()

@@ -19,6 +19,7 @@ from typing import Any, TypeAlias
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from server.wire.schema import Input, Schema
+from server.workers import whole_numbers
 from server.workers.errors import MAX_FAULTS, Fault, Invalid
 from server.workers.tensors import Misshapen, Tensor, flattened, shape_told
 
@@ -91,8 +92,7 @@ def numbers(values: Sequence[Any]) -> array[float] | None:
         return array("d", values)
     if types <= {float, int}:
         column = array("d", values)
-        # Above 2^53 a whole number may have been rounded; the bound itself may be what 2^53 + 1 was rounded to.
-        return column if min(column) > -(2.0**53) and max(column) < 2.0**53 else None
+        return column if whole_numbers.are_held(min(column), max(column)) else None
     return None
 
 
@@ -202,7 +202,7 @@ def _number(spec: Input, value: Any) -> float:
     if type(value) is float:
         return value
     if type(value) is int:
-        if abs(value) > 2**53:
+        if not whole_numbers.is_held(value):
             raise _Unfit("a number that a double can hold", "whole numbers above 2^53 would be rounded")
         return float(value)
     if type(value) is bool and spec.logical == "number":

@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import pyarrow.csv
 
 from server.wire.schema import Input, Schema
+from server.workers import whole_numbers
 from server.workers.codecs import Question, arrow
 from server.workers.codecs.json import json_values
 from server.workers.errors import BadBody, Fault, Invalid
@@ -87,7 +88,9 @@ def _typed(body: bytes, schema: Schema) -> pa.Table | None:
 def _beyond(column: pa.ChunkedArray) -> bool:
     """Whether a number may be a whole one that no double holds, or too large for any."""
     ends = pc.min_max(column).as_py()
-    return ends["min"] is not None and max(-ends["min"], ends["max"]) >= 2.0**53
+    if ends["min"] is None or math.isnan(ends["min"]):  # nothing, or no number but NaN
+        return False
+    return not whole_numbers.are_held(ends["min"], ends["max"])
 
 
 def _texts(body: bytes) -> pa.Table:
@@ -165,7 +168,7 @@ def _number_in(text: str) -> Any:
         name = _SPECIAL[text.lstrip("+-").lower()]
         return "-Inf" if name == "Inf" and text[0] == "-" else name
     value = float(text)
-    if abs(value) >= 2.0**53 and _WHOLE.fullmatch(text):
+    if not whole_numbers.are_held(value, value) and _WHOLE.fullmatch(text):
         return int(text)
     if math.isinf(value):
         raise ValueError

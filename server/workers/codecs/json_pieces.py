@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 import simdjson
 
 from server.wire.schema import Schema
+from server.workers import whole_numbers
 from server.workers.codecs import Question
 from server.workers.table import numbers
 
@@ -108,8 +109,8 @@ def _doubles(text: bytes) -> array[float]:
     assert isinstance(numbers_read, simdjson.Array)  # the text begins with its bracket
     column: array[float] = array("d", bytes(numbers_read.as_buffer(of_type="d")))
     del numbers_read  # the parser cannot be used again while it lives
-    # Below 2^53 whole numbers are doubles too; so large a column is seldom anything but measurements.
-    if pc.max(pc.abs(pa.Array.from_buffers(pa.float64(), len(column), [None, pa.py_buffer(column)]))).as_py() < 2.0**53:
+    ends = pc.min_max(pa.Array.from_buffers(pa.float64(), len(column), [None, pa.py_buffer(column)])).as_py()
+    if whole_numbers.are_held(ends["min"], ends["max"]):  # so large a column is seldom anything but measurements
         return column
     return _numbers(orjson.loads(text))
 

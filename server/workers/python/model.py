@@ -39,12 +39,10 @@ class PythonModel:
         self._pools: ThreadpoolController | None = None
         self._threads = spec.settings.threads
 
-    def predict(self, columns: list[Column], rows: int, output: str, options: Options) -> Predictions:
-        """The rows of one request. Raises ModelFailed with the library's own words."""
-        return self._predict(columns, rows, output, options, single=False)
-
-    def predict_joined(self, columns: list[Column], sizes: Sequence[int], output: str, options: Options) -> Predictions:
-        """The rows of several requests, of which each gets the bits that `predict` would have given it alone."""
+    def predict(self, columns: list[Column], sizes: Sequence[int], output: str, options: Options) -> Predictions:
+        """Predict the rows of one or more requests (`Model`). Raises ModelFailed with the library's own words."""
+        if len(sizes) == 1:
+            return self._predict(columns, sizes[0], output, options, single=False)
         with per_request_matmul.requests(sizes):
             return self._predict(columns, sum(sizes), output, options, single=max(sizes) == 1)
 

@@ -54,7 +54,7 @@ def _bearable(model: PythonModel, rows: Iterable[Mapping[str, Any]], limit_s: fl
         call = Stopwatch()
         with suppress(ModelFailed, Invalid, TypeError):
             cells = _cells(model, row)
-            model.predict(to_columns(model.schema, [[c] for c in cells]), 1, model.schema.default_output, ())
+            model.predict(to_columns(model.schema, [[c] for c in cells]), [1], model.schema.default_output, ())
             kept.append(cells)
             quickest = min(quickest, call.spent())
         if len(kept) >= LEAST_ROWS and perf_counter() - started > ENOUGH_S / 4:
@@ -70,7 +70,7 @@ def _refuse_one_row_only(model: PythonModel, rows: Sequence[Sequence[Any]]) -> N
         return
     output = model.schema.default_output
     try:
-        found = model.predict(_columns(model, [rows[0], rows[0]]), 2, output, ())
+        found = model.predict(_columns(model, [rows[0], rows[0]]), [2], output, ())
         lengths = {len(column.values) for column in found.columns}
         failed = None if lengths == {2} else f"it gave {min(lengths, default=0)} predictions"
     except ModelFailed as e:
@@ -99,7 +99,7 @@ def _differs(model: PythonModel, rows: Sequence[Sequence[Any]], output: str) -> 
             taken = [*islice(cycle(rows), _many(model, rows, output))]
             sizes = [1] * len(taken)
         try:
-            together = _bits(model.predict_joined(_columns(model, taken), sizes, output, ()))
+            together = _bits(model.predict(_columns(model, taken), sizes, output, ()))
             alone = _alone(model, rows, sizes, output)
         except ModelFailed as e:
             return f"the output {output} of sample rows cannot be predicted: {e}"
@@ -116,7 +116,7 @@ def _many(model: PythonModel, rows: Sequence[Sequence[Any]], output: str) -> int
     """So many single rows as may be joined, or as a slow model can predict in the time there is."""
     started = perf_counter()
     with suppress(ModelFailed):
-        model.predict(_columns(model, rows[:1]), 1, output, ())
+        model.predict(_columns(model, rows[:1]), [1], output, ())
     in_time = int(ENOUGH_S / (perf_counter() - started))
     return max(len(rows), min(MANY_ROWS, model.max_rows, in_time))
 
@@ -128,7 +128,7 @@ def _alone(model: PythonModel, rows: Sequence[Sequence[Any]], sizes: Sequence[in
     for size in sizes:
         if start >= len(rows):
             break
-        found += _bits(model.predict(_columns(model, rows[start : start + size]), size, output, ()))
+        found += _bits(model.predict(_columns(model, rows[start : start + size]), [size], output, ()))
         start += size
     return found if start >= sum(sizes) else [*islice(cycle(found), sum(sizes))]
 

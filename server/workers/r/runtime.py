@@ -65,11 +65,11 @@ class RModel:
         self.rowwise = spec.rowwise
         self._scorer = embedded.Scorer(scorer, [i.type for i in schema.inputs])
 
-    def predict(self, columns: list[Column], rows: int, output: str, options: Options) -> Predictions:
+    def predict(self, columns: list[Column], sizes: Sequence[int], output: str, options: Options) -> Predictions:
         """Predict all rows in one call. Raises ModelFailed with R's own words."""
         started = perf_counter()
         try:
-            value, names, levels, warnings, error = self._scorer(columns, output, rows, dict(options))
+            value, names, levels, warnings, error = self._scorer(columns, output, sum(sizes), dict(options))
         except RError as e:
             raise ModelFailed(str(e)) from e
         if perf_counter() - started > LONG_CALL_S:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import torch
 
 from server.wire.models import ModelSpec
@@ -28,13 +30,13 @@ class TorchModel:
         self._answers = answers
 
     @torch.inference_mode()
-    def predict(self, columns: list[Column], rows: int, output: str, options: Options) -> Predictions:
+    def predict(self, columns: list[Column], sizes: Sequence[int], output: str, options: Options) -> Predictions:
         """Predict all rows; the next chunk is decoded while the device computes this one. Raises ModelFailed."""
         chunk = self._engine.max_rows
         order: list[int] = []
         parts: list[torch.Tensor] = []
         begun = self._inputs.begin(columns, 0, chunk)
-        for start in range(0, rows, chunk):
+        for start in range(0, sum(sizes), chunk):
             now, begun = begun, self._inputs.begin(columns, start + chunk, start + 2 * chunk)
             for at, arguments in self._inputs.batches(now, start, self._engine):
                 order += at

@@ -12,7 +12,7 @@ from io import StringIO
 import httpx
 import pytest
 
-from tests.conftest import Tandem
+from tests.harness.tandem import Tandem
 
 PASSWORD = "a password of some length"
 

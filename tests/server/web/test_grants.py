@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.conftest import Tandem, eventually
+from tests.harness.tandem import Tandem, eventually
 
 PASSWORD = "a password of some length"
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from auth.key_text import new_key
-from tests.conftest import Tandem, eventually
+from tests.harness.tandem import Tandem, eventually
 
 HEADERS = {
     "a bearer": lambda key: {"authorization": f"Bearer {key}"},

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from array import array
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -28,7 +29,7 @@ class Twice:
     max_rows = 10
     rowwise = True
 
-    def predict(self, columns: list[Column], rows: int, output: str, options: Options) -> Predictions:
+    def predict(self, columns: list[Column], sizes: Sequence[int], output: str, options: Options) -> Predictions:
         doubled = [2 * float(x) for x in columns[0]]  # type: ignore[arg-type]
         if output == "response":
             return Predictions((Predicted("number", array("d", doubled)),), None)
@@ -100,7 +101,8 @@ class Steps:
     def __init__(self) -> None:
         self.asked: list[tuple[str, int]] = []
 
-    def predict(self, columns: list[Column], rows: int, output: str, options: Options) -> Predictions:
+    def predict(self, columns: list[Column], sizes: Sequence[int], output: str, options: Options) -> Predictions:
+        [rows] = sizes
         assert dict(options)["h"] == rows and not columns
         self.asked.append((output, rows))
         return Predictions((Predicted("number", array("d", range(rows))),), None, ("h is large",) if rows > 9 else ())

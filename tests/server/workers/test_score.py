@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import weakref
 from array import array
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -43,9 +44,9 @@ class Doubler:
         self.calls: list[tuple[str, list[float]]] = []
         self.options: list[Options] = []
 
-    def predict(self, columns: list[Column], rows: int, output: str, options: Options) -> Predictions:
+    def predict(self, columns: list[Column], sizes: Sequence[int], output: str, options: Options) -> Predictions:
         values: list[Any] = list(columns[0])
-        assert rows == len(values)
+        assert sum(sizes) == len(values)
         self.calls.append((output, values))
         self.options.append(options)
         if UNBEARABLE in values:
@@ -132,8 +133,8 @@ class Miscounting(Doubler):
         super().__init__()
         self._surplus = surplus
 
-    def predict(self, columns: list[Column], rows: int, output: str, options: Options) -> Predictions:
-        right = super().predict(columns, rows, output, options)
+    def predict(self, columns: list[Column], sizes: Sequence[int], output: str, options: Options) -> Predictions:
+        right = super().predict(columns, sizes, output, options)
         wrong = Predicted("number", array("d", [0.0] * (len(right) + self._surplus)))
         return Predictions((*right.columns[:-1], wrong), right.names)
 
@@ -177,8 +178,9 @@ class Ahead(Doubler):
         super().__init__(rowwise=rowwise)
         self.schema = Schema((), (Output("response", "number"),), (Option("h", "integer", default=default),), True)
 
-    def predict(self, columns: list[Column], rows: int, output: str, options: Options) -> Predictions:
+    def predict(self, columns: list[Column], sizes: Sequence[int], output: str, options: Options) -> Predictions:
         assert columns == []
+        [rows] = sizes
         assert rows == dict(options)["h"]
         self.calls.append((output, [rows]))
         return Predictions((Predicted("number", array("d", range(rows))),), None)
@@ -340,13 +342,13 @@ class Hungry(Doubler):
         self.held: weakref.WeakSet[Any] = weakref.WeakSet()
         self.held_before: list[int] = []
 
-    def predict(self, columns: list[Column], rows: int, output: str, options: Options) -> Predictions:
+    def predict(self, columns: list[Column], sizes: Sequence[int], output: str, options: Options) -> Predictions:
         self.held_before.append(len(self.held))
         eaten = Eaten()
         self.held.add(eaten)
-        if rows > 1:
+        if sum(sizes) > 1:
             raise OutOfMemory("no room")
-        return super().predict(columns, rows, output, options)
+        return super().predict(columns, sizes, output, options)
 
 
 def test_a_batch_that_is_too_much_for_the_memory_is_answered_one_by_one_with_the_memory_free_again() -> None:
