@@ -30,7 +30,7 @@ from server.engine import CannotStart, Engine
 from server.run_folder import RunFolder
 from server.wire.snapshot import Entry
 
-LEVELS_TOLD = 20
+LEVELS_SHOWN = 20
 """Of a factor with more levels only the first are printed."""
 
 
@@ -134,5 +134,6 @@ def _signed_by(settled: ModelFile) -> list[str]:
 
 def _input(spec: Mapping[str, Any]) -> str:
     levels = spec.get("levels") or ()
-    told = ", ".join(levels[:LEVELS_TOLD]) + (f" and {len(levels) - LEVELS_TOLD} more" if levels[LEVELS_TOLD:] else "")
-    return f"{spec['name']}: {spec['type']}{f' ({told})' if told else ''}{'' if spec['na'] else ', no missing values'}"
+    more = f" and {len(levels) - LEVELS_SHOWN} more" if levels[LEVELS_SHOWN:] else ""
+    shown = f" ({', '.join(levels[:LEVELS_SHOWN])}{more})" if levels else ""
+    return f"{spec['name']}: {spec['type']}{shown}{'' if spec['na'] else ', no missing values'}"

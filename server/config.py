@@ -312,7 +312,7 @@ def load(environment: Mapping[str, str] = os.environ) -> Settings:
     try:
         return Settings()
     except ValidationError as e:
-        raise ConfigError("; ".join(_told(error) for error in e.errors())) from e
+        raise ConfigError("; ".join(_message(error) for error in e.errors())) from e
     except ValueError as e:  # tandem.toml is not TOML
         raise ConfigError(f"{TOML_FILE} cannot be read: {e}") from e
 
@@ -321,7 +321,7 @@ def _names() -> list[str]:
     return [PREFIX + name.upper() for name in Settings.model_fields]
 
 
-def _told(error: Any) -> str:
+def _message(error: Any) -> str:
     if not error["loc"]:
         return str(error["msg"])
     name = str(error["loc"][0])

@@ -35,7 +35,7 @@ def status(path: Path, folder: Path) -> os.stat_result:
     """The status of what a path in a model folder leads to. Raises OSError, which is Unopened where it leads out."""
     if path.parent == folder and not stat.S_ISLNK((found := path.lstat()).st_mode):
         return found  # there is no folder on the way that may be a link
-    with _held(path, folder) as fd:
+    with _path_fd(path, folder) as fd:
         return os.fstat(fd)
 
 
@@ -57,19 +57,19 @@ def is_there(path: Path, folder: Path) -> bool:
 
 def names(path: Path, folder: Path) -> list[str]:
     """The names of what lies in a folder, in order. Raises OSError, which is Unopened where the path leads out."""
-    with _held(path, folder) as held, _reopened(held, os.O_DIRECTORY) as fd, os.scandir(fd) as entries:
+    with _path_fd(path, folder) as path_fd, _reopened(path_fd, os.O_DIRECTORY) as fd, os.scandir(fd) as entries:
         return sorted(entry.name for entry in entries)
 
 
 def listed(path: Path, folder: Path) -> list[tuple[str, Literal["file", "folder", "link", "other"]]]:
     """As `names`, each with what it is itself, wherever it leads."""
-    with _held(path, folder) as held, _reopened(held, os.O_DIRECTORY) as fd, os.scandir(fd) as entries:
+    with _path_fd(path, folder) as path_fd, _reopened(path_fd, os.O_DIRECTORY) as fd, os.scandir(fd) as entries:
         return sorted((entry.name, _itself(entry)) for entry in entries)
 
 
 def folders(path: Path, folder: Path) -> list[str]:
     """As `names`, of folders alone, without links to any."""
-    with _held(path, folder) as held, _reopened(held, os.O_DIRECTORY) as fd, os.scandir(fd) as entries:
+    with _path_fd(path, folder) as path_fd, _reopened(path_fd, os.O_DIRECTORY) as fd, os.scandir(fd) as entries:
         return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
 
 
@@ -84,10 +84,10 @@ def _itself(entry: os.DirEntry[str]) -> Literal["file", "folder", "link", "other
 @contextlib.contextmanager
 def opened(path: Path, folder: Path) -> Iterator[int]:
     """A descriptor to read a file in a model folder by. Raises OSError, which is Unopened where it leads out."""
-    with _held(path, folder) as held:
-        if not stat.S_ISREG(os.fstat(held).st_mode):
+    with _path_fd(path, folder) as path_fd:
+        if not stat.S_ISREG(os.fstat(path_fd).st_mode):
             raise Unopened(f"{path.name} is not a file")
-        with _reopened(held) as fd:
+        with _reopened(path_fd) as fd:
             yield fd
 
 
@@ -122,7 +122,7 @@ def _too_long(name: str, written: bool) -> OSError:
 
 
 @contextlib.contextmanager
-def _held(path: Path, folder: Path) -> Iterator[int]:
+def _path_fd(path: Path, folder: Path) -> Iterator[int]:
     """Hold what a path leads to without opening it, if it lies in the folder."""
     with _closing(os.open(path, os.O_PATH | os.O_CLOEXEC)) as fd:
         with _closing(os.open(folder, os.O_PATH | os.O_CLOEXEC)) as top:
@@ -139,8 +139,8 @@ def _closing(fd: int) -> Iterator[int]:
         os.close(fd)
 
 
-def _reopened(held: int, flags: int = 0) -> contextlib.AbstractContextManager[int]:
-    return _closing(os.open(f"/proc/self/fd/{held}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags))
+def _reopened(path_fd: int, flags: int = 0) -> contextlib.AbstractContextManager[int]:
+    return _closing(os.open(f"/proc/self/fd/{path_fd}", os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | flags))
 
 
 def _place(fd: int) -> Path:

@@ -136,12 +136,12 @@ def _of_flavors(flavors: Mapping[str, Any], inputs: tuple[Mapping[str, Any], ...
         kept["loader_module"] = str(about["loader_module"])
         kept |= {name: _inside(kept[name]) for name in ("data", "code")}
         return MLmodel("python", NAME, inputs, {"pyfunc": kept})
-    told = ", ".join(map(str, flavors)) or "none"
+    names = ", ".join(map(str, flavors)) or "none"
     cure = (
         "save it in R with saveRDS() into the folder of R models" if "crate" in flavors else "save it in one of these"
     )
     return MLmodel(
-        refused=f"MLflow saved the model for {told}; served are {', '.join(_FILES)} and {PYFUNC}: {cure}, or serve it "
+        refused=f"MLflow saved the model for {names}; served are {', '.join(_FILES)} and {PYFUNC}: {cure}, or serve it "
         "by a scoring script"
     )
 

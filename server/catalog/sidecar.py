@@ -147,7 +147,7 @@ def parse(data: bytes) -> Sidecar:
         sidecar = Sidecar.model_validate(document)
         orjson.dumps(document)
     except ValidationError as e:
-        raise SidecarError("; ".join(_told(error) for error in e.errors()[:5])) from e
+        raise SidecarError("; ".join(_message(error) for error in e.errors()[:5])) from e
     except TypeError as e:
         raise SidecarError(f"the sidecar says something that JSON cannot hold: {e}") from e
     return sidecar
@@ -173,7 +173,7 @@ class _Loader(yaml.SafeLoader):
         return node
 
 
-def _told(error: Any) -> str:
+def _message(error: Any) -> str:
     where = ".".join(str(part) for part in error["loc"])
     if error["type"] in ("extra_forbidden", "unexpected_keyword_argument"):
         part = _PARTS.get(error["loc"][0])

@@ -84,17 +84,17 @@ def unserved(
     inside: dict[Path, dict[Path, Candidate]] = {}
     for path, one in models.items():
         inside.setdefault(folder / path.relative_to(folder).parts[0], {})[path] = one
-    told: list[Candidate] = []
+    unserved: list[Candidate] = []
     for entry in listing.entries(folder):
         if _beside(entry, folder) or any(other.is_relative_to(entry) for other in others):
             continue
         if entry in models:
             continue
         if _is_dir(entry, folder):
-            told += _in(entry, kinds, inside.get(entry, {}), listing)
+            unserved += _in(entry, kinds, inside.get(entry, {}), listing)
         else:
-            told += _told(entry, entry.name, None, file_refused(entry, kinds, folder))
-    return told
+            unserved += _refused(entry, entry.name, None, file_refused(entry, kinds, folder))
+    return unserved
 
 
 def _in(folder: Path, kinds: Kinds, models: dict[Path, Candidate], listing: Listing) -> list[Candidate]:
@@ -103,22 +103,22 @@ def _in(folder: Path, kinds: Kinds, models: dict[Path, Candidate], listing: List
     if not listing.every(folder):
         return []  # somebody is about to fill it
     if not NAME.fullmatch(folder.name):
-        return _told(folder, folder.name, None, _UNFIT)
+        return _refused(folder, folder.name, None, _UNFIT)
     if mlmodel.NAME not in kinds and _is_file(folder / mlmodel.NAME, top):
-        return _told(folder, folder.name, None, _MLFLOW)
+        return _refused(folder, folder.name, None, _MLFLOW)
     served = {path.parent: path.name for path in models}
     if served.get(folder) in WHOLE:
         return []
-    told = _leftovers(folder, None, kinds, served.get(folder), listing)
+    unserved = _leftovers(folder, None, kinds, served.get(folder), listing)
     for version in listing.entries(folder):
         whole = served.get(version) in WHOLE
         if whole or _beside(version, top):
             continue
         if _is_dir(version, top):
-            told += _leftovers(version, version.name, kinds, served.get(version), listing)
+            unserved += _leftovers(version, version.name, kinds, served.get(version), listing)
         elif beneath.kind(version, top) == "out" and not _like_one(version.name):
-            told += _told(version, folder.name, version.name, NotServed(f"it is {LEADS_OUT}"))
-    return told if told or models else _told(folder, folder.name, None, _no_model(folder, kinds, top))
+            unserved += _refused(version, folder.name, version.name, NotServed(f"it is {LEADS_OUT}"))
+    return unserved if unserved or models else _refused(folder, folder.name, None, _no_model(folder, kinds, top))
 
 
 def _leftovers(
@@ -127,12 +127,12 @@ def _leftovers(
     """The files in a model's or a version's folder that look like models, but for the one that is `served`."""
     name = folder.name if version is None else folder.parent.name
     top = listing.folder
-    told: list[Candidate] = []
+    unserved: list[Candidate] = []
     for path in listing.leftovers(folder):
         if path.name == served or not _like_one(path.name) or _beside(path, top) or _is_dir(path, top):
             continue
-        told += _told(path, name, version, _leftover(path, version, kinds, served, top))
-    return told
+        unserved += _refused(path, name, version, _leftover(path, version, kinds, served, top))
+    return unserved
 
 
 def _beside(path: Path, top: Path) -> bool:
@@ -254,7 +254,7 @@ def model_file(candidate: Candidate, refused: NotServed) -> ModelFile:
     )
 
 
-def _told(path: Path, name: str, version: str | None, refused: NotServed) -> list[Candidate]:
+def _refused(path: Path, name: str, version: str | None, refused: NotServed) -> list[Candidate]:
     """A candidate that is refused; nothing if it has gone meanwhile."""
     try:
         status = path.lstat()
@@ -264,11 +264,11 @@ def _told(path: Path, name: str, version: str | None, refused: NotServed) -> lis
     stamp: Stamp = (status.st_size, status.st_mtime_ns, status.st_ino, 0, 0, 0, 0)
     if stat.S_ISDIR(status.st_mode):
         stamp = (0, _written(path, status.st_mtime_ns), *stamp[2:])
-    return [Candidate("", printable(stem), version and printable(version), path, path, stamp, _told_before(refused))]
+    return [Candidate("", printable(stem), version and printable(version), path, path, stamp, _shared(refused))]
 
 
 @lru_cache(maxsize=256)
-def _told_before(refused: NotServed) -> NotServed:
+def _shared(refused: NotServed) -> NotServed:
     """The same by one object: very many files have the same reason."""
     return refused
 

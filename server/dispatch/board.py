@@ -88,7 +88,7 @@ class Board:
         if cells is not None:
             cells[self._lane] = 0
 
-    def held_long(self) -> Mapping[str, str]:
+    def busy_long(self) -> Mapping[str, str]:
         """The workers that others have held for long, each with the model that it is held by."""
         now = self._milliseconds()
         return {

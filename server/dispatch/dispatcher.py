@@ -217,7 +217,7 @@ class Dispatcher:
         now = time.monotonic()
         if self._board is not None and now >= self._looked + LATENESS_S / 2:
             self._looked = now
-            self._elsewhere = self._board.held_long()
+            self._elsewhere = self._board.busy_long()
         self._carry_out(self.state.assign(now, self._elsewhere))
 
     def _on_time(self) -> None:

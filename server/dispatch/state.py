@@ -111,7 +111,7 @@ class DispatchState:
     def on_submit(self, request: Request, now: float) -> Refusal | None:
         """A request arrived. A refusal means that it was not taken; else it waits until `assign`."""
         # Its version may have left while its body came in.
-        if not self._held(request.model_key) and not self._moved(request):
+        if not self._is_served(request.model_key) and not self._moved(request):
             return Refusal.MODEL_GONE
         return self._queues.offer(request, self._present, now)
 
@@ -207,13 +207,13 @@ class DispatchState:
 
     def _take(self, idle: list[_Worker], now: float) -> list[Instruction]:
         """The next batch for one of the idle workers, or what was too late to be part of it; empty if there is none."""
-        held = self._held_by_model() if self._model_share else None
+        taken = self._workers_of_models() if self._model_share else None
         for key in self._queues.turns():
             for worker in idle:
                 policy = self._policy(worker, key)
                 if policy is None:
                     continue
-                if held is not None and held[policy.model] >= self._model_share:
+                if taken is not None and taken[policy.model] >= self._model_share:
                     break
                 late = self._queues.late_first(key, now)
                 if late:  # whether anything is left in this queue shows in the next round
@@ -223,13 +223,13 @@ class DispatchState:
                 return [self._send(worker, key, requests, now)]
         return []
 
-    def _held_by_model(self) -> Counter[str]:
+    def _workers_of_models(self) -> Counter[str]:
         """How many workers of the newest generation each model holds, in whichever web process."""
         workers = [w for w in self._workers.values() if w.generation == self._newest]
-        held = Counter(w.requests[0].model for w in workers if w.requests)
+        taken = Counter(w.requests[0].model for w in workers if w.requests)
         if self._elsewhere:
-            held.update(self._elsewhere[w.name] for w in workers if not w.requests and w.name in self._elsewhere)
-        return held
+            taken.update(self._elsewhere[w.name] for w in workers if not w.requests and w.name in self._elsewhere)
+        return taken
 
     def _policy(self, worker: _Worker, key: str) -> ModelPolicy | None:
         """How this worker may call that model; a worker of an old generation only takes what no newer one holds."""
@@ -288,8 +288,8 @@ class DispatchState:
                 del self._workers[worker.name]
                 instructions.append(Close(worker.name))
         self._anyone_leaves = len(instructions) < len(leaving)
-        held = {w.generation for w in self._workers.values() if not w.leaving} | {self._newest}
-        self._generations = {n: keys for n, keys in self._generations.items() if n in held}
+        living = {w.generation for w in self._workers.values() if not w.leaving} | {self._newest}
+        self._generations = {n: keys for n, keys in self._generations.items() if n in living}
         self._predict_s = {key: s for key, s in self._predict_s.items() if key in newest}
         self._queues.forget_all_but(newest)
         return instructions
@@ -297,7 +297,7 @@ class DispatchState:
     def _rehome(self) -> list[Instruction]:
         """Requests whose model version no living generation holds go to the current one, or are answered."""
         instructions: list[Instruction] = []
-        for key in [k for k in self._queues.turns() if not self._held(k)]:
+        for key in [k for k in self._queues.turns() if not self._is_served(k)]:
             for request in self._queues.remove_all(key):
                 if self._moved(request):
                     self._queues.add(request)
@@ -305,7 +305,7 @@ class DispatchState:
                     instructions.append(self._refuse(request, Refusal.MODEL_GONE))
         return instructions
 
-    def _held(self, key: str) -> bool:
+    def _is_served(self, key: str) -> bool:
         if key in self._generations.get(self._newest, ()):
             return True
         return any(key in keys for keys in self._generations.values())

@@ -75,7 +75,7 @@ class Pool:
         self._tasks = Tasks(plan.name)
         self._backoff = backoff = Backoff()
         on_lost = partial(on_worker_end, plan.runtime, "template")
-        self._keeper = parts.keeper(plan, run_dir, settings, self._held, self._tasks, backoff, on_lost, on_isolated)
+        self._keeper = parts.keeper(plan, run_dir, settings, self._wanted, self._tasks, backoff, on_lost, on_isolated)
         self.undisturbed = self._keeper.undisturbed
         scratch = self._keeper.scratch
         self._workers = parts.workers(
@@ -303,7 +303,7 @@ class Pool:
 
     # What its template's keeper and renewal ask
 
-    def _held(self) -> list[Proven]:
+    def _wanted(self) -> list[Proven]:
         """The models that the template is to hold: those that serve, and those that are about to."""
         return [*self.models.serving.values(), *self._loaded.values()]
 
@@ -322,8 +322,8 @@ class Pool:
 
     def _has_left(self) -> bool:
         """Whether a process of the pool has read a model that is not to be served any more."""
-        held = {proven.file.key for proven in self._held()}
-        return any(read - held for read in (self._keeper.read, *self._workers.read()))
+        wanted = {proven.file.key for proven in self._wanted()}
+        return any(read - wanted for read in (self._keeper.read, *self._workers.read()))
 
     async def _renew(self) -> None:
         """Put a new template and its workers in the place of those that serve, which go on until then.

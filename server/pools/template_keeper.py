@@ -40,14 +40,14 @@ class FileGone(Exception):
 
 
 class TemplateKeeper:
-    """Keeps one template alive, which holds the models that `held` returns."""
+    """Keeps one template alive, which holds the models that `wanted` returns."""
 
     def __init__(
         self,
         plan: PoolPlan,
         run_dir: Path,
         settings: Settings,
-        held: Callable[[], Iterable[Proven]],
+        wanted: Callable[[], Iterable[Proven]],
         tasks: Tasks,
         backoff: Backoff,
         on_lost: Callable[[], None],
@@ -61,7 +61,7 @@ class TemplateKeeper:
         """What the latest template has said about itself: versions, sandbox."""
         self.r_is_vulnerable = False
         self._run_dir = run_dir
-        self._held = held
+        self._wanted = wanted
         self._tasks = tasks
         self._backoff = backoff
         self._on_lost = on_lost
@@ -94,7 +94,7 @@ class TemplateKeeper:
 
     async def undisturbed(self) -> bool:
         """Whether no file of those that workers read by themselves has changed, so that they read what was meant."""
-        return all([await _is_there(proven) for proven in self._held() if self._read_by_workers(proven)])
+        return all([await _is_there(proven) for proven in self._wanted() if self._read_by_workers(proven)])
 
     async def load(self, proven: Proven) -> str | None:
         """Have the template read one model more; why it could not, if so.
@@ -116,7 +116,7 @@ class TemplateKeeper:
 
     async def fresh(self) -> Template:
         """Another template, beside the one there is. Raises FileGone, TemplateLost, EnvironmentFailed."""
-        for proven in list(self._held()):
+        for proven in list(self._wanted()):
             if not await _is_there(proven):
                 raise FileGone(proven.file.name)
         fresh, lacking = await self._started(aside=True)
@@ -147,7 +147,7 @@ class TemplateKeeper:
             return
         self._on_lost()
         log.error("template lost", extra={"pool": self.plan.name, "pid": template.pid})
-        while list(self._held()):
+        while list(self._wanted()):
             with contextlib.suppress(TemplateLost, EnvironmentFailed):
                 await self.living()
                 return
@@ -188,7 +188,7 @@ class TemplateKeeper:
         """
         lacking = []
         try:
-            for proven in list(self._held()):
+            for proven in list(self._wanted()):
                 lacks = await self._given(template, proven)
                 if lacks is not None:
                     lacking.append(lacks)

@@ -32,14 +32,14 @@ class Watchdog:
         """The workers that must be killed now, and why."""
         most_bytes = int(ALLOWANCE * ceiling_bytes) + SLACK_BYTES
         workers = [worker for worker in workers if worker.fork.alive]
-        held = {worker: anonymous_bytes(worker.fork.pid) for worker in workers}
+        now_bytes = {worker: anonymous_bytes(worker.fork.pid) for worker in workers}
         stopped = {worker for worker in workers if is_stopped(worker.fork.pid)}
-        self._began = {worker: self._began.get(worker, held[worker]) for worker in workers}
+        self._began = {worker: self._began.get(worker, now_bytes[worker]) for worker in workers}
         before, self._stopped = self._stopped, stopped
         for worker in workers:
             if worker in stopped & before:
                 yield worker, "stopped"
-            elif held[worker] - self._began[worker] + _of_children(worker.fork.pid) > most_bytes:
+            elif now_bytes[worker] - self._began[worker] + _of_children(worker.fork.pid) > most_bytes:
                 yield worker, "memory"
 
 

@@ -72,7 +72,7 @@ class Supervisor:
         self._scanned = False
         self._complete = False
         """Whether every file of the first look serves or is refused."""
-        self._told = asyncio.Event()
+        self._signalled = asyncio.Event()
         """Set once the web processes know that every file of the first look serves or is refused."""
         self._stop = asyncio.Event()
         self._draining = False
@@ -240,11 +240,11 @@ class Supervisor:
         pools, remotes, complete = self._pools.states(), dict(self._remotes.states), self._complete
         await self._hub.push(Snapshot(self._serial, entries, pools, complete, self._draining, remotes))
         if complete:
-            self._told.set()
+            self._signalled.set()
 
     async def _announce(self, address: str) -> None:
         await self._web.started()
-        await self._told.wait()
+        await self._signalled.wait()
         log.info("ready", extra={"address": address, "models": sum(len(p.models.serving) for p in self._pools)})
         if self._on_ready is not None:
             self._on_ready(address)
@@ -263,9 +263,9 @@ class Supervisor:
         if entries != self._measured:  # a refilled worker changes none of them, and a thousand models take 20 ms
             self._measured = entries
             # tandem_remote_up says that a remote is not there; what is no model is no failure.
-            told = [entry for entry in entries if entry.code not in ("remote_unavailable", NOT_SERVED)]
-            self._metrics.tell_states((entry.name, entry.version, entry.state) for entry in told)
-            for entry in told:
+            shown = [entry for entry in entries if entry.code not in ("remote_unavailable", NOT_SERVED)]
+            self._metrics.tell_states((entry.name, entry.version, entry.state) for entry in shown)
+            for entry in shown:
                 if entry.load_seconds is not None:
                     self._metrics.load_seconds.labels(entry.name).set(entry.load_seconds)
         self._measure_workers()

@@ -91,7 +91,7 @@ class Remotes:
         before = self.states[name], self._entries.get(name), name in self._asked
         url = before[0].url
         try:
-            self._entries[name] = await self._told(session, token, name, url)
+            self._entries[name] = await self._fetched(session, token, name, url)
             self.states[name] = RemoteState(url, heard=True)
         except Unheard as e:
             self._etags.pop(name, None)
@@ -105,7 +105,7 @@ class Remotes:
                 log.warning("a remote cannot be reached", extra={"remote": name, "reason": reason})
             await self._publish()
 
-    async def _told(self, session: aiohttp.ClientSession, token: str, name: str, url: str) -> tuple[Entry, ...]:
+    async def _fetched(self, session: aiohttp.ClientSession, token: str, name: str, url: str) -> tuple[Entry, ...]:
         headers = {"authorization": f"Bearer {token}"}
         if name in self._etags:
             headers["if-none-match"] = self._etags[name]

@@ -151,8 +151,8 @@ def _behind(proxies: list[str], app: ASGIApp) -> ASGIApp:
     if not proxies:
         return app
     middleware: Any = ProxyHeadersMiddleware  # it is typed by uvicorn's own ASGI types, not Starlette's
-    told: ASGIApp = middleware(app, trusted_hosts=proxies)
-    return told
+    behind: ASGIApp = middleware(app, trusted_hosts=proxies)
+    return behind
 
 
 def create_app() -> WebApp:

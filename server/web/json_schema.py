@@ -76,9 +76,9 @@ def query_parameters(entry: Entry) -> list[dict[str, Any]]:
     if schema.raw:
         return []
     about = {"output": _output_names(schema)} | {o.name: _option(replace(o, default=None)) for o in schema.options}
-    told = "For bodies other than JSON; what the body names is not named here too."
+    description = "For bodies other than JSON; what the body names is not named here too."
     return [
-        {"name": name, "in": "query", "required": False, "schema": one, "description": told}
+        {"name": name, "in": "query", "required": False, "schema": one, "description": description}
         for name, one in about.items()
     ]
 

@@ -25,7 +25,7 @@ from server.workers.tensors import Misshapen, Tensor, flattened, shape_told
 
 NA_REAL: float = struct.unpack("<d", struct.pack("<Q", 0x7FF00000000007A2))[0]
 NA_INTEGER = -(2**31)
-MAX_LEVELS_TOLD = 20
+MAX_LEVELS_LISTED = 20
 MAX_IGNORED = 20
 
 EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
@@ -194,8 +194,8 @@ def _numeric(spec: Input, value: Any) -> float:
         return number
     if spec.new_level == "na":
         return NA_REAL
-    told = ", ".join(f"{n:g}" for n in spec.allowed[:MAX_LEVELS_TOLD])
-    raise _Unfit(f"one of {told}", "the model makes levels of these numbers and knows no others")
+    listed = ", ".join(f"{n:g}" for n in spec.allowed[:MAX_LEVELS_LISTED])
+    raise _Unfit(f"one of {listed}", "the model makes levels of these numbers and knows no others")
 
 
 def _number(spec: Input, value: Any) -> float:
@@ -315,8 +315,8 @@ _FILL: dict[str, Any] = {"string": "", "factor": 1, "ordered": 1, "image": b"", 
 
 def _levels_told(spec: Input) -> str:
     levels = spec.levels or ()
-    told = ", ".join(f'"{level}"' for level in levels[:MAX_LEVELS_TOLD])
-    return told + (f" and {len(levels) - MAX_LEVELS_TOLD} more" if len(levels) > MAX_LEVELS_TOLD else "")
+    listed = ", ".join(f'"{level}"' for level in levels[:MAX_LEVELS_LISTED])
+    return listed + (f" and {len(levels) - MAX_LEVELS_LISTED} more" if len(levels) > MAX_LEVELS_LISTED else "")
 
 
 def _shown(value: Any) -> str:

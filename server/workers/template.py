@@ -53,7 +53,7 @@ from server.workers.errors import LoadFailed
 from server.workers.loop import Score, WorkerLoop
 from server.workers.runtime import Runtime
 from server.workers.traces import Control, ProcessPart, Traces, Watch, beyond, reason
-from server.workers.upkeep import Budget, Held
+from server.workers.upkeep import Budget, ForkLimits
 
 log = logging.getLogger(__name__)
 
@@ -158,8 +158,8 @@ class Template:
                 if found.description is not None:
                     last |= found.description.loads_in_worker
                     isolated = reason(changed) if changed else found.description.isolated
-                    told = replace(found.description, isolated=isolated, harmless=harmless)
-                    found = replace(found, description=told)
+                    described = replace(found.description, isolated=isolated, harmless=harmless)
+                    found = replace(found, description=described)
                 report.write(_line(replace(found, last=last)))
                 if last:  # the next model must not meet it
                     return
@@ -210,25 +210,25 @@ class Template:
         self._say(Forked(pid), [os.pidfd_open(pid)])
 
     def _work(self, listener: socket.socket, seed: int, scratch: Path, slot: int) -> None:
-        held = self._enter(seed, scratch, slot)
-        held.limit(self._runtime, [spec.path for spec in self._noted.values()])
+        limits = self._enter(seed, scratch, slot)
+        limits.limit(self._runtime, [spec.path for spec in self._noted.values()])
         models = self._models | {key: self._runtime.load(spec) for key, spec in self._noted.items()}
         if self._noted:
-            held.limit(self._runtime)
-        upkeep = held.upkeep(self._runtime)
+            limits.limit(self._runtime)
+        upkeep = limits.upkeep(self._runtime)
         traces = self._traces()
         watch = Watch(traces, self._harmless) if traces and len(models) > 1 else None  # else there is nobody to disturb
         WorkerLoop(
             listener, models, self._score, self._max_payload_bytes, self._max_inflated_bytes, upkeep, watch
         ).run()
 
-    def _enter(self, seed: int, scratch: Path, slot: int) -> Held:
+    def _enter(self, seed: int, scratch: Path, slot: int) -> ForkLimits:
         """Begin a fork's own life: its folder, its sandbox, its random numbers; what is said of its memory."""
         scratch.mkdir(mode=0o700, exist_ok=True)
         os.environ["TMPDIR"] = tempfile.tempdir = str(scratch)
         sandbox.lock_fork(scratch)
         self._runtime.after_fork(seed, scratch, slot)
-        return Held(self._budget)
+        return ForkLimits(self._budget)
 
     def _forked(self, work: Callable[[], None]) -> int:
         """Fork; the child works and leaves by `os._exit`, past every exit hook that it shares with the template."""

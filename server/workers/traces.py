@@ -19,7 +19,7 @@ import orjson
 Changes = Mapping[str, str | None]
 """What has changed, in words: with the text of what is set now where nothing was before, else with None."""
 
-TOLD = 12
+MAX_NAMES = 12
 TINY = sys.float_info.min
 
 
@@ -166,9 +166,9 @@ class Control:
 
 def reason(changed: Sequence[str]) -> str:
     """Why a model that changes this has a process of its own."""
-    more = len(changed) - TOLD
-    told = [*sorted(changed)[:TOLD], *([f"{more} more"] if more > 0 else [])]
-    listed = " and ".join(filter(None, [", ".join(told[:-1]), told[-1]]))
+    more = len(changed) - MAX_NAMES
+    names = [*sorted(changed)[:MAX_NAMES], *([f"{more} more"] if more > 0 else [])]
+    listed = " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))
     return f"reading or calling it changes {listed}, which other models of its process would meet"
 
 

@@ -99,8 +99,8 @@ class Budget:
     max_calls: int
 
 
-class Held:
-    """A fork's budget, from its first moment."""
+class ForkLimits:
+    """The memory and the calls that one fork may still use, counted from the fork."""
 
     def __init__(self, budget: Budget) -> None:
         self._budget = budget
@@ -108,7 +108,7 @@ class Held:
         self._printed = take_over()
 
     def limit(self, runtime: Runtime, files: Sequence[str] = ()) -> None:
-        """From now on no more than the ceiling, and what reading these model files takes."""
+        """Limit memory to the ceiling, and to what reading these model files takes."""
         if runtime.on_gpu:
             return
         ceiling_bytes = self._budget.ceiling_bytes + memory.reading_bytes(files)

@@ -115,8 +115,8 @@ class ConnectionLimits:
         for connection in list(self._connections):
             connection.look(SWEEP_EVERY_S)
         if self._refused:
-            told = ", ".join(f"{code} {count} times" for code, count in self._refused.items())
-            log.warning("refused before any route saw it", extra={"reason": told})
+            counts = ", ".join(f"{code} {count} times" for code, count in self._refused.items())
+            log.warning("refused before any route saw it", extra={"reason": counts})
             self._refused.clear()
 
     # Refusals

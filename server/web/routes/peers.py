@@ -15,7 +15,7 @@ from server.wire.snapshot import Snapshot
 router = APIRouter(include_in_schema=False)
 
 
-class Told:
+class PeerCatalog:
     """A snapshot as other servers are told of it."""
 
     def __init__(self, snapshot: Snapshot) -> None:
@@ -29,10 +29,10 @@ class Told:
 async def catalog(request: Request, _: Annotated[Principal, Depends(require("catalog"))]) -> Response:
     """Every model version that is here; nothing but the headers for whoever knows it already."""
     state = request.app.state
-    told: Told | None = getattr(state, "told", None)
-    if told is None or told.serial != state.serving.snapshot.serial:
-        told = state.told = Told(state.serving.snapshot)
-    headers = {"etag": told.etag, "cache-control": "no-store"}
-    if request.headers.get("if-none-match") == told.etag:
+    listed: PeerCatalog | None = getattr(state, "peer_catalog", None)
+    if listed is None or listed.serial != state.serving.snapshot.serial:
+        listed = state.peer_catalog = PeerCatalog(state.serving.snapshot)
+    headers = {"etag": listed.etag, "cache-control": "no-store"}
+    if request.headers.get("if-none-match") == listed.etag:
         return Response(status_code=304, headers=headers)
-    return Response(told.body, media_type="application/json", headers=headers)
+    return Response(listed.body, media_type="application/json", headers=headers)

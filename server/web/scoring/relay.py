@@ -204,8 +204,8 @@ def _is_ours(response: Response) -> bool:
     if response.status == 401:  # the caller's token is good here, so it is we who are not believed
         return False
     media_type = response.header(b"content-type").partition(b";")[0].strip().lower()
-    told = media_type == MEDIA_TYPE.encode() or response.header(CODE_HEADER) != b""
-    return response.status == 200 or (400 <= response.status < 600 and told)
+    is_refusal = media_type == MEDIA_TYPE.encode() or response.header(CODE_HEADER) != b""
+    return response.status == 200 or (400 <= response.status < 600 and is_refusal)
 
 
 def _code(response: Response, body: bytes) -> str | None:

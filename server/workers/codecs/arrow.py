@@ -329,5 +329,5 @@ def _floats(values: Any) -> pa.Array:
     floats = pa.Array.from_buffers(pa.float64(), len(values), [None, pa.py_buffer(values)])
     if math.isfinite(pc.sum(floats).as_py() or 0.0):
         return floats
-    told = list(with_specials(values))
-    return pa.array([None if t is None else v for t, v in zip(told, values, strict=True)], pa.float64())
+    cells = list(with_specials(values))
+    return pa.array([None if t is None else v for t, v in zip(cells, values, strict=True)], pa.float64())

@@ -52,12 +52,12 @@ def facts(model: Any, known: Sequence[str]) -> list[Mapping[str, Any]] | None:
     if library(model) not in ("lightgbm", "xgboost"):
         return None
     found = categories(model, known)
-    told: list[Mapping[str, Any]] = [_category(found[name]) if name in found else {} for name in known]
+    kinds: list[Mapping[str, Any]] = [_category(found[name]) if name in found else {} for name in known]
     types = attribute(_booster(model), "feature_types") if library(model) == "xgboost" else None
     for i, kind in enumerate(types or ()):
-        if i < len(told) and not told[i]:
-            told[i] = {"i": {"type": "logical"}, "c": {"type": "factor"}}.get(kind, {})
-    return told
+        if i < len(kinds) and not kinds[i]:
+            kinds[i] = {"i": {"type": "logical"}, "c": {"type": "factor"}}.get(kind, {})
+    return kinds
 
 
 def _booster(model: Any) -> Any:

@@ -13,7 +13,7 @@ from server.workers import forked, golden
 from server.workers.errors import LoadFailed
 from server.workers.python import missing, proof, reasons, samples
 from server.workers.python.answers import Method
-from server.workers.python.estimator import Held
+from server.workers.python.estimator import ReadModel
 from server.workers.python.model import PythonModel
 
 SAMPLE_ROWS = 64
@@ -21,24 +21,24 @@ PROOF_SHARE = 1 / 3
 """How much of the time that loading may take is for the proof."""
 
 
-def describe(spec: ModelSpec, held: Held) -> Description:
+def describe(spec: ModelSpec, read_model: ReadModel) -> Description:
     """Describe a model that was read. Raises LoadFailed and SchemaError."""
-    found = held.inputs(spec.inputs)
-    usual = held.usual([i["name"] for i in found])
-    schema = _schema(spec, held, found, [{"name": name, "type": "number"} for name in held.methods])
+    found = read_model.inputs(spec.inputs)
+    usual = read_model.usual([i["name"] for i in found])
+    schema = _schema(spec, read_model, found, [{"name": name, "type": "number"} for name in read_model.methods])
     shapes: dict[str, dict[str, Any]] = {}
-    methods = {name: _watched(held, name, method, shapes) for name, method in held.methods.items()}
-    trial = PythonModel(spec, schema, held.feed(schema), methods)
+    methods = {name: _watched(read_model, name, method, shapes) for name, method in read_model.methods.items()}
+    trial = PythonModel(spec, schema, read_model.feed(schema), methods)
     example = _example(spec, trial, samples.example(schema, usual))
-    outputs = _outputs(spec, trial, example, shapes, held.age)
+    outputs = _outputs(spec, trial, example, shapes, read_model.age)
     inputs = _counting(_with_na(spec, trial, found, example))
-    schema = _schema(spec, held, inputs, outputs)
-    feed = held.feed(schema)
-    model = PythonModel(spec, schema, feed, held.ready(feed))
+    schema = _schema(spec, read_model, inputs, outputs)
+    feed = read_model.feed(schema)
+    model = PythonModel(spec, schema, feed, read_model.ready(feed))
     golden.check(model, spec.golden)
     rows, differs = proof.prove(model, samples.rows(schema, example, SAMPLE_ROWS), spec.load_timeout_s * PROOF_SHARE)
-    about = held.about()
-    alone = held.alone or _dies(model, example)
+    about = read_model.about()
+    alone = read_model.alone or _dies(model, example)
     return Description(
         schema=schema.to_data(),
         model_class=about.model_class,
@@ -49,7 +49,7 @@ def describe(spec: ModelSpec, held: Held) -> Description:
         rowwise=differs is None,
         batch_reason=differs or f"{rows} sample rows scored together and alone gave the same bits",
         golden_rows=len(spec.golden),
-        load_warnings=[*held.warnings, *golden.warned(model, example)],
+        load_warnings=[*read_model.warnings, *golden.warned(model, example)],
         isolated=alone,
         loads_in_worker=alone is not None,
     )
@@ -75,18 +75,18 @@ def _example(spec: ModelSpec, trial: PythonModel, made_up: Mapping[str, Any]) ->
 
 
 def _schema(
-    spec: ModelSpec, held: Held, inputs: Sequence[Mapping[str, Any]], outputs: Sequence[Mapping[str, Any]]
+    spec: ModelSpec, read_model: ReadModel, inputs: Sequence[Mapping[str, Any]], outputs: Sequence[Mapping[str, Any]]
 ) -> Schema:
-    data = {"inputs": inputs, "outputs": outputs, "options": held.options, "extra": spec.extra}
+    data = {"inputs": inputs, "outputs": outputs, "options": read_model.options, "extra": spec.extra}
     return Schema.from_data(data)
 
 
-def _watched(held: Held, name: str, method: Method, shapes: dict[str, dict[str, Any]]) -> Method:
+def _watched(read_model: ReadModel, name: str, method: Method, shapes: dict[str, dict[str, Any]]) -> Method:
     """A method that notes what its answer looks like."""
 
     def watched(rows: Any) -> Any:
         value = method(rows)
-        shapes[name] = held.output(name, value)
+        shapes[name] = read_model.output(name, value)
         return value
 
     return watched
@@ -162,9 +162,9 @@ def _answer(model: PythonModel, row: Mapping[str, Any]) -> Any:
     return None
 
 
-def load(spec: ModelSpec, held: Held) -> PythonModel:
+def load(spec: ModelSpec, read_model: ReadModel) -> PythonModel:
     """A model that was described before, ready to be called."""
     assert spec.schema is not None
     schema = Schema.from_data(spec.schema)
-    feed = held.feed(schema)
-    return PythonModel(spec, schema, feed, held.ready(feed))
+    feed = read_model.feed(schema)
+    return PythonModel(spec, schema, feed, read_model.ready(feed))

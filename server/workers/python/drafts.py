@@ -60,9 +60,9 @@ def with_categories(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The inputs, if each category has its levels: XGBoost before 3.1 keeps none. Raises LoadFailed with a draft."""
     lacking = [str(i["name"]) for i in found if i["type"] == "factor" and not i.get("levels")]
     if lacking:
-        told = ", ".join(f"'{name}'" for name in lacking)
+        quoted = ", ".join(f"'{name}'" for name in lacking)
         lines = "\n".join(f"    - {{name: {written(name)}, type: factor, levels: [...]}}" for name in lacking)
-        raise LoadFailed("no_schema", _NO_CATEGORIES.format(names=told, first=lacking[0], lines=lines))
+        raise LoadFailed("no_schema", _NO_CATEGORIES.format(names=quoted, first=lacking[0], lines=lines))
     return found
 
 

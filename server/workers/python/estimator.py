@@ -25,8 +25,8 @@ class About:
     version: str | None
 
 
-class Held(Protocol):
-    """A model that was read."""
+class ReadModel(Protocol):
+    """A model that was read from its file, and what its library says of it."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -86,7 +86,7 @@ class Estimator:
 
     @property
     def age(self) -> str | None:
-        """See `Held`."""
+        """See `ReadModel`."""
         return reasons.age(reasons.warned_of(self.warnings))
 
     def about(self) -> About:
@@ -101,24 +101,24 @@ class Estimator:
             return About(name, package, attribute(sys.modules.get(root), "__version__"))
 
     def inputs(self, stated: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """See `Held`."""
+        """See `ReadModel`."""
         return inputs.of(self._model, stated, self._signature)
 
     def usual(self, names: Sequence[str]) -> samples.Middles:
-        """See `Held`."""
+        """See `ReadModel`."""
         return samples.middles(self._model, names)
 
     def feed(self, schema: Schema) -> Feed:
-        """See `Held`."""
+        """See `ReadModel`."""
         return feed_for(self._model, schema)
 
     def ready(self, feed: Feed) -> Mapping[str, Method]:
-        """See `Held`."""
+        """See `ReadModel`."""
         if takes_arrays(feed):
             forget_names(self._model)
         per_request_matmul.prepare(self._model)
         return self.methods
 
     def output(self, name: str, value: Any) -> dict[str, Any]:
-        """See `Held`."""
+        """See `ReadModel`."""
         return answers.output(self._model, name, value)

@@ -30,8 +30,8 @@ def named(model: Any) -> list[str] | None:
         names = attribute(one, "feature_names_in_")
         if names is not None:
             return [str(name) for name in names]
-        if (told := boosted.names(one)) is not None:
-            return told
+        if (known := boosted.names(one)) is not None:
+            return known
     return None
 
 
@@ -108,11 +108,11 @@ def columns(model: Any, names: Sequence[str]) -> list[Facts]:
     statistics = getattr(model, "statistics_", None)
     if isinstance(statistics, np.ndarray) and statistics.dtype == object and len(statistics) == len(names):
         return [{"type": "string"} for _ in names]  # SimpleImputer
-    told: list[Facts] | None = boosted.facts(model, names)
+    known: list[Facts] | None = boosted.facts(model, names)
     if library(model) == "category_encoders":
-        told = [_encoded(model, name) for name in names]
-    if told is not None:
-        return told
+        known = [_encoded(model, name) for name in names]
+    if known is not None:
+        return known
     inner = getattr(model, "_preprocessor", None) or first(model)  # of histogram gradient boosting
     if inner is model or isinstance(inner, str):
         return nothing
@@ -127,8 +127,8 @@ def _chained(steps: Sequence[Any], names: Sequence[str]) -> list[Facts]:
             continue
         if getattr(step, "n_features_in_", len(names)) != len(names):
             break
-        told = columns(step, names)
-        merged = [t if t == DROPPED else {**t, **m} for t, m in zip(told, merged, strict=True)]
+        known = columns(step, names)
+        merged = [t if t == DROPPED else {**t, **m} for t, m in zip(known, merged, strict=True)]
         if isinstance(step, ColumnTransformer | FeatureUnion) or not hasattr(step, "transform"):
             break
     return merged
@@ -136,7 +136,7 @@ def _chained(steps: Sequence[Any], names: Sequence[str]) -> list[Facts]:
 
 def _by_column(model: ColumnTransformer, names: Sequence[str]) -> list[Facts]:
     """Each transformer tells of its own columns; one that no transformer takes is not needed."""
-    told: list[Facts] = [DROPPED for _ in names]
+    known: list[Facts] = [DROPPED for _ in names]
     for name, part, where in model.transformers_:
         if isinstance(part, str) and part == "drop":
             continue
@@ -149,17 +149,17 @@ def _by_column(model: ColumnTransformer, names: Sequence[str]) -> list[Facts]:
         else:
             facts = columns(part, own)
         for i, one in zip(positions, facts, strict=True):
-            told[i] = {**one, **({} if told[i] == DROPPED else told[i])}
-    return told
+            known[i] = {**one, **({} if known[i] == DROPPED else known[i])}
+    return known
 
 
 def _merged(several: Sequence[Sequence[Facts]], names: Sequence[str]) -> list[Facts]:
     """All that several parts tell of each column; it is dropped only if none of them takes it."""
-    told: list[Facts] = []
+    known: list[Facts] = []
     for column in zip(*several, strict=True):
         kept = [facts for facts in column if facts != DROPPED]
-        told.append({k: v for facts in kept for k, v in facts.items()} if kept else DROPPED)
-    return told or [{} for _ in names]
+        known.append({k: v for facts in kept for k, v in facts.items()} if kept else DROPPED)
+    return known or [{} for _ in names]
 
 
 def _encoded(encoder: Any, name: str) -> Facts:

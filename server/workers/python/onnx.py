@@ -114,7 +114,7 @@ def open_all() -> None:
 
 
 class OnnxModel:
-    """See `server.workers.python.estimator.Held`."""
+    """See `server.workers.python.estimator.ReadModel`."""
 
     warnings: tuple[str, ...] = ()
     age: str | None = None
@@ -143,11 +143,11 @@ class OnnxModel:
     def inputs(self, stated: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
         """A column of a tensor is an input; what is stated in full replaces names that were made up."""
         alone = len(self._tensors()) == 1
-        told = len(stated or self._signature) if alone else 0
+        expected = len(stated or self._signature) if alone else 0
         found = [
             {"name": name, "type": _TYPES[i.type][0], **({} if _TYPES[i.type][0] == "numeric" else {"na": False})}
             for i in self._tensors()
-            for name in _columns(i, alone, told)
+            for name in _columns(i, alone, expected)
         ]
         for named in (self._signature, stated):
             if len(named) == len(found) and not {i["name"] for i in named} & {i["name"] for i in found}:
@@ -226,9 +226,9 @@ def _names(session: Any) -> dict[str, str]:
     return found
 
 
-def _columns(tensor: Any, alone: bool, told: int) -> list[str]:
-    """Names for a tensor's columns; as many as are `told` where the graph does not say."""
-    width = _width(tensor) or told
+def _columns(tensor: Any, alone: bool, expected: int) -> list[str]:
+    """Names for a tensor's columns; as many as are `expected` where the graph does not say."""
+    width = _width(tensor) or expected
     if not width:
         raise LoadFailed("no_schema", (_NO_WIDTH if alone else _NO_WIDTHS).format(name=tensor.name))
     if alone and width > 1:

@@ -36,7 +36,7 @@ schema:
 
 
 class Pyfunc:
-    """See `server.workers.python.estimator.Held`."""
+    """See `server.workers.python.estimator.ReadModel`."""
 
     age: str | None = None
 

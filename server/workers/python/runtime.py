@@ -23,7 +23,7 @@ from server.wire.schema import SchemaError
 from server.workers import golden
 from server.workers.errors import LoadFailed
 from server.workers.python import describe, onnx
-from server.workers.python.estimator import Estimator, Held
+from server.workers.python.estimator import Estimator, ReadModel
 from server.workers.python.model import PythonModel
 from server.workers.python.pyfunc import Pyfunc
 from server.workers.python.traces import PythonPart
@@ -56,14 +56,14 @@ class PythonRuntime(Runtime):
     def describe(self, spec: ModelSpec) -> Description:
         """Read the file, find its schema, check its golden rows, prove whether it may be batched."""
         try:
-            return describe.describe(spec, _held(spec))
+            return describe.describe(spec, _read(spec))
         except SchemaError as e:
             raise LoadFailed("bad_schema", str(e)) from e
 
     def load(self, spec: ModelSpec) -> PythonModel:
         """Load a described model."""
         try:
-            model = describe.load(spec, _held(spec))
+            model = describe.load(spec, _read(spec))
         except SchemaError as e:
             raise LoadFailed("bad_schema", str(e)) from e
         if not _is_graph(spec) and spec.settings.threads == 1:
@@ -79,7 +79,7 @@ class PythonRuntime(Runtime):
             onnx.open_all()
 
 
-def _held(spec: ModelSpec) -> Held:
+def _read(spec: ModelSpec) -> ReadModel:
     if spec.settings.pyfunc is not None:
         return Pyfunc(spec)
     return onnx.OnnxModel(spec) if _is_graph(spec) else Estimator(spec)

@@ -183,7 +183,7 @@ def _describe(spec: ModelSpec) -> Description:
     budget_s = spec.load_timeout_s * OPTIONAL_SHARE
     try:
         found = embedded.call_seldom("describe_model", model, spec.arguments, None, example, stated, budget_s)
-        facts = embedded.to_python(embedded.call_seldom("told", found))
+        facts = embedded.to_python(embedded.call_seldom("without_values", found))
     except RError as e:
         if e.code != "no_schema" or not spec.inputs:
             raise
@@ -192,7 +192,7 @@ def _describe(spec: ModelSpec) -> Description:
     if spec.inputs:
         inputs = corrected(_inputs(facts["inputs"] or []), spec.inputs)
         found = embedded.call_seldom("describe_model", model, spec.arguments, inputs, example, stated, budget_s)
-        facts = embedded.to_python(embedded.call_seldom("told", found))
+        facts = embedded.to_python(embedded.call_seldom("without_values", found))
     horizon = bool(_first(facts["horizon"]))
     if not facts["inputs"] and not horizon:
         raise LoadFailed("no_schema", _cure(embedded.call("draft_inputs", model)))

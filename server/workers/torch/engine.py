@@ -14,7 +14,7 @@ from torch import Tensor
 from server.wire.models import TorchSettings
 from server.workers.errors import ModelFailed, OutOfMemory, lacks_memory
 from server.workers.torch.graphs import Graphs
-from server.workers.torch.program import Program, told
+from server.workers.torch.program import Program, short_reason
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ class Engine:
                 return self._called(arguments, rows)
             except (RuntimeError, MemoryError, AssertionError, IndexError, ValueError, TypeError) as e:
                 if not (isinstance(e, torch.OutOfMemoryError) or lacks_memory(e)):
-                    raise ModelFailed(told(e)) from e
+                    raise ModelFailed(short_reason(e)) from e
             self._shrink(rows)
         half = min(self.max_rows, (rows + 1) // 2)
         return torch.cat([self.run([a[at : at + half] for a in arguments]) for at in range(0, rows, half)])

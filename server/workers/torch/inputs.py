@@ -75,9 +75,9 @@ class ImageInput:
             a is None or b is None or a == b for a, b in zip(argument.shape, ours, strict=True)
         )
         if not fits or not argument.dtype.is_floating_point:
-            told = f"the sidecar's image is {shape_told(ours)} (channels, height, width)"
+            found = f"the sidecar's image is {shape_told(ours)} (channels, height, width)"
             raise LoadFailed(
-                "bad_schema", f"{told}, the model takes {shape_told(argument.shape)}; change color, resize or crop"
+                "bad_schema", f"{found}, the model takes {shape_told(argument.shape)}; change color, resize or crop"
             )
         if self._size is None:
             self._expected = argument.shape[1], argument.shape[2]
@@ -192,9 +192,9 @@ class NumberInputs:
         self._names = [spec.name for spec in specs]
         self._dtype = argument.dtype if argument is not None else torch.float32
         if argument is not None and argument.shape not in ((len(specs),), (None,)):
-            told = f"the sidecar has {len(specs)} columns"
+            found = f"the sidecar has {len(specs)} columns"
             raise LoadFailed(
-                "bad_schema", f"{told}, a row of the model's tensor is {shape_told(argument.shape)}; state as many"
+                "bad_schema", f"{found}, a row of the model's tensor is {shape_told(argument.shape)}; state as many"
             )
 
     def begin(self, columns: list[Column], start: int, stop: int) -> list[Column]:

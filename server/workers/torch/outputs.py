@@ -108,8 +108,8 @@ def _columns(count: int, stated: Sequence[Mapping[str, Any]]) -> tuple[str, ...]
     if names is None:
         return tuple(map(str, range(count)))
     if len(names) != count or len(set(names)) < count:
-        told = f"schema.outputs names {len(names)} columns"
-        raise LoadFailed("bad_schema", f"{told}, the model gives {count} different numbers a row; name each once")
+        named = f"schema.outputs names {len(names)} columns"
+        raise LoadFailed("bad_schema", f"{named}, the model gives {count} different numbers a row; name each once")
     return tuple(names)
 
 
@@ -122,8 +122,8 @@ def _columns_of(values: Tensor, names: tuple[str, ...]) -> Predictions:
 
 
 def _ranking(labels: Sequence[str], codes: Sequence[int], probabilities: Sequence[float]) -> list[dict[str, Any]]:
-    told = zip(codes, with_specials(probabilities), strict=True)
-    return [{"label": labels[code], "probability": probability} for code, probability in told]
+    ranked = zip(codes, with_specials(probabilities), strict=True)
+    return [{"label": labels[code], "probability": probability} for code, probability in ranked]
 
 
 def _nested(values: Any) -> Any:

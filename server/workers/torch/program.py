@@ -65,7 +65,7 @@ def load(path: str, device: torch.device) -> Program:
     return _script(path, device)
 
 
-def told(error: Exception) -> str:
+def short_reason(error: Exception) -> str:
     """What PyTorch said, short and without anything that looks like a path."""
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
     runtime = [line for line in lines if line.startswith("RuntimeError: ")]  # TorchScript puts its own stack first
@@ -101,7 +101,7 @@ def _exported_cure(path: str, error: Exception) -> str:
         return "this is a TorchScript file; its name must end in .pt"
     if not names & {"archive_format", "serialized_exported_program.json"}:
         return "this is not a whole .pt2 file; write it with torch.export.save and copy all of it"
-    return f"this .pt2 file cannot be read by PyTorch {torch.__version__} ({told(error)}); {AGAIN}"
+    return f"this .pt2 file cannot be read by PyTorch {torch.__version__} ({short_reason(error)}); {AGAIN}"
 
 
 def _is_for_cuda(path: str) -> bool:
@@ -174,4 +174,4 @@ def _script_cure(path: str, error: Exception) -> str:
         return "this is a file of torch.export; its name must end in .pt2"
     if "constants.pkl" not in names:
         return WEIGHTS
-    return f"this TorchScript file cannot be read by PyTorch {torch.__version__} ({told(error)}); {AGAIN}"
+    return f"this TorchScript file cannot be read by PyTorch {torch.__version__} ({short_reason(error)}); {AGAIN}"

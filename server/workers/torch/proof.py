@@ -42,22 +42,22 @@ def prove(engine: Engine, sample: Sequence[Tensor], tolerance: float | None) -> 
     quick = min(_seconds(engine, sample) for _ in range(3)) < QUICK_S
     rows = ROWS if quick else FEW_ROWS
     found = _largest(engine, sample, rows)
-    told = f"{rows} sample rows scored together and alone"
+    compared = f"{rows} sample rows scored together and alone"
     if found == 0:
-        return Verdict(True, f"{told} gave the same bits")
+        return Verdict(True, f"{compared} gave the same bits")
     if tolerance is not None:
         within = found <= tolerance
         limit = f"{'within' if within else 'more than'} the stated tolerance of {tolerance:g}"
-        return Verdict(within, f"{told} differ by up to {found:.2g}, {limit}")
+        return Verdict(within, f"{compared} differ by up to {found:.2g}, {limit}")
     if quick and engine.min_rows == 1:
         most = engine.max_rows
         for step in (step for step in STEPS if 1 < step <= most):
             engine.step_by(step)
             if _largest(engine, sample, rows) == 0:
-                return Verdict(True, f"{told} gave the same bits, where calls have multiples of {step} rows", step)
+                return Verdict(True, f"{compared} gave the same bits, where calls have multiples of {step} rows", step)
         engine.max_rows = most
         engine.step_by(1)
-    return Verdict(False, f"{told} differ by up to {found:.2g}, and torch.tolerance is not stated")
+    return Verdict(False, f"{compared} differ by up to {found:.2g}, and torch.tolerance is not stated")
 
 
 def _seconds(engine: Engine, sample: Sequence[Tensor]) -> float:

@@ -40,8 +40,8 @@ def check_inexact(settings: TorchSettings, golden_rows: int) -> None:
     """What changes answers must be proven by golden rows, within a tolerance that somebody stated."""
     if not settings.inexact:
         return
-    told = ", ".join(settings.inexact)
+    inexact = ", ".join(settings.inexact)
     if settings.tolerance is None:
-        raise LoadFailed("no_tolerance", f"{told}: the answers change; state torch.tolerance, by how much they may")
+        raise LoadFailed("no_tolerance", f"{inexact}: the answers change; state torch.tolerance, by how much they may")
     if not golden_rows:
-        raise LoadFailed("no_golden", f"{told}: the answers change; golden rows must show that they agree")
+        raise LoadFailed("no_golden", f"{inexact}: the answers change; golden rows must show that they agree")

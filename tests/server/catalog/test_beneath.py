@@ -110,7 +110,7 @@ BY_NAME = {
     ("signatures.py", "_public_key"): "a file that a setting names",
     ("signatures.py", "_public_keys"): "a file or folder that a setting names",
     ("signatures.py", "sign"): "the path that whoever signs gave",
-    ("unserved.py", "_told"): "a thing of the folder, which is not followed",
+    ("unserved.py", "_refused"): "a thing of the folder, which is not followed",
     ("unserved.py", "_written"): "a thing of the folder, which is not followed",
     ("watch.py", "_with_inner"): "a model folder itself",
     ("watch.py", "_on_network"): "a model folder itself",

@@ -53,12 +53,12 @@ def test_a_worker_that_is_held_for_long_is_known_to_the_others_and_not_held_agai
 ) -> None:
     one, other, third = join(), join(), join()
     one.hold("w1", "stuck")
-    assert other.held_long() == {}, "it may be free in a moment"
+    assert other.busy_long() == {}, "it may be free in a moment"
     clock.now += HELD_LONG_S + 0.001
-    assert other.held_long() == third.held_long() == {"w1": "stuck"}
-    assert one.held_long() == {}
+    assert other.busy_long() == third.busy_long() == {"w1": "stuck"}
+    assert one.busy_long() == {}
     one.release("w1")
-    assert other.held_long() == {}
+    assert other.busy_long() == {}
 
 
 def test_each_call_counts_from_its_own_start(join: Join, clock: Clock) -> None:
@@ -66,7 +66,7 @@ def test_each_call_counts_from_its_own_start(join: Join, clock: Clock) -> None:
     for _ in range(5):
         one.hold("w1", "quick")
         clock.now += HELD_LONG_S / 2
-        assert other.held_long() == {}
+        assert other.busy_long() == {}
         one.release("w1")
 
 
@@ -75,7 +75,7 @@ def test_the_clock_may_wrap_while_a_worker_is_held(join: Join, clock: Clock) -> 
     clock.now = (2**32 - 5) / 1000
     one.hold("w1", "stuck")
     clock.now += 1.0
-    assert other.held_long() == {"w1": "stuck"}
+    assert other.busy_long() == {"w1": "stuck"}
 
 
 def test_a_worker_whose_connection_has_ended_is_held_no_more(join: Join, clock: Clock) -> None:
@@ -83,7 +83,7 @@ def test_a_worker_whose_connection_has_ended_is_held_no_more(join: Join, clock: 
     one.hold("w1", "stuck")
     clock.now += 1.0
     one.drop("w1")
-    assert other.held_long() == {}
+    assert other.busy_long() == {}
     one.hold("w1", "stuck")
     one.release("w1")
 
@@ -92,7 +92,7 @@ def test_a_model_that_this_process_does_not_know_holds_its_worker_all_the_same(j
     one, other = join(), join()
     one.hold("w2", "new in the next catalog")
     clock.now += 1.0
-    assert other.held_long() == {"w2": ""}
+    assert other.busy_long() == {"w2": ""}
 
 
 def test_a_web_process_that_dies_holds_nothing_and_its_lane_is_clean_for_the_next(
@@ -109,12 +109,12 @@ def test_a_web_process_that_dies_holds_nothing_and_its_lane_is_clean_for_the_nex
         os.read(os.pipe()[0], 1)
     os.read(dies, 1)
     clock.now += 1.0
-    assert other.held_long() == {"w1": "stuck"}
+    assert other.busy_long() == {"w1": "stuck"}
     os.kill(child, 9)
     os.waitpid(child, 0)
-    assert other.held_long() == {}
+    assert other.busy_long() == {}
     join()
-    assert other.held_long() == {}
+    assert other.busy_long() == {}
     os.close(dies)
     os.close(lives)
 

@@ -43,7 +43,7 @@ describe_model <- function(
 }
 
 # A description without the values known for each column, which serve to draw rows and nothing else.
-told <- function(description) description[names(description) != "values"]
+without_values <- function(description) description[names(description) != "values"]
 
 # Values known for a column serve as long as the sidecar has not made it something else.
 values_that_fit <- function(inputs, found) {
