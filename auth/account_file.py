@@ -160,6 +160,10 @@ class AccountFile:
             raise AccountError("unknown")
         return Opened(line.session)
 
+    def away_s(self) -> float:
+        """0: a file that cannot be read goes on as it was."""
+        return 0.0
+
     def change_counter(self) -> int:
         """Look at the file; differs from before if it says something else."""
         self._file.look()

@@ -170,6 +170,10 @@ class Accounts:
             record(db, Act("token.issued", name), now)
             return opened
 
+    def away_s(self) -> float:
+        """For how many seconds the database has been out of reach; 0 while it can be reached."""
+        return self._database.away_s()
+
     def change_counter(self) -> int:
         """Differs from before if any process has revoked anything."""
         return self._database.changes()

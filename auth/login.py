@@ -12,7 +12,7 @@ from typing import Concatenate, Final, ParamSpec, TypeVar
 
 from auth.authenticator import OnRefusal, ignore, ignore_refusal
 from auth.backoff import Backoff
-from auth.errors import Reason, Throttled, Unauthenticated
+from auth.errors import AccountsUnavailable, Reason, Throttled, Unauthenticated
 from auth.network import network_of
 from auth.offload import Offload
 from auth.sessions import Opened
@@ -118,7 +118,7 @@ class Login:
         self._names.attempt(counted, now)
         try:
             given = await self.hashing.run(attempt, name, *rest, **more)
-        except Throttled:  # our queue is full, which is no fault of theirs
+        except (AccountsUnavailable, Throttled):  # nobody looked, or our queue is full: no fault of theirs
             self._names.take_back(counted)
             self._addresses.take_back(network)
             raise

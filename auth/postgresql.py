@@ -92,7 +92,9 @@ class Postgresql:
         self._brought_up = False
         self._watched = watched
         self._away = ""
+        self._lost = False
         self._count = 0
+        self._opened_at = time.monotonic()
         self._looked_at = -KNOWN_FOR_S
         self._closed = Event()
         if watched:
@@ -133,6 +135,10 @@ class Postgresql:
                 with suppress(psycopg.Error):
                     connection.execute("ROLLBACK")
                 raise
+
+    def away_s(self) -> float:
+        """For how many seconds it has been out of reach, as far as the watcher knows."""
+        return time.monotonic() - max(self._looked_at, self._opened_at) if self._away else 0.0
 
     def changes(self) -> int:
         """Differs from before if any process has taken anything away from anybody, as far as the watcher knows."""
@@ -221,20 +227,21 @@ class Postgresql:
         began = time.monotonic()
         self._count = _put(connection, _COUNT).fetchone()[0]
         self._looked_at = began
-        if self._away:
-            self._away = ""
+        if self._lost:
             log.info("the database of accounts can be reached again")
+        self._away, self._lost = "", False
 
     def _lose(self, problem: Exception) -> None:
         if self._closed.is_set():
             return
         said = str(problem) if isinstance(problem, SetupError) else self._said(problem)
-        log.error("the database of accounts cannot be reached", extra={"reason": said})
-        self._away = said
+        if not self._lost:
+            log.error("the database of accounts cannot be reached", extra={"reason": said})
+        self._away, self._lost = said, True
         self._closed.wait(LOOK_EVERY_S)
 
     def _said(self, problem: Exception) -> str:
-        return f"{self._address} cannot be used: {'; '.join(str(problem).split(chr(10)))}"
+        return f"{self._address} cannot be used: {' '.join(str(problem).split())}"
 
 
 def _migrate(connection: _Connection) -> int:

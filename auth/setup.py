@@ -29,7 +29,7 @@ from auth.credentials.credential import Verifier
 from auth.credentials.provider_token import ProviderTokens
 from auth.credentials.providers import Providers
 from auth.credentials.session_cookie import SessionCookie
-from auth.errors import Reason, SetupError
+from auth.errors import AccountError, Reason, SetupError
 from auth.key_exchange import KeyExchange
 from auth.key_file import KeyFileTokens
 from auth.limits.cells import Cells
@@ -115,6 +115,7 @@ def prepare(
     accounts_file: Path | None = None,
     key_file: Path | None = None,
     identity_file: Path | None = None,
+    database: str | None = None,
 ) -> Path | None:
     """Make everything ready; raise `SetupError` if it cannot be.
 
@@ -129,10 +130,10 @@ def prepare(
     try:
         data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         with _alone_in(data_dir):
-            if key_file is None and not (data_dir / _KEY_FILE).exists():
+            if key_file is None and database is None and not (data_dir / _KEY_FILE).exists():
                 _write(data_dir / _KEY_FILE, secrets.token_urlsafe(48))
             # A key that will not do stops us here, not in a web process.
-            with closing(_open(data_dir, accounts_file, key_file)[0]) as accounts:
+            with closing(_open(data_dir, accounts_file, key_file, database)[0]) as accounts:
                 return None if accounts.list() else _add_admin(accounts, data_dir / _PASSWORD_FILE, now)
     except OSError as problem:
         raise SetupError(
@@ -150,9 +151,14 @@ def open_auth(
     basic: Passwords = "keys",
     passwords: bool = True,
     buckets_file: Path | None = None,
+    database: str | None = None,
+    watched: bool = False,
 ) -> Auth:
-    """Build everything for one web process. All of a server's have the same `buckets_file`, new at each start."""
-    accounts, tokens = _open(data_dir, accounts_file, key_file)
+    """Build everything for one process. All of a server's have the same `buckets_file`, new at each start.
+
+    A web process has its accounts `watched`: a database may be away at its start, and changes are noticed by a thread.
+    """
+    accounts, tokens = _open(data_dir, accounts_file, key_file, database, watched)
     providers = None if identity_file is None else Providers(identity_file)
     uses = Uses(accounts.keys.note_uses)
     refusals = Refusals(accounts.audit.write_all)
@@ -190,30 +196,46 @@ def _has(providers: Providers | None, name: str) -> bool:
 
 
 def issue_for(
-    data_dir: Path, name: str, now: float, accounts_file: Path | None = None, key_file: Path | None = None
+    data_dir: Path,
+    name: str,
+    now: float,
+    accounts_file: Path | None = None,
+    key_file: Path | None = None,
+    database: str | None = None,
 ) -> str:
     """An access token for an account, for whoever may read the key. It ends with the account's other sessions."""
-    accounts, tokens = _open(data_dir, accounts_file, key_file)
+    accounts, tokens = _open(data_dir, accounts_file, key_file, database)
     with closing(accounts):
         session = accounts.open_session(name, now).session
     return tokens.issue(session.account, session.role, session.id, now)
 
 
-def _open(data_dir: Path, accounts_file: Path | None, key_file: Path | None) -> tuple[AccountStore, Tokens]:
-    if accounts_file is not None and key_file is None:
+def _open(
+    data_dir: Path,
+    accounts_file: Path | None,
+    key_file: Path | None,
+    database: str | None = None,
+    watched: bool = False,
+) -> tuple[AccountStore, Tokens]:
+    if key_file is None and (accounts_file is not None or database is not None):
         raise SetupError(
-            f"The accounts of {accounts_file} need a token key that comes from a file too (TANDEM_TOKEN_KEY): each"
-            " server would sign with a key of its own, and refuse the tokens of the others."
+            f"The accounts of {accounts_file or 'a database'} need a token key that comes from a file too"
+            " (TANDEM_TOKEN_KEY): each server would sign with a key of its own, and refuse the tokens of the others."
         )
     tokens = _tokens(data_dir, key_file)
-    accounts = Accounts(data_dir / _ACCOUNTS_FILE) if accounts_file is None else AccountFile(accounts_file)
-    return accounts, tokens
+    if accounts_file is not None:
+        return AccountFile(accounts_file), tokens
+    return Accounts(data_dir / _ACCOUNTS_FILE if database is None else database, watched=watched), tokens
 
 
-def _add_admin(accounts: AccountStore, password_file: Path, now: float) -> Path:
+def _add_admin(accounts: AccountStore, password_file: Path, now: float) -> Path | None:
     password = secrets.token_urlsafe(18)
     _write(password_file, password)  # first: an account whose password nobody has would be worse
-    accounts.add("admin", "admin", password, now)
+    try:
+        accounts.add("admin", "admin", password, now)
+    except AccountError:  # another server, which shares the database, was quicker
+        password_file.unlink()
+        return None
     return password_file
 
 

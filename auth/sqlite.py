@@ -54,6 +54,10 @@ class Sqlite:
         with self._reading, _told():
             return self._reader.execute(query, values).fetchall()
 
+    def away_s(self) -> float:
+        """0: a file is there, or what is asked of it fails."""
+        return 0.0
+
     def changes(self) -> int:
         """Differs from before if any process has taken anything away from anybody.
 

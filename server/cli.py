@@ -181,7 +181,7 @@ def _sign(_: Settings, parsed: argparse.Namespace) -> int:
 
 def _token(settings: Settings, parsed: argparse.Namespace) -> int:
     act_as(Actor(COMMAND, "command"))
-    _say(issue_for(settings.data, parsed.user, time.time(), settings.accounts, settings.token_key))
+    _say(issue_for(settings.data, parsed.user, time.time(), settings.accounts, settings.token_key, settings.database))
     return 0
 
 
@@ -189,7 +189,7 @@ def _users_add(settings: Settings, parsed: argparse.Namespace) -> int:
     if settings.accounts is not None:
         raise AccountError("in_file")  # before a password is asked for
     password = "" if parsed.service else _password()
-    prepare(settings.data, time.time(), key_file=settings.token_key)
+    prepare(settings.data, time.time(), key_file=settings.token_key, database=settings.database)
     with closing(_auth(settings)) as auth:
         if parsed.service:
             auth.accounts.add_service(parsed.name, parsed.role, time.time())
@@ -323,7 +323,8 @@ def _listed(text: str) -> list[Any]:
 
 def _auth(settings: Settings) -> Auth:
     act_as(Actor(COMMAND, "command"))
-    return open_auth(settings.data, accounts_file=settings.accounts, key_file=settings.token_key)
+    where = settings.database
+    return open_auth(settings.data, accounts_file=settings.accounts, key_file=settings.token_key, database=where)
 
 
 def _password() -> str:

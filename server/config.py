@@ -71,6 +71,11 @@ class Settings(BaseSettings):
         None,
         description="file of the key that signs access tokens, shared by the servers that share accounts",
     )
+    database: str | None = _setting(
+        "restart",
+        None,
+        description="PostgreSQL that servers share accounts in: its address, or the path of a file that has it",
+    )
     identity: Path | None = _setting(
         "restart", None, description="file that describes the identity providers whose people and programs are let in"
     )
@@ -227,6 +232,8 @@ class Settings(BaseSettings):
 
     @model_validator(mode="after")
     def _check_shared(self) -> Settings:
+        if self.accounts and self.database:
+            raise ValueError("TANDEM_ACCOUNTS and TANDEM_DATABASE are two places for accounts; set one of them")
         if self.remotes and not (self.accounts and self.token_key):
             raise ValueError("TANDEM_REMOTES needs TANDEM_ACCOUNTS and TANDEM_TOKEN_KEY, which those servers share")
         if self.remotes and self.basic == "passwords":

@@ -116,6 +116,12 @@ class WebMetrics:
         self._wait = self._gauge(
             "tandem_queue_wait_seconds", "How long the request has waited that waits longest.", "livemax", registry
         )
+        self._accounts_away = Gauge(
+            "tandem_accounts_away_seconds",
+            "How long the database of accounts has been out of reach; 0 while it can be reached.",
+            multiprocess_mode="livemax",
+            registry=registry,
+        )
         self._histograms = {
             name: Histogram(name, about, labels, buckets=bounds, registry=registry)
             for name, about, labels, bounds in HISTOGRAMS
@@ -149,6 +155,10 @@ class WebMetrics:
         self._depth.labels(runtime).set(waiting)
         self._inflight.labels(runtime).set(inflight)
         self._wait.labels(runtime).set(longest_wait_s)
+
+    def accounts_away(self, seconds: float) -> None:
+        """For how long the database of accounts has been out of reach now."""
+        self._accounts_away.set(seconds)
 
     def auth_failure(self, reason: str) -> None:
         """Somebody was refused."""

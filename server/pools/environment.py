@@ -10,7 +10,7 @@ from pathlib import Path
 from server.config import PREFIX
 from server.workers import start
 
-PRIVATE = ("NOTIFY_SOCKET", "SSH_AUTH_SOCK", "PROMETHEUS_MULTIPROC_DIR")
+PRIVATE = ("PGPASSWORD", "PGPASSFILE", "NOTIFY_SOCKET", "SSH_AUTH_SOCK", "PROMETHEUS_MULTIPROC_DIR")
 
 MEMORY_KEPT = {"MALLOC_MMAP_THRESHOLD_": str(32 << 20), "MALLOC_TRIM_THRESHOLD_": str(64 << 20)}
 """Environment variables that have glibc keep freed blocks. By default it gives blocks of 128 KiB back to the kernel and

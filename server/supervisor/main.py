@@ -105,6 +105,7 @@ class Supervisor:
                 self._settings.accounts,
                 self._settings.token_key,
                 self._settings.identity,
+                self._settings.database,
             )
             if password_file is not None:
                 log.info("first start: the password of admin was written", extra={"file": str(password_file)})

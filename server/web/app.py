@@ -61,6 +61,8 @@ class WebApp:
             basic=settings.basic,
             passwords=settings.passwords == "on",
             buckets_file=run_dir / "buckets",
+            database=settings.database,
+            watched=True,
         )
         self._access_log = AccessLog()
         self._request_ids = RequestIds()
@@ -131,10 +133,13 @@ class WebApp:
         self._serving.switched.set()  # where it was not yet: the start has to end before the stop can begin
         signal.raise_signal(signal.SIGTERM)
 
+    def _measure_accounts(self) -> None:
+        self.metrics.accounts_away(self._auth.accounts.away_s())
+
     async def _keep_house(self) -> None:
         forget_if_changed = self._auth.authenticator.forget_if_changed
         tasks = (
-            *(QuietHoard().look, forget_if_changed, self._auth.keep_books),
+            *(QuietHoard().look, forget_if_changed, self._auth.keep_books, self._measure_accounts),
             *(self._serving.gauges.measure, self.metrics.flush),
         )
         while True:

@@ -6,7 +6,16 @@ from collections.abc import Mapping
 
 import orjson
 
-from auth.errors import ConfirmFirst, CrossSite, KeyInUrl, OverLimit, ProviderRefusal, Throttled, TwoCredentials
+from auth.errors import (
+    AccountsUnavailable,
+    ConfirmFirst,
+    CrossSite,
+    KeyInUrl,
+    OverLimit,
+    ProviderRefusal,
+    Throttled,
+    TwoCredentials,
+)
 from server.dispatch.dispatcher import Refused, Scored
 from server.dispatch.messages import Refusal
 from server.web.problems import Code, Problem, problem
@@ -57,7 +66,11 @@ def over_limit(error: OverLimit) -> Problem:
     return problem(error.code, error.explanation, retry_after_s=error.retry_after_s)
 
 
-def unrecognised(error: ConfirmFirst | CrossSite | KeyInUrl | ProviderRefusal | TwoCredentials | Throttled) -> Problem:
+Unrecognised = AccountsUnavailable | ConfirmFirst | CrossSite | KeyInUrl | ProviderRefusal | TwoCredentials | Throttled
+"""What is raised where a credential could not be judged, or gives its caller nothing here."""
+
+
+def unrecognised(error: Unrecognised) -> Problem:
     """The problem of a caller whose credential could not be judged, or gives it nothing here."""
     match error:
         case CrossSite():
@@ -68,5 +81,7 @@ def unrecognised(error: ConfirmFirst | CrossSite | KeyInUrl | ProviderRefusal | 
             return problem(error.code, error.explanation)
         case TwoCredentials() | KeyInUrl():
             return problem("bad_request", error.text)
+        case AccountsUnavailable():
+            return problem(error.code)
         case Throttled():
             return problem("too_many_attempts", retry_after_s=error.retry_after_s)

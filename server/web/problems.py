@@ -49,6 +49,7 @@ Code = Literal[
     "too_many_connections",
     "remote_unavailable",
     "provider_unavailable",
+    "accounts_unavailable",
     "deadline_exceeded",
 ]
 CODES: tuple[Code, ...] = get_args(Code)
@@ -85,6 +86,7 @@ STATUS: Mapping[Code, int] = {
     "too_many_connections": 503,
     "remote_unavailable": 503,
     "provider_unavailable": 503,
+    "accounts_unavailable": 503,
     "deadline_exceeded": 504,
 }
 
@@ -123,6 +125,7 @@ DETAIL: Mapping[Code, str] = {
     "too_many_connections": "This server holds as many connections as it may. Try again shortly.",
     "remote_unavailable": "The server that has this model cannot be reached. Try again shortly.",
     "provider_unavailable": "The identity provider cannot be reached to check its tokens. Try again shortly.",
+    "accounts_unavailable": "The accounts cannot be reached, so who is asking cannot be looked up. Try again shortly.",
     "deadline_exceeded": "The model did not answer in time.",
 }
 
@@ -133,6 +136,7 @@ RETRY_AFTER_S: Mapping[Code, float] = {
     "too_many_connections": 1.0,
     "remote_unavailable": 1.0,
     "provider_unavailable": 1.0,
+    "accounts_unavailable": 1.0,
 }
 """What is said where nothing better is known."""
 

@@ -27,6 +27,7 @@ OSS = (
 COMPOSED = {
     "oss": ("base", (*OSS, "components/gpu")),
     "plain": ("overlays/dev", ("components/ingress", "components/autoscale-cpu", "components/identity")),
+    "shared": ("base", ("components/postgresql",)),
 }
 """Further ways to put the parts together, so that each component is in at least one."""
 

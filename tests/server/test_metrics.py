@@ -64,7 +64,7 @@ def samples(metrics: SupervisorMetrics) -> dict[str, float]:
         f"{s.name}{dict(sorted(s.labels.items()))}": s.value
         for family in metrics.registry.collect()
         for s in family.samples
-        if not s.name.endswith("_created")
+        if not s.name.endswith("_created") and s.name != "tandem_accounts_away_seconds"  # there while a process lives
     }
 
 

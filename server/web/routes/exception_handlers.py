@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, get_args
 
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
@@ -17,21 +17,16 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from auth.errors import (
     AccountError,
-    ConfirmFirst,
-    CrossSite,
     Forbidden,
     KeyInUrl,
-    ProviderRefusal,
     SignInFailed,
-    Throttled,
-    TwoCredentials,
     Unauthenticated,
 )
 from auth.key_text import has_key
 from auth.routes.closed import address_of
 from auth.setup import Auth
 from server.metrics import WebMetrics
-from server.web.outcomes import unrecognised
+from server.web.outcomes import Unrecognised, unrecognised
 from server.web.problems import Answer, Code, Problem, Stop, problem
 from server.web.request_id import RequestIds
 
@@ -53,7 +48,7 @@ def install(app: FastAPI, request_ids: RequestIds, metrics: WebMetrics, telling:
     app.add_exception_handler(Unauthenticated, _unauthenticated)
     app.add_exception_handler(Forbidden, _forbidden)
     app.add_exception_handler(AccountError, _account)
-    for kind in (ConfirmFirst, CrossSite, ProviderRefusal, Throttled, TwoCredentials):
+    for kind in get_args(Unrecognised):
         app.add_exception_handler(kind, _unrecognised)
     app.add_exception_handler(SignInFailed, _sign_in_failed)
     app.add_exception_handler(Stop, _stopped)
@@ -176,7 +171,7 @@ async def _forbidden(request: Request, _: Exception) -> Response:
 
 
 async def _unrecognised(request: Request, error: Exception) -> Response:
-    assert isinstance(error, ConfirmFirst | CrossSite | ProviderRefusal | Throttled | TwoCredentials)
+    assert isinstance(error, Unrecognised)
     return reply(request, unrecognised(error))
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter, Request, Response
 from pydantic import BaseModel
 
-from auth.errors import Forbidden, Unauthenticated
+from auth.errors import AccountsUnavailable, Forbidden, Unauthenticated
 from auth.routes import require
 from server.web.scoring.serving import Serving
 
@@ -49,5 +49,5 @@ async def _sees_details(request: Request) -> bool:
         return False
     try:
         return (await require("details")(request, None)).may("details", "*")
-    except (Unauthenticated, Forbidden):
+    except (AccountsUnavailable, Forbidden, Unauthenticated):
         return False

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 from typing import Protocol
 
-from auth.errors import CrossSite, KeyInUrl, OverLimit, ProviderRefusal, Throttled, TwoCredentials, Unauthenticated
+from auth.errors import OverLimit, Unauthenticated
 from server.dispatch.dispatcher import Refused
 from server.metrics import WebMetrics
 from server.web import outcomes
@@ -37,9 +37,9 @@ def problem_of(error: BaseException, request_id: str, route: Route) -> Problem:
         case OverLimit():
             route.metrics.limited(error.limit, error.code)
             return outcomes.over_limit(error)
-        case CrossSite() | KeyInUrl() | ProviderRefusal() | TwoCredentials() | Throttled():
-            return outcomes.unrecognised(error)
         case TooLarge():
             return route.too_large()
+        case _ if isinstance(error, outcomes.Unrecognised):
+            return outcomes.unrecognised(error)
     log.error("the scoring route failed", exc_info=error, extra={"request_id": request_id})
     return problem("internal_error")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 
 from server.config import ConfigError
 from tests.k8s.checks.objects import HANG_S, PROBES, matches, pods, quantity, said, seconds
@@ -71,7 +72,8 @@ def settings(objects: list[Manifest]) -> Iterator[str]:
             yield f"{each.name}: {e}"
             continue
         mounts = {mount["mountPath"] for mount in each.container["volumeMounts"]}
-        for path in (found.accounts, found.token_key, found.r_models, found.python_models, found.data):
+        accounts = Path(found.database) if found.database else found.accounts
+        for path in (accounts, found.token_key, found.r_models, found.python_models, found.data):
             if path is None or not any(path.is_relative_to(mount) for mount in mounts):
                 yield f"{each.name}: nothing is mounted at {path}"
         secret = next(v["secret"] for v in each.spec["volumes"] if "secret" in v)

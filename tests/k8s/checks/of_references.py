@@ -115,7 +115,7 @@ def references(objects: list[Manifest]) -> Iterator[str]:
             yield f"{pod.name}: volumes and mounts differ"
     for keys in synced.values():
         for pod in pods(objects):
-            needed = {path.name for path in (pod.settings.accounts, pod.settings.token_key) if path is not None}
+            needed = {path.name for path in (pod.settings.accounts, pod.settings.token_key) if path}
             if not needed <= keys:
                 yield f"{pod.name}: the synced Secret lacks {needed - keys}"
     yield from _volume_references(objects)

@@ -79,12 +79,16 @@ def redirect(objects: list[Manifest]) -> Iterator[str]:
                 yield f"{said(gateway)}: the redirect may go before a challenge"
 
 
-def _is_web_without_metadata(policy: Manifest, peer: Manifest) -> bool:
-    """Whether this leads out to addresses on the port of https alone, and the instance metadata is not among them."""
+def _is_known_without_metadata(policy: Manifest, peer: Manifest) -> bool:
+    """Whether this leads out on the port of https or of PostgreSQL alone, and not to the instance metadata."""
     block = peer.get("ipBlock", {})
     excepted = any(ip_address(IMDS) in ip_network(network) for network in block.get("except", []))
     rules = [rule for rule in policy["spec"].get("egress", []) if peer in rule["to"]]
-    return bool(rules) and excepted and all([port["port"] for port in rule.get("ports", [])] == [443] for rule in rules)
+    return bool(rules) and excepted and all(_ports(rule) in ([443], [5432]) for rule in rules)
+
+
+def _ports(rule: Manifest) -> list[int]:
+    return [port["port"] for port in rule.get("ports", [])]
 
 
 def network(objects: list[Manifest]) -> Iterator[str]:
@@ -111,7 +115,7 @@ def network(objects: list[Manifest]) -> Iterator[str]:
                     yield f"{said(each)}: open to everybody, or on every port"
         for peer in peers_of(each):
             labels = [(peer.get(name) or {}).get("matchLabels") for name in ("namespaceSelector", "podSelector")]
-            if not any(labels) and not _is_web_without_metadata(each, peer):
+            if not any(labels) and not _is_known_without_metadata(each, peer):
                 yield f"{said(each)}: opens addresses (is {IMDS} among them?), or everything"
     for each in pods(objects):
         for remote in filter(None, each.settings.remotes.split(",")):

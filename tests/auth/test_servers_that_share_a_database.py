@@ -1,0 +1,204 @@
+"""Two servers on one PostgreSQL: what one takes back the other refuses, and what happens while it is away."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
+from http.client import HTTPConnection
+from pathlib import Path
+from threading import Event, Thread
+
+import httpx
+import pytest
+
+from tests.auth.conftest import write
+from tests.harness.postgresql import PASSWORD, QUOTED, PostgresServer
+from tests.harness.tandem import Tandem, descendants, eventually
+
+ROWS = {"rows": [{"speed": 10}]}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return tmp_path_factory.mktemp("sharing-a-database")
+
+
+@pytest.fixture(scope="module")
+def servers(folder: Path, postgresql: PostgresServer) -> Iterator[list[Tandem]]:
+    """Both start at once, on a database that is empty."""
+    address = write(folder / "database.url", postgresql.url_with_password(postgresql.make()))
+    key = write(folder / "token.key", "k" * 32)
+    settings = {"database": address, "token_key": key, "r_workers": 1}
+    started = [Tandem(folder / "one", web_workers=2, **settings), Tandem(folder / "two", **settings)]
+    try:
+        started[0].drop("cars", "lm(dist ~ speed, cars)")
+        for server in started:
+            server.start(wait=False)
+        for server in started:
+            eventually(server.ready, 120)
+        eventually(lambda: started[0].model("cars").get("versions"))
+        eventually(lambda: started[0].score("cars", ROWS).status_code == 200)
+        yield started
+    finally:
+        for server in started:
+            if server.process is not None:
+                server.stop()
+
+
+def key_for(server: Tandem, owner: str) -> tuple[str, str]:
+    """The pair and the primary key of an account."""
+    done = server.command("keys", "add", owner)
+    assert done.returncode == 0, done.stderr
+    pair, _, key, _ = done.stdout.splitlines()[0].split("\t")
+    return pair, key
+
+
+@pytest.fixture(scope="module")
+def caller(servers: list[Tandem]) -> str:
+    """The key of somebody whom nothing happens to."""
+    assert servers[0].command("users", "add", "caller", "--service").returncode == 0
+    return key_for(servers[1], "caller")[1]
+
+
+def statuses(servers: list[Tandem], key: str) -> set[int]:
+    """What both answer, in all of their web processes as far as a few tries reach them."""
+    return {status(server, key) for server in servers for _ in range(6)}
+
+
+def status(server: Tandem, key: str) -> int:
+    """What is answered on a new connection, which costs next to nothing: the time of it counts."""
+    with closing(HTTPConnection("127.0.0.1", server.port, timeout=30)) as connection:
+        connection.request("GET", "/auth/me", headers={"api-key": key})
+        return connection.getresponse().status
+
+
+@contextmanager
+def load(server: Tandem, key: str) -> Iterator[Counter[int]]:
+    """Somebody scores all the time; how often each status was answered."""
+    answered: Counter[int] = Counter()
+    done = Event()
+
+    def score() -> None:
+        with httpx.Client(headers={"api-key": key}, timeout=30) as client:
+            while not done.wait(0.02):
+                answered[client.post(f"{server.url}/v1/models/cars/score", json=ROWS).status_code] += 1
+
+    threads = [Thread(target=score) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    try:
+        yield answered
+    finally:
+        done.set()
+        for thread in threads:
+            thread.join()
+
+
+def test_servers_that_start_at_once_make_one_admin_whose_password_is_kept_once(servers: list[Tandem]) -> None:
+    [kept] = [path for path in (s.folder / "data" / "admin-password" for s in servers) if path.exists()]
+    form = {"grant_type": "password", "username": "admin", "password": kept.read_text()}
+    assert [httpx.post(f"{s.url}/auth/token", data=form).status_code for s in servers] == [200, 200]
+    assert not any((server.folder / "data" / "accounts.sqlite").exists() for server in servers)
+
+
+def test_the_password_of_the_database_is_in_no_process_no_log_and_no_file_of_ours(servers: list[Tandem]) -> None:
+    for server in servers:
+        assert server.process is not None
+        of_processes = [
+            Path(f"/proc/{pid}/{what}").read_bytes()
+            for pid in (server.process.pid, *descendants(server.process.pid))
+            for what in ("environ", "cmdline")
+        ]
+        runs = server.folder.rglob("*")
+        kept = [path.read_bytes() for path in runs if path.is_file()]
+        assert server.log_path.read_bytes() in kept
+        for text in (*of_processes, *kept):
+            assert PASSWORD.encode() not in text and QUOTED.encode() not in text
+
+
+def test_a_session_that_one_begins_the_other_goes_on_with_and_ends(servers: list[Tandem]) -> None:
+    one, two = servers
+    assert one.command("users", "add", "ann", "--role", "analyst", text="correct horse\n").returncode == 0
+    form = {"grant_type": "password", "username": "ann", "password": "correct horse"}
+    begun = httpx.post(f"{one.url}/auth/token", data=form).json()
+    refresh = {"grant_type": "refresh_token", "refresh_token": begun["refresh_token"]}
+    renewed = httpx.post(f"{two.url}/auth/token", data=refresh).json()
+    bearer = {"authorization": f"Bearer {renewed['access_token']}"}
+    assert httpx.get(f"{one.url}/auth/me", headers=bearer).json()["name"] == "ann"
+    assert httpx.post(f"{two.url}/auth/revoke", data={"token": renewed["refresh_token"]}).status_code == 200
+    eventually(lambda: httpx.get(f"{one.url}/auth/me", headers=bearer).status_code == 401, 1.0)
+
+
+TAKEN_BACK: dict[str, Callable[[Tandem, str, str], httpx.Response]] = {
+    "a key is removed": lambda server, pair, name: httpx.delete(
+        f"{server.url}/auth/keys/{pair}", headers=server.headers()
+    ),
+    "an account is disabled": lambda server, pair, name: httpx.patch(
+        f"{server.url}/auth/accounts/{name}", headers=server.headers(), json={"disabled": True}
+    ),
+}
+
+
+@pytest.mark.parametrize("how", TAKEN_BACK)
+def test_what_one_takes_back_all_processes_of_both_refuse_within_a_second_under_load(
+    servers: list[Tandem], caller: str, how: str
+) -> None:
+    one, two = servers
+    name = how.split()[1]
+    assert one.command("users", "add", name, "--service").returncode == 0
+    pair, key = key_for(one, name)
+    two.headers()
+    with load(one, caller) as answered:
+        assert statuses(servers, key) == {200}
+        assert TAKEN_BACK[how](two, pair, name).status_code in (200, 204)
+        changed = last = time.monotonic()
+        while time.monotonic() < changed + 2.0:
+            asked = time.monotonic()
+            if statuses(servers, key) != {401}:
+                last = asked
+    assert last - changed < 1.0
+    assert set(answered) == {200}
+
+
+def test_while_the_database_says_nothing_who_is_known_is_served_and_who_is_not_is_told_to_come_again(
+    servers: list[Tandem], caller: str, postgresql: PostgresServer
+) -> None:
+    unknown = [key_for(servers[0], "caller")[1] for _ in range(2)]
+    assert statuses(servers, caller) == {200}
+    with load(servers[0], caller) as answered:
+        postgresql.freeze()
+        try:
+            for server in servers:
+                reply = httpx.get(f"{server.url}/auth/me", headers={"api-key": unknown[0]}, timeout=30)
+                assert (reply.status_code, reply.json()["code"]) == (503, "accounts_unavailable")
+                assert reply.headers["retry-after"] == "1"
+                began = time.monotonic()
+                assert httpx.get(f"{server.url}/auth/me", headers={"api-key": unknown[1]}).status_code == 503
+                assert time.monotonic() - began < 1.5  # it is known by now that nobody answers
+                eventually(lambda server=server: server.metric("tandem_accounts_away_seconds") > 1)
+                assert httpx.get(f"{server.url}/health/ready").status_code == 200
+            assert statuses(servers, caller) == {200}
+        finally:
+            postgresql.thaw()
+        eventually(lambda: statuses(servers, unknown[0]) == {200})
+    assert set(answered) == {200} and answered[200] > 20
+    eventually(lambda: [s.metric("tandem_accounts_away_seconds") for s in servers] == [0, 0])
+
+
+def test_a_database_that_is_started_anew_under_load_is_noticed_by_nobody_who_is_known(
+    servers: list[Tandem], caller: str, postgresql: PostgresServer
+) -> None:
+    assert statuses(servers, caller) == {200}
+    with load(servers[0], caller) as answered:
+        postgresql.stop()
+        assert statuses(servers, caller) == {200}
+        postgresql.start()
+        assert statuses(servers, caller) == {200}
+    assert set(answered) == {200}
+    eventually(lambda: servers[1].command("users", "add", "late", "--service").returncode == 0)
+
+
+def test_the_audit_of_both_is_one_chain(servers: list[Tandem]) -> None:
+    verdicts = [server.command("audit", "verify").stdout for server in servers]
+    assert verdicts[0] == verdicts[1] and "are as they were written" in verdicts[0]
+    assert "account.added" in servers[1].command("audit", "export", "--form", "csv").stdout
