@@ -118,7 +118,7 @@ class Postgresql:
             except psycopg.OperationalError:
                 if not _died(self._reader):
                     raise
-            self._reader = self._connect()  # the server was started anew since the last question
+            self._reader = self._anew()  # the server was started anew since the last question
             return _put(self._reader, query, values).fetchall()
 
     @contextmanager
@@ -155,12 +155,19 @@ class Postgresql:
         except psycopg.OperationalError:
             if not _died(self._writer):
                 raise
-            self._writer = self._connect()
+            self._writer = self._anew()
             self._writer.execute(_BEGIN)
         return self._writer
 
     def _ready(self, connection: _Connection | None) -> _Connection:
-        return self._connect() if connection is None or connection.closed else connection
+        return self._anew() if connection is None or connection.closed else connection
+
+    def _anew(self) -> _Connection:
+        """A new connection for whoever is in the middle of something."""
+        try:
+            return self._connect()
+        except SetupError as problem:
+            raise AccountsUnavailable(str(problem)) from problem
 
     def _connect(self) -> _Connection:
         """A new connection, to a database of today's schema; raise `SetupError` if it cannot be had."""
@@ -199,8 +206,6 @@ class Postgresql:
             raise AccountsUnavailable(self._away)
         try:
             yield
-        except SetupError as problem:
-            raise AccountsUnavailable(str(problem)) from problem
         except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as problem:
             said = self._said(problem)
             log.error("the database of accounts did not do what it was told", extra={"reason": said})

@@ -43,7 +43,7 @@ from auth.tokens import Tokens
 from auth.uses import Uses
 
 _KEY_FILE: Final = "signing.key"
-_ACCOUNTS_FILE: Final = "accounts.sqlite"
+ACCOUNTS_FILE: Final = "accounts.sqlite"
 _PASSWORD_FILE: Final = "admin-password"
 _LOCK_FILE: Final = "lock"
 
@@ -225,7 +225,7 @@ def _open(
     tokens = _tokens(data_dir, key_file)
     if accounts_file is not None:
         return AccountFile(accounts_file), tokens
-    return Accounts(data_dir / _ACCOUNTS_FILE if database is None else database, watched=watched), tokens
+    return Accounts(data_dir / ACCOUNTS_FILE if database is None else database, watched=watched), tokens
 
 
 def _add_admin(accounts: AccountStore, password_file: Path, now: float) -> Path | None:

@@ -18,10 +18,11 @@ from auth.account_file import new_line
 from auth.api_keys import LONGEST_GRACE_S, SLOTS, USUAL_DAYS, Made
 from auth.audit import Actor, Wanted, act_as, pages
 from auth.audit_text import HEADS, WRITERS
+from auth.copying import copy_accounts
 from auth.errors import AccountError, AuthError, ProviderRefusal, Unauthenticated
 from auth.key_text import PREFIX
 from auth.principal import GRANTABLE, ROLES
-from auth.setup import Auth, issue_for, open_auth, prepare
+from auth.setup import ACCOUNTS_FILE, Auth, issue_for, open_auth, prepare
 from auth.store import narrowing
 from server import config, limits_command, logs, policy_command
 from server.catalog.signatures import BadKeys
@@ -81,6 +82,9 @@ def _parser() -> argparse.ArgumentParser:
     hashed.add_argument("name")
     hashed.add_argument("--role", choices=ROLES, required=True)
     hashed.set_defaults(run=_users_hash)
+    accounts = commands.add_parser("accounts", help="move accounts").add_subparsers(required=True, metavar="ACTION")
+    copy = accounts.add_parser("copy", help="copy all of the data folder's accounts to the database that servers share")
+    copy.set_defaults(run=_accounts_copy)
     identity = commands.add_parser("identity", help="look into identity providers").add_subparsers(
         required=True, metavar="ACTION"
     )
@@ -225,6 +229,14 @@ def _identity_check(settings: Settings, parsed: argparse.Namespace) -> int:
         return _failed(f"refused: {refusal}")
     narrowed = "all that these allow" if found.narrowed is None else ", ".join(sorted(found.narrowed)) or "nothing"
     _say(f"{found.name}\t{found.kind} by {found.client}\troles: {', '.join(found.roles)}\tmay: {narrowed}")
+    return 0
+
+
+def _accounts_copy(settings: Settings, _: argparse.Namespace) -> int:
+    if settings.database is None:
+        return _failed("TANDEM_DATABASE names no database to copy to")
+    for table, rows in copy_accounts(settings.data / ACCOUNTS_FILE, settings.database).items():
+        _say(f"{table}\t{rows}")
     return 0
 
 

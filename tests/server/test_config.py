@@ -207,3 +207,8 @@ def test_where_the_sandbox_is_required_no_package_is_built(monkeypatch: pytest.M
     assert "where TANDEM_SANDBOX=require, set wheels or off" in told
     monkeypatch.setenv("TANDEM_SANDBOX", "on")
     assert load().requirements == "any"
+
+
+def test_accounts_are_kept_in_one_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TANDEM_ACCOUNTS", "accounts")
+    assert "set one of them" in refused(monkeypatch, "TANDEM_DATABASE", "postgresql://tandem@localhost/tandem")
