@@ -32,6 +32,7 @@ def copy_accounts(file: Path, setting: str) -> dict[str, int]:
                 columns = [name for (name,) in source.read("SELECT name FROM pragma_table_info(?)", table)]
                 named = ", ".join(columns)
                 insert = f"INSERT INTO {table} ({named}) VALUES ({', '.join('?' * len(columns))})"
+                db.execute(f"DELETE FROM {table}")  # what is made with the database comes from the file too
                 rows = source.read(f"SELECT {named} FROM {table}")
                 for row in rows:
                     db.execute(insert, row)

@@ -10,7 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from auth.audit import Act
-from auth.errors import Reason
+from auth.errors import AccountsUnavailable, Reason
 from auth.network import shown_network
 
 EVERY_S: Final = 60.0
@@ -59,6 +59,8 @@ class Refusals:
             try:
                 if acts:
                     self._write(acts)
+            except AccountsUnavailable:
+                log.warning("refusals are not in the audit, as it cannot be written")
             except Exception:  # nobody is refused for it; the metric has them all the same
                 log.exception("refusals could not be written to the audit")
 

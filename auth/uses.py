@@ -7,6 +7,7 @@ import logging
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from auth.errors import AccountsUnavailable
 from auth.network import shown_network
 
 EVERY_S: Final = 2.0
@@ -38,6 +39,8 @@ class Uses:
             try:
                 if pending:
                     self._write(pending)
+            except AccountsUnavailable:
+                log.warning("last uses of keys are lost, as the accounts cannot be written")
             except Exception:  # a last use that is lost is no reason to refuse anybody
                 log.exception("last uses of keys could not be written")
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
@@ -37,6 +37,7 @@ HISTOGRAMS = (
 _BOUNDS = {name: bounds for name, _, _, bounds in HISTOGRAMS}
 
 STATES = ("loading", "ready", "failed")
+Mode = Literal["livesum", "livemax"]
 MOST_IDLE = 1000
 """Of how many model versions that do not serve there is a state: a folder may hold ten thousand files that are none."""
 STAGES = ("queue", "decode", "predict", "encode")
@@ -116,12 +117,8 @@ class WebMetrics:
         self._wait = self._gauge(
             "tandem_queue_wait_seconds", "How long the request has waited that waits longest.", "livemax", registry
         )
-        self._accounts_away = Gauge(
-            "tandem_accounts_away_seconds",
-            "How long the database of accounts has been out of reach; 0 while it can be reached.",
-            multiprocess_mode="livemax",
-            registry=registry,
-        )
+        about = "How long the database of accounts has been out of reach."
+        self._away = self._gauge("tandem_accounts_away_seconds", about, "livemax", registry, ())
         self._histograms = {
             name: Histogram(name, about, labels, buckets=bounds, registry=registry)
             for name, about, labels, bounds in HISTOGRAMS
@@ -158,7 +155,7 @@ class WebMetrics:
 
     def accounts_away(self, seconds: float) -> None:
         """For how long the database of accounts has been out of reach now."""
-        self._accounts_away.set(seconds)
+        self._away.set(seconds)
 
     def auth_failure(self, reason: str) -> None:
         """Somebody was refused."""
@@ -188,8 +185,10 @@ class WebMetrics:
             del self._tallied[tallied]
 
     @staticmethod
-    def _gauge(name: str, about: str, mode: Literal["livesum", "livemax"], registry: CollectorRegistry) -> Gauge:
-        return Gauge(name, about, ("runtime",), multiprocess_mode=mode, registry=registry)
+    def _gauge(
+        name: str, about: str, mode: Mode, registry: CollectorRegistry, labels: Sequence[str] = ("runtime",)
+    ) -> Gauge:
+        return Gauge(name, about, labels, multiprocess_mode=mode, registry=registry)
 
     def _observe(self, name: str, labels: tuple[str, ...], value: float) -> None:
         tally = self._tallied.get((name, labels))

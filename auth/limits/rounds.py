@@ -8,11 +8,13 @@ database fail, callers are held to what is known, and what was counted waits for
 import logging
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import date
 from secrets import token_hex
 from typing import Final
 
+from auth.errors import AccountsUnavailable
 from auth.limits.cells import Cells
 from auth.limits.limit import Limit, LimitStore
 from auth.limits.limiter import Limiter
@@ -66,8 +68,9 @@ class Rounds:
         self._lines: dict[tuple[str, Key, str], Line] = {}
 
     def begin(self) -> None:
-        """Read the limits for the first time, before anybody is served."""
-        self._limiter.replace(self._limits.in_force())
+        """Read the limits for the first time, before anybody is served; later, if the database is away as yet."""
+        with suppress(AccountsUnavailable):
+            self._limiter.replace(self._limits.in_force())
 
     def due(self) -> bool:
         """Whether it is time for a round, and none is on its way."""
@@ -82,6 +85,8 @@ class Rounds:
         def run() -> None:
             try:
                 found = self._round(counts)
+            except AccountsUnavailable:  # which is in the log already
+                deliver(self.skip)
             except Exception:
                 log.exception("the limits could not be compared with other processes")
                 deliver(self.skip)
