@@ -11,6 +11,7 @@ import threading
 from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any, Literal
@@ -110,15 +111,12 @@ class WebMetrics:
             ("model", "stage"),
             registry=registry,
         )
-        self._depth = self._gauge("tandem_queue_depth", "Requests that wait for a worker.", "livesum", registry)
-        self._inflight = self._gauge(
-            "tandem_inflight", "Requests that wait for a worker or are being predicted.", "livesum", registry
-        )
-        self._wait = self._gauge(
-            "tandem_queue_wait_seconds", "How long the request has waited that waits longest.", "livemax", registry
-        )
+        gauge = partial(self._gauge, registry)
+        self._depth = gauge("tandem_queue_depth", "Requests that wait for a worker.", "livesum")
+        self._inflight = gauge("tandem_inflight", "Requests that wait for a worker or are being predicted.", "livesum")
+        self._wait = gauge("tandem_queue_wait_seconds", "How long the request waits that waits longest.", "livemax")
         about = "How long the database of accounts has been out of reach."
-        self._away = self._gauge("tandem_accounts_away_seconds", about, "livemax", registry, ())
+        self._away = gauge("tandem_accounts_away_seconds", about, "livemax", ())
         self._histograms = {
             name: Histogram(name, about, labels, buckets=bounds, registry=registry)
             for name, about, labels, bounds in HISTOGRAMS
@@ -186,7 +184,7 @@ class WebMetrics:
 
     @staticmethod
     def _gauge(
-        name: str, about: str, mode: Mode, registry: CollectorRegistry, labels: Sequence[str] = ("runtime",)
+        registry: CollectorRegistry, name: str, about: str, mode: Mode, labels: Sequence[str] = ("runtime",)
     ) -> Gauge:
         return Gauge(name, about, labels, multiprocess_mode=mode, registry=registry)
 
