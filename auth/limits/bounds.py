@@ -45,36 +45,35 @@ class Bound(Protocol):
 class Rate:
     """A bucket."""
 
-    __slots__ = ("_at", "_next", "_numbers", "limit", "pace", "seconds")
+    __slots__ = ("_next", "at", "limit", "numbers", "pace", "seconds")
 
     def __init__(self, limit: Limit, cell: Cell) -> None:
         self.limit = limit
         self.seconds: Final = RATE_SECONDS[limit.per]
         self.pace: Final = Pace(limit.amount, self.seconds, limit.burst or limit.amount)
-        self._numbers, self._at = cell
+        self.numbers, self.at = cell
         self._next = 0.0
 
     def allows(self, now: float) -> bool:
         """Whether it allows one more request."""
-        self._next = self.pace.admitted(self._numbers[self._at], now)
+        self._next = self.pace.admitted(self.numbers[self.at], now)
         return self._next > 0.0
 
     def take(self) -> None:
         """Charge the request that was allowed last."""
-        self._numbers[self._at] = self._next
+        self.numbers[self.at] = self._next
 
     def charge(self, count: int, now: float) -> None:
         """Charge so many rows."""
-        self._numbers[self._at] = self.pace.after(self._numbers[self._at], now, count)
+        self.numbers[self.at] = self.pace.after(self.numbers[self.at], now, count)
 
     def wait_s(self, now: float) -> float:
         """Seconds until it allows one more request; 0 or less where it does."""
-        return self.pace.wait_s(self._numbers[self._at], now)
+        return self.pace.wait_s(self.numbers[self.at], now)
 
     def figures(self, now: float) -> tuple[int, int]:
         """How many it allows still, and in how many seconds it is full again."""
-        empty_at = self._numbers[self._at]
-        return self.pace.left(empty_at, now), ceil(empty_at - now) if empty_at > now else 0
+        return self.pace.left(self.numbers[self.at], now)
 
 
 class Quota:
@@ -208,6 +207,43 @@ class Bounds:
         wait_s, bound = max(((bound.wait_s(now), bound) for bound in self._all), key=lambda pair: pair[0])
         limit, code = bound.limit, _CODES[bound.limit.is_rate]
         return OverLimit(code, limit.id, limit.in_words(), max(wait_s, _LEAST_WAIT_S))
+
+
+class OneRate(Bounds):
+    """One rate of requests and nothing else, which is what most callers have: the same in half of the steps."""
+
+    __slots__ = ("_at", "_numbers", "_pace")
+
+    def __init__(self, rate: Rate, tally: Tally, note: Callable[[Tally], None]) -> None:
+        super().__init__([rate], tally, note)
+        self._pace: Final = rate.pace
+        self._numbers: Final = rate.numbers
+        self._at: Final = rate.at
+
+    def admit(self, now: float) -> None:
+        """Count a request; raise `OverLimit` where the rate does not allow it."""
+        tally = self._tally
+        if not tally.noted:
+            tally.note(self._note)
+        numbers, at = self._numbers, self._at
+        after = self._pace.admitted(numbers[at], now)
+        if not after:
+            tally.refused += 1
+            raise self._over(now)
+        numbers[at] = after
+        tally.requests += 1
+
+    def lines(self, now: float) -> bytes:
+        """The two headers."""
+        return self._template % self._pace.left(self._numbers[self._at], now)
+
+
+def bounds_of(found: list[Bound], tally: Tally, note: Callable[[Tally], None]) -> Bounds:
+    """All of these limits, in the quickest form."""
+    first = found[0]
+    if len(found) == 1 and isinstance(first, Rate) and first.limit.unit == "requests":
+        return OneRate(first, tally, note)
+    return Bounds(found, tally, note)
 
 
 _CODES: Final[dict[bool, Literal["rate_limited", "quota_exceeded"]]] = {True: "rate_limited", False: "quota_exceeded"}

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
-from auth.limits.bounds import Bound, Bounds, Quota, Rate, Tally
+from auth.limits.bounds import Bound, Bounds, Quota, Rate, Tally, bounds_of
 from auth.limits.cells import Cells
 from auth.limits.limit import Limit
 from auth.limits.usage import Counted, DaySum, Key
@@ -102,7 +102,7 @@ class Limiter:
             for limit in self.limits
             if limit.covers(model) and limit.binds(principal.name, principal.role, principal.groups)
         ]
-        return Bounds(bounds, self._tally(Key(principal.name, model)), self._note) if bounds else None
+        return bounds_of(bounds, self._tally(Key(principal.name, model)), self._note) if bounds else None
 
     def _bound(self, limit: Limit, principal: str) -> Bound:
         if limit.is_rate:

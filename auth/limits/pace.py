@@ -6,6 +6,8 @@ The number of a bucket is the moment at which it will be empty again. Each reque
 rate leaves between two. It may lie ahead of now by the time that the burst stands for, and no further.
 """
 
+from math import ceil
+
 _SLACK = 1e-3
 """Of an interval: sums of many small numbers are not exact, and nobody is to lose a request to that."""
 
@@ -40,8 +42,10 @@ class Pace:
         """
         return self.after(empty_at, now - since_s, count)
 
-    def left(self, empty_at: float, now: float) -> int:
-        """How many would be allowed at once."""
+    def left(self, empty_at: float, now: float) -> tuple[int, int]:
+        """How many would be allowed at once, and in how many whole seconds as many as ever."""
+        if empty_at <= now:
+            return int(self._most_ahead_s / self._interval_s), 0
         ahead_s = empty_at - now
-        free_s = self._most_ahead_s - (ahead_s if ahead_s > 0.0 else 0.0)
-        return int(free_s / self._interval_s) if free_s > 0.0 else 0
+        free_s = self._most_ahead_s - ahead_s
+        return int(free_s / self._interval_s) if free_s > 0.0 else 0, ceil(ahead_s)

@@ -40,13 +40,15 @@ def test_it_allows_what_an_exact_bucket_allows(amount: int, seconds: int, burst:
     for step in steps:
         now += Fraction(step, 1000)
         had = bucket.allows(now)
-        allowed = pace.wait_s(empty_at, float(now)) <= 0
+        after = pace.admitted(empty_at, float(now))
+        allowed = after > 0
+        assert allowed == (pace.wait_s(empty_at, float(now)) <= 0) or abs(had - 1) < Fraction(1, 100)
         if abs(had - 1) > Fraction(1, 100):  # closer than that, floating point may say either
             assert allowed == (had >= 1)
         elif allowed != (had >= 1):
             return  # they have parted over a hundredth of a request
         if allowed:
-            empty_at = pace.after(empty_at, float(now))
+            empty_at = after
 
 
 @given(AMOUNTS, SECONDS, BURSTS, STEPS)
@@ -80,11 +82,11 @@ def test_who_waits_as_long_as_told_is_let_through_and_not_a_moment_earlier(
 @given(AMOUNTS, SECONDS, BURSTS)
 def test_as_many_are_left_as_are_then_allowed_at_once(amount: int, seconds: int, burst: int) -> None:
     pace, empty_at, count = Pace(amount, seconds, burst), 0.0, 0
-    assert pace.left(empty_at, START_S) == burst
-    while pace.wait_s(empty_at, START_S) <= 0:
+    assert pace.left(empty_at, START_S) == (burst, 0)
+    while after := pace.admitted(empty_at, START_S):
         count += 1
-        empty_at = pace.after(empty_at, START_S)
-        assert pace.left(empty_at, START_S) == burst - count
+        empty_at = after
+        assert pace.left(empty_at, START_S)[0] == burst - count
     assert count == burst
 
 
@@ -103,4 +105,4 @@ def test_a_clock_that_stands_still_or_goes_back_gives_nothing_away() -> None:
     empty_at = pace.after(pace.after(0.0, START_S), START_S)
     for now in (START_S, START_S - 5):
         assert pace.wait_s(empty_at, now) > 0
-        assert pace.left(empty_at, now) == 0
+        assert pace.left(empty_at, now)[0] == 0
