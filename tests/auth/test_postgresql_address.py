@@ -11,6 +11,7 @@ from auth.postgresql import Postgresql
 from auth.postgresql_address import Address
 from tests.auth.conftest import write
 from tests.harness.postgresql import PASSWORD, QUOTED, PostgresServer
+from tests.k8s.tls import Authority
 
 FAR = "postgresql://tandem@db.example.org/tandem"
 
@@ -85,3 +86,28 @@ def test_tls_that_is_asked_for_is_not_done_without(postgresql: PostgresServer) -
     url = f"postgresql://tandem@localhost:{postgresql.port}/postgres?hostaddr=127.0.0.1&sslmode=require"
     with pytest.raises(SetupError, match="does not support SSL"):
         Postgresql(url)
+
+
+def test_the_certificate_of_another_machine_is_checked_by_name_and_authority(
+    postgresql: PostgresServer, tmp_path: Path
+) -> None:
+    ours, theirs = Authority(tmp_path / "ours"), Authority(tmp_path / "theirs")
+    made = ours.issue("db.example.org")
+
+    def address(host: str, authority: Authority) -> str:
+        more = f"hostaddr=127.0.0.1&sslmode=verify-full&sslrootcert={authority.path}"
+        url = f"postgresql://tandem:{QUOTED}@{host}:{postgresql.port}/postgres?{more}"
+        return str(write(tmp_path / "database.url", url))
+
+    name = postgresql.emptied()
+    with postgresql.tls(made.chain, made.key):
+        for host, authority, fault in (
+            ("other.example.org", ours, "does not match host name"),
+            ("db.example.org", theirs, "SSL error"),
+        ):
+            with pytest.raises(SetupError, match=fault):
+                Postgresql(address(host, authority))
+        good = address("db.example.org", ours)
+        write(tmp_path / "database.url", Path(good).read_text().replace("/postgres?", f"/{name}?").strip())
+        with closing(Postgresql(good)) as database:
+            assert database.read("SELECT ssl FROM pg_stat_ssl WHERE pid = pg_backend_pid()") == [(True,)]

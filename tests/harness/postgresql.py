@@ -8,6 +8,8 @@ import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -98,6 +100,26 @@ class PostgresServer:
         os.kill(self._process.pid, number)  # first: what it starts from now on would not be stopped
         for pid in descendants(self._process.pid):
             os.kill(pid, number)
+
+    @contextmanager
+    def tls(self, chain: Path, key: Path) -> Iterator[None]:
+        """It has a certificate meanwhile."""
+        for made in (shutil.copy(chain, self.folder / "server.crt"), shutil.copy(key, self.folder / "server.key")):
+            made.chmod(0o600)
+            if self._who:
+                shutil.chown(made, self._who, self._who)
+        self.execute(f"ALTER SYSTEM SET ssl_cert_file = '{self.folder}/server.crt'")
+        self.execute(f"ALTER SYSTEM SET ssl_key_file = '{self.folder}/server.key'")
+        self._set_tls("on")
+        try:
+            yield
+        finally:
+            self._set_tls("off")
+
+    def _set_tls(self, mode: str) -> None:
+        self.execute(f"ALTER SYSTEM SET ssl = {mode}")
+        self.execute("SELECT pg_reload_conf()")
+        eventually(lambda: self.execute("SHOW ssl") == [(mode,)])
 
     def execute(self, query: str, database: str = "postgres") -> list[Any]:
         with psycopg.connect(self.url(database), autocommit=True) as db:
