@@ -13,7 +13,7 @@ from auth.api_keys import ApiKeys
 from auth.audit import Act, Audit, record
 from auth.console_sessions import ConsoleSessions
 from auth.database import Database, Transaction
-from auth.errors import AccountError
+from auth.errors import AccountError, SetupError
 from auth.limits.limit import Limits
 from auth.limits.usage import Usage
 from auth.offload import Looks, at_once
@@ -186,8 +186,12 @@ def open_database(where: Path | str, watched: bool = False) -> Database:
     """
     if isinstance(where, Path):
         return Sqlite(where)
-    from auth.postgresql import Postgresql  # nobody else has to have its library
-
+    try:
+        from auth.postgresql import Postgresql  # nobody else has to have its library
+    except ImportError as problem:
+        raise SetupError(
+            f"Accounts in PostgreSQL need its library: apt-get install libpq5, as root ({problem})."
+        ) from problem
     return Postgresql(where, watched)
 
 

@@ -1,5 +1,7 @@
 """What holds for any database under accounts."""
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -7,6 +9,8 @@ import pytest
 
 from auth.accounts import open_database
 from auth.database import Database
+from auth.errors import SetupError
+from tests.harness.tandem import ROOT
 
 ADD = "INSERT INTO accounts (name, role, password, created_at) VALUES (?, 'scorer', 'hash', 0)"
 
@@ -64,3 +68,15 @@ def test_numbers_and_bytes_come_back_as_they_were_to_the_last_bit(database: Data
         row = digest, "ann", "", at
         db.execute("INSERT INTO console_sessions (digest, name, roles, expires_at) VALUES (?, ?, ?, ?)", row)
     assert database.read("SELECT digest, name, roles, expires_at FROM console_sessions") == [row]
+
+
+def test_postgresql_without_its_library_is_told_with_its_cure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "auth.postgresql", None)
+    with pytest.raises(SetupError, match="apt-get install libpq5"):
+        open_database("postgresql://tandem@localhost/tandem")
+
+
+def test_where_accounts_are_in_a_file_nothing_of_postgresql_is_imported(tmp_path: Path) -> None:
+    code = "import sys, pathlib; from auth.accounts import Accounts; Accounts(pathlib.Path(sys.argv[1])).close();"
+    command = [sys.executable, "-c", f"{code} print('psycopg' in sys.modules)", str(tmp_path / "accounts.sqlite")]
+    assert subprocess.run(command, capture_output=True, text=True, cwd=ROOT).stdout == "False\n"
