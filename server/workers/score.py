@@ -10,7 +10,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from time import perf_counter
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 
 from server.wire.frames import Member, Pieces, ReplyCode, ReplyPayload, Result
 from server.wire.schema import Options, Schema
