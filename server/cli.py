@@ -8,23 +8,21 @@ import getpass
 import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import closing
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
 
 from auth.account_file import new_line
 from auth.api_keys import LONGEST_GRACE_S, SLOTS, USUAL_DAYS, Made
-from auth.audit import Actor, Wanted, act_as, pages
-from auth.audit_text import HEADS, WRITERS
+from auth.audit import Actor, act_as
 from auth.copying import copy_accounts
 from auth.errors import AccountError, AuthError, ProviderRefusal, Unauthenticated
 from auth.key_text import PREFIX
 from auth.principal import GRANTABLE, ROLES
 from auth.setup import ACCOUNTS_FILE, Auth, issue_for, open_auth, prepare
 from auth.store import narrowing
-from server import config, limits_command, logs, policy_command
+from server import audit_command, config, limits_command, logs, policy_command
 from server.catalog.signatures import BadKeys
 from server.config import ConfigError, Settings
 
@@ -101,24 +99,8 @@ def _parser() -> argparse.ArgumentParser:
     limits = commands.add_parser("limits", help="manage how much accounts may ask for")
     limits_command.add_to(limits.add_subparsers(required=True, metavar="ACTION"), COMMAND, _on_accounts)
     audit = commands.add_parser("audit", help="read and check the audit")
-    _add_audit(audit.add_subparsers(required=True, metavar="ACTION"))
+    audit_command.add_to(audit.add_subparsers(required=True, metavar="ACTION"), _on_accounts)
     return parser
-
-
-def _add_audit(audit: Any) -> None:
-    export = audit.add_parser("export", help="print rows of the audit")
-    export.add_argument("--since", type=_instant, help="2026-11-01 or 2026-11-01T08:00:00Z, in UTC")
-    export.add_argument("--until", type=_instant)
-    export.add_argument("--form", choices=sorted(WRITERS), default="jsonl")
-    export.set_defaults(run=_audit_export)
-    verify = audit.add_parser("verify", help="prove that no row was changed")
-    verify.add_argument("--against", metavar="SEQ:CHAIN", help="a row that was noted before, to be there still")
-    verify.set_defaults(run=_audit_verify)
-
-
-def _instant(text: str) -> float:
-    at = datetime.fromisoformat(text)
-    return (at if at.tzinfo is not None else at.replace(tzinfo=UTC)).timestamp()
 
 
 def _add_keys(keys: Any) -> None:
@@ -282,7 +264,7 @@ def _keys_remove(settings: Settings, parsed: argparse.Namespace) -> int:
     return 0
 
 
-def _on_accounts(act: Callable[[Auth, argparse.Namespace], list[str]]) -> Callable[..., int]:
+def _on_accounts(act: Callable[[Auth, argparse.Namespace], Iterable[str]]) -> Callable[..., int]:
     """A command of what acts on the accounts and gives the lines to be said."""
 
     def run(settings: Settings, parsed: argparse.Namespace) -> int:
@@ -292,30 +274,6 @@ def _on_accounts(act: Callable[[Auth, argparse.Namespace], list[str]]) -> Callab
         return 0
 
     return run
-
-
-def _audit_export(settings: Settings, parsed: argparse.Namespace) -> int:
-    with closing(_auth(settings)) as auth:
-        found = pages(auth.accounts.audit, Wanted(parsed.since, parsed.until))
-        sys.stdout.write(HEADS[parsed.form])
-        for page in found:
-            sys.stdout.write(WRITERS[parsed.form](page))
-    sys.stdout.flush()
-    return 0
-
-
-def _audit_verify(settings: Settings, parsed: argparse.Namespace) -> int:
-    with closing(_auth(settings)) as auth:
-        verdict = auth.accounts.audit.verify()
-        noted = (parsed.against or "").partition(":")
-        kept = auth.accounts.audit.rows(Wanted(after=int(noted[0]) - 1), 1) if noted[0].isdecimal() else []
-    if verdict.fault is not None:
-        return _failed(f"the audit was changed: {verdict.fault}")
-    if parsed.against and not (kept and f"{kept[0].seq}:{kept[0].chain}" == parsed.against):
-        return _failed(f"the audit was changed: {parsed.against} is not in it any more")
-    _say(f"{verdict.rows} rows, {verdict.first} to {verdict.last}, are as they were written")
-    _say(f"{verdict.last}:{verdict.chain}")
-    return 0
 
 
 def _say_made(made: Made) -> int:
