@@ -111,6 +111,10 @@ class AccountFile:
         line = self._file.value.by_name.get(name)
         return Account(line.name, line.role) if line is not None else None
 
+    def groups(self, name: str) -> tuple[str, ...]:
+        """None: a file has no groups."""
+        return ()
+
     def allowances(self, name: str, role: str, groups: Iterable[str] = ()) -> tuple[Allowance, ...]:
         """What the role allows: a file has no grants."""
         return self.policy.allowances(name, role, groups)

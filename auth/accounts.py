@@ -6,6 +6,7 @@ not know access tokens or HTTP. Every time is an argument, in unix seconds.
 
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
 
@@ -51,16 +52,25 @@ class Accounts:
 
     def list(self) -> tuple[Account, ...]:
         """Every account, by name."""
-        return tuple(_account(row) for row in self._database.read(f"{_ACCOUNTS} ORDER BY name"))
+        groups: dict[str, tuple[str, ...]] = {}
+        for member, group in self._database.read("SELECT member, of_group FROM members ORDER BY member, of_group"):
+            groups[member] = (*groups.get(member, ()), group)
+        found = (_account(row) for row in self._database.read(f"{_ACCOUNTS} ORDER BY name"))
+        return tuple(replace(account, groups=groups.get(account.name, ())) for account in found)
 
     def find(self, name: str) -> Account | None:
         """The account of this name."""
         rows = self._database.read(f"{_ACCOUNTS} WHERE name = ?", name)
-        return _account(rows[0]) if rows else None
+        return replace(_account(rows[0]), groups=self.groups(name)) if rows else None
+
+    def groups(self, name: str) -> tuple[str, ...]:
+        """The groups of our own that an account is in."""
+        query = "SELECT of_group FROM members WHERE member = ? ORDER BY of_group"
+        return tuple(group for (group,) in self._database.read(query, name))
 
     def allowances(self, name: str, role: str, groups: Iterable[str] = ()) -> tuple[Allowance, ...]:
-        """What somebody of this name and role, in these groups, is allowed in all."""
-        return self.policy.allowances(name, role, groups)
+        """What somebody of this name and role, in these groups and those of the account, is allowed in all."""
+        return self.policy.allowances(name, role, (*groups, *self.groups(name)))
 
     def add(self, name: str, role: str, password: str, now: float) -> Account:
         """Create an account."""
@@ -98,11 +108,17 @@ class Accounts:
             )
             if was_admin and _admins(db) == 0:
                 raise AccountError("last_admin")
+            if change.groups is not None:
+                _put_into_groups(db, name, change.groups)
             count_revocation(db)
-            given = {"role": change.role, "disabled": change.disabled, "about": change.about}
+            groups = None if change.groups is None else " ".join(change.groups)
+            given = {"role": change.role, "disabled": change.disabled, "about": change.about, "groups": groups}
             about = {what: value for what, value in given.items() if value is not None}
             record(db, Act("account.changed", name, more=about), self._clock())
-            return _account(db.execute(f"{_ACCOUNTS} WHERE name = ?", (name,)).fetchone())
+        found = self.find(name)
+        if found is None:  # somebody else has removed it since
+            raise AccountError("unknown")
+        return found
 
     def remove(self, name: str) -> None:
         """Remove an account, and end its sessions and keys."""
@@ -201,6 +217,15 @@ _ACCOUNTS: Final = "SELECT name, role, created_at, kind, disabled, about FROM ac
 def _account(row: tuple[Any, ...]) -> Account:
     name, role, created_at, kind, disabled, about = row
     return Account(name, role, created_at, kind, bool(disabled), about)
+
+
+def _put_into_groups(db: Transaction, name: str, groups: Iterable[str]) -> None:
+    """Have an account be in these groups and no others."""
+    if not all(is_name(group) for group in groups):
+        raise AccountError("bad_group")
+    db.execute("DELETE FROM members WHERE member = ?", (name,))
+    for group in sorted(set(groups)):
+        db.execute("INSERT INTO members (of_group, member) VALUES (?, ?)", (group, name))
 
 
 def _check_name(name: str) -> None:

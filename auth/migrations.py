@@ -264,5 +264,26 @@ _LIMITS: Final = (
     "INSERT INTO usage_ticks VALUES (1, 0)",
 )
 
-STEPS: Final[tuple[Step, ...]] = (_FIRST, _KINDS, _CONSOLE, _KEYS, _GRANTS, _AUDIT, _SIGNED_IN, _TELLING, _LIMITS)
+# Groups of our own. One is there as long as somebody is in it.
+_MEMBERS: Final = (
+    """CREATE TABLE members (
+        of_group TEXT NOT NULL,
+        member TEXT NOT NULL REFERENCES accounts (name) ON DELETE CASCADE,
+        PRIMARY KEY (of_group, member)
+    ) STRICT""",
+    "CREATE INDEX members_by_member ON members (member)",
+)
+
+STEPS: Final[tuple[Step, ...]] = (
+    _FIRST,
+    _KINDS,
+    _CONSOLE,
+    _KEYS,
+    _GRANTS,
+    _AUDIT,
+    _SIGNED_IN,
+    _TELLING,
+    _LIMITS,
+    _MEMBERS,
+)
 """All steps. A schema's version is how many of them were taken."""

@@ -179,7 +179,7 @@ def open_auth(
         return accounts.change_counter(), tokens.change_counter(), theirs
 
     console = accounts.console or SealedSessions(accounts, tokens)
-    cookie = SessionCookie(console, accounts.allowances, lambda name: _has(providers, name))
+    cookie = SessionCookie(console, accounts.allowances, accounts.groups, lambda name: _has(providers, name))
     look = accounts.look
     authenticator = Authenticator(verifiers, change_counters, clock, on_failure, refused, cookie=cookie, look=look)
     cells = Cells(buckets_file)

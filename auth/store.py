@@ -35,6 +35,7 @@ class Account:
     kind: Kind = "person"
     disabled: bool = False
     about: str = ""
+    groups: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +45,7 @@ class AccountChange:
     role: str | None = None
     disabled: bool | None = None
     about: str | None = None
+    groups: tuple[str, ...] | None = None
 
 
 class SessionStore(Protocol):
@@ -103,8 +105,11 @@ class AccountStore(Protocol):
     def find(self, name: str) -> Account | None:
         """The account of this name."""
 
+    def groups(self, name: str) -> tuple[str, ...]:
+        """The groups of our own that an account is in."""
+
     def allowances(self, name: str, role: str, groups: Iterable[str] = ()) -> tuple[Allowance, ...]:
-        """What somebody of this name and role, in these groups, is allowed in all."""
+        """What somebody of this name and role, in these groups and those of the account, is allowed in all."""
 
     def add(self, name: str, role: str, password: str, now: float) -> Account:
         """Create an account."""

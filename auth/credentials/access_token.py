@@ -34,6 +34,7 @@ class AccessTokens:
         if session.expires_at <= now:
             raise Unauthenticated("expired")
         allowances = await self._accounts.look(self._accounts.allowances, session.account, session.role)
+        groups = await self._accounts.look(self._accounts.groups, session.account)
         principal = Principal(
             name=session.account,
             kind="peer" if session.role == "peer" else "person",
@@ -42,6 +43,7 @@ class AccessTokens:
             credential=session.id,
             expires_at=min(claims.expires_at, session.expires_at),
             allowances=allowances,
+            groups=groups,
         )
         return Recognised(principal, inf)
 
@@ -53,6 +55,7 @@ class AccessTokens:
         if held.expires_at <= now:
             raise Unauthenticated("expired")
         allowances = await self._accounts.look(self._accounts.allowances, held.owner, held.role)
+        groups = await self._accounts.look(self._accounts.groups, held.owner)
         return Principal(
             name=held.owner,
             kind=held.kind,
@@ -61,5 +64,6 @@ class AccessTokens:
             credential=claims.session,
             expires_at=min(claims.expires_at, held.expires_at),
             allowances=allowances,
+            groups=groups,
             narrowed=held.narrowed,
         )

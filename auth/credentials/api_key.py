@@ -47,6 +47,7 @@ class ApiKeyCredentials:
         if user not in ("", "key", held.owner):
             raise Unauthenticated("bad_key")
         allowances = await self._accounts.look(self._accounts.allowances, held.owner, held.role)
+        groups = await self._accounts.look(self._accounts.groups, held.owner)
         self._on_use(key.id, now, address)
         principal = Principal(
             name=held.owner,
@@ -56,6 +57,7 @@ class ApiKeyCredentials:
             credential=key.id,
             expires_at=held.expires_at,
             allowances=allowances,
+            groups=groups,
             narrowed=held.narrowed,
         )
         return Recognised(principal, REMEMBER_S)

@@ -74,6 +74,7 @@ class BasicCredentials:
     async def _check(self, user: str, password: str, address: str) -> Recognised:
         account = await self._login.check(user, password, address)
         allowances = await self._accounts.look(self._accounts.allowances, account.name, account.role)
+        groups = await self._accounts.look(self._accounts.groups, account.name)
         principal = Principal(
             name=account.name,
             kind=account.kind,
@@ -82,6 +83,7 @@ class BasicCredentials:
             credential=account.name,
             expires_at=float("inf"),
             allowances=allowances,
+            groups=groups,
         )
         return Recognised(principal, REMEMBER_S)
 

@@ -25,8 +25,10 @@ class SessionCookie:
         self,
         sessions: ConsoleStore,
         allowances: Callable[[str, str, Iterable[str]], tuple[Allowance, ...]],
+        groups: Callable[[str], tuple[str, ...]],
         is_provider: Callable[[str], bool],
     ) -> None:
+        self._groups = groups
         self._sessions = sessions
         self._allowances = allowances
         self._is_provider = is_provider
@@ -49,7 +51,7 @@ class SessionCookie:
             expires_at=session.expires_at,
             allowances=self._allowed(session),
             signed_in_at=session.signed_in_at,
-            groups=session.groups,
+            groups=session.groups if session.provider else self._groups(session.name),
         )
 
     def _allowed(self, session: ConsoleSession) -> tuple[Allowance, ...]:

@@ -22,6 +22,7 @@ class AccountReply(BaseModel):
     role: str
     disabled: bool
     about: str
+    groups: list[str] = Field(description="Groups of your own that it is in.")
     created_at: float | None = Field(None, description="Unix seconds. Absent where the accounts are kept in a file.")
 
 
@@ -53,6 +54,7 @@ class ChangedAccount(BaseModel):
     role: str | None = None
     disabled: bool | None = Field(None, description="Who is disabled is refused, and keeps everything.")
     about: Annotated[str | None, _ABOUT] = None
+    groups: list[str] | None = Field(None, max_length=200, description="All the groups that it is to be in.")
 
 
 @router.get("/accounts", dependencies=ADMIN, response_model_exclude_none=True)
@@ -81,12 +83,15 @@ async def add_account(request: Request, new: NewAccount, admin: Admin) -> Accoun
 
 @router.patch("/accounts/{name}", responses={404: {}, 409: {}})
 async def change_account(request: Request, name: str, change: ChangedAccount, admin: Admin) -> AccountReply:
-    """Give an account another role, or disable it. What it was recognised by ends within a second."""
+    """Give an account another role, disable it, or put it into groups. It holds within a second."""
     auth = auth_of(request)
     await _check_account(admin, auth, name)
     if change.role is not None:
         await _check_role(admin, auth, name, change.role)
-    wanted = AccountChange(change.role, change.disabled, change.about)
+    groups = None if change.groups is None else tuple(change.groups)
+    if groups:  # whoever puts somebody into a group gives them what it was granted
+        must_hold(admin, *await auth.accounts.look(auth.accounts.policy.allowances, "", "none", groups))
+    wanted = AccountChange(change.role, change.disabled, change.about, groups)
     changed = await auth.login.writing.run(auth.accounts.change, name, wanted)
     auth.authenticator.forget_if_changed()
     return _shown(changed)
@@ -130,5 +135,6 @@ def _shown(account: Account) -> AccountReply:
         role=account.role,
         disabled=account.disabled,
         about=account.about,
+        groups=list(account.groups),
         created_at=account.created_at,
     )

@@ -56,6 +56,7 @@ class PrincipalReply(BaseModel):
     name: str
     kind: Kind
     role: str
+    groups: list[str]
     permissions: list[Permission]
     models: list[str] | None = Field(None, description="What the credential is narrowed to; absent for all models.")
     credential: str = Field(description="The kind of credential that was shown.")
@@ -131,6 +132,7 @@ async def me(principal: Annotated[Principal, Depends(require())]) -> PrincipalRe
         name=principal.name,
         kind=principal.kind,
         role=principal.role,
+        groups=list(principal.groups),
         permissions=[permission for permission in PERMISSIONS if principal.may(permission)],
         models=None if narrowed is None or narrowed.unbounded else list(narrowed.targets),
         credential=principal.via,

@@ -8,6 +8,7 @@ from auth.accounts import Accounts
 from auth.console_sessions import LIFE_S, ConsoleSession, Vouched
 from auth.credentials.session_cookie import COOKIE, SessionCookie, refuse_other_sites
 from auth.errors import CrossSite, Unauthenticated
+from auth.principal import Allowance
 
 PASSWORD = "correct horse"
 OURS = {b"sec-fetch-site": b"same-origin"}
@@ -15,7 +16,7 @@ OURS = {b"sec-fetch-site": b"same-origin"}
 
 @pytest.fixture
 def cookie(accounts: Accounts) -> SessionCookie:
-    return SessionCookie(accounts.console, accounts.allowances, lambda name: name == "idp")
+    return SessionCookie(accounts.console, accounts.allowances, accounts.groups, lambda name: name == "idp")
 
 
 def sent(secret: str, **headers: str) -> dict[bytes, bytes]:
@@ -45,6 +46,18 @@ def test_a_session_of_an_account_has_the_role_that_the_account_has_and_ends_with
     assert cookie.principal(sent(secret), 1.0).role == "analyst"
     accounts.set_password("ann", "another horse")
     assert refused(cookie, secret) == "revoked"
+
+
+def test_grants_to_the_groups_that_a_provider_said_count_for_its_session(
+    accounts: Accounts, cookie: SessionCookie
+) -> None:
+    accounts.policy.add_grant("group:idp:sales", Allowance(frozenset(), ("mpg",)), "scorer", "root", 0.0)
+    person = Vouched("idp:ann", "idp", ("none",), ("idp:sales", "idp:a group of spaces"))
+    principal = cookie.principal(sent(accounts.console.open_for_provider(person, 0.0)), 1.0)
+    assert principal.groups == person.groups
+    assert principal.may("score", "mpg") and not principal.may("score", "boston")
+    other = Vouched("idp:bob", "idp", ("none",), ("idp:another",))
+    assert not cookie.principal(sent(accounts.console.open_for_provider(other, 0.0)), 1.0).may("score")
 
 
 def test_it_ends_by_itself_by_signing_out_and_with_its_provider(accounts: Accounts, cookie: SessionCookie) -> None:

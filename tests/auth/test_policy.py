@@ -67,6 +67,35 @@ def test_a_role_that_somebody_has_cannot_be_removed(accounts: Accounts, policy: 
     assert [role.name for role in policy.roles()] == [*ROLES]
 
 
+def test_an_account_may_what_the_groups_were_granted_that_it_was_put_into(accounts: Accounts, policy: Policy) -> None:
+    policy.add_grant("group:sales", on("mpg"), "scorer", "root", 1.0)
+    assert not who(accounts).may("score", "mpg")
+    changed = accounts.change("ann", AccountChange(groups=("sales", "north", "sales")))
+    assert changed.groups == accounts.groups("ann") == ("north", "sales")
+    assert [account.groups for account in accounts.list() if account.name == "ann"] == [("north", "sales")]
+    assert who(accounts).may("score", "mpg") and not who(accounts).may("score", "boston")
+    accounts.change("ann", AccountChange(about="unchanged"))
+    assert accounts.groups("ann") == ("north", "sales")
+    accounts.change("ann", AccountChange(groups=()))
+    assert not who(accounts).may("score", "mpg")
+
+
+def test_who_comes_after_somebody_is_in_none_of_their_groups(accounts: Accounts, policy: Policy) -> None:
+    accounts.change("ann", AccountChange(groups=("sales",)))
+    accounts.remove("ann")
+    accounts.add_service("ann", "none", 2.0)
+    assert accounts.groups("ann") == ()
+
+
+@pytest.mark.parametrize("group", ["", "idp:sales", "a b", "x" * 65, "-x"])
+def test_a_group_of_our_own_is_never_taken_for_one_of_a_provider(
+    accounts: Accounts, policy: Policy, group: str
+) -> None:
+    with pytest.raises(AccountError, match="bad_group"):
+        accounts.change("ann", AccountChange(groups=("sales", group)))
+    assert accounts.groups("ann") == ()
+
+
 def test_who_comes_after_somebody_of_the_same_name_has_none_of_their_grants(accounts: Accounts, policy: Policy) -> None:
     policy.add_grant("ann", on("*"), "scorer", "root", 1.0)
     accounts.remove("ann")

@@ -333,8 +333,8 @@ def test_accounts_in_a_file_are_listed_and_not_changed(stateless: Auth, path: Pa
     client = client_of(stateless)
     admin, before = bearer(sign_in(client, "root")), path.read_bytes()
     assert client.get("/auth/accounts", headers=admin).json() == [
-        {"name": "ann", "kind": "person", "role": "analyst", "disabled": False, "about": ""},
-        {"name": "root", "kind": "person", "role": "admin", "disabled": False, "about": ""},
+        {"name": "ann", "kind": "person", "role": "analyst", "disabled": False, "about": "", "groups": []},
+        {"name": "root", "kind": "person", "role": "admin", "disabled": False, "about": "", "groups": []},
     ]
     new = {"name": "bob", "role": "scorer", "password": PASSWORD}
     for reply in (

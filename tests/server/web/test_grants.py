@@ -135,6 +135,7 @@ ESCALATIONS: dict[str, tuple[str, str, Any]] = {
     "a role for oneself": ("PATCH", "/auth/accounts/deputy", {"role": "admin"}),
     "an account of more": ("POST", "/auth/accounts", {"name": "x", "role": "analyst", "password": PASSWORD}),
     "a role of more": ("PUT", "/auth/roles/more", {"permissions": ["audit"]}),
+    "a group that was granted more": ("PATCH", "/auth/accounts/ann", {"groups": ["chiefs"]}),
     "a grant of more": ("POST", "/auth/grants", {"to": "deputy", "role": "analyst", "models": ["mpg"]}),
     "keys of more": ("POST", "/auth/keys", {"owner": "boss", "name": "n", "permissions": ["details"]}),
 }
@@ -146,6 +147,8 @@ def test_who_manages_accounts_gives_nothing_that_they_lack(server: Tandem, how: 
     assert change(server, "PATCH", "/auth/accounts/deputy", {"role": "clerk"}).is_success
     if how == next(iter(ESCALATIONS)):
         server._tokens.pop("deputy", None)
+    if "group" in how:
+        assert grant(server, "analyst", "mpg", to="group:chiefs").is_success
     method, path, body = ESCALATIONS[how]
     refused = change(server, method, path, body, user="deputy")
     assert (refused.status_code, refused.json()["code"]) == (403, "forbidden"), refused.text
