@@ -49,10 +49,10 @@ class Model(BaseModel):
     """A model with its versions; `state` is that of the current version, or of the newest file if none serves."""
 
     model: str
-    name: str = Field(description="The same as `model`; clients of KServe read it.")
-    ready: bool = Field(description="Whether a version answers requests; clients of KServe read it.")
     state: Literal["loading", "ready", "failed"]
     version: str | None = Field(description="The current version.")
+    name: str = Field(description="The same as `model`; clients of KServe read it.")
+    ready: bool = Field(description="Whether a version answers requests; clients of KServe read it.")
     versions: list[Version]
 
 
