@@ -51,9 +51,9 @@ class Model(BaseModel):
     model: str
     state: Literal["loading", "ready", "failed"]
     version: str | None = Field(description="The current version.")
+    versions: list[Version]
     name: str = Field(description="The same as `model`; clients of KServe read it.")
     ready: bool = Field(description="Whether a version answers requests; clients of KServe read it.")
-    versions: list[Version]
 
 
 @router.get("", response_model_exclude_none=True)
