@@ -62,7 +62,15 @@ class PostgresServer:
         assert done.returncode == 0, done.stderr
 
     def start(self) -> None:
-        command = [str(self._programs / "postgres"), "-D", str(self.folder / "data"), "-k", str(self.folder)]
+        ends_with_us = ["setpriv", "--pdeathsig", "QUIT"]  # also where the tests are killed
+        command = [
+            *ends_with_us,
+            str(self._programs / "postgres"),
+            "-D",
+            str(self.folder / "data"),
+            "-k",
+            str(self.folder),
+        ]
         command += ["-h", "127.0.0.1", "-p", str(self.port)]
         for setting in _FAST:
             command += ["-c", setting]
