@@ -45,18 +45,26 @@ def servers(folder: Path, postgresql: PostgresServer) -> Iterator[list[Tandem]]:
                 server.stop()
 
 
+def asked(server: Tandem, method: str, path: str, **body: object) -> httpx.Response:
+    reply = httpx.request(method, server.url + path, headers=server.headers(), json=body or None, timeout=30)
+    assert reply.status_code < 300, reply.text
+    return reply
+
+
+def service(server: Tandem, name: str) -> None:
+    asked(server, "POST", "/auth/accounts", name=name, kind="service", role="scorer")
+
+
 def key_for(server: Tandem, owner: str) -> tuple[str, str]:
     """The pair and the primary key of an account."""
-    done = server.command("keys", "add", owner)
-    assert done.returncode == 0, done.stderr
-    pair, _, key, _ = done.stdout.splitlines()[0].split("\t")
-    return pair, key
+    made = asked(server, "POST", "/auth/keys", owner=owner, name="keys").json()
+    return made["pair"], made["keys"][0]["key"]
 
 
 @pytest.fixture(scope="module")
 def caller(servers: list[Tandem]) -> str:
     """The key of somebody whom nothing happens to."""
-    assert servers[0].command("users", "add", "caller", "--service").returncode == 0
+    service(servers[0], "caller")
     return key_for(servers[1], "caller")[1]
 
 
@@ -118,7 +126,7 @@ def test_the_password_of_the_database_is_in_no_process_no_log_and_no_file_of_our
 
 def test_a_session_that_one_begins_the_other_goes_on_with_and_ends(servers: list[Tandem]) -> None:
     one, two = servers
-    assert one.command("users", "add", "ann", "--role", "analyst", text="correct horse\n").returncode == 0
+    asked(one, "POST", "/auth/accounts", name="ann", role="analyst", password="correct horse")
     form = {"grant_type": "password", "username": "ann", "password": "correct horse"}
     begun = httpx.post(f"{one.url}/auth/token", data=form).json()
     refresh = {"grant_type": "refresh_token", "refresh_token": begun["refresh_token"]}
@@ -130,11 +138,9 @@ def test_a_session_that_one_begins_the_other_goes_on_with_and_ends(servers: list
 
 
 TAKEN_BACK: dict[str, Callable[[Tandem, str, str], httpx.Response]] = {
-    "a key is removed": lambda server, pair, name: httpx.delete(
-        f"{server.url}/auth/keys/{pair}", headers=server.headers()
-    ),
-    "an account is disabled": lambda server, pair, name: httpx.patch(
-        f"{server.url}/auth/accounts/{name}", headers=server.headers(), json={"disabled": True}
+    "a key is removed": lambda server, pair, name: asked(server, "DELETE", f"/auth/keys/{pair}"),
+    "an account is disabled": lambda server, pair, name: asked(
+        server, "PATCH", f"/auth/accounts/{name}", disabled=True
     ),
 }
 
@@ -145,12 +151,12 @@ def test_what_one_takes_back_all_processes_of_both_refuse_within_a_second_under_
 ) -> None:
     one, two = servers
     name = how.split()[1]
-    assert one.command("users", "add", name, "--service").returncode == 0
+    service(one, name)
     pair, key = key_for(one, name)
     two.headers()
     with load(one, caller) as answered:
         assert statuses(servers, key) == {200}
-        assert TAKEN_BACK[how](two, pair, name).status_code in (200, 204)
+        TAKEN_BACK[how](two, pair, name)
         changed = last = time.monotonic()
         while time.monotonic() < changed + 2.0:
             asked = time.monotonic()
@@ -164,7 +170,9 @@ def test_while_the_database_says_nothing_who_is_known_is_served_and_who_is_not_i
     servers: list[Tandem], caller: str, postgresql: PostgresServer
 ) -> None:
     unknown = [key_for(servers[0], "caller")[1] for _ in range(2)]
+    one = servers[1]
     assert statuses(servers, caller) == {200}
+    assert one.get("/auth/me").status_code == 200
     with load(servers[0], caller) as answered:
         postgresql.freeze()
         try:
@@ -178,6 +186,11 @@ def test_while_the_database_says_nothing_who_is_known_is_served_and_who_is_not_i
                 eventually(lambda server=server: server.metric("tandem_accounts_away_seconds") > 1)
                 assert httpx.get(f"{server.url}/health/ready").status_code == 200
             assert statuses(servers, caller) == {200}
+            scoring = servers[0].score("cars", ROWS, user=None, headers={"api-key": unknown[0]})
+            changing = httpx.patch(f"{one.url}/auth/accounts/caller", headers=one.headers(), json={"about": "x"})
+            assert [(r.status_code, r.json()["code"]) for r in (scoring, changing)] == [
+                (503, "accounts_unavailable")
+            ] * 2
         finally:
             postgresql.thaw()
         eventually(lambda: statuses(servers, unknown[0]) == {200})
@@ -195,7 +208,7 @@ def test_a_database_that_is_started_anew_under_load_is_noticed_by_nobody_who_is_
         postgresql.start()
         assert statuses(servers, caller) == {200}
     assert set(answered) == {200}
-    eventually(lambda: servers[1].command("users", "add", "late", "--service").returncode == 0)
+    eventually(lambda: service(servers[1], "late") is None)
 
 
 def test_the_audit_of_both_is_one_chain(servers: list[Tandem]) -> None:
