@@ -1,7 +1,7 @@
 -- Load for wrk, in two kinds. Plain: one body for ever, the cheapest that wrk can do. Checking (LOAD_CHECK=1): all
 -- bodies in turn, and each answer compared with the expected one byte by byte; that needs one connection a thread, for
 -- wrk does not say which request a response belongs to. Bodies and answers are files of hexadecimal lines, so that they
--- may hold any byte.
+-- may hold any byte. So are credentials (LOAD_CREDENTIALS), each a header's line; several of them take turns.
 
 local function read_lines(path)
   local lines = {}
@@ -17,7 +17,20 @@ local expected = read_lines(os.getenv("LOAD_EXPECTED"))
 wrk.method = "POST"
 wrk.body = bodies[1]
 wrk.headers["Content-Type"] = os.getenv("LOAD_CONTENT_TYPE")
+local credentials = os.getenv("LOAD_CREDENTIALS") and read_lines(os.getenv("LOAD_CREDENTIALS")) or {}
 if os.getenv("LOAD_TOKEN") then wrk.headers["Authorization"] = "Bearer " .. os.getenv("LOAD_TOKEN") end
+
+local function with_credential(headers, at)
+  local copied = {}
+  for name, value in pairs(headers) do copied[name] = value end
+  if #credentials > 0 then
+    local name, value = credentials[(at - 1) % #credentials + 1]:match("^([^:]+): (.*)$")
+    copied[name] = value
+  end
+  return copied
+end
+
+wrk.headers = with_credential(wrk.headers, 1)
 
 -- Where a server joins requests, the last digits may depend on the neighbours.
 local tolerance = tonumber(os.getenv("LOAD_TOLERANCE"))
@@ -41,11 +54,15 @@ function setup(thread)
   threads[#threads + 1] = thread
 end
 
-if os.getenv("LOAD_CHECK") == "1" then
+local checks = os.getenv("LOAD_CHECK") == "1"
+if checks or #credentials > 1 then
   local requests, turn = {}, 0
 
   function init(_)
-    for i, body in ipairs(bodies) do requests[i] = wrk.format(nil, nil, nil, body) end
+    local sent = checks and bodies or { bodies[1] }
+    for i = 1, math.max(#sent, #credentials) do
+      requests[i] = wrk.format(nil, nil, with_credential(wrk.headers, i), sent[(i - 1) % #sent + 1])
+    end
   end
 
   function request()
@@ -53,9 +70,11 @@ if os.getenv("LOAD_CHECK") == "1" then
     return requests[turn]
   end
 
-  function response(status, _, body)
-    checked = checked + 1
-    if status ~= 200 or not alike(body, expected[turn]) then wrong = wrong + 1 end
+  if checks then
+    function response(status, _, body)
+      checked = checked + 1
+      if status ~= 200 or not alike(body, expected[(turn - 1) % #expected + 1]) then wrong = wrong + 1 end
+    end
   end
 end
 

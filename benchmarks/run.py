@@ -14,6 +14,7 @@ from typing import Any
 import orjson
 
 from benchmarks import machine
+from benchmarks.accounts import accounts
 from benchmarks.big_model import big_model, big_ranger
 from benchmarks.digits import digits_torch
 from benchmarks.harness import Bench, BenchmarkError, Figure, Measured
@@ -48,6 +49,7 @@ SUITES: Mapping[str, Sequence[Measure]] = {
         resnet152_gpu,
     ),
     "relay": (relay,),
+    "accounts": (accounts,),
     "versus": (versus,),
 }
 """What is measured together and kept in one result file. The first one is what runs when no name is given."""

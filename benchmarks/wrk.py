@@ -71,6 +71,14 @@ class Load:
         other._url = url
         return other
 
+    def by(self, folder: Path, credentials: Sequence[str]) -> Load:
+        """The same load by other callers: each is a header's line. Where there are several they take turns."""
+        other = copy.copy(self)
+        other._environment = {name: value for name, value in self._environment.items() if name != "LOAD_TOKEN"}
+        lines = [line.encode() for line in credentials]
+        other._environment["LOAD_CREDENTIALS"] = str(_lines(folder / "credentials", lines))
+        return other
+
     def requests_per_s(self, connections: int, seconds: float) -> float:
         """Answers a second over all connections. Raises BenchmarkError if one of them is not right."""
         plain = self._start(connections - CHECKING, 1, seconds, check=False)
