@@ -31,7 +31,7 @@ from server.run_folder import RunFolder
 from server.wire.snapshot import Entry
 
 LEVELS_SHOWN = 20
-"""Of a factor with more levels only the first are printed."""
+"""How many levels of a factor are printed."""
 
 
 @dataclass(frozen=True, slots=True)

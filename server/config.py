@@ -23,9 +23,9 @@ PREFIX = "TANDEM_"
 TOML_FILE = "tandem.toml"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 RUN_DIR = "TANDEM_RUN_DIR"
-"""Not a setting: where the supervisor tells its web processes that its sockets are."""
+"""Environment variable by which web processes are told of the run folder. It is no setting."""
 SETTINGS_FILE = "settings.json"
-"""In that folder: the settings that a web process has which starts now."""
+"""File in the run folder: the settings of web processes that start from now on."""
 
 
 class ConfigError(Exception):

@@ -40,10 +40,10 @@ _BOUNDS = {name: bounds for name, _, _, bounds in HISTOGRAMS}
 STATES = ("loading", "ready", "failed")
 Mode = Literal["livesum", "livemax"]
 MOST_IDLE = 1000
-"""Of how many model versions that do not serve there is a state: a folder may hold ten thousand files that are none."""
+"""How many versions that do not serve have a metric of their state: a folder may hold ten thousand useless files."""
 STAGES = ("queue", "decode", "predict", "encode")
 REMOTE = "remote"
-"""In place of its model's runtime: a request that another server answered. It is counted there too."""
+"""The label `runtime` of requests that another server answered. They are counted there too."""
 
 
 class _Tally:

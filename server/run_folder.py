@@ -1,6 +1,6 @@
 """The run folder of one supervisor: its sockets, the web processes' settings and metric files, open to nobody else.
 
-It is locked for as long as its supervisor lives. Whoever starts removes those that killed supervisors have left behind.
+It is locked for as long as its supervisor lives. A supervisor that starts removes those that killed ones left behind.
 """
 
 from __future__ import annotations

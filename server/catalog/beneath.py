@@ -62,13 +62,13 @@ def names(path: Path, folder: Path) -> list[str]:
 
 
 def listed(path: Path, folder: Path) -> list[tuple[str, Literal["file", "folder", "link", "other"]]]:
-    """As `names`, each with what it is itself, wherever it leads."""
+    """The names of what lies in a folder, each with what it is itself, wherever it leads."""
     with _path_fd(path, folder) as path_fd, _reopened(path_fd, os.O_DIRECTORY) as fd, os.scandir(fd) as entries:
         return sorted((entry.name, _itself(entry)) for entry in entries)
 
 
 def folders(path: Path, folder: Path) -> list[str]:
-    """As `names`, of folders alone, without links to any."""
+    """The names of the folders in a folder, without links to any."""
     with _path_fd(path, folder) as path_fd, _reopened(path_fd, os.O_DIRECTORY) as fd, os.scandir(fd) as entries:
         return sorted(entry.name for entry in entries if entry.is_dir(follow_symlinks=False))
 

@@ -117,10 +117,10 @@ class ModelFile:
     """What is read in the file's place, where signatures are verified; `sidecar` is then the copy's too."""
     signed: Signed | None = None
     stamp: Stamp | None = field(default=None, compare=False)
-    """Of what the key was made from."""
+    """The stamp of what the key was made from."""
     refused: NotServed | None = None
     folder: Path | None = field(default=None, compare=False)
-    """As of the candidate; of a copy its own folder."""
+    """The model folder that the file lies in; for a private copy the copy's own folder."""
 
     @property
     def content(self) -> Path:

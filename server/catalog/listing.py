@@ -58,7 +58,7 @@ class Listing:
         return [path / name for name in _names(path, self.folder)]
 
     def leftovers(self, path: Path) -> list[Path]:
-        """As `every`, of what is only told: no more than there may be models."""
+        """What lies at a path and is no model, in order: no more of it than there may be models."""
         found = self.every(path)[: self._more_left]
         self._more_left -= len(found)
         return found

@@ -33,7 +33,7 @@ _FILES: Mapping[str, tuple[str, str]] = {
 }
 """Flavours that need no MLflow: the runtime that each is for, and the key under which it names its file."""
 _DEFAULTS = {"sklearn": "model.pkl", "pytorch": "data"}
-"""Of what MLflow before 1.0 did not write."""
+"""The names of files that MLflow before 1.0 did not write down."""
 _OF_TORCH = ("model.pt2", "model.pth")
 _TYPES = {
     "boolean": "logical",
@@ -58,7 +58,7 @@ class MLmodel:
     file: str = NAME
     """The file to read, relative to the folder."""
     inputs: tuple[Mapping[str, Any], ...] = ()
-    """As `server.workers.runtime.ModelSpec.signature` has them."""
+    """The inputs as MLflow wrote them down (`server.wire.models.ModelSpec.signature`)."""
     settings: Mapping[str, Any] = field(default_factory=dict)
     """What the runtime is told beside the sidecar's settings."""
     refused: str | None = None

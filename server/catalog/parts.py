@@ -38,7 +38,7 @@ def requirements_of(runtime: str, path: Path, sidecar: Path, folder: Path | None
 
 
 def _requirements_name(path: Path, sidecar: Path, folder: Path | None) -> str:
-    """In a folder of its own a model's is called `requirements.txt`, else as its sidecar: `churn.requirements.txt`."""
+    """`requirements.txt` in a folder of the model's own, else as its sidecar is called: `churn.requirements.txt`."""
     # MLflow writes one for each model, MLflow itself in it. A model that needs no MLflow has its own as `model.…`.
     about = mlmodel.at(path, folder)
     if about is not None:
@@ -96,7 +96,7 @@ def _small_stamp(path: Path, folder: Path) -> Stamp:
 
 
 def _status(path: Path, folder: Path) -> os.stat_result:
-    """Of a link that leads out its own: what it leads to is nobody's business."""
+    """The status of a file; of a link that leads out of the folder the link's own, for what lies there is not asked."""
     try:
         return beneath.status(path, folder)
     except Unopened:
@@ -104,7 +104,7 @@ def _status(path: Path, folder: Path) -> os.stat_result:
 
 
 def digest_of(path: Path, folder: Path) -> hashlib._Hash:
-    """Of a file its bytes; of a script the names and bytes of all files in its folder."""
+    """Digest of a model: of the file's bytes, or, for a script, of the names and bytes of every file in its folder."""
     if path.name not in WHOLE:
         return update(hashlib.sha256(), path, folder)
     digest = hashlib.sha256()
@@ -115,7 +115,7 @@ def digest_of(path: Path, folder: Path) -> hashlib._Hash:
 
 
 def update(digest: hashlib._Hash, path: Path, folder: Path) -> hashlib._Hash:
-    """In pieces: nobody has looked yet how large the file is."""
+    """Add a file's bytes to a digest, piece by piece: it may be of any size."""
     for piece in beneath.pieces(path, folder):
         digest.update(piece)
     return digest

@@ -92,7 +92,7 @@ class Signatures:
         self._copies: WeakValueDictionary[tuple[Path, str], PrivateCopy] = WeakValueDictionary()
 
     def identify(self, candidate: Candidate) -> ModelFile:
-        """As `server.catalog.files.identify`, but of a copy, and with what its signature was found to be."""
+        """Identify a file by a private copy of it, with what its signature was found to be."""
         copy = PrivateCopy(self._folder, candidate.path, candidate.sidecar)
         try:
             copy.fill(candidate.parts, candidate.top, signature_of(candidate.path))

@@ -36,7 +36,7 @@ NO_VERSION = "-"
 """The version of what is told to be no model: it has none."""
 ALL: Kinds = {**R_FILES, **PYTHON_FILES}
 MOST_DATED = 1000
-"""Of more files in a folder that is no model not all are asked when they were written."""
+"""How many files of a folder that is no model are asked when they were written; of more files the rest is not asked."""
 
 
 _KERAS = "Tandem does not run TensorFlow; convert the model to ONNX (with tf2onnx), or serve it by a scoring script"

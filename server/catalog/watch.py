@@ -72,7 +72,7 @@ class Watch:
         self._listening: asyncio.Task[None] | None = None
 
     def settle_in(self, settle_s: float) -> None:
-        """From now on a file is read when it has been unchanged for so long."""
+        """Set for how long a file must have been unchanged before it is read."""
         self._settle_s = settle_s
         for settling in self._settling.values():
             settling.settle_s = settle_s

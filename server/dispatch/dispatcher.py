@@ -51,7 +51,7 @@ class Scored:
 
 
 class ReplyTo(Protocol):
-    """Who is told how a request ends: by one call, which must not raise."""
+    """What a request's end is reported to, by one call, which must not raise."""
 
     def scored(self, scored: Scored) -> None:
         """A worker has answered; the answer may be a failure of the model's."""
@@ -121,7 +121,7 @@ class Dispatcher:
         return reply.future
 
     def abandon(self, request: Request) -> None:
-        """Whoever sent this request has gone: it leaves the queue, and its `reply_to` is told so."""
+        """Drop a request whose client has gone: it leaves the queue, and its `reply_to` hears of it."""
         if not request.answered:
             self.state.on_abandoned(request)
             request.reply_to.failed(Refused(Refusal.ABANDONED))
@@ -261,7 +261,7 @@ class Dispatcher:
             self._board.hold(worker, requests[0].model)
 
     def _fail(self, worker: str, requests: list[Request], error: Exception) -> None:
-        """A batch could not be sent, for no fault of the worker's: whoever asked is told what was raised, at once."""
+        """Fail the requests of a batch that could not be sent, with what was raised. The worker is not at fault."""
         for request in [r for r in requests if not r.answered]:
             request.answered = True
             request.reply_to.failed(error)

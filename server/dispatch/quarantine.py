@@ -39,7 +39,7 @@ class Quarantine:
         self._until[_digest(request)] = now + QUARANTINE_S
 
     def bars_s(self, request: Request, now: float) -> float:
-        """For how many seconds more whoever sends this request is refused at its model; 0 where he is not."""
+        """For how many seconds more the sender of this request is refused at its model; 0 if it is not refused."""
         crashes = self._crashes.get((request.principal, request.model)) if self._crashes else None
         if crashes is None or len(crashes) < MAX_CRASHES or crashes[-1] - crashes[0] > QUARANTINE_S:
             return 0.0
@@ -58,7 +58,7 @@ class Quarantine:
 
 
 def _digest(request: Request) -> bytes:
-    """Of the body alone: the query asks for another output, and may say anything besides."""
+    """Digest of a request's body. The query is left out: it may ask for another output, or say anything."""
     member: Member = request.member
     digest = blake2b(digest_size=16)
     digest.update(b"%s %d %d " % (request.model_key.encode(), member.content, member.encoding))

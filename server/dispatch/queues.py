@@ -13,10 +13,12 @@ from collections.abc import Callable, Iterable, Iterator
 from server.dispatch.messages import Limits, Refusal, Request
 
 POOL_TO_MODEL = 2
-"""How many times what one model's queue may hold all queues of the pool together may, in bytes: one that is stuck does
-not have the others refused."""
+"""Byte limit of all queues of a pool together, as a multiple of one queue's limit.
+
+It is above 1, so that one stuck model cannot use up what the others need.
+"""
 ADMITTED_SHARE = 0.8
-"""Of the longest wait: who is let in may find that it takes a little longer than expected."""
+"""Share of the longest allowed wait below which a request is let in: the wait may turn out longer than estimated."""
 NEWEST = 0.2
 """The weight of the newest observation in a moving average."""
 CALL_S = 1e-4

@@ -116,7 +116,7 @@ class DispatchState:
         return self._queues.offer(request, self._present, now)
 
     def on_abandoned(self, request: Request) -> None:
-        """Whoever sent this request has gone."""
+        """Take back a request whose client has gone."""
         request.answered = True
         self._queues.remove(request)
 
@@ -125,7 +125,7 @@ class DispatchState:
         self._workers[worker] = _Worker(worker, generation)
 
     def on_generation(self, generation: Generation) -> list[Instruction]:
-        """From now on this generation's workers serve; older ones finish what only they can do, then leave."""
+        """Have this generation's workers serve. Older ones finish what only they can do, and then leave."""
         self._newest = generation.number
         # A model that has left is in this generation's workers until the next: they answer what waits for it.
         self._generations[generation.number] = self._generations.get(generation.number, {}) | dict(generation.models)

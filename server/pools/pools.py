@@ -236,7 +236,7 @@ class Pools:
         await pool.stop(self._settings.timeout_s + DRAIN_MARGIN_S)
 
     def _warn_of_threads(self) -> None:
-        """Calls that compute with several threads at once slow down whoever else computes, if the cores are too few.
+        """Calls that compute with several threads slow down other processes that compute, if the cores are too few.
 
         Workers of one thread each, however many, only wait for each other; so do those that have a thread for each core
         because nobody has said how many.

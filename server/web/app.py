@@ -161,7 +161,7 @@ def _behind(proxies: list[str], app: ASGIApp) -> ASGIApp:
 
 
 def create_app() -> WebApp:
-    """For gunicorn; the environment says where the run folder is, and the settings are in it."""
+    """Make the application for gunicorn. The environment names the run folder, which has the settings."""
     run_dir = Path(os.environ[config.RUN_DIR])
     settings = config.handed((run_dir / config.SETTINGS_FILE).read_text())
     logs.configure(settings.log_level)

@@ -9,7 +9,7 @@ from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 
 class ClientAddresses:
-    """Tells the address of a request's client, for whoever is in front of uvicorn's own middleware."""
+    """Tells the address of a request's client, for code that runs before uvicorn's own middleware."""
 
     def __init__(self, proxies: list[str]) -> None:
         nothing: Any = None

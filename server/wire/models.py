@@ -10,7 +10,7 @@ from server.wire.record import Misfit, Record
 from server.wire.schema import Schema, SchemaError
 
 _STRICT = {"extra": "forbid"}
-"""For pydantic, which reads these settings from a sidecar: an unknown key is refused."""
+"""Settings of pydantic, which reads these classes from a sidecar: an unknown key is refused."""
 
 
 def _about(default: Any, description: str = "", **bounds: Any) -> Any:
@@ -174,7 +174,7 @@ class Description(Record):
     harmless: Sequence[str] = ()
     """What its packages set that nobody else has a use for (`server.workers.traces`)."""
     loads_in_worker: bool = False
-    """Whether each worker must read the model itself, because it cannot be called in a fork of who read it."""
+    """Whether each worker must read the model itself, because it cannot be called in a fork of its reader."""
 
     @classmethod
     def from_data(cls, data: Any) -> Description:

@@ -49,13 +49,13 @@ class Entry:
     """Rows predicted in one call when requests are joined, where the sidecar says it."""
     load_seconds: float | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
-    """For the runtime that loads the model; shown to nobody."""
+    """What the runtime wants to be told when it loads the model; shown to nobody."""
     isolated: str | None = None
     """Why the model has a process of its own, where it must have one."""
     loads_in_worker: bool = False
     """Whether each worker reads the model by itself; shown to nobody."""
     harmless: Sequence[str] = ()
-    """For the process that loads the model; shown to nobody."""
+    """What the model's packages set that nobody else has a use for; shown to nobody."""
     current: bool = False
     """Whether requests that name no version go here."""
     remote: str = ""

@@ -93,7 +93,7 @@ class _Stream(io.TextIOBase):
 
 
 def take_over() -> Printed:
-    """From now on what Python code writes to the standard streams comes here."""
+    """Redirect to here what Python code writes to the standard streams."""
     printed = Printed(lambda line: log.info("a model printed", extra={"text": line}))
     sys.stdout = sys.stderr = _Stream(printed)
     return printed

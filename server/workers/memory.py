@@ -21,11 +21,11 @@ THREAD_BYTES = 72 << 20
 WHOLE_FOLDERS = ("score.py", "MLmodel")
 """Files of which the whole folder is read."""
 READING_FACTOR = 8
-"""Who reads a model file may use so many times its size more: a compressed .rds needs five, and some for the proof."""
+"""Memory for reading a model file, as a multiple of its size: a compressed .rds takes five, the proof some more."""
 
 
 def limit(meter: Meter, ceiling_bytes: int, threads: int = 1) -> None:
-    """From now on this process may take so much more; may be called again, but not to raise the limit."""
+    """Limit how much more memory this process may take. Called again it may lower the limit, not raise it."""
     extra = ceiling_bytes + SLACK_BYTES + THREAD_BYTES * (threads - 1)
     _, hard = resource.getrlimit(resource.RLIMIT_AS)
     limit_bytes = meter.address_bytes() + extra

@@ -72,7 +72,7 @@ class _Batch:
         self._max_inflated_bytes = max_inflated_bytes
         self._results: list[Result | None] = [None] * len(members)
         self._parts: dict[int, dict[str, Result]] = {}
-        """Of requests that ask for several outputs, the replies that there are, by output."""
+        """The replies so far to requests that ask for several outputs, by output."""
         self._decode_s = self._predict_s = self._encode_s = 0.0
 
     def run(self) -> ReplyPayload:

@@ -65,7 +65,7 @@ class _Batch:
             return self._refusal(request_error(e), request_id)
 
     def _refusal(self, error: RequestError, request_id: str) -> Result:
-        """In a frame that the error does not hold, or the two would keep alive what the call had allocated."""
+        """Refuse a request, in a frame that the error does not hold: else both keep alive what the call allocated."""
         error.log_to(log, {"model": self._model.name, "request_id": request_id})
         return refusal(error)
 

@@ -116,7 +116,7 @@ class ForkLimits:
         memory.limit(self._meter, ceiling_bytes, 2 * int(os.environ.get("OMP_NUM_THREADS", "1")))
 
     def upkeep(self, runtime: Runtime) -> Upkeep:
-        """For a worker whose models are there."""
+        """The upkeep of a worker that has its models."""
         calls, ceiling_bytes = self._budget.max_calls, self._budget.ceiling_bytes
         wear = Wear(self._meter, 0, 0) if runtime.on_gpu else Wear(self._meter, calls, ceiling_bytes)
         return Upkeep(runtime, self._meter, wear, self._printed)

@@ -104,7 +104,7 @@ class Exchange:
         """By their names in lower case; of those that came twice, the last."""
         self.keep_alive = keep_alive
         self.call: Call | None = None
-        """Who answers, from the moment when it is this request's turn."""
+        """What answers this request, from the moment when it is its turn."""
         self.more_body = True
         self.response_started = False
         self.response_complete = False

@@ -110,7 +110,7 @@ class Protocol(HttpToolsProtocol):
     def shutdown(self) -> None:
         """The process stops. A reply that is due says that it is the last; an idle connection gets a little time.
 
-        Whoever keeps a connection may be sending its next request at this very moment. It is answered.
+        A client that keeps its connection may be sending its next request at this very moment. It is answered.
         """
         self._patience.spent_s = 0.0
         if self.cycle is not None and not self.cycle.response_started:

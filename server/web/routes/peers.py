@@ -27,7 +27,7 @@ class PeerCatalog:
 
 @router.get("/v1/catalog")
 async def catalog(request: Request, _: Annotated[Principal, Depends(require("catalog"))]) -> Response:
-    """Every model version that is here; nothing but the headers for whoever knows it already."""
+    """Every model version that is here; nothing but the headers for a server that has this list already."""
     state = request.app.state
     listed: PeerCatalog | None = getattr(state, "peer_catalog", None)
     if listed is None or listed.serial != state.serving.snapshot.serial:

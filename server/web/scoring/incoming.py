@@ -61,7 +61,7 @@ class Incoming:
         self._changed.set()
 
     def lose(self) -> None:
-        """The client has hung up: whoever passes the body on ends, whatever it waits for."""
+        """Note that the client has hung up. What passes the body on ends, whatever it waits for."""
         self.gone = True
         if self._reader is not None:
             self._reader.cancel()

@@ -154,7 +154,7 @@ def _cell(spec: Input, text: Any) -> Any:
 
 
 _LOGICALS = {"TRUE": True, "true": True, "True": True, "FALSE": False, "false": False, "False": False}
-"""As R, JSON and pandas write them."""
+"""Logical values as R, JSON and pandas write them."""
 
 _WHOLE = re.compile(r"[+-]?\d+", re.ASCII)
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?", re.ASCII)

@@ -43,7 +43,7 @@ def inputs(signature: Signature) -> list[dict[str, Any]]:
 
 
 def feed(signature: Signature, schema: Schema) -> Feed:
-    """As MLflow hands them over: an array, or where the signature has names a dict of arrays by name."""
+    """A feed that hands rows over as MLflow does: as an array, or by name where the signature has names."""
     dtypes = {_name(one): np.dtype(one["dtype"]) for one in signature}
     unnamed = len(signature) == 1 and signature[0]["name"] is None
 

@@ -21,7 +21,7 @@ TEXT = "text"
 Facts = Mapping[str, Any]
 """What is known of a column: type, levels, allowed."""
 DROPPED: Facts = {"dropped": True}
-"""Of a column that no transformer takes."""
+"""What is known of a column that no transformer takes."""
 
 
 def named(model: Any) -> list[str] | None:

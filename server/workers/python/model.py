@@ -73,7 +73,7 @@ class PythonModel:
 
 
 def failure(error: Exception) -> ModelFailed:
-    """Who is at fault: the caller where the library says that the rows are."""
+    """A failed call as an error: the caller's fault where the library blames the rows, else the model's."""
     words = str(error) or type(error).__name__
     if _NOT_FINITE.search(words):
         return NotFinite(words)

@@ -17,7 +17,7 @@ _TYPES = {
 }
 
 Params = Sequence[Mapping[str, Any]]
-"""As MLflow writes them: name, type, default, and a shape where it is a list."""
+"""Parameters as MLflow writes them: name, type, default, and a shape where a parameter is a list."""
 
 
 def options(params: Params) -> list[dict[str, Any]]:

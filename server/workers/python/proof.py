@@ -113,7 +113,7 @@ def _differs(model: PythonModel, rows: Sequence[Sequence[Any]], output: str) -> 
 
 
 def _many(model: PythonModel, rows: Sequence[Sequence[Any]], output: str) -> int:
-    """So many single rows as may be joined, or as a slow model can predict in the time there is."""
+    """How many single rows to try together: as many as may be joined, or fewer of a slow model."""
     started = perf_counter()
     with suppress(ModelFailed):
         model.predict(_columns(model, rows[:1]), [1], output, ())

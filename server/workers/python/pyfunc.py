@@ -114,7 +114,7 @@ class Pyfunc:
 
 
 def _loaded(spec: ModelSpec) -> Any:
-    """As mlflow.pyfunc.load_model does it."""
+    """The model, loaded as mlflow.pyfunc.load_model would."""
     assert spec.settings.pyfunc is not None
     about, folder = spec.settings.pyfunc, Path(spec.path).parent
     files.import_from(folder, about["code"])

@@ -25,7 +25,7 @@ from server.paths import without_folders
 from server.workers.errors import LoadFailed
 
 MAX_LOOKED_AT = 1 << 28
-"""So many bytes of a file, unpacked, are searched for the version that made it."""
+"""How many bytes of a file, unpacked, are searched for the version that made it."""
 MAX_WORDS = 500
 MAX_NAMES = 20
 WAY_OUT = (

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 MAX_WARNINGS = 20
 
 FOR_DEVELOPERS = (DeprecationWarning, PendingDeprecationWarning, FutureWarning)
-"""Who calls a model can do nothing about these."""
+"""Warnings that a caller of the model can do nothing about."""
 
 
 def distinct(caught: Iterable[warnings.WarningMessage], developers_too: bool = False) -> tuple[str, ...]:

@@ -160,7 +160,7 @@ def call(function: str, *arguments: Any) -> Any:
 
 
 def call_r(function: str, *arguments: Any) -> Any:
-    """As `call`, with the answer left in R."""
+    """Call an R function of ours and leave the answer in R."""
     value, code, message = _code["attempt"](_code[function], *(to_r(a) for a in arguments))
     if code is rinterface.NULL:
         return value
@@ -168,7 +168,7 @@ def call_r(function: str, *arguments: Any) -> Any:
 
 
 def call_seldom(function: str, *arguments: Any) -> Any:
-    """As `call_r`, of a function that is called once for a model: R's compiler leaves it alone."""
+    """Call an R function that is called once for a model, and leave the answer in R. R's compiler leaves it alone."""
     return call_r("without_compiler", function, *arguments)
 
 

@@ -39,7 +39,7 @@ OPTIONAL_SHARE, PROOF_SHARE = 1 / 6, 1 / 3
 """How much of the time that loading may take is for trying outputs that nobody may want, and for the proof."""
 
 REHEARSALS = 2
-"""For the same reason. Without them each probe spends a quarter of a second on it."""
+"""Rehearsals before the first probe, so that R compiles its own functions once; else each probe spends 0.25 s on it."""
 
 CURE = """the model does not say what columns it needs; say it in the sidecar:
 schema:

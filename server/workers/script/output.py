@@ -34,7 +34,7 @@ class Output:
         self._limits: list[LineLimit] = []
 
     def take_over(self) -> None:
-        """From now on everything is caught."""
+        """Catch everything that is printed from now on."""
         for name, level in self._lines.items():
             limit = LineLimit(self._writer(f"script.{name}", level))
             self._limits.append(limit)

@@ -84,7 +84,7 @@ class Engine:
         return answers[:rows]
 
     def _laid_out(self, argument: Tensor) -> Tensor:
-        """In the layout that is asked for, with its usual strides.
+        """A tensor in the layout that is asked for, with its usual strides.
 
         A tensor with one channel is contiguous in both layouts; by its strides alone, which depend on how it was made,
         a convolution would choose its way, and with it the last bits.

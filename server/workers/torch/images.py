@@ -87,7 +87,7 @@ def _upright(image: Image.Image) -> Image.Image:
 
 
 def _colored(image: Image.Image, color: str) -> Image.Image:
-    """In RGB or gray; transparency is dropped, as torchvision's loader does."""
+    """The image in RGB or gray. Transparency is dropped, as torchvision's loader does."""
     if image.mode.startswith("I"):  # 16 bits a pixel, which Pillow would cut off at 255
         image = Image.fromarray((np.asarray(image).astype(np.uint32) >> 8).astype(np.uint8))
     if image.mode == "P" and "transparency" in image.info:
@@ -128,7 +128,7 @@ def crop_box(size: Size, crop: Any) -> tuple[int, int, int, int]:
 
 
 def _margin(whole: int, part: int) -> int:
-    """As torchvision rounds it, which differs where the image must be padded first."""
+    """Where the middle begins, rounded as torchvision does, which differs where the image must be padded first."""
     return -((part - whole) // 2) if part > whole else round((whole - part) / 2)
 
 

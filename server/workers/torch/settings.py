@@ -27,7 +27,7 @@ def check(settings: RuntimeSettings) -> None:
 
 
 def check_compiler(settings: TorchSettings) -> None:
-    """PyTorch compiles by starting a compiler, which nobody can do who is locked up."""
+    """PyTorch compiles by starting a compiler, which a process in a sandbox cannot do."""
     if settings.compile and sandbox.locked():
         raise LoadFailed(
             "needs_compiler",
