@@ -22,9 +22,10 @@ from server import config, logs
 from server.config import Settings
 from server.machine.memory import QuietHoard
 from server.metrics import WebMetrics
-from server.web.dialects import open_inference_routes
+from server.web.dialects import endpoint_routes, open_inference_routes
 from server.web.dialects.dialect import Dialects
 from server.web.dialects.kserve_v1 import KSERVE_V1
+from server.web.dialects.mlflow import MLFLOW
 from server.web.dialects.native import NATIVE
 from server.web.dialects.open_inference import OPEN_INFERENCE
 from server.web.request_id import RequestIds
@@ -36,10 +37,12 @@ from server.web.scoring.serving import Serving
 
 log = logging.getLogger(__name__)
 
-DIALECTS = Dialects(OPEN_INFERENCE, KSERVE_V1, NATIVE)
+DIALECTS = Dialects(OPEN_INFERENCE, KSERVE_V1, MLFLOW, NATIVE)
 """Every contract that clients may speak."""
 HOUSEKEEPING_EVERY_S = 0.25
-ROUTERS = tuple(part.router for part in (auth_routes, health, models, peers, openapi, pages, open_inference_routes))
+ROUTERS = tuple(
+    part.router for part in (auth_routes, health, models, peers, openapi, pages, open_inference_routes, endpoint_routes)
+)
 """Every route beside scoring. Tests walk it: a route that is served is one whose callers were tried."""
 
 

@@ -52,6 +52,7 @@ class BodyFormat(enum.IntEnum):
     PNG = 5
     OPEN_INFERENCE = 6
     KSERVE_V1 = 7
+    MLFLOW = 8
 
 
 class Encoding(enum.IntEnum):

@@ -58,7 +58,7 @@ class _Batch:
                 told = open_inference_script.answered(self._model.name, self._model.version, reply, wanted)
                 return Result(ReplyCode.OK, 1, *told)
             reply = self._reply(self._returned(self._text(member), request_id))
-            if member.accept == BodyFormat.KSERVE_V1:
+            if member.accept in (BodyFormat.KSERVE_V1, BodyFormat.MLFLOW):
                 reply = b'{"predictions":%b}' % reply
             return Result(ReplyCode.OK, 1, reply)
         except (RequestError, MemoryError) as e:

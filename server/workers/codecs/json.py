@@ -97,7 +97,7 @@ def _cells(document: dict[str, Any], schema: Schema) -> tuple[list[list[Any]], t
         raise Invalid('the body must have exactly one of "rows" and "columns"')
     if "rows" in document:
         return cells_of_rows(document["rows"], schema)
-    return _cells_of_columns(document["columns"], schema)
+    return cells_of_columns(document["columns"], schema)
 
 
 def cells_of_rows(rows: Any, schema: Schema) -> tuple[list[list[Any]], tuple[str, ...]]:
@@ -117,7 +117,8 @@ def cells_of_rows(rows: Any, schema: Schema) -> tuple[list[list[Any]], tuple[str
     return cells, ignored({name for row in rows for name in row}, schema) if extra else ()
 
 
-def _cells_of_columns(columns: Any, schema: Schema) -> tuple[list[list[Any]], tuple[str, ...]]:
+def cells_of_columns(columns: Any, schema: Schema) -> tuple[list[list[Any]], tuple[str, ...]]:
+    """Columns written as arrays, as cells, with the warnings. Raises Invalid."""
     try:
         cells = [columns[name] for name in schema.input_names]
         if set(map(type, cells)) == {list} and len(set(map(len, cells))) == 1 and len(columns) == len(cells):

@@ -13,9 +13,10 @@ import orjson
 
 from server.wire.schema import Schema
 from server.workers.codecs import Encoder, Question
-from server.workers.codecs.json import cells_of_rows, refuse_duplicates, rows_of
-from server.workers.codecs.open_inference_message import document
-from server.workers.errors import MAX_FAULTS, Fault, Invalid
+from server.workers.codecs.bare_words import document
+from server.workers.codecs.instances import cells_of_instances, fitted, objects_in
+from server.workers.codecs.json import refuse_duplicates, rows_of
+from server.workers.errors import Invalid
 from server.workers.predictions import Predictions
 
 
@@ -38,16 +39,9 @@ class KServeV1Codec:
             if instances:
                 raise Invalid('this model takes no rows: "instances": [] and "parameters": {"h": 12} ask for 12 steps')
             return Question([], 0, output, options)
-        if type(instances) is not list or not instances:
-            raise Invalid('the body must have "instances", an array of at least one row')
-        objects = [row for row in instances if type(row) is dict]
-        members = len(found) + sum(map(len, objects)) + len(said)
-        if objects:
-            cells, warnings = cells_of_rows(instances, schema)
-        else:
-            cells, warnings = _by_position(instances, schema), ()
-        refuse_duplicates(text, members)
-        return Question(cells, len(instances), output, options or None, warnings)
+        cells, warnings = cells_of_instances(instances, schema, "instances")
+        refuse_duplicates(text, len(found) + len(said) + objects_in(instances))
+        return Question(fitted(cells, schema), len(cells[0]), output, options or None, warnings)
 
     def encoder(
         self, model: str, version: str, predictions: Predictions, schema: Schema | None = None, output: str = ""
@@ -69,22 +63,3 @@ class KServeV1Encoder:
 
 
 KSERVE_V1 = KServeV1Codec()
-
-
-def _by_position(instances: list[Any], schema: Schema) -> list[list[Any]]:
-    """Columns of rows without names. Raises Invalid."""
-    width = len(schema.inputs)
-    if width == 1 and (schema.inputs[0].type == "tensor" or not any(type(row) is list for row in instances)):
-        return [instances]
-    faults = [
-        Fault(at, None, f"an array of {width} values", _told(row), "give a value for each column, in the model's order")
-        for at, row in enumerate(instances)
-        if type(row) is not list or len(row) != width
-    ]
-    if faults:
-        raise Invalid("some rows are not those of the model", faults[:MAX_FAULTS])
-    return [list(column) for column in zip(*instances, strict=True)]
-
-
-def _told(row: Any) -> str:
-    return f"{len(row)} values" if type(row) is list else "something else"

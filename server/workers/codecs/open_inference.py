@@ -7,7 +7,6 @@ model without names takes one tensor of numbers, a column of it for each input i
 from __future__ import annotations
 
 import math
-import re
 from array import array
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -16,6 +15,7 @@ import orjson
 
 from server.wire.schema import Input, Schema
 from server.workers.codecs import Encoder, Question
+from server.workers.codecs.instances import days
 from server.workers.codecs.json import with_specials
 from server.workers.codecs.open_inference_message import FLOATS, NUMBERS, Message, Tensor, read
 from server.workers.codecs.open_inference_reply import OpenInferenceEncoder
@@ -154,7 +154,7 @@ def _of(tensor: Tensor | None, spec: Input, rows: int) -> Any:
         return _tensors(tensor, spec, rows)
     if tensor.datatype == "BYTES":
         texts = values if spec.type == "image" else _texts(spec, values)
-        return list(map(_day, texts)) if spec.type == "date" else texts
+        return days(texts) if spec.type == "date" else texts
     if spec.type == "numeric":
         return _doubles(tensor, spec)
     if tensor.datatype in FLOATS:
@@ -190,15 +190,6 @@ def _texts(spec: Input, values: Any) -> list[Any]:
             fault = Fault(row, spec.name, "text in UTF-8", "other bytes", "encode texts as UTF-8")
             raise Invalid(f'tensor "{spec.name}" holds bytes that are no text', [fault]) from None
     return texts
-
-
-_MIDNIGHT = re.compile(r"(\d{4}-\d\d-\d\d)[T ]00:00:00(?:\.0+)?Z?", re.ASCII)
-
-
-def _day(text: Any) -> Any:
-    """A date, which some libraries write as its midnight."""
-    found = _MIDNIGHT.fullmatch(text) if type(text) is str else None
-    return found[1] if found else text
 
 
 def _tensors(tensor: Tensor, spec: Input, rows: int) -> list[Cell]:

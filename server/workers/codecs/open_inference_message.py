@@ -6,7 +6,6 @@ asked by this protocol too, in processes that have Tandem's other libraries not 
 
 from __future__ import annotations
 
-import json
 import math
 import struct
 from array import array
@@ -16,6 +15,7 @@ from typing import Any, TypeAlias
 
 import orjson
 
+from server.workers.codecs.bare_words import as_numbers, document
 from server.workers.errors import BadBody, Fault, Invalid
 from server.workers.tensors import Misshapen, flattened
 
@@ -38,8 +38,6 @@ NUMBERS = {
 FLOATS = ("FP64", "FP32", "FP16")
 DATATYPES = (*NUMBERS, "BOOL", "BYTES")
 MAX_DIMENSIONS = 32
-_WORDS = {"NaN": "NaN", "Infinity": "Inf", "-Infinity": "-Inf"}
-"""The bare words that numpy's and pandas' users write, as Tandem's JSON has them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,21 +91,6 @@ def read(body: bytes | memoryview, head_size: bytes, max_tensors: int) -> Messag
     if blobs.left:
         raise BadBody(f"the lengths do not add up: {blobs.left} bytes follow the last tensor")
     return Message(tensors, *_reply(head))
-
-
-def document(text: bytes) -> dict[str, Any]:
-    """A JSON object; the bare words NaN, Infinity and -Infinity are understood. Raises BadBody."""
-    try:
-        found = orjson.loads(text)
-    except orjson.JSONDecodeError as error:
-        try:
-            found = json.loads(text, parse_constant=_WORDS.__getitem__)
-        except (ValueError, RecursionError):
-            at = f"(line {error.lineno}, column {error.colno})"
-            raise BadBody(f"the body is not JSON: {error.msg} {at}") from error
-    if type(found) is not dict:
-        raise BadBody("the body must be a JSON object")
-    return found
 
 
 class _Blobs:
@@ -179,8 +162,10 @@ def _typed(name: str, datatype: str, values: list[Any]) -> list[Any]:
     types = set(map(type, values)) - {type(None)}
     if datatype in FLOATS:
         known = types <= {float, int} or all(type(v) in (float, int, type(None)) or v in _SPECIAL for v in values)
-        if known and datatype != "FP64":
-            return [_rounded(name, datatype, row, value) for row, value in enumerate(values)]
+        if known:
+            values = values if types <= {float, int} else as_numbers(values)
+            if datatype != "FP64":
+                return [_rounded(name, datatype, row, value) for row, value in enumerate(values)]
     elif datatype in NUMBERS:
         known = types <= {int} or all(v is None or type(v) is int or _is_whole(v) for v in values)
     else:
@@ -202,7 +187,7 @@ def _is_of(datatype: str, value: Any) -> bool:
     if value is None:
         return True
     if datatype in FLOATS:
-        return type(value) in (float, int) or (type(value) is str and value in _SPECIAL)
+        return type(value) in (float, int) or value in _SPECIAL
     if datatype in NUMBERS:
         return type(value) is int or _is_whole(value)
     return type(value) is (bool if datatype == "BOOL" else str)

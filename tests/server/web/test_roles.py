@@ -30,6 +30,10 @@ NEEDS = {
     ("POST", "/v1/models/{model}/score"): "score",
     ("POST", "/v1/models/{model}/versions/v1/score"): "score",
     ("POST", "/v1/models/{model}:predict"): "score",
+    ("POST", "/endpoints/{model}/invocations"): "score",
+    ("GET", "/endpoints/{model}/ping"): "list",
+    ("GET", "/endpoints/{model}/health"): "list",
+    ("GET", "/endpoints/{model}/version"): "list",
     ("POST", "/v2/models/{model}/infer"): "score",
     ("POST", "/v2/models/{model}/versions/v1/infer"): "score",
     ("GET", "/v2"): "list",
@@ -75,7 +79,7 @@ NEEDS = {
     ("PUT", "/auth/accounts/{name}/password"): "accounts",
 }
 """Every route that is not open. A new one is to be entered here with what it needs."""
-SCORING = {(method, path) for method, path in NEEDS if path.endswith(("/score", ":predict", "/infer"))}
+SCORING = {(method, path) for method, path in NEEDS if path.endswith(("/score", ":predict", "/infer", "/invocations"))}
 """Answered in front of FastAPI, whose routes they are not; whatever their method, a token is asked for first."""
 NOWHERE = {
     **{"pair": "none", "slot": "primary", "role": "none-such", "grant": "none", "limit": "none", "provider": "none"},

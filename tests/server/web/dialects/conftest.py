@@ -33,7 +33,9 @@ lm(y ~ day + weekend + count, data.frame(
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory, example_models: Path) -> Iterator[Tandem]:
-    tandem = Tandem(tmp_path_factory.mktemp("v2"), r_workers=1, python_workers=1, torch_threads=1, max_body_mb=2)
+    tandem = Tandem(
+        tmp_path_factory.mktemp("v2"), r_workers=1, python_workers=1, torch_threads=1, max_body_mb=2, basic="passwords"
+    )
     for name in ("mpg", "iris"):
         for kept in (example_models / f"{name}.rds", example_models / f"{name}.yaml"):
             shutil.copy(kept, tandem.r_models)

@@ -216,6 +216,12 @@ def test_bare_words_of_other_json_writers_are_understood() -> None:
     assert OPEN_INFERENCE.decode(text, one("numeric")).cells == [["NaN", "Inf", "-Inf"]]
 
 
+def test_a_bare_word_is_no_text() -> None:
+    text = b'{"inputs":[{"name":"x","datatype":"BYTES","shape":[1],"data":[NaN]}]}'
+    with pytest.raises(Invalid, match="not of its datatype"):
+        OPEN_INFERENCE.decode(text, one("string"))
+
+
 def test_a_missing_whole_number_comes_as_nan() -> None:
     blob = struct.pack("<2d", float("nan"), 3.0)
     for given_body in (body([behind("x", "FP64", 2, blob)], [blob]), body([tensor("x", "FP64", ["NaN", 3.0])])):
