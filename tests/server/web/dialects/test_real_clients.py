@@ -1,4 +1,4 @@
-"""KServe's and MLflow's own clients, unmodified, in an environment of their own: the native bits, and what they show."""
+"""KServe's and MLflow's own clients, unmodified, in an environment of their own: the native bits."""
 
 from __future__ import annotations
 
