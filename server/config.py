@@ -131,7 +131,7 @@ class Settings(BaseSettings):
         10.0,
         gt=0,
         le=3600,
-        description="seconds a request may wait for a worker; who would wait longer is refused",
+        description="seconds a request may wait for a worker; a request that would wait longer is refused",
     )
     batch_max_rows: int = _setting(
         ("web", "workers"), 1024, ge=1, description="rows predicted in one call when requests are joined"

@@ -33,6 +33,7 @@ ROUTE_CODES: tuple[Code, ...] = (
     "too_many_attempts",
     "internal_error",
     "provider_unavailable",
+    "accounts_unavailable",
 )
 """The codes with which a route that does not score refuses a request."""
 SCORE_STATUSES = (400, 401, 403, 404, 406, 408, 413, 415, 422, 429, 431, 500, 503, 504)

@@ -8,6 +8,8 @@ from typing import Any
 import httpx
 import pytest
 
+from server.web.problems import CODES, STATUS
+from server.web.routes.openapi import ROUTE_CODES, SCORE_STATUSES
 from tests.harness.tandem import Tandem
 
 MODELS = ("am", "boston", "iris", "mpg")
@@ -67,12 +69,17 @@ def test_an_operation_has_the_codes_that_its_route_declares_and_those_of_its_kin
         "422": "invalid_input",
         "429": "too_many_attempts",
         "500": "internal_error",
-        "503": "provider_unavailable",
+        "503": "provider_unavailable or accounts_unavailable",
     }
     assert set(document["paths"]["/health/live"]["get"]["responses"]) == {"200", "500"}
     signing_in = document["paths"]["/auth/token"]["post"]["responses"]
     assert set(signing_in["400"]["content"]) == {"application/json", "application/problem+json"}
     assert set(signing_in["422"]["content"]) == {"application/problem+json"}
+
+
+def test_every_code_is_one_of_a_route_or_has_a_status_that_scoring_has() -> None:
+    elsewhere = {"method_not_allowed"}  # of no operation: none has another method than its own
+    assert elsewhere == {code for code in CODES if code not in ROUTE_CODES and STATUS[code] not in SCORE_STATUSES}
 
 
 def test_every_reference_in_the_document_leads_somewhere(document: dict[str, Any]) -> None:
