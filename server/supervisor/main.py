@@ -147,7 +147,7 @@ class Supervisor:
         return 1
 
     async def _drain(self, ending: asyncio.Task[None]) -> None:
-        """Say that we are not ready, and go on answering until those who send us requests have seen it."""
+        """Say that this server is not ready, and go on answering until load balancers have seen it."""
         self._draining = True
         telling = asyncio.create_task(self._publish())
         hurrying = asyncio.create_task(self._hurry.wait())
@@ -168,7 +168,7 @@ class Supervisor:
             self._told_to_reread.set()
 
     async def _reread_settings(self) -> None:
-        """Whenever told to: read the settings anew and put into force what can change."""
+        """On each SIGHUP read the settings anew and put into force what can change."""
         await self._web.started()  # before, gunicorn could not yet be told anything
         while await self._told_to_reread.wait():
             self._told_to_reread.clear()
@@ -284,7 +284,7 @@ class Supervisor:
         self._metrics.r_vulnerable.set(any(pool.r_is_vulnerable for pool in self._pools))
 
     def _by_runtime(self) -> list[tuple[str, list[Pool]]]:
-        """Pools as the metrics tell them apart: those of one model go with their runtime, or labels had no end."""
+        """Pools by the label that metrics have for them. A model's own pool goes with its runtime: labels stay few."""
         return [(runtime, [p for p in self._pools if p.plan.runtime == runtime]) for runtime in (*SHARED, "script")]
 
     async def _keep_house(self) -> None:

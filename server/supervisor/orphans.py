@@ -12,13 +12,13 @@ from pathlib import Path
 
 
 class Orphans:
-    """Waits for children that have ended and that those who started them do not wait for."""
+    """Waits for children that have ended and that their own parents did not wait for."""
 
     def __init__(self) -> None:
         self._ended_before: set[int] = set()
 
     def reap(self) -> None:
-        """Wait for those that had ended at the last call already: whose starter lives has been waited for by now."""
+        """Wait for those that had ended at the last call already: a parent that lives has waited for its own by now."""
         ended = _ended_children(os.getpid())
         for pid in ended & self._ended_before:
             with contextlib.suppress(ChildProcessError):

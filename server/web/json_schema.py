@@ -10,7 +10,7 @@ from server.wire.schema import Input, Option, Output, Schema
 from server.wire.snapshot import Entry
 
 MAX_LEVELS = 500
-"""More levels than this are described, not listed: a page with 50,000 options helps nobody."""
+"""Most levels of a factor that are listed. More are described: a page with 50,000 options helps nobody."""
 
 _SPECIAL = ["NaN", "Inf", "-Inf"]
 _NUMBER: dict[str, Any] = {"anyOf": [{"type": "number"}, {"type": "string", "enum": _SPECIAL}]}

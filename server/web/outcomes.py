@@ -67,7 +67,7 @@ def over_limit(error: OverLimit) -> Problem:
 
 
 Unrecognised = AccountsUnavailable | ConfirmFirst | CrossSite | KeyInUrl | ProviderRefusal | TwoCredentials | Throttled
-"""What is raised where a credential could not be judged, or gives its caller nothing here."""
+"""Errors that say that a credential could not be judged, or gives its caller nothing here."""
 
 
 def unrecognised(error: Unrecognised) -> Problem:

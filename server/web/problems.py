@@ -138,7 +138,7 @@ RETRY_AFTER_S: Mapping[Code, float] = {
     "provider_unavailable": 1.0,
     "accounts_unavailable": 1.0,
 }
-"""What is said where nothing better is known."""
+"""Seconds to say in Retry-After where nothing better is known."""
 
 
 Answer = tuple[int, list[tuple[bytes, bytes]], bytes]
@@ -201,7 +201,7 @@ class Problem:
 
 
 class Stop(Exception):
-    """The request is answered with this problem."""
+    """Raised where a request is to be answered with a problem."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.code)

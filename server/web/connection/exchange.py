@@ -101,7 +101,7 @@ class Exchange:
         self.path = path
         self.query = query
         self.headers = headers
-        """By their names in lower case; of those that came twice, the last."""
+        """The headers by their names in lower case; of a header that came twice, the last."""
         self.keep_alive = keep_alive
         self.call: Call | None = None
         """What answers this request, from the moment when it is its turn."""
@@ -157,7 +157,7 @@ class Exchange:
     # From the route
 
     def vouched(self) -> None:
-        """The client has shown a good token: others make room before it does."""
+        """Note that the client has shown a good token: other connections are closed before this one."""
         self._owner.vouched()
 
     def go_on(self) -> None:

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 SWEEP_EVERY_S = 0.5
 SPARE_CONNECTIONS = 64
-"""Beyond the limit: these are told that there are too many, and answered for /health/."""
+"""Connections beyond the limit that are taken to be told so; what asks for /health/ is answered."""
 SPARE_HEADER_TIMEOUT_S = 2.0
 LINGER_S = 2.0
 """How long an idle connection is kept when the process stops, and a refused one while its client still sends."""
@@ -38,10 +38,10 @@ class Connection(Protocol):
         """Whether a request of it is being answered."""
 
     def look(self, passed_s: float) -> None:
-        """Judge what it does now; the last look was `passed_s` ago."""
+        """Judge what the connection does now; the last look was `passed_s` ago."""
 
     def cut(self) -> None:
-        """End it at once."""
+        """End the connection at once."""
 
 
 class ConnectionLimits:
@@ -58,7 +58,7 @@ class ConnectionLimits:
         self._connections: set[Connection] = set()
         self._spare: dict[Connection, None] = {}
         self._strangers: dict[Connection, None] = {}
-        """Those that have shown no good token, the one first that was answered or opened longest ago."""
+        """Connections that have shown no good token; first the one that was answered or opened longest ago."""
         self._refused: Counter[Code] = Counter()
         self._request_ids = RequestIds()
         self._timer: asyncio.TimerHandle | None = None

@@ -65,18 +65,18 @@ class Protocol(HttpToolsProtocol):
         self._spare = False
         self._vouched = False
         self._deaf = False
-        """Whatever else comes in is thrown away."""
+        """Set once everything that still comes in is to be thrown away."""
         self._last_words: bytes | None = None
         """A refusal that waits until the requests before it are answered."""
         self._requests = 0
         self._received = 0
         self._fed = 0
         self._fed_requests = False
-        """The bytes being fed hold the end of one request, and so not only the head that comes after it."""
+        """True if the chunk being parsed has the end of a request: its size then says nothing about the next head."""
         self._in_head = False
         self._head_bytes = 0
         self._idle_bytes = 0
-        """Bytes since the last that belonged to a body: endless trailers and chunk extensions are neither."""
+        """Bytes received since the last byte of a body. It bounds trailers and chunk extensions, which have no end."""
         self._patience = Patience()
 
     # The connection
@@ -102,7 +102,7 @@ class Protocol(HttpToolsProtocol):
             on_gone()
 
     def vouched(self) -> None:
-        """A good token was shown on this connection: others make room before it does."""
+        """Note that a good token was shown on this connection: others are closed before it is."""
         if not self._vouched:
             self._vouched = True
             self._limits.vouched(self)

@@ -11,7 +11,7 @@ import asyncio
 from typing import Any
 
 LARGE_BYTES = 1 << 16
-"""From here on a copy costs more than a second write."""
+"""A piece of this size or more is written by itself: to copy it behind another costs more than a second write."""
 
 
 class JoinedWrites:

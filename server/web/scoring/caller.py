@@ -14,7 +14,7 @@ class Caller(Protocol):
     path: str
     query: bytes
     headers: dict[bytes, bytes]
-    """By their names in lower case."""
+    """The headers by their names in lower case."""
 
     @property
     def client(self) -> str:
