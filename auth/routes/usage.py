@@ -18,6 +18,8 @@ from auth.routes.audit import FORMS, MEDIA_TYPES
 from auth.routes.closed import auth_of, require, router
 from auth.setup import Auth
 
+_NAME = r"^[!-~]{1,300}$"
+
 
 class UsageReply(BaseModel):
     """What a principal has asked a model for on a day of UTC."""
@@ -35,15 +37,14 @@ class AskedUsage(BaseModel):
 
     model_config = ConfigDict(extra="forbid")
 
-    who: Annotated[str | None, Query(max_length=300)] = None
-    model: Annotated[str | None, Query(max_length=300)] = None
+    who: Annotated[str | None, Query(pattern=_NAME)] = None
+    model: Annotated[str | None, Query(pattern=_NAME)] = None
     from_: Annotated[date | None, Query(alias="from", description="A day of UTC, such as 2026-11-30.")] = None
     to: Annotated[date | None, Query(description="The last day.")] = None
     after: Annotated[
         str | None,
         Query(
-            pattern=r"^\d{4}-\d\d-\d\d/[^/]*/.*$",
-            max_length=700,
+            pattern=r"^[0-9]{4}-[0-9]{2}-[0-9]{2}/[!-.0-~]{1,300}/[!-~]{1,300}$",
             description="Day, model and principal of the last row of the page before, with slashes between.",
         ),
     ] = None

@@ -82,6 +82,10 @@ OPERATIONS = [("POST", f"/v1/models/{name}/score") for name in (*MODELS, *PYTHON
     ("GET", "/auth/roles"),
     ("PUT", "/auth/roles/{role}"),
     ("DELETE", "/auth/roles/{role}"),
+    ("GET", "/auth/usage"),
+    ("GET", "/auth/limits"),
+    ("PUT", "/auth/limits/{limit}"),
+    ("DELETE", "/auth/limits/{limit}"),
 ]
 CHECKS = [
     schemathesis.checks.not_a_server_error,
@@ -165,6 +169,8 @@ def test_no_request_makes_the_server_fail_or_reply_what_it_does_not_document(
         with warnings.catch_warnings():
             warnings.simplefilter("default")  # what schemathesis thinks of its own dependencies is not ours
             tried()
+    for limit in session.get(f"{server.url}/auth/limits").json():  # one that was made up may be for us
+        session.delete(f"{server.url}/auth/limits/{limit['id']}")
     for status, count in statuses.items():
         record_property(f"answered {status}", count)
     assert wanted <= set(statuses), "what is tried is good in part, and bad in more than one way"
