@@ -15,7 +15,7 @@ LINES_PER_S = 20
 
 
 class LineLimit:
-    """Passes on so many lines a second, and then says how many there were more."""
+    """Passes on a limited number of lines a second, and says how many more there were."""
 
     def __init__(self, write: Callable[[str], None], clock: Callable[[], float] = monotonic) -> None:
         self._write = write
@@ -52,7 +52,7 @@ class Printed:
         self._room = MAX_LINE_CHARS
 
     def take(self, text: str) -> None:
-        """Some text; where it ends with a newline, so does the line. What has newlines inside stays together."""
+        """Take a text. If it ends with a newline, so does the line; newlines inside of it stay."""
         if self._room > 0:
             piece = text[: self._room]
             self._pieces.append(piece)
@@ -61,7 +61,7 @@ class Printed:
             self.end_line()
 
     def end_line(self) -> None:
-        """What there is of a line is all of it."""
+        """End the line that has begun."""
         line = "".join(self._pieces).strip()
         self._pieces.clear()
         self._room = MAX_LINE_CHARS
@@ -69,7 +69,7 @@ class Printed:
             self._lines.write(line)
 
     def rest(self) -> None:
-        """The model is not being called: say what was left out."""
+        """Say what was left out, now that the model is not being called."""
         self.end_line()
         self._lines.end()
 

@@ -16,7 +16,7 @@ from server.wire.frames import ReplyCode
 from server.wire.models import LoadCode
 
 MAX_FAULTS = 100
-"""The most faults that one request is told of."""
+"""How many faults of one request are reported at most."""
 
 
 class RequestError(Exception):
@@ -80,7 +80,7 @@ class Invalid(RequestError):
         self.faults = tuple(faults[:MAX_FAULTS])
 
     def for_caller(self) -> dict[str, Any]:
-        """The detail, and each fault by row and column."""
+        """The reply's body: the detail, and each fault by row and column."""
         errors = {"errors": [asdict(fault) for fault in self.faults]} if self.faults else {}
         return {"detail": self.detail, **errors}
 
@@ -95,7 +95,7 @@ class ModelFailed(RequestError):
     detail: ClassVar[str] = "the model could not predict these rows"
 
     def for_caller(self) -> dict[str, Any]:
-        """The detail of this kind of failure, and the model's own words."""
+        """The reply's body: the detail of this kind of failure, and the model's own words."""
         words = {"model_message": str(self)} if str(self) else {}
         return {"detail": self.detail, **words}
 
@@ -119,7 +119,7 @@ class BadRows(ModelFailed):
     reply_code = ReplyCode.INVALID
 
     def log_to(self, log: logging.Logger, about: Mapping[str, str]) -> None:
-        """Nothing: it happens every day, and the caller is told."""
+        """Log nothing: it happens every day, and the reply says it."""
 
 
 class UnknownLevel(BadRows):
@@ -148,7 +148,7 @@ class NotJson(ScriptFailed):
     """A script returned what JSON cannot hold; the text says so to the caller."""
 
     def for_caller(self) -> dict[str, Any]:
-        """The text, which is ours."""
+        """The reply's body: the text, which is ours."""
         return {"detail": str(self)}
 
 

@@ -16,10 +16,10 @@ from contextlib import suppress
 from server.machine import sandbox
 
 STUCK_S = 3.0
-"""A fork that computes nothing for so long, and for longer than the calls took in the process before, is stuck."""
+"""Seconds after which a fork that computes nothing is stuck, unless the calls took longer in the process before."""
 LONGEST_S = 10.0
 PATIENCE = 5
-"""How many times what the calls took there they may compute, and LONGEST_S more, before they are given up."""
+"""Calls in a fork may compute this many times as long as before, and LONGEST_S more, before they are given up."""
 ENOUGH_S = 1.0
 """How long what is not the first that anybody asks for may take."""
 PAUSE_S = 0.05

@@ -31,7 +31,7 @@ log = logging.getLogger(__name__)
 
 RECEIVE_BYTES = 1 << 20
 SEND_TIMEOUT = struct.pack("ll", 5, 0)
-"""Seconds and microseconds; a web process that takes nothing for so long is not waited for."""
+"""How long to wait for a web process that takes nothing, in seconds and microseconds."""
 REST_AFTER_S = 1.0
 
 Score = Callable[[Any, Sequence[Member], int], ReplyPayload]
@@ -147,7 +147,7 @@ class WorkerLoop:
             self._send(connection, frame)
 
     def _empty_sockets(self, timeout_s: float | None) -> bool:
-        """Take in what has come, or what comes within the timeout; whether there was anything."""
+        """Take in what has come, or what comes within the timeout. True if there was anything."""
         ready = self._selector.select(timeout_s)
         for key, _ in ready:
             if key.data is None:

@@ -16,5 +16,5 @@ def refusal(error: RequestError) -> Result:
 
 
 def refuse_all(members: Sequence[Member], error: RequestError) -> ReplyPayload:
-    """One and the same refusal for every member."""
+    """The same refusal for every member."""
     return ReplyPayload(0.0, 0.0, 0.0, [refusal(error)] * len(members))

@@ -54,11 +54,11 @@ class Runtime(ABC):
         """
 
     def folders(self) -> Sequence[Path]:
-        """What it reads besides Python's packages and the system's libraries; asked for after `start`."""
+        """Folders that the runtime reads besides Python's packages and system libraries; asked for after `start`."""
         return ()
 
     def shared(self) -> Sequence[Part]:
-        """What all its models share, beside what any process has; asked for after `start`.
+        """What all models of the runtime share, beside what any process has; asked for after `start`.
 
         None where nothing that a model does can reach another.
         """

@@ -54,7 +54,7 @@ def bind_to_parent() -> None:
 
 
 def enter(environment: Path, own: Iterable[str]) -> None:
-    """Be as a process of that environment, in which the server's own packages come last. Runs its .pth files."""
+    """Enter an environment: its packages come first, the server's own last. Runs its .pth files."""
     sys.prefix = sys.exec_prefix = str(environment)
     sys.path.remove(str(ROOT))
     site.addsitedir(str(packages_of(environment)))
@@ -64,12 +64,12 @@ def enter(environment: Path, own: Iterable[str]) -> None:
 
 
 def append(own: Iterable[str]) -> None:
-    """The server's own packages, and the server."""
+    """Add the server's own packages and the server itself, behind all others."""
     sys.path += [folder for folder in (*own, str(ROOT)) if folder not in sys.path]
 
 
 def main() -> None:
-    """See above."""
+    """Start a template, as the module says."""
     given = arguments().parse_args()
     bind_to_parent()
     sys.path.append(str(ROOT))

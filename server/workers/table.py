@@ -50,7 +50,7 @@ _LEFT_OUT = {
     True: "an unknown value is written null, or left out where the model's sidecar says `missing: na` of this input",
     False: "this model cannot predict a row without it",
 }
-"""By whether an input may be missing. What is absent is refused even so: in one row of many it may be misspelt."""
+"""Hints for an absent input, by whether it may be missing. It is refused even so: its name may be misspelt."""
 
 
 def ignored(given: Iterable[str], schema: Schema) -> tuple[str, ...]:
@@ -272,7 +272,7 @@ def _datetime(spec: Input, value: Any) -> float:
 
 
 _LONG_FRACTION = re.compile(r"[T ]\d\d:?\d\d:?\d\d[.,](\d{7,})", re.ASCII)
-"""Python's datetime would cut it to microseconds."""
+"""A fraction of a second with more digits than Python's datetime keeps."""
 
 
 def _image(spec: Input, value: Any) -> bytes:
@@ -320,7 +320,7 @@ def _levels_told(spec: Input) -> str:
 
 
 def _shown(value: Any) -> str:
-    """What was got, as its kind and not more than a little of its text: a reply must not echo a body."""
+    """What was got instead: its kind and a little of its text, because a reply must not echo a body."""
     if value is None:
         return "null"
     if type(value) is bool:

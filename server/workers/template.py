@@ -59,7 +59,7 @@ log = logging.getLogger(__name__)
 
 REAP_EVERY_S = 1.0
 PROBE_SEED = 1
-"""A probe's verdict must not depend on chance."""
+"""Seed of every probe: its verdict must not depend on chance."""
 
 
 class Template:
@@ -269,7 +269,7 @@ def _missing(runtime: str) -> str | None:
 
 
 def _runtime(name: str) -> Runtime:
-    """Each in its own module, which alone imports the runtime's libraries."""
+    """Make the runtime of this name, from its own module, which alone imports the runtime's libraries."""
     match name:
         case "r":
             from server.workers.r.runtime import RRuntime
@@ -322,7 +322,7 @@ def main() -> None:
 
 
 def serve(given: argparse.Namespace, lock: Callable[[Runtime], str]) -> None:
-    """Be a template to the end of the process; `lock` locks it up, or tells how far it has been by now."""
+    """Serve as a template until the process ends. `lock` puts it into the sandbox, or says how far it is in one."""
     logs.configure()
     control = socket.socket(fileno=given.control_fd)
     missing = _missing(given.runtime)

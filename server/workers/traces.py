@@ -27,16 +27,16 @@ class Part(Protocol):
     """One thing that the models of a process share."""
 
     def note(self, closely: bool = False) -> None:
-        """What there is now is as it should be; `closely` is with what takes long to look at."""
+        """Note what there is now as the right state; `closely` includes what takes long to look at."""
 
     def enter(self, key: str) -> None:
-        """This model is called next: it goes on with the random numbers that it had, if it ever drew any."""
+        """Prepare a call of this model: it goes on with the random numbers that it had, if it ever drew any."""
 
     def unchanged(self) -> bool:
         """Whether it seems to be as noted, random numbers aside; asked after each call, so it takes microseconds."""
 
     def leave(self, key: str) -> None:
-        """This model was called and nothing has changed: the random numbers that others draw are as noted again."""
+        """End a call after which nothing has changed: the random numbers that others draw are as noted again."""
 
     def changes(self) -> Changes:
         """What has changed since it was noted."""
@@ -45,7 +45,7 @@ class Part(Protocol):
         """The packages that are loaded."""
 
     def load(self, packages: Iterable[str]) -> None:
-        """Load packages, as far as that goes."""
+        """Load packages, as far as they can be loaded."""
 
 
 class Traces:
@@ -58,12 +58,12 @@ class Traces:
         return bool(self._parts)
 
     def note(self, closely: bool = False) -> None:
-        """What there is now is as it should be; `closely` is with what takes long to look at."""
+        """Note what there is now as the right state; `closely` includes what takes long to look at."""
         for part in self._parts:
             part.note(closely)
 
     def enter(self, key: str) -> None:
-        """This model is called next."""
+        """Prepare a call of this model."""
         for part in self._parts:
             part.enter(key)
 
@@ -72,7 +72,7 @@ class Traces:
         return all(part.unchanged() for part in self._parts)
 
     def leave(self, key: str) -> None:
-        """This model was called, and nothing has changed."""
+        """End a call after which nothing has changed."""
         for part in self._parts:
             part.leave(key)
 
@@ -99,7 +99,7 @@ class Watch:
         traces.note()
 
     def enter(self, key: str) -> None:
-        """This model is called next."""
+        """Prepare a call of this model."""
         self._traces.enter(key)
 
     def left(self, key: str) -> str | None:
@@ -252,5 +252,5 @@ def _folder() -> str:
 
 
 def _rounded(tiny: float) -> tuple[float, ...]:
-    """Differs where numbers are rounded otherwise, or where the smallest are taken for zero (as -ffast-math does)."""
+    """A number that differs if numbers are rounded otherwise, or the smallest are taken for zero (-ffast-math)."""
     return tiny / 2, 1.0 + tiny, 1.0 - tiny

@@ -40,7 +40,7 @@ class Wear:
         self._oldest = self._next_look = clock() + MIN_AGE_S
 
     def called(self) -> None:
-        """A model has been called."""
+        """Count a call of a model."""
         self._calls += 1
 
     def worn(self, give_back: Callable[[], object], at_rest: bool = False) -> bool:
@@ -72,12 +72,12 @@ class Upkeep:
         self._printed = printed
 
     def called(self) -> bool:
-        """A model has been called; whether the worker should be replaced now."""
+        """Note a call of a model; True if the worker should be replaced now."""
         self._wear.called()
         return self._wear.worn(self._give_back)
 
     def rest(self) -> bool:
-        """Nothing has come for a while; whether the worker should be replaced now."""
+        """Note that nothing has come for a while; True if the worker should be replaced now."""
         self._printed.rest()
         self._runtime.rest()
         self._hoard.give_back(self._free)

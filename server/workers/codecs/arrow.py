@@ -30,7 +30,7 @@ from server.workers.predictions import Predicted, Predictions
 from server.workers.table import NA_INTEGER, NA_REAL, ignored, missing
 
 MAX_ROWS_PER_BYTE = 8
-"""A logical takes one bit; only a null column takes less."""
+"""Cells that a byte of an Arrow body may hold: a logical takes one bit, and only a null column takes less."""
 
 MAX_VIEWED_PER_BYTE = 16
 """How often, on average, a byte of text may be shared by string views."""
@@ -58,7 +58,7 @@ def prepare() -> None:
 
 
 class ArrowCodec:
-    """See the module."""
+    """The codec for Arrow streams."""
 
     takes_query = True
 

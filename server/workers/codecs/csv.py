@@ -26,11 +26,11 @@ from server.workers.predictions import Predictions
 
 BLOCK_BYTES = 1 << 20
 MAX_COLUMNS_PER_INPUT, MAX_MORE_COLUMNS = 10, 1000
-"""What is no input is ignored, but pyarrow takes seconds and gigabytes for a million columns."""
+"""How many columns a body may have. Those that are no inputs are ignored, but a million take gigabytes."""
 
 
 class CsvCodec:
-    """See the module."""
+    """The codec for CSV."""
 
     takes_query = True
 

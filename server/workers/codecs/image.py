@@ -13,7 +13,7 @@ from server.workers.predictions import Predictions
 
 
 class ImageCodec:
-    """See the module."""
+    """The codec for images."""
 
     takes_query = True
 

@@ -22,12 +22,12 @@ from server.workers.predictions import Predicted, Predictions
 from server.workers.table import NA_INTEGER, ignored, missing
 
 _STRINGS = re.compile(rb'"(?:[^"\\]++|\\.)*+"')
-"""Possessive: what can be given back is remembered, at a hundred bytes for each character of a string."""
+"""A JSON string. The quantifiers are possessive: backtracking would take a hundred bytes for each character."""
 _MEMBERS = frozenset(("rows", "columns", "output", "options"))
 
 
 class JsonCodec:
-    """See the module."""
+    """The codec for JSON."""
 
     takes_query = True
 

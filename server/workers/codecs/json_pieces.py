@@ -56,11 +56,11 @@ def decode(body: bytes, schema: Schema) -> Question | None:
 
 
 class _Irregular(Exception):
-    """This body is not for here."""
+    """The body is not regular enough to be read in pieces."""
 
 
 def _columns(body: bytes, at: int, schema: Schema) -> tuple[list[Any], int]:
-    """Column after column; where the last one's successor begins."""
+    """Read column after column; gives where what comes after the last one begins."""
     types = {i.name: i.type for i in schema.inputs}
     found: dict[str, Any] = {}
     while name := _COLUMN.match(body, at):
@@ -83,7 +83,7 @@ def _columns(body: bytes, at: int, schema: Schema) -> tuple[list[Any], int]:
 
 
 def _rows(body: bytes, at: int, schema: Schema) -> tuple[list[Any], int]:
-    """Piece after piece of rows; where the closing bracket is."""
+    """Read piece after piece of rows; gives where the closing bracket is."""
     names = schema.input_names
     cells: list[Any] = [array("d") if i.type == "numeric" else [] for i in schema.inputs]
     last = body.rindex(b"]")

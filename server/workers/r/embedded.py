@@ -42,7 +42,7 @@ _NILSXP = 0
 _UTF8 = 1
 
 _COLLECTION = re.compile(r"= (?P<young>\d+)\+\d+\+(?P<full>\d+) \(level")
-"""What R says of a collection: Garbage collection 9 = 6+1+2 (level 0) ..."""
+"""The line that R prints of a collection: Garbage collection 9 = 6+1+2 (level 0) ..."""
 
 R_CODE = Path(__file__).with_name("R")
 
@@ -145,7 +145,7 @@ _young: Any = None
 
 _code: Any = None
 printed = Printed(lambda line: log.info("R printed", extra={"text": line}))
-"""What R prints: each of its lines one of the log's."""
+"""Writes each line that R prints into the log."""
 
 
 # Calls that may take their time: values are converted both ways

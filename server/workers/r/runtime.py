@@ -30,7 +30,7 @@ LONG_CALL_S = 0.02
 each worker: 8 workers of a 208 MB forest held 4.4 times the memory of one process, with this 1.2 times."""
 
 WARM_CALLS = 3
-"""R's compiler takes up a function at its second call."""
+"""Calls of a model before its template forks: R compiles a function at its second call."""
 
 WARMING_S = 1.0
 """A model whose calls take so long gains nothing from more of them."""

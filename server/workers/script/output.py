@@ -49,7 +49,7 @@ class Output:
 
     @contextmanager
     def of(self, request_id: str) -> Iterator[None]:
-        """What is written meanwhile belongs to this request."""
+        """Count what is written meanwhile as this request's."""
         self._formatter.request_id = request_id
         try:
             yield
@@ -61,7 +61,7 @@ class Output:
             self._formatter.request_id = ""
 
     def rest(self) -> None:
-        """The script is not being called: say how many lines were left out."""
+        """Say how many lines were left out, now that the script is not being called."""
         for limit in self._limits:
             limit.end()
 

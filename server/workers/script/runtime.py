@@ -58,7 +58,7 @@ class ScriptRuntime(Runtime):
         self._outputs: list[Output] = []
 
     def start(self) -> Mapping[str, str]:
-        """Nothing is imported here that the script might need in a version of its own, or that starts threads."""
+        """Start without imports: the script may need its own versions of packages, and some packages start threads."""
         return {"python": platform.python_version()}
 
     def describe(self, spec: ModelSpec) -> Description:
@@ -103,7 +103,7 @@ class ScriptRuntime(Runtime):
             output.rest()
 
     def after_fork(self, seed: int, scratch: Path, slot: int) -> None:
-        """Own random numbers."""
+        """Give this fork random numbers of its own."""
         random.seed(seed)
 
 
