@@ -112,8 +112,8 @@ def record(db: Transaction, act: Act, now: float) -> None:
     last = db.execute("SELECT seq, chain FROM audit ORDER BY seq DESC LIMIT 1").fetchone() or (0, _FIRST)
     who = actor.who if act.who is None else act.who
     more = json.dumps(act.more, sort_keys=True, separators=(",", ":")) if act.more else ""
-    by = who, actor.via, actor.address, actor.request_id
-    said = (last[0] + 1, float(now), *by, act.action, act.target, act.outcome, more)
+    texts = who, actor.via, actor.address, actor.request_id, act.action, act.target, act.outcome, more
+    said = (last[0] + 1, float(now), *map(_without_nul, texts))
     db.execute("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*said, _next(last[1], said)))
 
 
@@ -214,6 +214,11 @@ def pages(audit: AuditStore, wanted: Wanted, size: int = _AT_ONCE) -> Iterator[l
 
 def _next(chain: bytes, said: tuple[Any, ...]) -> bytes:
     return hashlib.sha256(chain + json.dumps(said, separators=(",", ":")).encode()).digest()
+
+
+def _without_nul(text: str) -> str:
+    """A text as every database keeps it, or the chain would not fit what was kept."""
+    return text.replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _row(row: tuple[Any, ...]) -> Row:

@@ -116,6 +116,13 @@ def test_the_database_itself_lets_no_row_be_changed_or_taken_out(five: Raw) -> N
             five.execute("TRUNCATE audit")
 
 
+def test_a_row_that_tells_of_any_character_is_as_it_was_written(audit: Audit) -> None:
+    audit.write(Act("tried", "a\0b % ? ' \\ \u2028 \U0001f600", more={"n": "\0"}, who="idp:\0"), 1.0)
+    [row] = rows(audit)
+    assert (row.who, row.target) == ("idp:\ufffd", "a\ufffdb % ? ' \\ \u2028 \U0001f600")
+    assert audit.verify().fault is None
+
+
 TAMPERING = {
     "UPDATE audit SET who = 'bob' WHERE seq = 3": "row 3 is not as it was written",
     "UPDATE audit SET at = at + 0.001 WHERE seq = 1": "row 1 is not as it was written",
