@@ -10,6 +10,7 @@ from auth.key_text import PREFIX
 from auth.principal import Permission
 from auth.routes.answers import NO_STORE
 from auth.routes.closed import ADMIN, Admin, auth_of, must_hold, router
+from auth.routes.patterns import warning_of
 from auth.store import narrowing
 
 Days = Annotated[int, Field(ge=1, le=LONGEST_DAYS, description="How long the keys are good.")]
@@ -38,6 +39,7 @@ class PairReply(BaseModel):
     created_at: float = Field(description="Unix seconds.")
     created_by: str
     keys: list[KeyReply]
+    warning: str | None = Field(None, description="What is odd about it. It was made all the same.")
 
 
 class NewPair(BaseModel):
@@ -80,7 +82,9 @@ async def add_keys(request: Request, response: Response, new: NewPair, admin: Ad
         auth.accounts.keys.add, owner, new.name, allowance, new.days, admin.name, auth.clock()
     )
     response.headers.update(NO_STORE)
-    return _made(made)
+    shown = _made(made)
+    shown.warning = warning_of(request, new.models)
+    return shown
 
 
 @router.post("/keys/{pair}/{slot}", responses={404: {}, 409: {}}, response_model_exclude_none=True)

@@ -6,6 +6,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from auth.policy import Grant, RoleOfOwn
 from auth.principal import ROLES, Allowance, Permission
 from auth.routes.closed import ADMIN, Admin, auth_of, must_hold, router
+from auth.routes.patterns import warning_of
 from auth.store import narrowing
 
 
@@ -34,6 +35,7 @@ class GrantReply(BaseModel):
     models: list[str]
     created_at: float = Field(description="Unix seconds.")
     created_by: str
+    warning: str | None = Field(None, description="What is odd about it. It was taken all the same.")
 
 
 class NewGrant(BaseModel):
@@ -71,14 +73,14 @@ async def remove_role(request: Request, role: str) -> None:
     auth.authenticator.forget_if_changed()
 
 
-@router.get("/grants", dependencies=ADMIN, responses={409: {}})
+@router.get("/grants", dependencies=ADMIN, responses={409: {}}, response_model_exclude_none=True)
 async def list_grants(request: Request) -> list[GrantReply]:
     """Every grant, by whom it is for."""
     accounts = auth_of(request).accounts
     return [_grant(grant) for grant in await accounts.look(accounts.policy.grants)]
 
 
-@router.post("/grants", status_code=201, responses={409: {}})
+@router.post("/grants", status_code=201, responses={409: {}}, response_model_exclude_none=True)
 async def add_grant(request: Request, new: NewGrant, admin: Admin) -> GrantReply:
     """Give somebody, or a group, a role on some models. It holds within a second."""
     auth = auth_of(request)
@@ -87,7 +89,9 @@ async def add_grant(request: Request, new: NewGrant, admin: Admin) -> GrantReply
     must_hold(admin, allowance)
     made = await auth.login.writing.run(policy.add_grant, new.to, allowance, new.role, admin.name, auth.clock())
     auth.authenticator.forget_if_changed()
-    return _grant(made)
+    shown = _grant(made)
+    shown.warning = warning_of(request, made.models)
+    return shown
 
 
 @router.delete("/grants/{grant}", dependencies=ADMIN, status_code=204, responses={404: {}, 409: {}})

@@ -102,6 +102,18 @@ def test_no_server_refreshes_so_that_no_token_can_be_used_again_at_another(serve
     assert statuses(servers, token["access_token"]) == {200}
 
 
+def test_limits_need_a_database_and_where_there_is_none_nobody_is_limited(servers: list[Tandem]) -> None:
+    headers = servers[0].headers("root")
+    rule = {"who": "*", "requests": 1, "per": "day"}
+    asked = [
+        httpx.get(f"{servers[0].url}/auth/limits", headers=headers),
+        httpx.put(f"{servers[0].url}/auth/limits/l", json=rule, headers=headers),
+        httpx.delete(f"{servers[0].url}/auth/limits/l", headers=headers),
+        httpx.get(f"{servers[0].url}/auth/usage", headers=headers),
+    ]
+    assert {(reply.status_code, reply.json()["code"]) for reply in asked} == {(409, "conflict")}
+
+
 def test_who_guesses_too_often_waits_at_this_server_and_each_counts_for_itself(servers: list[Tandem]) -> None:
     """The last of these tests: the address has to wait afterwards, at the first server."""
     started = time.monotonic()

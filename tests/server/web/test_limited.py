@@ -129,6 +129,11 @@ def test_a_pattern_that_fits_no_model_is_taken_with_a_warning(tandem: Tandem) ->
     made = put(tandem, "later", who="*", model="coming-*", requests=1, per="second")
     assert made["warning"] == "No model that is here now fits coming-*."
     assert "warning" not in put(tandem, "now", who="*", model="mp*", requests=1000, per="second")
+    keys = {"owner": "limited", "name": "early", "models": ["mpg", "coming-*"]}
+    assert change(tandem, "POST", "/auth/keys", keys).json()["warning"] == made["warning"]
+    grant = change(tandem, "POST", "/auth/grants", {"to": "nobody", "role": "scorer", "models": ["coming-*"]}).json()
+    assert grant["warning"] == made["warning"]
+    assert change(tandem, "DELETE", f"/auth/grants/{grant['id']}").status_code == 204
 
 
 RULE: dict[str, object] = {"who": "limited", "requests": 1, "per": "second"}

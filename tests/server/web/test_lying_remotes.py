@@ -193,6 +193,12 @@ def test_an_answer_without_an_end_is_read_no_faster_than_it_is_taken_and_cut_at_
     assert len(asked.wire.written) <= 2 * MIB
 
 
+def test_what_a_remote_tells_of_its_limits_is_passed_on() -> None:
+    told = b'ratelimit-policy: "l";q=5;w=1\r\nratelimit: "l";r=4;t=1\r\n'
+    asked = Asked(lambda: whole(OK + told, b"{}"))
+    assert told in asked.wire.written
+
+
 def test_what_a_remote_says_beside_its_answer_is_not_passed_on() -> None:
     more = b"set-cookie: a=b\r\nx-evil: 1\r\naccess-control-allow-origin: *\r\nlocation: /\r\nx-request-id: another\r\n"
     asked = Asked(lambda: whole(OK + more + b"x-tandem-warnings: []\r\nconnection: close\r\n", b"{}"))
