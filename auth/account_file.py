@@ -139,6 +139,10 @@ class AccountFile:
         """The file is not ours to change."""
         raise AccountError("in_file")
 
+    def end_sessions(self, name: str) -> NoReturn:
+        """The file is not ours to change."""
+        raise AccountError("in_file")
+
     def sign_in(self, name: str, password: str, now: float) -> Opened | None:
         """What a token needs if the password fits. Takes as long for a name that is not known."""
         line = self._checked(name, password)

@@ -140,10 +140,15 @@ class Accounts:
             if _find(db, name).kind == "service":
                 raise AccountError("no_password")
             db.execute("UPDATE accounts SET password = ? WHERE name = ?", (hashed, name))
-            db.execute("DELETE FROM sessions WHERE account = ? AND id <> ?", (name, but))
-            db.execute("DELETE FROM console_sessions WHERE account = ? AND id <> ?", (name, but))
-            count_revocation(db)
+            _end_sessions(db, name, but)
             record(db, Act("password.set", name), self._clock())
+
+    def end_sessions(self, name: str) -> None:
+        """End the sessions of an account, of programs and browsers; its keys stay."""
+        with self._database.transaction() as db:
+            _find(db, name)
+            _end_sessions(db, name)
+            record(db, Act("sessions.ended", name), self._clock())
 
     def sign_in(self, name: str, password: str, now: float) -> Opened | None:
         """Begin a session if the password fits. Takes as long for a name that is not known."""
@@ -217,6 +222,12 @@ _ACCOUNTS: Final = "SELECT name, role, created_at, kind, disabled, about FROM ac
 def _account(row: tuple[Any, ...]) -> Account:
     name, role, created_at, kind, disabled, about = row
     return Account(name, role, created_at, kind, bool(disabled), about)
+
+
+def _end_sessions(db: Transaction, name: str, but: str = "") -> None:
+    for table in ("sessions", "console_sessions"):
+        db.execute(f"DELETE FROM {table} WHERE account = ? AND id <> ?", (name, but))
+    count_revocation(db)
 
 
 def _put_into_groups(db: Transaction, name: str, groups: Iterable[str]) -> None:

@@ -126,6 +126,9 @@ class AccountStore(Protocol):
     def set_password(self, name: str, password: str, but: str = "") -> None:
         """Change a password and end the account's sessions, except the one of the id `but`."""
 
+    def end_sessions(self, name: str) -> None:
+        """End the sessions of an account, of programs and browsers; its keys stay."""
+
     def sign_in(self, name: str, password: str, now: float) -> Opened | None:
         """Begin a session if the password fits. Takes as long for a name that is not known."""
 

@@ -64,6 +64,16 @@ async def list_accounts(request: Request) -> list[AccountReply]:
     return [_shown(account) for account in await accounts.look(accounts.list)]
 
 
+@router.get("/accounts/{name}", dependencies=ADMIN, response_model_exclude_none=True, responses={404: {}})
+async def show_account(request: Request, name: str) -> AccountReply:
+    """One account."""
+    accounts = auth_of(request).accounts
+    found = await accounts.look(accounts.find, name)
+    if found is None:
+        raise AccountError("unknown")
+    return _shown(found)
+
+
 @router.post("/accounts", status_code=201, responses={409: {}})
 async def add_account(request: Request, new: NewAccount, admin: Admin) -> AccountReply:
     """Create an account."""
@@ -112,6 +122,15 @@ async def set_password(request: Request, name: str, new: NewPassword, admin: Adm
     auth = auth_of(request)
     await _check_account(admin, auth, name)
     await auth.login.hashing.run(auth.accounts.set_password, name, new.password.get_secret_value())
+    auth.authenticator.forget_if_changed()
+
+
+@router.delete("/accounts/{name}/sessions", status_code=204, responses={404: {}, 409: {}})
+async def end_sessions(request: Request, name: str, admin: Admin) -> None:
+    """Sign an account out everywhere. Its access tokens end within a second; its API keys stay."""
+    auth = auth_of(request)
+    await _check_account(admin, auth, name)
+    await auth.login.writing.run(auth.accounts.end_sessions, name)
     auth.authenticator.forget_if_changed()
 
 

@@ -13,6 +13,7 @@ from auth.console_sessions import LIFE_S, Vouched
 from auth.credentials.session_cookie import COOKIE
 from auth.routes.closed import CONFIRMED_FOR_S
 from auth.setup import Auth, open_auth, prepare
+from auth.store import narrowing
 from tests.auth.conftest import line, write
 from tests.auth.test_routes import PASSWORD, Client, client_of
 
@@ -218,6 +219,20 @@ def test_whom_a_provider_vouches_for_has_no_password_here(auth: Auth, client: Cl
     secret = auth.console.open_for_provider(Vouched("idp:ann", "idp", ("admin",), (), clock.now), clock.now)
     browser = OURS | {"cookie": f"{COOKIE}={secret}"}
     assert change(client, browser).status_code == 401, "there is no such provider any more"
+
+
+def test_an_admin_signs_somebody_out_everywhere_and_their_keys_stay(auth: Auth, client: Client) -> None:
+    admin, browser = cookie(begin(client)), cookie(begin(client, "ann"))
+    form = {"grant_type": "password", "username": "ann", "password": PASSWORD}
+    token = {"authorization": f"Bearer {client.post('/auth/token', data=form).json()['access_token']}"}
+    made = auth.accounts.keys.add("ann", "n", narrowing(["score"], ["*"]), 1, "root", 1000.0)
+    key = {"api-key": next(iter(made.texts.values()))}
+    assert client.delete("/auth/accounts/ann/sessions", headers=browser).status_code == 403
+    assert client.delete("/auth/accounts/ann/sessions", headers=admin).status_code == 204
+    assert [client.get("/auth/me", headers=one).status_code for one in (browser, token, key)] == [401, 401, 200]
+    assert client.get("/auth/accounts/ann", headers=admin).json()["role"] == "scorer"
+    for method, path in (("DELETE", "/auth/accounts/nobody/sessions"), ("GET", "/auth/accounts/nobody")):
+        assert client.request(method, path, headers=admin).status_code == 404
 
 
 # Accounts in a file
