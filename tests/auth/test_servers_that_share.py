@@ -103,7 +103,7 @@ def test_no_server_refreshes_so_that_no_token_can_be_used_again_at_another(serve
 
 
 def test_limits_need_a_database_and_where_there_is_none_nobody_is_limited(servers: list[Tandem]) -> None:
-    headers = servers[0].headers("root")
+    headers = {"authorization": f"Bearer {sign_in(servers[0], 'root').json()['access_token']}"}
     rule = {"who": "*", "requests": 1, "per": "day"}
     asked = [
         httpx.get(f"{servers[0].url}/auth/limits", headers=headers),

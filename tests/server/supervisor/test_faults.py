@@ -42,7 +42,7 @@ def test_killing_random_workers_under_load_fails_nothing_and_answers_nothing_wro
         for killed in range(1, 9):
             os.kill(chance.choice(server.processes("worker")), signal.SIGKILL)
             eventually(lambda n=killed: server.metric("tandem_worker_restarts_total", reason="crashed") == n)
-            eventually(lambda: len(server.processes("worker")) == 2)
+            eventually(lambda: server.metric("tandem_workers", state="ready") == len(server.processes("worker")) == 2)
             answered = load.answered
             eventually(lambda seen=answered: load.answered > seen + 50)
     assert load.wrong == []

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import itertools
 import math
+import zlib
 from collections.abc import Callable
 from typing import Any
 
@@ -191,7 +192,11 @@ def test_a_problem_is_json_whatever_is_accepted(post: Post) -> None:
 
 # Compressed bodies
 
-ENCODINGS = {"gzip": gzip.compress, "zstd": lambda body: bytes(pa.compress(body, codec="zstd", asbytes=True))}
+ENCODINGS: dict[str, Callable[[bytes], bytes]] = {
+    "gzip": gzip.compress,
+    "deflate": zlib.compress,
+    "zstd": lambda body: bytes(pa.compress(body, codec="zstd", asbytes=True)),
+}
 
 
 @pytest.mark.parametrize("encoding", ENCODINGS)
@@ -207,7 +212,7 @@ def test_the_name_of_an_encoding_has_no_case_and_identity_is_none(post: Post) ->
     assert post("mpg", CAR, "text/csv", content_encoding="identity").status_code == 200
 
 
-@pytest.mark.parametrize("encoding", ["br", "deflate", "compress", "gzip, gzip", ""])
+@pytest.mark.parametrize("encoding", ["br", "compress", "gzip, gzip", ""])
 def test_another_encoding_is_unsupported(post: Post, encoding: str) -> None:
     problem(post("mpg", CAR, "text/csv", content_encoding=encoding), 415, "unsupported_encoding")
 
@@ -219,24 +224,23 @@ def test_a_body_that_is_not_compressed_as_it_says_is_a_bad_body(post: Post, enco
         problem(post("mpg", body, "text/csv", content_encoding=encoding), 400, "bad_body")
 
 
-@pytest.mark.parametrize("encoding", ENCODINGS)
-def test_a_body_that_is_too_large_once_inflated_is_refused(tandem_factory: Any, encoding: str) -> None:
+def test_a_body_that_is_too_large_once_inflated_is_refused(tandem_factory: Any) -> None:
     server = tandem_factory(max_body_mb="0.1")
     server.drop("cars", "lm(dist ~ speed, cars)")
     server.start()
-
-    def send(body: bytes) -> httpx.Response:
-        return server.score("cars", body, headers={"content-type": "text/csv", "content-encoding": encoding})
-
-    pack = ENCODINGS[encoding]
     line = b"speed\n1.5\n"
     allowed = line + b"2.5\n" * ((int(0.1 * 2**20) - len(line)) // 4)
-    assert send(pack(allowed)).status_code == 200
-    for large in (allowed + b"2.5\n" * 2, line + bytes(50 << 20)):
-        assert len(pack(large)) < 100_000
-        told = problem(send(pack(large)), 413, "body_too_large")
-        assert "0.1 MiB" in told["detail"]
-    assert send(pack(line)).status_code == 200
+    for encoding, pack in ENCODINGS.items():
+
+        def send(body: bytes, encoding: str = encoding) -> httpx.Response:
+            return server.score("cars", body, headers={"content-type": "text/csv", "content-encoding": encoding})
+
+        assert send(pack(allowed)).status_code == 200
+        for large in (allowed + b"2.5\n" * 2, line + bytes(50 << 20)):
+            assert len(pack(large)) < 100_000
+            told = problem(send(pack(large)), 413, "body_too_large")
+            assert "0.1 MiB" in told["detail"]
+        assert send(pack(line)).status_code == 200
 
 
 # Query and warnings
