@@ -295,6 +295,12 @@ def service(docs: str) -> Dashboard:
                 ("{{remote}} from {{pod}}", over("min by (remote, pod)", "tandem_remote_up")),
             ),
             lines(
+                "Database of accounts, out of reach for",
+                Seconds,
+                f"0: it is there. Who is known stays known for five minutes, see {docs}#tandemaccountsaway.",
+                ("{{pod}}", over("max by (pod)", "tandem_accounts_away_seconds")),
+            ),
+            lines(
                 "Servers, by version",
                 Short,
                 "Two versions for longer than a rollout takes: it is stuck.",
