@@ -51,6 +51,7 @@ def ignore_refusal(reason: Reason, address: str, key: str = "") -> None:
 class _Known(NamedTuple):
     principal: Principal
     until: float
+    recognised: Recognised
 
 
 class Authenticator:
@@ -144,11 +145,16 @@ class Authenticator:
         found = only(headers)
         if found is None:
             return await self._by_cookie(headers)
+        digest, now = self._digest(*found), self._clock()
+        known = self._known.get(digest)
+        if known is not None and _tell(known.recognised, now, address):
+            self._remember(digest, known.recognised, now)
+            return known.principal
         sent = shown(*found, address)
         verifier = next((one for one in self._verifiers if one.takes(sent)), None)
         if verifier is None:
             raise Unauthenticated("malformed")
-        return await self._by(self._digest(*found), verifier.verify(sent, self._clock()))
+        return await self._by(digest, verifier.verify(sent, now))
 
     async def _by_cookie(self, headers: Mapping[bytes, bytes]) -> Principal:
         """Whose console this is. It is looked up each time: pages ask seldom, and who signs out is out at once."""
@@ -175,10 +181,10 @@ class Authenticator:
         return recognised.principal
 
     def _remember(self, digest: bytes, recognised: Recognised, now: float) -> None:
-        if len(self._known) >= self._most_known:
+        if len(self._known) >= self._most_known and digest not in self._known:
             self._known.clear()
         until = min(recognised.principal.expires_at, now + recognised.remember_s)
-        self._known[digest] = _Known(recognised.principal, until)
+        self._known[digest] = _Known(recognised.principal, until, recognised)
 
     def _digest(self, name: bytes, value: bytes) -> bytes:
         hashed = self._hashes[name].copy()
@@ -188,6 +194,14 @@ class Authenticator:
     def _empty(self) -> None:
         self._known.clear()
         self._emptied += 1
+
+
+def _tell(recognised: Recognised, now: float, address: str) -> bool:
+    """Tell whoever wants to know that a credential came again; whether that is all there is to do."""
+    if recognised.again is None or recognised.principal.expires_at <= now:
+        return False
+    recognised.again(now, address)
+    return True
 
 
 def _changes_now(change_counters: Callable[[], object]) -> object:

@@ -16,7 +16,7 @@ from auth.principal import Principal
 from auth.store import AccountStore
 
 REMEMBER_S: Final = 60.0
-"""How long a key is taken as good without another look, and so how exact its last use is."""
+"""How exact the last use of a key is. No key is looked up again for it: every change empties what is remembered."""
 _SCHEMES: Final = (b"bearer", b"key")
 _NOBODYS: Final = bytes(32)
 
@@ -60,7 +60,7 @@ class ApiKeyCredentials:
             groups=groups,
             narrowed=held.narrowed,
         )
-        return Recognised(principal, REMEMBER_S)
+        return Recognised(principal, REMEMBER_S, lambda at, seen_from: self._on_use(key.id, at, seen_from))
 
     async def _held(self, key: KeyText) -> Held:
         held = await self._accounts.look(self._accounts.keys.find, key.id)

@@ -3,7 +3,7 @@
 Owns the headers that may hold a credential, and the rule that a request has one. Must not know any kind of it.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final, Protocol
 
@@ -29,10 +29,15 @@ class Shown:
 
 @dataclass(frozen=True, slots=True)
 class Recognised:
-    """A principal, and for how many seconds its credential may be taken as good without another look."""
+    """A principal, and for how many seconds its credential may be taken as good without another look.
+
+    Where there is `again`, no other look is needed: it is told the time and the address when the credential comes after
+    that time, and the principal stays known until something is changed.
+    """
 
     principal: Principal
     remember_s: float
+    again: Callable[[float, str], None] | None = None
 
 
 class Verifier(Protocol):

@@ -9,7 +9,8 @@ from auth.authenticator import Authenticator
 from auth.credentials.api_key import REMEMBER_S, ApiKeyCredentials
 from auth.errors import Reason, Unauthenticated
 from auth.key_text import new_key
-from auth.principal import Allowance, Principal
+from auth.principal import OF_TARGETS, Allowance, Principal
+from auth.store import AccountChange
 from auth.uses import EVERY_S, Uses
 
 
@@ -123,6 +124,76 @@ def test_a_use_is_noted_at_the_first_request_and_once_a_minute_from_then_on(
     clock.now += REMEMBER_S
     authenticate(authenticator, b"x-api-key", key)
     assert [use[1] for use in uses] == [1000.0, 1000.0 + REMEMBER_S]
+
+
+def test_a_key_that_is_known_is_not_looked_up_again_to_note_its_use(
+    authenticator: Authenticator,
+    accounts: Accounts,
+    key: bytes,
+    clock: Clock,
+    uses: list[tuple[str, float, str]],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    principal = authenticate(authenticator, b"x-api-key", key)
+    monkeypatch.setattr(accounts, "look", None)
+    for minute in range(1, 4):
+        clock.now += REMEMBER_S
+        assert authenticator.known({b"x-api-key": key}) is None
+        assert asyncio.run(authenticator.recognise({b"x-api-key": key}, f"198.51.100.{minute}")) is principal
+        assert authenticator.known({b"x-api-key": key}) is principal
+        assert uses[minute][1:] == (clock.now, f"198.51.100.{minute}")
+
+
+def test_a_known_key_that_comes_again_drives_nobody_out(accounts: Accounts, made: Made, clock: Clock) -> None:
+    authenticator = Authenticator(
+        (ApiKeyCredentials(accounts, lambda *use: None),), accounts.change_counter, clock, most_known=2
+    )
+    headers = [{b"x-api-key": text.encode()} for text in made.texts.values()]
+    for header in headers:
+        asyncio.run(authenticator.recognise(header, "203.0.113.7"))
+    clock.now += REMEMBER_S - 1
+    asyncio.run(authenticator.recognise(headers[0], "203.0.113.7"))
+    assert all(authenticator.known(header) for header in headers)
+
+
+def test_what_is_given_or_taken_elsewhere_holds_at_the_next_tick_however_long_a_key_is_known(
+    authenticator: Authenticator, accounts: Accounts, elsewhere: Accounts, clock: Clock
+) -> None:
+    accounts.add_service("night", "none", 0.0)
+    everything = Allowance(frozenset(OF_TARGETS))
+    key = next(iter(accounts.keys.add("night", "n", everything, 30, "root", 1000.0).texts.values())).encode()
+
+    def may() -> str:
+        authenticator.forget_if_changed()
+        clock.now += REMEMBER_S
+        try:
+            principal = authenticate(authenticator, b"x-api-key", key)
+        except Unauthenticated:
+            return "nobody"
+        return " ".join(one for one in ("list", "score", "details") if principal.may(one, "mpg"))
+
+    policy = elsewhere.policy
+    assert may() == ""
+    grant = policy.add_grant("night", Allowance(frozenset(), ("mpg",)), "scorer", "root", clock.now)
+    assert may() == "list score"
+    policy.remove_grant(grant.id)
+    assert may() == ""
+    elsewhere.change("night", AccountChange(role="analyst"))
+    assert may() == "list score details"
+    policy.put_role("watcher", ["list"])
+    elsewhere.change("night", AccountChange(role="watcher"))
+    assert may() == "list"
+    policy.put_role("watcher", ["list", "details"])
+    assert may() == "list details"
+    elsewhere.change("night", AccountChange(disabled=True))
+    assert may() == "nobody"
+    elsewhere.change("night", AccountChange(disabled=False, role="none"))
+    assert may() == ""
+    policy.add_grant("group:shift", Allowance(frozenset(), ("mpg",)), "analyst", "root", clock.now)
+    elsewhere.change("night", AccountChange(groups=("shift",)))
+    assert may() == "list score details"
+    elsewhere.change("night", AccountChange(groups=()))
+    assert may() == ""
 
 
 def test_uses_are_written_together_and_not_more_often_than_every_few_seconds() -> None:
