@@ -77,7 +77,7 @@ benchmarks/.peers/%/made: benchmarks/peers/%.lock requirements-torch.lock
 
 clean: ## remove the environment and the caches; models and .tandem/ stay
 	rm -rf .venv .venv-ship .venv-clients .venv.lock benchmarks/.peers *.egg-info build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
-	find auth server tests -name __pycache__ -prune -exec rm -rf {} +
+	find auth mlops server tests -name __pycache__ -prune -exec rm -rf {} +
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)

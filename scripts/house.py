@@ -1,4 +1,4 @@
-"""Draws the house: the rooms of `server` and `auth`, from the top floor to the ground, and whom each of them knows.
+"""Draws the house: the rooms of `server`, `auth` and `mlops`, from the top floor to the ground, and whom each knows.
 
 A room is a package, or a module that lies in `server` or `server/web` itself. Each knows only rooms that stand below
 it; where rooms know each other in a circle, that is said, and the exit code is 1. `tests/test_house.py` holds the same.
@@ -15,7 +15,7 @@ from statistics import median
 import grimp
 
 ROOT = Path(__file__).resolve().parent.parent
-PACKAGES = ("server", "auth")
+PACKAGES = ("server", "auth", "mlops")
 Knows = dict[str, set[str]]
 
 

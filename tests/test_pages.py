@@ -50,7 +50,19 @@ def without_fences(page: Path) -> str:
 @pytest.fixture(scope="module")
 def files() -> set[str]:
     """Every file and folder of ours, each from the root and by every shorter end of its path."""
-    folders = ("auth", "benchmarks", "docker", "docs", "k8s", "python_models", "r_models", "scripts", "server", "tests")
+    folders = (
+        "auth",
+        "benchmarks",
+        "docker",
+        "docs",
+        "k8s",
+        "mlops",
+        "python_models",
+        "r_models",
+        "scripts",
+        "server",
+        "tests",
+    )
     found = [path for folder in folders for path in (ROOT / folder).rglob("*")] + list(ROOT.glob("*"))
     found += [ROOT / folder for folder in folders]
     parts = [path.relative_to(ROOT).parts for path in found if "__pycache__" not in path.parts]

@@ -1,0 +1,94 @@
+"""What the registry keeps of a version, as data: its files, where it comes from, how good it was."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+Source = Literal["registered", "dropped", "imported"]
+"""Whether a version's bytes came to the registry, or only word of them from a server whose folder has the file."""
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """One file of a version."""
+
+    name: str
+    sha256: str
+    size_bytes: int
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """Everything about a version but its number. It never changes."""
+
+    model: str
+    files: tuple[File, ...]
+    runtime: str
+    source: Source = "registered"
+    run: str | None = None
+    """What made it, where something that has a name did. A run makes one version."""
+    lineage: Mapping[str, Any] = field(default_factory=dict)
+    """Pipeline, commit, digests of inputs, parameters, environment, seed, test results; whatever the maker knows."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    who: str = ""
+    when: str = ""
+    """When it was registered, in UTC, as 2026-11-30T04:05:06Z."""
+
+    @property
+    def digest(self) -> str:
+        """The SHA-256 that stands for the names and bytes of all files."""
+        return digest_of(self.files)
+
+    def to_json(self) -> bytes:
+        """As it is kept."""
+        return json.dumps({"sha256": self.digest, **asdict(self)}, indent=1, sort_keys=True).encode()
+
+    @classmethod
+    def from_json(cls, text: bytes) -> Record:
+        """Back from `to_json`; what a later Tandem has added is left out."""
+        data = json.loads(text)
+        known = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
+        return cls(**known | {"files": tuple(File(**file) for file in data["files"])})
+
+
+def digest_of(files: Iterable[File]) -> str:
+    """The SHA-256 of the names and digests of files, in order of their names."""
+    lines = sorted(f"{file.name}\0{file.sha256}\n" for file in files)
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """A record with the number that it has."""
+
+    number: int
+    record: Record
+    deleted: bool = False
+    """Whether its bytes were removed. The number stays taken."""
+
+    @property
+    def model(self) -> str:
+        """The model's name."""
+        return self.record.model
+
+    @property
+    def name(self) -> str:
+        """The version as one writes it: `diabetes:7`."""
+        return f"{self.model}:{self.number}"
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """Where a name points to since a revision of it."""
+
+    alias: str
+    version: int
+    revision: int
+    was: int | None = None
+    who: str = ""
+    when: str = ""
+    why: str = ""
