@@ -43,11 +43,9 @@ def test_every_module_lies_in_a_room_that_knows_lower_floors_alone(imports: hous
 
 MEDIAN_LINES = 120
 LONGEST_LINES = 350
-IN_ONE_PIECE = {"server.workers.r.embedded": 360}
-"""Modules that may be longer: no other file may import rpy2, so what holds R cannot be cut."""
 
 
 def test_a_module_is_read_in_one_sitting() -> None:
     lines = house.lines_of_modules()
     assert median(lines.values()) <= MEDIAN_LINES
-    assert {name: n for name, n in lines.items() if n > IN_ONE_PIECE.get(name, LONGEST_LINES)} == {}
+    assert {name: n for name, n in lines.items() if n > LONGEST_LINES} == {}

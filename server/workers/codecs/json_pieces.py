@@ -32,7 +32,9 @@ _COLUMNS = re.compile(rb'%b\{%b"columns"%b:%b\{' % ((_SPACE,) * 4))
 _COLUMN = re.compile(rb"%b%b%b:%b\[" % (_SPACE, _NAME, _SPACE, _SPACE))
 _BETWEEN_ROWS = re.compile(rb"\}%b,%b\{" % (_SPACE, _SPACE))
 _COMMA = re.compile(rb"%b,%b" % (_SPACE, _SPACE))
-_END = re.compile(rb'%b[\]}]%b(?:,%b"output"%b:%b%b%b)?\}%b' % (*(_SPACE,) * 5, _NAME, _SPACE, _SPACE))
+_END = rb'%b(?:,%b"output"%b:%b%b%b)?\}%b' % (*(_SPACE,) * 4, _NAME, _SPACE, _SPACE)
+_END_OF_ROWS = re.compile(rb"%b\]%b" % (_SPACE, _END))
+_END_OF_COLUMNS = re.compile(rb"%b\}%b" % (_SPACE, _END))
 
 
 def decode(body: bytes, schema: Schema) -> Question | None:
@@ -41,11 +43,12 @@ def decode(body: bytes, schema: Schema) -> Question | None:
     try:
         if start is not None:
             cells, at = _rows(body, start.end(), schema)
+            end = _END_OF_ROWS.fullmatch(body, at)
         elif start := _COLUMNS.match(body):
             cells, at = _columns(body, start.end(), schema)
+            end = _END_OF_COLUMNS.fullmatch(body, at)
         else:
             return None
-        end = _END.fullmatch(body, at)
         if end is None:
             return None
         output = None if end[1] is None else orjson.loads(b'"%b"' % end[1])
@@ -73,13 +76,15 @@ def _columns(body: bytes, at: int, schema: Schema) -> tuple[list[Any], int]:
         else:
             found[key] = orjson.loads(body[name.end() - 1 : stop])
         comma = _COMMA.match(body, stop)
-        at = comma.end() if comma else stop
         if comma is None:
             break
+        at = comma.end()
+    else:
+        raise _Irregular  # nothing, or no column after a comma
     cells = [found[name] for name in schema.input_names]
     if len({len(values) for values in cells}) != 1:
         raise _Irregular
-    return cells, at
+    return cells, stop
 
 
 def _rows(body: bytes, at: int, schema: Schema) -> tuple[list[Any], int]:

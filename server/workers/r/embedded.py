@@ -37,8 +37,7 @@ log = logging.getLogger(__name__)
 _lib = openrlib.rlib
 _ffi = openrlib.ffi
 
-_LGLSXP, _INTSXP, _REALSXP, _STRSXP, _VECSXP = 10, 13, 14, 16, 19
-_NILSXP = 0
+_NILSXP, _LGLSXP, _INTSXP, _REALSXP, _STRSXP, _VECSXP = 0, 10, 13, 14, 16, 19
 _UTF8 = 1
 
 _COLLECTION = re.compile(r"= (?P<young>\d+)\+\d+\+(?P<full>\d+) \(level")
@@ -60,7 +59,7 @@ def start() -> None:
     callbacks.consolewrite_print = printed.take
     callbacks.consolewrite_warnerror = printed.take
     rinterface.initr(interactive=False)
-    if openrlib.cffi_mode is not rpy2.situation.CFFI_MODE.API:
+    if not api_mode():
         log.warning("rpy2 runs in its slow ABI mode: it was not compiled against this R", extra={"r": version()})
     source = rinterface.evalr(
         """function(folder) {
@@ -108,13 +107,11 @@ def collect_garbage() -> None:
     """
     global _young_before
     rinterface.evalr("{ gc(full = TRUE); gc(full = TRUE); NULL }")
-    collect = rinterface.evalr("function(times) { for (i in seq_len(times)) gc(full = FALSE); NULL }")
-    at_once = rinterface.IntSexpVector([AT_ONCE])
     young, full = _collections()
     if _young_before and young - _young_before < MAX_COLLECTIONS - MANY_LEFT:
         return
     for _ in range(0, MAX_COLLECTIONS, AT_ONCE + 1):
-        collect(at_once)
+        collect_young_garbage(AT_ONCE)
         _young_before, now_full = _collections()
         if now_full > full:
             break
@@ -132,17 +129,15 @@ def _collections() -> tuple[int, int]:
     return (int(found["young"]), int(found["full"])) if found else (0, 0)
 
 
-def collect_young_garbage() -> None:
+def collect_young_garbage(times: int = 1) -> None:
     """Have R free what lived only a moment: half a millisecond, and no page of a shared model is touched."""
-    global _young
-    if _young is None:
-        _young = rinterface.evalr("function() { gc(full = FALSE); NULL }")
-    _young()
+    global _collect_young
+    if _collect_young is None:
+        _collect_young = rinterface.evalr("function(times) { for (i in seq_len(times)) gc(full = FALSE); NULL }")
+    _collect_young(rinterface.IntSexpVector([times]))
 
 
-_young: Any = None
-
-
+_collect_young: Any = None
 _code: Any = None
 printed = Printed(lambda line: log.info("R printed", extra={"text": line}))
 """Writes each line that R prints into the log."""

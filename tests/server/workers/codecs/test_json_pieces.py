@@ -85,6 +85,21 @@ def test_a_damaged_body_is_never_taken_for_more_than_the_whole_takes_it(
         assert settled(question) == as_whole(damaged)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"columns":{"x":[1.5],"a \\"b\\"":[2],"s":["t"],"f":["k"]]}',
+        b'{"columns":{"x":[1.5],"a \\"b\\"":[2],"s":["t"],"f":["k"],}}',
+        b'{"columns":{}}',
+        b'{"rows":[{"x":1.5,"a \\"b\\"":2,"s":"t","f":"k"}}}',
+        b'{"rows":[{"x":1.5,"a \\"b\\"":2,"s":"t","f":"k"},]}',
+        b'{"rows":[]}',
+    ],
+)
+def test_brackets_and_commas_that_json_does_not_know_are_left_to_the_whole(body: bytes) -> None:
+    assert json_pieces.decode(body, SCHEMA) is None
+
+
 @pytest.mark.parametrize("by_column", [False, True])
 @pytest.mark.parametrize("spaced", [False, True])
 def test_a_regular_body_is_read_in_pieces(spaced: bool, by_column: bool) -> None:
