@@ -23,6 +23,8 @@ SLOTS: Final[tuple[Slot, ...]] = get_args(Slot)
 DAY_S: Final = 86_400.0
 LONGEST_DAYS: Final = 730
 USUAL_DAYS: Final = 365
+WARN_DAYS: Final = 14
+"""So long before its end a key ends soon."""
 LONGEST_GRACE_S: Final = 86_400
 _MOST_NAME: Final = 64
 
@@ -94,6 +96,9 @@ class KeyStore(Protocol):
     def note_uses(self, uses: Mapping[str, tuple[float, str]]) -> None:
         """Write down when and from where keys were used last."""
 
+    def note_ending(self, now: float) -> int:
+        """Tell the audit of keys that end soon, of each once; how many there are."""
+
 
 class NoKeys:
     """Where accounts are kept in a file, there are no keys."""
@@ -120,6 +125,10 @@ class NoKeys:
 
     def note_uses(self, uses: Mapping[str, tuple[float, str]]) -> None:
         """There are none."""
+
+    def note_ending(self, now: float) -> int:
+        """There are none."""
+        return 0
 
 
 class ApiKeys:
@@ -203,7 +212,31 @@ class ApiKeys:
                 marks = ", ".join(["(?, ?, ?)"] * len(some))
                 db.execute(_NOTE_USES.format(marks), [value for row in some for value in row])
 
+    def note_ending(self, now: float) -> int:
+        """Tell the audit of keys that end soon, of each once; how many there are."""
+        ending = self._database.read(_ENDING, now, now + WARN_DAYS * DAY_S, now)
+        untold = [row for row in ending if not row[-1]][:_TOLD_AT_ONCE]
+        if untold:
+            with self._database.transaction() as db:
+                for key_id, pair, slot, expires_at, owner, _ in untold:
+                    tell = "UPDATE keys SET ending_told = 1 WHERE id = ? AND ending_told = 0"
+                    if db.execute(tell, (key_id,)).rowcount:  # else another process has
+                        about = {"owner": owner, "slot": slot, "key": key_id, "expires_at": expires_at}
+                        record(db, Act("key.ending", pair, outcome="noticed", more=about), now)
+        return len(ending)
 
+
+_TOLD_AT_ONCE: Final = 100
+# Not those that are being replaced, nor those of accounts that are disabled. A key that was made for a month or a day
+# ends soon when a quarter of its life is left: else it would from its first day on.
+_ENDING: Final = (
+    "SELECT k.id, k.pair, k.slot, k.expires_at, a.name, k.ending_told FROM keys k"
+    " JOIN key_pairs p ON p.pair = k.pair JOIN accounts a ON a.name = p.owner"
+    " WHERE k.expires_at > ? AND k.expires_at <= ? AND 4 * (k.expires_at - ?) <= k.expires_at - k.created_at"
+    " AND a.disabled = 0 AND NOT EXISTS"
+    " (SELECT 1 FROM keys n WHERE n.pair = k.pair AND n.slot = k.slot AND n.created_at > k.created_at)"
+    " ORDER BY k.expires_at, k.pair, k.slot"
+)
 _USES_AT_ONCE: Final = 1000
 _NOTE_USES: Final = (
     "UPDATE keys SET used_at = used.column2, used_from = used.column3 FROM (VALUES {}) AS used"

@@ -274,6 +274,9 @@ _MEMBERS: Final = (
     "CREATE INDEX members_by_member ON members (member)",
 )
 
+# The audit is told once of a key that ends soon.
+_ENDING: Final = ("ALTER TABLE keys ADD COLUMN ending_told INTEGER NOT NULL DEFAULT 0",)
+
 STEPS: Final[tuple[Step, ...]] = (
     _FIRST,
     _KINDS,
@@ -285,5 +288,6 @@ STEPS: Final[tuple[Step, ...]] = (
     _TELLING,
     _LIMITS,
     _MEMBERS,
+    _ENDING,
 )
 """All steps. A schema's version is how many of them were taken."""

@@ -29,6 +29,7 @@ from auth.credentials.credential import Verifier
 from auth.credentials.provider_token import ProviderTokens
 from auth.credentials.providers import Providers
 from auth.credentials.session_cookie import SessionCookie
+from auth.ending_keys import EndingKeys
 from auth.errors import AccountError, Reason, SetupError
 from auth.key_exchange import KeyExchange
 from auth.key_file import KeyFileTokens
@@ -59,6 +60,7 @@ class Auth:
     authenticator: Authenticator
     login: Login
     uses: Uses
+    ending: EndingKeys
     refusals: Refusals
     limiter: Limiter
     rounds: Rounds
@@ -73,7 +75,7 @@ class Auth:
             await self.providers.follow()
 
     def keep_books(self) -> None:
-        """Have a thread write down which keys were used, who was refused, and what was let through under limits.
+        """Have a thread write down which keys were used or end soon, who was refused, and what limits let through.
 
         To be called several times a second, on the event loop.
         """
@@ -82,6 +84,8 @@ class Auth:
             self.login.writing.start(self.refusals.take())
         if self.uses.due(now):
             self.login.writing.start(self.uses.take(now))
+        if self.ending.due(now):
+            self.login.writing.start(self.ending.take(now))
         if self.rounds.due() and not self.login.writing.start(self._round()):
             self.rounds.skip()
 
@@ -160,7 +164,7 @@ def open_auth(
     """
     accounts, tokens = _open(data_dir, accounts_file, key_file, database, watched)
     providers = None if identity_file is None else Providers(identity_file)
-    uses = Uses(accounts.keys.note_uses)
+    uses, ending = Uses(accounts.keys.note_uses), EndingKeys(accounts.keys.note_ending)
     refusals = Refusals(accounts.audit.write_all)
 
     def refused(reason: Reason, address: str, key: str = "") -> None:
@@ -187,7 +191,8 @@ def open_auth(
     rounds = Rounds(limiter, accounts.limits, accounts.usage, cells, clock)
     rounds.begin()
     return Auth(
-        accounts, tokens, authenticator, login, uses, refusals, limiter, rounds, clock, console, exchange, providers
+        *(accounts, tokens, authenticator, login, uses, ending, refusals, limiter, rounds, clock),
+        *(console, exchange, providers),
     )
 
 

@@ -10,12 +10,10 @@ from __future__ import annotations
 import threading
 from bisect import bisect_left
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
-from io import BytesIO
 from pathlib import Path
-from typing import Any, Literal
-from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+from typing import Literal
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram
 from prometheus_client.metrics_core import Metric
@@ -117,6 +115,11 @@ class WebMetrics:
         self._wait = gauge("tandem_queue_wait_seconds", "How long the request waits that waits longest.", "livemax")
         about = "How long the database of accounts has been out of reach."
         self._away = gauge("tandem_accounts_away_seconds", about, "livemax", ())
+        about = "API keys that end within 14 days, or within a quarter of a shorter life, and were not replaced."
+        self._ending = gauge("tandem_keys_ending", about, "livemax", ())
+        about = "How old the keys of an identity provider are; infinite where they were never had."
+        self._jwks_age = gauge("tandem_jwks_age_seconds", about, "livemax", ("provider",))
+        self._providers: set[str] = set()
         self._histograms = {
             name: Histogram(name, about, labels, buckets=bounds, registry=registry)
             for name, about, labels, bounds in HISTOGRAMS
@@ -154,6 +157,18 @@ class WebMetrics:
     def accounts_away(self, seconds: float) -> None:
         """For how long the database of accounts has been out of reach now."""
         self._away.set(seconds)
+
+    def keys_ending(self, count: int) -> None:
+        """So many API keys end soon."""
+        self._ending.set(count)
+
+    def jwks_ages(self, ages: Mapping[str, float]) -> None:
+        """So old are the keys of each identity provider; of one that is no longer described, 0."""
+        for gone in self._providers - ages.keys():
+            self._jwks_age.labels(gone).set(0)
+        for provider, age_s in ages.items():
+            self._jwks_age.labels(provider).set(age_s)
+        self._providers |= ages.keys()
 
     def auth_failure(self, reason: str) -> None:
         """Somebody was refused."""
@@ -315,36 +330,3 @@ def _fold(source: Path, target: Path) -> None:
     for key, value, timestamp, _ in MmapedDict.read_all_values_from_file(str(source)):
         sums.write_value(key, sums.read_value(key)[0] + value, timestamp)
     sums.close()
-
-
-def with_head(app: WSGIApplication) -> WSGIApplication:
-    """The same application, which also answers HEAD: as GET, without the body."""
-
-    def answer(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if environ["REQUEST_METHOD"] != "HEAD":
-            return app(environ, start_response)
-        heads: list[tuple[str, list[tuple[str, str]]]] = []
-
-        def begin(status: str, headers: list[tuple[str, str]], *_: Any) -> Callable[[bytes], object]:
-            heads.append((status, headers))
-            return BytesIO().write
-
-        body = b"".join(app({**environ, "REQUEST_METHOD": "GET"}, begin))
-        status, headers = heads[0]
-        start_response(status, [*headers, ("Content-Length", str(len(body)))])
-        return [b""]
-
-    return answer
-
-
-def proportional_bytes(pids: Iterable[int]) -> int:
-    """Memory of processes with shared pages counted by share (PSS, from /proc); a process that has gone counts 0."""
-    return sum(_pss(pid) for pid in pids)
-
-
-def _pss(pid: int) -> int:
-    try:
-        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
-    except OSError:
-        return 0
-    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:")), 0)

@@ -301,6 +301,18 @@ def service(docs: str) -> Dashboard:
                 ("{{pod}}", over("max by (pod)", "tandem_accounts_away_seconds")),
             ),
             lines(
+                "Keys of identity providers, age",
+                Seconds,
+                f"New ones are fetched each hour, and serve for a day, see {docs}#tandemproviderkeysold.",
+                ("{{provider}}", over("max by (provider)", "tandem_jwks_age_seconds")),
+            ),
+            lines(
+                "API keys that end soon",
+                Short,
+                f"Within 14 days, and not replaced, see {docs}#tandemkeysending.",
+                ("keys", over("max", "tandem_keys_ending")),
+            ),
+            lines(
                 "Servers, by version",
                 Short,
                 "Two versions for longer than a rollout takes: it is stuck.",

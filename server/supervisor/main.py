@@ -21,14 +21,15 @@ from pathlib import Path
 from prometheus_client import start_http_server
 
 from auth.setup import prepare
-from server import config, logs, metrics
+from server import config, logs
 from server.catalog import signatures
 from server.catalog.files import NOT_SERVED, PYTHON_FILES, R_FILES
 from server.catalog.watch import Watch
 from server.config import ConfigError, Settings, changing
 from server.machine import gpus, sandbox
 from server.machine.cgroup import granted_cores, granted_memory_bytes, used_memory_bytes
-from server.metrics import SupervisorMetrics, proportional_bytes
+from server.machine.proportional import proportional_bytes
+from server.metrics import SupervisorMetrics
 from server.pools.pool import Pool
 from server.pools.pools import SHARED, Pools
 from server.run_folder import RunFolder
@@ -37,6 +38,7 @@ from server.supervisor.hub import Hub
 from server.supervisor.orphans import Orphans
 from server.supervisor.remotes import Remotes
 from server.supervisor.web_processes import WebProcesses
+from server.supervisor.with_head import with_head
 from server.wire.snapshot import Entry, Snapshot
 
 log = logging.getLogger(__name__)
@@ -217,7 +219,7 @@ class Supervisor:
             raise StartError(f"the metrics cannot listen on {where}: {e.strerror}; set TANDEM_METRICS_PORT") from e
         app = server.get_app()
         assert app is not None
-        server.set_app(metrics.with_head(app))
+        server.set_app(with_head(app))
         log.info("metrics served", extra={"address": f"http://{self._settings.host}:{server.server_port}/metrics"})
 
     # Catalog

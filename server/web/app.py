@@ -138,6 +138,8 @@ class WebApp:
 
     def _measure_accounts(self) -> None:
         self.metrics.accounts_away(self._auth.accounts.away_s())
+        self.metrics.keys_ending(self._auth.ending.count)
+        self.metrics.jwks_ages(self._auth.providers.ages() if self._auth.providers is not None else {})
 
     async def _keep_house(self) -> None:
         forget_if_changed = self._auth.authenticator.forget_if_changed

@@ -4,6 +4,7 @@ import pytest
 
 from auth.accounts import Accounts
 from auth.api_keys import DAY_S, ApiKeys, Made, NoKeys
+from auth.audit import Wanted
 from auth.errors import AccountError
 from auth.principal import Allowance
 from auth.store import AccountChange, narrowing
@@ -100,6 +101,34 @@ def test_the_last_use_is_kept_and_an_older_one_that_comes_later_is_not(keys: Api
     listed = {one.id: (one.used_at, one.used_from) for one in keys.list()[0].keys}
     assert listed[key] == (1500.0, "10.0.0.0/24")
     assert listed[ids(made)["secondary"]] == (None, None)
+
+
+def test_keys_that_end_soon_are_counted_and_the_audit_is_told_of_each_once(
+    keys: ApiKeys, made: Made, accounts: Accounts, elsewhere: Accounts
+) -> None:
+    end = 1000.0 + 365 * DAY_S
+    told = ids(made)
+
+    def rows() -> list[str]:
+        return [row.target for row in accounts.audit.rows(Wanted(action="key.ending"), 10)]
+
+    assert keys.note_ending(end - 14.1 * DAY_S) == 0 and rows() == []
+    soon = end - 13 * DAY_S
+    assert [store.note_ending(soon) for store in (keys, elsewhere.keys, keys)] == [2, 2, 2]
+    assert rows() == [made.pair.pair] * 2
+    keys.regenerate(made.pair.pair, "primary", 86_400, 365, soon)
+    assert keys.note_ending(soon + 1) == 1  # what was replaced ends as it should
+    accounts.change("batch", AccountChange(disabled=True))
+    assert keys.note_ending(soon + 1) == 0
+    accounts.change("batch", AccountChange(disabled=False))
+    assert keys.note_ending(end) == 0
+    assert len(rows()) == 2 and told["primary"] in accounts.audit.rows(Wanted(action="key.ending"), 10)[0].more
+    assert accounts.audit.verify().fault is None
+
+
+def test_a_key_that_is_made_for_a_short_time_does_not_end_soon_from_its_first_day_on(keys: ApiKeys) -> None:
+    keys.add("batch", "of a day", SCORING, 1, "root", 1000.0)
+    assert [keys.note_ending(1000.0 + share * DAY_S) for share in (0.0, 0.7, 0.8)] == [0, 0, 2]
 
 
 @pytest.mark.parametrize(

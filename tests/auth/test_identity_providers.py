@@ -114,6 +114,10 @@ def test_the_scoring_route_knows_them_too(tandem: Tandem, provider: Provider) ->
         assert (answer.status_code, answer.json()["code"]) == (status, code)
 
 
+def test_the_age_of_the_providers_keys_is_measured(tandem: Tandem) -> None:
+    eventually(lambda: 0 < tandem.metric("tandem_jwks_age_seconds", provider="idp") < 3600)
+
+
 def test_who_has_no_role_is_told_which_claims_came(tandem: Tandem, provider: Provider) -> None:
     answer = ask(tandem, provider.token(roles=["strangers"]))
     assert (answer.status_code, answer.json()["code"]) == (403, "forbidden")

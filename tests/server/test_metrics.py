@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import random
 import subprocess
 import sys
@@ -11,11 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import orjson
-import psutil
 import pytest
 from prometheus_client import CollectorRegistry, Histogram
 
-from server.metrics import MOST_IDLE, SECONDS, STAGES, SupervisorMetrics, proportional_bytes
+from server.metrics import MOST_IDLE, SECONDS, STAGES, SupervisorMetrics
 from tests.harness.tandem import ROOT
 
 WEB_PROCESS = """
@@ -58,13 +56,16 @@ def run_web_process(files: Path, *bursts: list[Call]) -> None:
         pass
 
 
+WHILE_A_PROCESS_LIVES = ("tandem_accounts_away_seconds", "tandem_keys_ending")
+
+
 def samples(metrics: SupervisorMetrics) -> dict[str, float]:
     """Everything that is served, by name and labels."""
     return {
         f"{s.name}{dict(sorted(s.labels.items()))}": s.value
         for family in metrics.registry.collect()
         for s in family.samples
-        if not s.name.endswith("_created") and s.name != "tandem_accounts_away_seconds"  # there while a process lives
+        if not s.name.endswith("_created") and s.name not in WHILE_A_PROCESS_LIVES
     }
 
 
@@ -99,7 +100,9 @@ def test_every_instrument_serves_what_was_noted(tmp_path: Path) -> None:
     failed: Call = ["answered", "mpg", "v1", "r", "native", "invalid_input", 0.02, 0]
     batch: Call = ["batch", "mpg", 3, 0.25, 0.004, 0.125]
     load: Call = ["load", "r", 5, 7, 0.75]
-    with web_process(tmp_path, [ANSWERED, ANSWERED, failed, batch, QUEUED, QUEUED, ["auth_failure", "expired"], load]):
+    auth: list[Call] = [["auth_failure", "expired"], ["keys_ending", 3], ["jwks_ages", {"entra": 60.0, "old": 9.0}]]
+    calls = [ANSWERED, ANSWERED, failed, batch, QUEUED, QUEUED, *auth, ["jwks_ages", {"entra": 75.5}], load]
+    with web_process(tmp_path, calls):
         metrics = SupervisorMetrics(tmp_path)
         labels = {"model": "mpg", "version": "v1"}
         assert value(metrics, "tandem_requests_total", **labels, runtime="r", dialect="native", code="ok") == 2
@@ -113,6 +116,9 @@ def test_every_instrument_serves_what_was_noted(tmp_path: Path) -> None:
         assert value(metrics, "tandem_batch_requests_bucket", model="mpg", le="4.0") == 1
         assert value(metrics, "tandem_predict_seconds_sum", model="mpg") == 0.004
         assert value(metrics, "tandem_auth_failures_total", reason="expired") == 1
+        assert value(metrics, "tandem_keys_ending") == 3
+        assert value(metrics, "tandem_jwks_age_seconds", provider="entra") == 75.5
+        assert value(metrics, "tandem_jwks_age_seconds", provider="old") == 0  # no longer described
         stages = {s: value(metrics, "tandem_stage_seconds_total", model="mpg", stage=s) for s in STAGES}
         assert stages == {"queue": 0.5, "decode": 0.75, "predict": 0.012, "encode": 0.375}
         assert value(metrics, "tandem_queue_depth", runtime="r") == 5
@@ -149,14 +155,6 @@ def test_the_queue_of_an_ended_process_no_longer_counts(tmp_path: Path) -> None:
         assert value(metrics, "tandem_queue_depth", runtime="r") == 5
         assert value(metrics, "tandem_inflight", runtime="r") == 6
         assert value(metrics, "tandem_queue_wait_seconds", runtime="r") == 0.5
-
-
-def test_memory_is_counted_by_share_and_a_process_that_has_gone_counts_nothing() -> None:
-    gone = subprocess.Popen(["true"])
-    gone.wait()
-    assert proportional_bytes([gone.pid]) == 0
-    told = psutil.Process().memory_full_info().pss
-    assert 0.9 * told < proportional_bytes([os.getpid(), gone.pid]) < 1.1 * told
 
 
 def test_models_that_serve_all_have_a_state_and_of_junk_no_more_than_can_be_told(tmp_path: Path) -> None:
