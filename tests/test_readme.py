@@ -36,6 +36,7 @@ README = ROOT / "README.md"
 OPERATIONS = ROOT / "docs" / "operations.md"
 SCORING = ROOT / "docs" / "scoring.md"
 CLIENTS = ROOT / "docs/clients.md"
+AZURE_ML = ROOT / "docs/dialects/azure-ml.md"
 SETTINGS = ROOT / "docs" / "settings.md"
 FOLDERS = ("docs", "docker", "k8s", "r_models", "python_models")
 PAGES = sorted([*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md"))])
@@ -150,7 +151,7 @@ def assert_alike(given: Any, shown: Any, name: str = "") -> None:
 
 
 @pytest.mark.parametrize(
-    ("page", "shown"), [(README, 2), (SCORING, 8), (CLIENTS, 3)], ids=lambda value: getattr(value, "stem", "")
+    ("page", "shown"), [(README, 2), (SCORING, 8), (CLIENTS, 3), (AZURE_ML, 1)], ids=lambda value: getattr(value, "stem", "")
 )
 def test_the_shell_examples_print_what_the_page_shows(page: Path, shown: int, reader_with_all_examples: Reader) -> None:
     found = [b for b in blocks(page) if b.language == "bash"]

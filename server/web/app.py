@@ -22,7 +22,8 @@ from server import config, logs
 from server.config import Settings
 from server.machine.memory import QuietHoard
 from server.metrics import WebMetrics
-from server.web.dialects import endpoint_routes, open_inference_routes
+from server.web.dialects import azureml_routes, endpoint_routes, open_inference_routes
+from server.web.dialects.azureml import AZUREML
 from server.web.dialects.dialect import Dialects
 from server.web.dialects.kserve_v1 import KSERVE_V1
 from server.web.dialects.mlflow import MLFLOW
@@ -37,11 +38,22 @@ from server.web.scoring.serving import Serving
 
 log = logging.getLogger(__name__)
 
-DIALECTS = Dialects(OPEN_INFERENCE, KSERVE_V1, MLFLOW, NATIVE)
+DIALECTS = Dialects(OPEN_INFERENCE, KSERVE_V1, MLFLOW, AZUREML, NATIVE)
 """Every contract that clients may speak."""
 HOUSEKEEPING_EVERY_S = 0.25
 ROUTERS = tuple(
-    part.router for part in (auth_routes, health, models, peers, openapi, pages, open_inference_routes, endpoint_routes)
+    part.router
+    for part in (
+        auth_routes,
+        health,
+        models,
+        peers,
+        openapi,
+        pages,
+        open_inference_routes,
+        endpoint_routes,
+        azureml_routes,
+    )
 )
 """Every route beside scoring. Tests walk it: a route that is served is one whose callers were tried."""
 
@@ -101,7 +113,7 @@ class WebApp:
         app.state.settings = self.settings
         for router in ROUTERS:
             app.include_router(router)
-        exception_handlers.install(app, self._request_ids, self.metrics, DIALECTS.refusal)
+        exception_handlers.install(app, self._request_ids, self.metrics, DIALECTS.refusal, DIALECTS.echoed)
         return app
 
     @asynccontextmanager

@@ -53,6 +53,7 @@ class BodyFormat(enum.IntEnum):
     OPEN_INFERENCE = 6
     KSERVE_V1 = 7
     MLFLOW = 8
+    AZUREML = 9
 
 
 class Encoding(enum.IntEnum):

@@ -34,11 +34,49 @@ class Asked(NamedTuple):
     """What the codec is told beside the body; None where that is the query of the address."""
 
 
+class Head(Protocol):
+    """The head of a request."""
+
+    method: bytes
+    path: str
+    query: bytes
+    headers: dict[bytes, bytes]
+
+
+class Extended(Protocol):
+    """What a contract has beyond a body that is posted to a path, and an answer of status 200."""
+
+    def path(self, asking: Head) -> str:
+        """The path of what shall answer: a header may name a version."""
+
+    def methods(self, entry: Entry) -> Sequence[str]:
+        """The methods that a model is asked with."""
+
+    def at_once(self, asking: Head, entry: Entry) -> Answer | None:
+        """The answer to a method that asks nothing of the model."""
+
+    def parameters(self, asking: Head, entry: Entry) -> bytes:
+        """What the codec is told beside the body."""
+
+    def answered(self, result: Result, entry: Entry, predict_s: float) -> tuple[int, bytes]:
+        """The status of a good answer, and more lines of its head. Raises ValueError for notes that are not ours."""
+
+    def told(self, problem: Problem, timeout_s: float) -> Problem:
+        """What went wrong in the contract's own words, where they are not those of the code."""
+
+    def echoed(self, headers: Mapping[bytes, bytes], request_id: str) -> bytes:
+        """Lines of the head of every answer: what it repeats of its request."""
+
+
 class Dialect(Protocol):
     """One contract's HTTP half."""
 
     name: str
     """The dialect's name in metrics and log."""
+
+    @property
+    def extended(self) -> Extended | None:
+        """What more the contract has."""
 
     def mounts(self, entry: Entry) -> Mapping[str, bool]:
         """The paths at which a model version is asked, each with whether it names the version."""
@@ -79,6 +117,11 @@ class Dialects:
         """The dialect in which it is told what went wrong at a path."""
         *others, last = self._dialects
         return next((dialect for dialect in others if dialect.owns(path)), last)
+
+    def echoed(self, path: str, headers: Mapping[bytes, bytes], request_id: str) -> bytes:
+        """Lines of the head of every answer at a path: what it repeats of its request."""
+        extended = self.of(path).extended
+        return b"" if extended is None else extended.echoed(headers, request_id)
 
     def refusal(self, path: str, problem: Problem, request_id: str) -> Answer:
         """The whole answer that tells what went wrong at a path, in the form of the dialect that owns it."""

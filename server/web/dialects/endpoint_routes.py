@@ -24,17 +24,17 @@ Reader = Annotated[Principal, Depends(require("list"))]
 @router.get("/health")
 async def ping(request: Request, model: str, asking: Reader) -> Response:
     """Whether the model is served, with the members that clients of one kind and another read."""
-    return _answer(request, model, asking, JSONResponse({"status": "online", "time": _now(), "ping": "pong"}))
+    return answer(request, model, asking, JSONResponse({"status": "online", "time": _now(), "ping": "pong"}))
 
 
 @router.get("/version")
 async def version(request: Request, model: str, asking: Reader) -> Response:
     """Tandem's version."""
-    return _answer(request, model, asking, PlainTextResponse(__version__))
+    return answer(request, model, asking, PlainTextResponse(__version__))
 
 
-def _answer(request: Request, model: str, asking: Principal, answer: Response) -> Response:
-    """The answer, if the model is served."""
+def answer(request: Request, model: str, asking: Principal, answer: Response) -> Response:
+    """The answer to give, if the model is served. Raises HTTPException or Stop."""
     snapshot: Snapshot = request.app.state.serving.snapshot
     found = [entry for entry in snapshot.entries if entry.name == model]
     if not found or not asking.may("list", model):

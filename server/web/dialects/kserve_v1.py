@@ -20,6 +20,7 @@ class KServeV1:
     """See the module. The body is JSON whatever its Content-Type says, as KServe has it."""
 
     name = "kserve_v1"
+    extended = None
 
     def mounts(self, entry: Entry) -> Mapping[str, bool]:
         """The model's path; the protocol knows no versions."""

@@ -26,6 +26,7 @@ ERROR_CODES: Mapping[Code, str] = {
 FORMATS = {b"application/json": BodyFormat.MLFLOW, b"text/csv": BodyFormat.CSV}
 
 _PATH = re.compile(r"/(serving-)?endpoints/[^/]+(/versions/[^/]+)?/invocations")
+_OWN = re.compile(r"/serving-endpoints/.*|/endpoints/[^/]+/(versions/[^/]+/)?(invocations|ping|health|version)")
 _CHARSET = re.compile(rb';\s*charset\s*=\s*"?([^";\s]+)', re.IGNORECASE)
 
 
@@ -33,6 +34,7 @@ class Mlflow:
     """See the module. `/serving-endpoints` is Databricks' name of the same."""
 
     name = "mlflow"
+    extended = None
 
     def mounts(self, entry: Entry) -> Mapping[str, bool]:
         """The model's paths, and that of the version."""
@@ -46,8 +48,8 @@ class Mlflow:
         return _PATH.fullmatch(path) is not None
 
     def owns(self, path: str) -> bool:
-        """Everything below an endpoint."""
-        return path.startswith(("/endpoints/", "/serving-endpoints/"))
+        """What MLflow's server has of an endpoint."""
+        return _OWN.fullmatch(path) is not None
 
     def negotiated(self, headers: Mapping[bytes, bytes], entry: Entry) -> Asked:
         """JSON or CSV in UTF-8; a reply is JSON."""

@@ -35,6 +35,7 @@ class Native:
     """See the module."""
 
     name = "native"
+    extended = None
 
     def mounts(self, entry: Entry) -> Mapping[str, bool]:
         """The model's path, and that of the version."""

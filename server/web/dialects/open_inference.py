@@ -19,6 +19,7 @@ class OpenInference:
     """See the module. What a body is stands in itself, so that its Content-Type is not looked at."""
 
     name = "open_inference"
+    extended = None
 
     def mounts(self, entry: Entry) -> Mapping[str, bool]:
         """The model's path, and that of the version."""

@@ -42,7 +42,17 @@ Telling = Callable[[str, Problem, str], Answer]
 """Makes the answer that tells what went wrong, of a path, the problem and the request's id."""
 
 
-def install(app: FastAPI, request_ids: RequestIds, metrics: WebMetrics, telling: Telling | None = None) -> None:
+Echoing = Callable[[str, Mapping[bytes, bytes], str], bytes]
+"""Makes the lines of an answer's head that repeat something of the request, of a path, its headers and its id."""
+
+
+def install(
+    app: FastAPI,
+    request_ids: RequestIds,
+    metrics: WebMetrics,
+    telling: Telling | None = None,
+    echoing: Echoing | None = None,
+) -> None:
     """Have every failure of the application told as `telling` says, or else by problem documents."""
     app.state.telling = telling or _document
     app.add_exception_handler(Unauthenticated, _unauthenticated)
@@ -55,14 +65,17 @@ def install(app: FastAPI, request_ids: RequestIds, metrics: WebMetrics, telling:
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_middleware(BodyLimit)
-    app.add_middleware(Identified, request_ids=request_ids, metrics=metrics)
+    app.add_middleware(Identified, request_ids=request_ids, metrics=metrics, echoing=echoing)
 
 
 class Identified:
     """Gives each request its id and each reply the common headers; counts, logs and answers what a route fails with."""
 
-    def __init__(self, app: ASGIApp, request_ids: RequestIds, metrics: WebMetrics) -> None:
+    def __init__(
+        self, app: ASGIApp, request_ids: RequestIds, metrics: WebMetrics, echoing: Echoing | None = None
+    ) -> None:
         self._app = app
+        self._echoing = echoing
         self._request_ids = request_ids
         self._metrics = metrics
 
@@ -73,7 +86,8 @@ class Identified:
             return
         started = time.monotonic()
         scope = _as_get(scope)
-        request_id = self._request_ids.of(dict(scope["headers"]))
+        given = dict(scope["headers"])
+        request_id = self._request_ids.of(given)
         Request(scope).state.request_id = request_id
         status = 0
 
@@ -83,6 +97,8 @@ class Identified:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"], headers["x-content-type-options"] = request_id, "nosniff"
+                if self._echoing is not None:
+                    message["headers"] += _pairs(self._echoing(scope["path"], given, request_id))
             await send(message)
 
         failed = False
@@ -114,6 +130,12 @@ class Identified:
         log.exception("a route failed", extra={"request_id": request_id, "path": scope["path"]})
         route = scope.get("route")
         self._metrics.route_failed(route.path if isinstance(route, Route) else "other")
+
+
+def _pairs(lines: bytes) -> list[tuple[bytes, bytes]]:
+    """Lines of a head as ASGI has them."""
+    found = (line.partition(b": ") for line in lines.split(b"\r\n") if line)
+    return [(name, value) for name, _, value in found]
 
 
 def _as_get(scope: Scope) -> Scope:

@@ -30,11 +30,14 @@ GRACE_S = 1.0
 PASSED_ON = (
     *(b"authorization", b"api-key", b"x-api-key", b"ocp-apim-subscription-key"),
     *(b"content-type", b"content-encoding", b"accept", b"inference-header-content-length"),
+    *(b"x-ms-request-id", b"x-ms-client-request-id", b"traceid"),
 )
 PASSED_BACK = (
     *(b"content-type", b"cache-control", b"retry-after", b"retry-after-ms"),
     *(b"inference-header-content-length", CODE_HEADER),
     *(b"ratelimit-policy", b"ratelimit", b"server-timing", b"x-content-type-options", b"x-tandem-warnings"),
+    *(b"x-ms-request-id", b"x-ms-client-request-id", b"traceid", b"x-ms-run-function-failed", b"x-ms-run-fn-exec-ms"),
+    *(b"ms-azureml-model-error-statuscode", b"ms-azureml-model-error-reason", b"azureml-model-deployment"),
 )
 
 

@@ -22,7 +22,7 @@ from server.web.client_address import ClientAddresses
 from server.web.dialects.dialect import Asked, Dialect
 from server.web.problems import Problem, Stop, problem
 from server.web.request_id import RequestIds
-from server.web.scoring import answer, failures
+from server.web.scoring import answer, extended, failures
 from server.web.scoring.access_log import AccessLog
 from server.web.scoring.caller import Caller
 from server.web.scoring.incoming import ClientGone, Incoming
@@ -91,6 +91,7 @@ class Call:
         "_deadline",
         "_incoming",
         "_parts",
+        "_path",
         "_principal",
         "_request",
         "_request_id",
@@ -103,14 +104,14 @@ class Call:
     )
 
     def __init__(self, route: ScoringRoute, caller: Caller) -> None:
-        self._started = time.monotonic()
+        self._started = self._deadline = time.monotonic()
         self._route = route
         self._caller = caller
         self._request_id = route.request_ids.of(caller.headers)
         self._principal: Principal | None = None
         self._bounds: Bounds | None = None
         """What limits how much the caller may ask for, if anything does."""
-        self._target = route.serving.targets.get(caller.path)
+        self._path, self._target = extended.led(route.serving.targets, caller)
         self._parts: list[bytes] = []
         self._size = 0
         self._incoming: Incoming | None = None
@@ -187,6 +188,10 @@ class Call:
         caller.vouched()
         self._target = allowed(self._target, principal)
         target = self._checked_target()
+        if caller.method != b"POST" and (said := extended.at_once(caller, target, self._request_id)):
+            caller.reply(*said)
+            self._account("ok")
+            return
         self._deadline = self._started + timeout_s(caller.headers, target)
         if target.dispatcher is None:
             self._incoming = Incoming(caller, route.max_body_bytes, self._parts, self._whole)
@@ -209,8 +214,6 @@ class Call:
                 told = f"There is no such model here. Another server, which may have it, cannot be reached: {unheard}."
                 raise Stop(problem("remote_unavailable", told))
             raise Stop(problem("unknown_model"))
-        if caller.method != b"POST":
-            raise Stop(problem("method_not_allowed", allow="POST"))
         if int(caller.headers.get(b"content-length", b"0")) > route.max_body_bytes:
             raise Stop(route.too_large())
         return target
@@ -225,7 +228,7 @@ class Call:
         request_id = self._request_id.encode()
         content, accept, encoding, parameters = self._asked
         if parameters is None:
-            parameters = caller.query
+            parameters = extended.parameters(caller, target)
         request = self._request = Request(
             pool=entry.pool,
             model=entry.name,
@@ -242,7 +245,7 @@ class Call:
 
     def _current_target(self) -> tuple[Target, Dispatcher]:
         """Where the path leads now: the model may have got another version while the body came in."""
-        target = self._route.serving.targets.get(self._caller.path, self._target)
+        target = self._route.serving.targets.get(self._path, self._target)
         if target is None or target.dispatcher is None:
             target = self._target
         assert target is not None
@@ -271,11 +274,11 @@ class Call:
         try:
             if scored.result.code != ReplyCode.OK:
                 raise Stop(outcomes.failed(scored, self._sees_details()))
-            result = scored.result
-            lines = self._dialect().content_lines(self._asked.accept, result)
+            result, caller, asked = scored.result, self._caller, self._asked
+            status, lines = extended.answered(scored, self._target, asked.accept, caller, self._request_id)
             if self._bounds is not None:
                 lines += self._bounds.answered(result.rows, time.monotonic())
-            self._caller.reply(200, answer.head(scored, lines, self._request_id.encode()), result.body)
+            caller.reply(status, answer.head(scored, lines, self._request_id.encode()), result.body)
         except Exception as error:
             self._refuse(error)
         else:
@@ -304,8 +307,8 @@ class Call:
         said = failures.problem_of(error, self._request_id, self._route)
         code: str = said.code
         try:
-            status, headers, body = self._dialect().refusal(said, self._request_id)
-            head = b"".join(b"%b: %b\r\n" % pair for pair in headers)
+            timeout_s = self._deadline - self._started
+            status, head, body = extended.refusal(self._dialect(), said, self._caller, self._request_id, timeout_s)
             if self._bounds is not None:
                 head += self._bounds.lines(time.monotonic())
             self._caller.reply(status, head, body)

@@ -14,11 +14,11 @@ import orjson
 from server.wire.schema import Schema
 from server.workers.codecs import Encoder, Question
 from server.workers.codecs.bare_words import document
-from server.workers.codecs.instances import Cells, cells_by_position, cells_of_instances, fitted, objects_in
+from server.workers.codecs.instances import Cells, cells_of_instances, fitted, objects_in
 from server.workers.codecs.json import cells_of_columns, refuse_duplicates, rows_of
-from server.workers.errors import BadBody, Fault, Invalid
+from server.workers.codecs.split import cells_of_split
+from server.workers.errors import BadBody, Invalid
 from server.workers.predictions import Predictions
-from server.workers.table import ignored, missing
 
 FORMS = ("dataframe_split", "dataframe_records", "instances", "inputs")
 
@@ -78,37 +78,12 @@ MLFLOW = MlflowCodec()
 
 def _cells(form: str, table: Any, schema: Schema) -> Cells:
     if form == "dataframe_split":
-        return _split(table, schema)
+        return cells_of_split(table, schema, form)
     if form == "inputs" and type(table) is dict:
         nested = {i.name for i in schema.inputs if i.type == "tensor"}
         columns = {name: values if name in nested else _column(values) for name, values in table.items()}
         return cells_of_columns(columns, schema)
     return cells_of_instances(table, schema, form)
-
-
-def _split(table: Any, schema: Schema) -> Cells:
-    """Pandas' form: the names of the columns once, and rows of values."""
-    if type(table) is not dict or type(rows := table.get("data")) is not list:
-        raise Invalid('"dataframe_split" must be an object with "data", an array of rows')
-    if "columns" not in table:
-        return cells_by_position(rows, schema), ()
-    names = table["columns"]
-    if type(names) is not list or not all(type(name) is str for name in names):
-        raise Invalid('"columns" must be an array of names')
-    if len(set(names)) < len(names):
-        name = next(name for name in names if names.count(name) > 1)[:100]
-        raise Invalid("a column is there twice", [Fault(None, name, "one column", "two", "name every column once")])
-    wrong = next((at for at, row in enumerate(rows) if type(row) is not list or len(row) != len(names)), None)
-    if wrong is not None:
-        fault = Fault(wrong, None, f"an array of {len(names)} values", "another row", "give a value for each column")
-        raise Invalid("some rows do not fit the columns", [fault])
-    faults = missing(names, schema, None)
-    if faults:
-        raise Invalid("the columns are not those of the model", faults)
-    places = {name: at for at, name in enumerate(names)}
-    nothing = [None] * len(rows)
-    cells = [[row[places[n]] for row in rows] if n in places else nothing for n in schema.input_names]
-    return cells, ignored(names, schema)
 
 
 def _column(values: Any) -> Any:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from server.wire.frames import BodyFormat
 from server.workers.codecs import Codec
 from server.workers.codecs.arrow import ARROW
+from server.workers.codecs.azureml import AZUREML
 from server.workers.codecs.csv import CSV
 from server.workers.codecs.image import IMAGE
 from server.workers.codecs.json import JSON
@@ -22,6 +23,7 @@ _CODECS: dict[int, Codec] = {
     BodyFormat.OPEN_INFERENCE: OPEN_INFERENCE,
     BodyFormat.KSERVE_V1: KSERVE_V1,
     BodyFormat.MLFLOW: MLFLOW,
+    BodyFormat.AZUREML: AZUREML,
 }
 
 

@@ -1,0 +1,68 @@
+"""What the scoring route does for a contract that has more than a body which is posted to a path."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from server.dispatch.dispatcher import Scored
+from server.web.dialects.dialect import Dialect, Extended
+from server.web.problems import Answer, Problem, Stop, problem
+from server.web.scoring.caller import Caller
+from server.web.scoring.target import Target
+
+
+def led(targets: Mapping[str, Target], caller: Caller) -> tuple[str, Target | None]:
+    """Where a request leads, and by which path: that of its address, or one that its headers mean."""
+    target = targets.get(caller.path)
+    if target is None or target.dialect.extended is None:
+        return caller.path, target
+    path = target.dialect.extended.path(caller)
+    return path, targets.get(path)
+
+
+Written = tuple[int, bytes, bytes]
+"""Status, lines of the head and body of an answer."""
+
+
+def at_once(caller: Caller, target: Target, request_id: str) -> Written | None:
+    """The answer to a method other than POST that asks nothing of the model. Raises Stop for one that is not taken."""
+    extended = target.dialect.extended
+    methods = ("POST",) if extended is None else extended.methods(target.entry)
+    if extended is None or caller.method.decode() not in methods:
+        raise Stop(problem("method_not_allowed", allow=", ".join(methods)))
+    answer = extended.at_once(caller, target.entry)
+    if answer is None:
+        return None
+    status, headers, body = answer
+    return _written((status, [*headers, (b"x-request-id", request_id.encode())], body), extended, caller, request_id)
+
+
+def parameters(caller: Caller, target: Target) -> bytes:
+    """What the codec is told beside the body: the query, where the contract has nothing else."""
+    extended = target.dialect.extended
+    return caller.query if extended is None else extended.parameters(caller, target.entry)
+
+
+def answered(scored: Scored, target: Target | None, accept: int, caller: Caller, request_id: str) -> tuple[int, bytes]:
+    """The status of a good answer, and the lines of its head that are its dialect's."""
+    assert target is not None
+    dialect = target.dialect
+    lines = dialect.content_lines(accept, scored.result)
+    if dialect.extended is None:
+        return 200, lines
+    status, more = dialect.extended.answered(scored.result, target.entry, scored.reply.predict_s)
+    return status, lines + more + dialect.extended.echoed(caller.headers, request_id)
+
+
+def refusal(dialect: Dialect, said: Problem, caller: Caller, request_id: str, timeout_s: float) -> Written:
+    """Status, lines of the head and body of the answer that tells what went wrong."""
+    extended = dialect.extended
+    if extended is not None:
+        said = extended.told(said, timeout_s)
+    return _written(dialect.refusal(said, request_id), extended, caller, request_id)
+
+
+def _written(answer: Answer, extended: Extended | None, caller: Caller, request_id: str) -> Written:
+    status, headers, body = answer
+    lines = b"".join(b"%b: %b\r\n" % pair for pair in headers)
+    return status, lines if extended is None else lines + extended.echoed(caller.headers, request_id), body
