@@ -151,7 +151,9 @@ def assert_alike(given: Any, shown: Any, name: str = "") -> None:
 
 
 @pytest.mark.parametrize(
-    ("page", "shown"), [(README, 2), (SCORING, 8), (CLIENTS, 3), (AZURE_ML, 1)], ids=lambda value: getattr(value, "stem", "")
+    ("page", "shown"),
+    [(README, 2), (SCORING, 8), (CLIENTS, 3), (AZURE_ML, 2)],
+    ids=lambda value: getattr(value, "stem", ""),
 )
 def test_the_shell_examples_print_what_the_page_shows(page: Path, shown: int, reader_with_all_examples: Reader) -> None:
     found = [b for b in blocks(page) if b.language == "bash"]
