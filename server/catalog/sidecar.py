@@ -66,6 +66,13 @@ class MadeWith(_Strict):
     packages: dict[str, str] | None = None
 
 
+class ServiceSettings(_Strict):
+    """What callers of Machine Learning Server know the model by, where they were written for a service of theirs."""
+
+    operation_id: str | None = Field(None, pattern="^[A-Za-z_][A-Za-z0-9_]{0,63}$")
+    output: str | None = Field(None, min_length=1, max_length=64)
+
+
 class Sidecar(_Strict):
     """Everything a sidecar may say."""
 
@@ -83,10 +90,11 @@ class Sidecar(_Strict):
     torch: TorchSettings = Field(TorchSettings(), description="how a PyTorch model is run")
     max_rows: int | None = Field(None, ge=1, description="rows predicted in one call when requests are joined")
     workers: int | None = Field(None, ge=1, le=64, description="gives the model a pool of its own, of so many workers")
+    service: ServiceSettings = Field(ServiceSettings(), description="names for clients of Machine Learning Server")
     timeout_s: float | None = Field(None, gt=0, le=3600, description="seconds until a request is answered 504")
 
 
-_ALL = frozenset({"description", "golden", "made_with", "timeout_s"})
+_ALL = frozenset({"description", "golden", "made_with", "service", "timeout_s"})
 KEYS: Mapping[str, frozenset[str]] = {
     "r": _ALL | {"packages", "arguments", "schema", "max_rows", "workers"},
     "python": _ALL | {"schema", "max_rows", "trusted", "threads", "workers"},
@@ -182,5 +190,9 @@ def _message(error: Any) -> str:
     return f"the sidecar's '{where}': {error['msg']}"
 
 
-_PARTS = {"image": [f.name for f in fields(ImageSettings)], "torch": [f.name for f in fields(TorchSettings)]}
-"""The keys of the parts that are written as settings of a runtime."""
+_PARTS = {
+    "image": [f.name for f in fields(ImageSettings)],
+    "torch": [f.name for f in fields(TorchSettings)],
+    "service": [*ServiceSettings.model_fields],
+}
+"""The keys of the parts that have keys of their own."""

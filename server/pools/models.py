@@ -134,6 +134,7 @@ class PoolModels:
             self._entry(proven.file, "ready"),
             description=sidecar.description,
             made_with=sidecar.made_with.model_dump(exclude_none=True) or None,
+            service=sidecar.service.model_dump(exclude_none=True) or None,
             timeout_s=sidecar.timeout_s,
             max_rows=sidecar.max_rows,
             load_seconds=proven.load_seconds,

@@ -27,6 +27,9 @@ from server.web.dialects.azureml import AZUREML
 from server.web.dialects.dialect import Dialects
 from server.web.dialects.kserve_v1 import KSERVE_V1
 from server.web.dialects.mlflow import MLFLOW
+from server.web.dialects.mls import login as mls_login
+from server.web.dialects.mls import services as mls_services
+from server.web.dialects.mls.scoring import MLS
 from server.web.dialects.native import NATIVE
 from server.web.dialects.open_inference import OPEN_INFERENCE
 from server.web.request_id import RequestIds
@@ -38,7 +41,7 @@ from server.web.scoring.serving import Serving
 
 log = logging.getLogger(__name__)
 
-DIALECTS = Dialects(OPEN_INFERENCE, KSERVE_V1, MLFLOW, AZUREML, NATIVE)
+DIALECTS = Dialects(OPEN_INFERENCE, KSERVE_V1, MLFLOW, AZUREML, MLS, NATIVE)
 """Every contract that clients may speak."""
 HOUSEKEEPING_EVERY_S = 0.25
 ROUTERS = tuple(
@@ -53,6 +56,8 @@ ROUTERS = tuple(
         open_inference_routes,
         endpoint_routes,
         azureml_routes,
+        mls_login,
+        mls_services,
     )
 )
 """Every route beside scoring. Tests walk it: a route that is served is one whose callers were tried."""

@@ -54,6 +54,7 @@ class BodyFormat(enum.IntEnum):
     KSERVE_V1 = 7
     MLFLOW = 8
     AZUREML = 9
+    MLS = 10
 
 
 class Encoding(enum.IntEnum):

@@ -44,6 +44,8 @@ class Entry:
     golden_rows: int = 0
     load_warnings: Sequence[str] = ()
     made_with: Mapping[str, Any] | None = None
+    service: Mapping[str, Any] | None = None
+    """What clients of Machine Learning Server know the model by, where the sidecar says it."""
     timeout_s: float | None = None
     max_rows: int | None = None
     """Rows predicted in one call when requests are joined, where the sidecar says it."""

@@ -12,7 +12,7 @@ from typing import Any, Protocol
 
 from server.wire.frames import BodyFormat, Member, Pieces, ReplyCode, ReplyPayload, Result
 from server.wire.schema import Schema
-from server.workers.codecs import open_inference_script
+from server.workers.codecs import mls_reply, open_inference_script
 from server.workers.errors import BadBody, RequestError, request_error
 from server.workers.inflate import inflated
 from server.workers.refusals import refusal
@@ -60,6 +60,8 @@ class _Batch:
             reply = self._reply(self._returned(self._text(member), request_id))
             if member.accept in (BodyFormat.KSERVE_V1, BodyFormat.MLFLOW):
                 reply = b'{"predictions":%b}' % reply
+            if member.accept == BodyFormat.MLS:
+                reply = mls_reply.of_script(reply, member.parameters)
             return Result(ReplyCode.OK, 1, reply)
         except (RequestError, MemoryError) as e:
             return self._refusal(request_error(e), request_id)

@@ -11,6 +11,7 @@ from server.workers.codecs.image import IMAGE
 from server.workers.codecs.json import JSON
 from server.workers.codecs.kserve_v1 import KSERVE_V1
 from server.workers.codecs.mlflow import MLFLOW
+from server.workers.codecs.mls import MLS
 from server.workers.codecs.open_inference import OPEN_INFERENCE
 from server.workers.errors import BadBody
 
@@ -24,6 +25,7 @@ _CODECS: dict[int, Codec] = {
     BodyFormat.KSERVE_V1: KSERVE_V1,
     BodyFormat.MLFLOW: MLFLOW,
     BodyFormat.AZUREML: AZUREML,
+    BodyFormat.MLS: MLS,
 }
 
 

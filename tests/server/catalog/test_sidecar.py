@@ -83,6 +83,7 @@ VALUES = {
     "made_with": "{r: 4.4.1}",
     "max_rows": "5",
     "workers": "2",
+    "service": "{operation_id: transmission, output: answer}",
     "timeout_s": "2",
     "trusted": "[a.B]",
     "threads": "2",

@@ -50,6 +50,22 @@ NEEDS = {
     ("POST", "/v2/repository/index"): "list",
     ("POST", "/v2/repository/models/{model}/load"): "list",
     ("POST", "/v2/repository/models/{model}/unload"): "list",
+    ("POST", "/api/{model}/{version}"): "score",
+    ("GET", "/services"): "list",
+    ("GET", "/services/{model}"): "list",
+    ("GET", "/services/{model}/{version}"): "list",
+    ("POST", "/services/{model}"): "list",
+    ("POST", "/services/{model}/{version}"): "list",
+    ("PATCH", "/services/{model}/{version}"): "list",
+    ("DELETE", "/services/{model}/{version}"): "list",
+    ("POST", "/realtime-services/{model}"): "list",
+    ("POST", "/realtime-services/{model}/{version}"): "list",
+    ("PATCH", "/realtime-services/{model}/{version}"): "list",
+    ("GET", "/computenodes"): "list",
+    ("GET", "/sessions"): "list",
+    ("POST", "/sessions"): "list",
+    ("GET", "/snapshots"): "list",
+    ("POST", "/snapshots"): "list",
     ("GET", "/v1/catalog"): "catalog",
     ("GET", "/auth/me"): "me",
     ("GET", "/auth/session"): "me",
@@ -81,7 +97,11 @@ NEEDS = {
     ("PUT", "/auth/accounts/{name}/password"): "accounts",
 }
 """Every route that is not open. A new one is to be entered here with what it needs."""
-SCORING = {(method, path) for method, path in NEEDS if path.endswith(("/score", ":predict", "/infer", "/invocations"))}
+SCORING = {
+    (method, path)
+    for method, path in NEEDS
+    if path.endswith(("/score", ":predict", "/infer", "/invocations")) or path == "/api/{model}/{version}"
+}
 """Answered in front of FastAPI, whose routes they are not; whatever their method, a token is asked for first."""
 NOWHERE = {
     **{"pair": "none", "slot": "primary", "role": "none-such", "grant": "none", "limit": "none", "provider": "none"},
@@ -124,7 +144,7 @@ def expected(method: str, path: str, caller: str) -> set[int]:
     if (routed, path) in NEEDS:
         if not known:
             return {401}
-        return {200, 400, 404, 415, 422} if caller in ROLES[NEEDS[routed, path]] else {403}
+        return {200, 400, 404, 415, 422, 501} if caller in ROLES[NEEDS[routed, path]] else {403}
     if any(path == scoring for _, scoring in SCORING):
         if not known:
             return {401}

@@ -41,6 +41,7 @@ def server(tmp_path_factory: pytest.TempPathFactory, example_models: Path) -> It
             shutil.copy(kept, tandem.r_models)
     tandem.drop("ahead", "arima(lh, order = c(1, 0, 0))")
     tandem.drop("dated", DATED)
+    (tandem.r_models / "dated.yaml").write_text("service: {operation_id: foresee, output: answer}\n")
     for kept in ("digits.pt2", "digits.yaml", "iris_logistic.joblib", "iris_logistic.yaml"):
         shutil.copy(ROOT / "python_models" / kept, tandem.python_models)
     graph = to_onnx(

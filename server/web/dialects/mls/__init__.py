@@ -1,0 +1,1 @@
+"""The contract of Machine Learning Server (MLS): services at `/services`, asked at `/api/{service}/{version}`."""
