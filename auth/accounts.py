@@ -192,7 +192,7 @@ class Accounts:
             return opened
 
     def away_s(self) -> float:
-        """For how many seconds the database has been out of reach; 0 while it can be reached."""
+        """Seconds for which the database has been out of reach; 0 while it can be reached."""
         return self._database.away_s()
 
     def change_counter(self) -> int:

@@ -121,7 +121,7 @@ class AuditStore(Protocol):
     """The audit, wherever accounts are kept."""
 
     def rows(self, wanted: Wanted, limit: int) -> list[Row]:
-        """At most so many rows, in their order; raise `AccountError` where there is no audit."""
+        """The rows, in their order and at most so many; raise `AccountError` where there is no audit."""
 
     def write(self, act: Act, now: float) -> None:
         """Write a row about what is no change of the database."""
@@ -158,7 +158,7 @@ class Audit:
         self._database = database
 
     def rows(self, wanted: Wanted, limit: int) -> list[Row]:
-        """At most so many rows, in their order."""
+        """The rows, in their order and at most so many."""
         conditions = {
             "at >= ?": wanted.since,
             "at < ?": wanted.until,

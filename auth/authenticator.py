@@ -1,4 +1,4 @@
-"""From the headers of a request to a principal, in two steps.
+"""Finds the principal of a request from its headers, in two steps.
 
 Owns the cache that makes this cheap enough for every request: the first step, `known`, is one digest and one look-up.
 Whatever is slow happens once for a credential, in the second step, `recognise`. Must not know kinds of credentials, nor
@@ -34,7 +34,7 @@ _WHILE_AWAY_S: Final = 1.0
 
 
 def ignore(reason: Reason) -> None:
-    """For callers that count no failures."""
+    """Count no failures: for callers that have none to count."""
 
 
 class OnRefusal(Protocol):
@@ -45,7 +45,7 @@ class OnRefusal(Protocol):
 
 
 def ignore_refusal(reason: Reason, address: str, key: str = "") -> None:
-    """For callers that write no audit."""
+    """Write no audit: for callers that have none."""
 
 
 class _Known(NamedTuple):

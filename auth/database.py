@@ -47,7 +47,7 @@ class Database(Protocol):
         """All of it or none of it, and nobody else writes meanwhile."""
 
     def away_s(self) -> float:
-        """For how many seconds it has been out of reach; 0 while it can be reached."""
+        """Seconds for which it has been out of reach; 0 while it can be reached."""
 
     def changes(self) -> int:
         """Differs from before if anything was taken away from anybody. Cheap enough for every second."""

@@ -137,7 +137,7 @@ class Postgresql:
                 raise
 
     def away_s(self) -> float:
-        """For how many seconds it has been out of reach, as far as the watcher knows."""
+        """Seconds for which it has been out of reach, as far as the watcher knows."""
         return time.monotonic() - max(self._looked_at, self._opened_at) if self._away else 0.0
 
     def changes(self) -> int:

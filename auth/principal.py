@@ -85,7 +85,7 @@ class Principal:
     allowances: tuple[Allowance, ...]
     narrowed: Allowance | None = None
     signed_in_at: float | None = None
-    """Where it is a session of a browser: when its person last proved who they are."""
+    """When its person last proved who they are, if it is a session of a browser."""
     groups: tuple[str, ...] = ()
     """What an identity provider says they are in."""
     _decided: dict[tuple[Permission, str | None], bool] = field(default_factory=dict, compare=False, repr=False)

@@ -16,7 +16,7 @@ from auth.network import shown_network
 EVERY_S: Final = 60.0
 _MOST: Final = 1000
 _ELSEWHERE: Final = "elsewhere"
-"""Where more networks are refused in a minute than are told apart."""
+"""The name for all further networks, if more are refused in a minute than are told apart."""
 
 log = logging.getLogger(__name__)
 

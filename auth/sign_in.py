@@ -28,7 +28,7 @@ from auth.tokens import Tokens
 PURPOSE: Final = "sign-in"
 LIFE_S: Final = 600
 _NEXT: Final = re.compile(r"/(console(/[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,63}){0,8}/?|docs)?")
-"""Where a browser may be sent after a sign-in: pages of ours, never another host."""
+"""Addresses that a browser may be sent to after a sign-in: pages of ours, never another host."""
 
 
 @dataclass(frozen=True, slots=True)

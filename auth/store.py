@@ -139,7 +139,7 @@ class AccountStore(Protocol):
         """Begin a session without a password, for whoever may read what the accounts are kept in."""
 
     def away_s(self) -> float:
-        """For how many seconds nobody has been able to look anything up here; 0 while that works."""
+        """Seconds for which nobody has been able to look anything up here; 0 while that works."""
 
     def change_counter(self) -> int:
         """Differs from before if something that was recognised may be so no longer. Cheap enough for every second."""

@@ -45,7 +45,7 @@ class Tokens:
         self.use(*keys)
 
     def use(self, *keys: bytes) -> None:
-        """From now on the first of `keys` signs and all of them verify; raise ValueError if one will not do."""
+        """Sign with the first of `keys` and verify with all from now on; raise ValueError if one will not do."""
         self._keys = {_key_id(key): jws.secret_key(key) for key in keys}
         self._signing_id = _key_id(keys[0])
 

@@ -270,7 +270,7 @@ class Settings(BaseSettings):
 
     @property
     def remote_urls(self) -> dict[str, str]:
-        """Where other Tandem servers are, by the names given to them."""
+        """The addresses of other Tandem servers, by the names given to them."""
         return {name: url.rstrip("/") for name, _, url in (one.partition("=") for one in _listed(self.remotes))}
 
     @property

@@ -155,7 +155,7 @@ class WebMetrics:
         self._wait.labels(runtime).set(longest_wait_s)
 
     def accounts_away(self, seconds: float) -> None:
-        """For how long the database of accounts has been out of reach now."""
+        """Seconds for which the database of accounts has been out of reach now."""
         self._away.set(seconds)
 
     def keys_ending(self, count: int) -> None:

@@ -11,7 +11,7 @@ _KEPT = {"tandem_rows_total": "rows", "tandem_batch_requests_count": "batches"}
 
 
 def counted() -> dict[str, dict[str, float]]:
-    """By model what all web processes have counted: rows, batches, requests by end (ok, failed), seconds by stage."""
+    """What all web processes have counted for each model: rows, batches, requests by end, seconds by stage."""
     registry = CollectorRegistry()
     MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     found: dict[str, dict[str, float]] = defaultdict(lambda: defaultdict(float))

@@ -111,7 +111,7 @@ class Cells:
         return self._bytes[slot * _SLOT_BYTES : slot * _SLOT_BYTES + _NAME_BYTES]
 
     def _places(self, digest: bytes) -> Iterator[int]:
-        """Where a name may be, in the order in which one looks."""
+        """The places where a name may be, in the order in which one looks."""
         first = int.from_bytes(digest[:8], "little")
         return (1 + (first + step) % (self._slots - 1) for step in range(self._slots - 1))
 

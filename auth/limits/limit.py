@@ -32,7 +32,7 @@ _ROLE: Final = "role:"
 
 @dataclass(frozen=True, slots=True)
 class Limit:
-    """At most `amount` of a unit in a time, for each principal that `who` stands for, on all models that fit together.
+    """A limit: at most `amount` of a unit in a time, for each principal of `who`, on all models that fit together.
 
     `who` is the name of a principal, `role:` and a role, `group:` and a group, or `*`.
     """

@@ -9,11 +9,12 @@ rate leaves between two. It may lie ahead of now by the time that the burst stan
 from math import ceil
 
 _SLACK = 1e-3
-"""Of an interval: sums of many small numbers are not exact, and nobody is to lose a request to that."""
+"""Share of an interval that is let pass: sums of many small numbers are not exact, and nobody is to lose a request
+to that."""
 
 
 class Pace:
-    """So many in a time, with so many at once at most."""
+    """A rate: so many in a time, with so many at once at most."""
 
     __slots__ = ("_interval_s", "_most_ahead_s")
 

@@ -19,7 +19,7 @@ KEPT_DAYS: Final = 400
 
 
 class Counted(NamedTuple):
-    """So many requests and rows that were let through, and requests that were refused for a limit."""
+    """Numbers of requests and rows that were let through, and of requests that were refused for a limit."""
 
     requests: int
     rows: int
@@ -93,7 +93,7 @@ class UsageStore(Protocol):
         """What a principal has used of each model on each day from `since` on."""
 
     def rows(self, wanted: WantedUsage, limit: int) -> Sequence[UsageRow]:
-        """At most so many rows, by day, principal and model; raise `AccountError` where nothing is counted."""
+        """The rows, by day, principal and model and at most so many; raise `AccountError` where nothing is counted."""
 
     def forget(self, today: date) -> None:
         """Take out what is too old to be asked for."""
@@ -155,7 +155,7 @@ class Usage:
         return [DaySum(model, day, int(requests), int(counted)) for model, day, requests, counted in rows]
 
     def rows(self, wanted: WantedUsage, limit: int) -> Sequence[UsageRow]:
-        """At most so many rows, by day, principal and model."""
+        """The rows, by day, principal and model and at most so many."""
         conditions: dict[str, tuple[Any, ...] | None] = {
             "principal = ?": _one(wanted.who),
             "model = ?": _one(wanted.model),

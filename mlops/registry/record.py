@@ -44,7 +44,7 @@ class Record:
         return digest_of(self.files)
 
     def to_json(self) -> bytes:
-        """As it is kept."""
+        """The object as it is kept in the store."""
         return json.dumps({"sha256": self.digest, **asdict(self)}, indent=1, sort_keys=True).encode()
 
     @classmethod
@@ -83,7 +83,7 @@ class Version:
 
 @dataclass(frozen=True, slots=True)
 class Alias:
-    """Where a name points to since a revision of it."""
+    """The version that a name points to since a revision of it."""
 
     alias: str
     version: int

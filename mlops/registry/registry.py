@@ -89,7 +89,7 @@ class Registry:
         return [self.alias(model, name) for name in self.objects.folders(f"models/{model}/aliases")]
 
     def alias(self, model: str, alias: str) -> Alias:
-        """Where an alias points to. Raises RegistryError."""
+        """The version that an alias points to. Raises RegistryError."""
         folder = _alias_folder(model, alias)
         found = self._moved(folder, alias, max(self._numbers(folder), default=0))
         if found is None:
@@ -269,7 +269,7 @@ class Registry:
 
 
 def blob(file: File) -> str:
-    """Where the bytes of a file lie in the store."""
+    """The place of a file's bytes in the store."""
     return f"blobs/{file.sha256}"
 
 

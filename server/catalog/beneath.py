@@ -108,7 +108,7 @@ def pieces_of(fd: int, name: str) -> Iterator[bytes]:
 
 
 def read(fd: int, size: int) -> bytes:
-    """At most so many bytes of what is open, without waiting for more."""
+    """Read at most so many bytes of what is open, without waiting for more."""
     try:
         return os.read(fd, size)
     except BlockingIOError:  # it has no more now; whatever comes later is beyond its size
@@ -144,5 +144,5 @@ def _reopened(path_fd: int, flags: int = 0) -> contextlib.AbstractContextManager
 
 
 def _place(fd: int) -> Path:
-    """Where the kernel says that what we hold lies, now that all links have been followed."""
+    """The place that the kernel names for what we hold, now that all links have been followed."""
     return Path(f"/proc/self/fd/{fd}").readlink()

@@ -96,7 +96,7 @@ class Signed:
 
     outcome: Literal["verified", "unsigned", "bad_signature", "no_room"]
     text: str
-    """By which key it was signed; or what is wrong, and what to do about it."""
+    """The key that it was signed by; or what is wrong, and what to do about it."""
     refused: bool = False
 
 

@@ -162,7 +162,7 @@ def parse(data: bytes) -> Sidecar:
 
 
 class _Loader(yaml.SafeLoader):
-    """Without aliases: a few lines of aliases of aliases stand for gigabytes. Nor deep: it takes seconds to refuse."""
+    """A loader without aliases, a few lines of which stand for gigabytes, and without deep nesting."""
 
     depth = 0
 

@@ -102,7 +102,7 @@ class Watch:
                 self._listening.cancel()
 
     async def _rest(self, unsettled: bool) -> None:
-        """Until something happens or it is time for another look, which is sooner where somebody waits for it."""
+        """Wait until something happens or it is time for another look, which is sooner where somebody waits for it."""
         if self._looked_s > QUICK_S:
             await asyncio.sleep(min((1 if unsettled else REST_FACTOR) * self._looked_s, LONGEST_REST_S))
         with contextlib.suppress(TimeoutError):

@@ -29,7 +29,7 @@ LANES = 128
 CELL_BYTES = 8
 EMPTY = bytes(LANES * CELL_BYTES)
 HELD_LONG_S = 0.02
-"""From so long on a call counts as one that others should not wait behind."""
+"""A call that has taken this long counts as one that others should not wait behind."""
 
 _CLOCK_BITS = 32
 _CLOCK_MASK = (1 << _CLOCK_BITS) - 1

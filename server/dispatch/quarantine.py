@@ -39,7 +39,7 @@ class Quarantine:
         self._until[_digest(request)] = now + QUARANTINE_S
 
     def bars_s(self, request: Request, now: float) -> float:
-        """For how many seconds more the sender of this request is refused at its model; 0 if it is not refused."""
+        """Seconds for which the sender of this request is still refused at its model; 0 if it is not refused."""
         crashes = self._crashes.get((request.principal, request.model)) if self._crashes else None
         if crashes is None or len(crashes) < MAX_CRASHES or crashes[-1] - crashes[0] > QUARANTINE_S:
             return 0.0

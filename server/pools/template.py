@@ -267,7 +267,7 @@ class Template:
     async def _command(
         self, command: Command, fds: int = 0, timeout_s: float = START_TIMEOUT_S, sent: Sequence[int] = ()
     ) -> tuple[Any, list[int]]:
-        """Heard to the end even if who asked has gone meanwhile: a fork that nobody knows of would stay for ever."""
+        """Hear an answer to the end, even if who asked has gone: a fork that nobody knows of would stay for ever."""
         asking = asyncio.create_task(self._ask(command, fds, timeout_s, sent))
         try:
             return await asyncio.shield(asking)

@@ -117,7 +117,7 @@ def _pieces(requirements: Path, name: str) -> Iterator[bytes]:
 
 @contextlib.asynccontextmanager
 async def _locked(path: Path) -> AsyncIterator[int]:
-    """Nobody else holds this file meanwhile, in this process or another, nor while a child has the descriptor."""
+    """Hold this file, which nobody else holds meanwhile, in this process or another, nor while a child has it open."""
     with path.open("w") as file:
         while True:
             try:
@@ -199,7 +199,7 @@ class _Build:
             await self._alone("pip", "install", "--prefix", str(self.folder), *how, *QUIET, *wheels)
 
     async def _alone(self, *command: str, wrong: str = WRONG) -> None:
-        """Without network, programs or any settings of pip. Raises EnvironmentFailed."""
+        """Run pip without network, programs or any settings of its own. Raises EnvironmentFailed."""
         environment = {name: value for name, value in for_models(os.environ).items() if not name.startswith("PIP_")}
         environment |= of_threads(1) | {"PIP_CONFIG_FILE": os.devnull}
         said = await self._run(*command, writes=[self._work, self.folder], environment=environment)

@@ -104,7 +104,7 @@ class WorkerSet:
         return {w.name: str(w.socket_path) for w in self._workers.values()}
 
     def read(self) -> list[frozenset[str]]:
-        """For each worker that serves, the keys of all models that its template had read when it was forked."""
+        """The keys of all models that a worker's template had read when it was forked, for each worker that serves."""
         return [w.read for w in self._workers.values()]
 
     def kill(self, name: str, reason: str) -> None:

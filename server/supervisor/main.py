@@ -170,7 +170,7 @@ class Supervisor:
             self._told_to_reread.set()
 
     async def _reread_settings(self) -> None:
-        """On each SIGHUP read the settings anew and put into force what can change."""
+        """Read the settings anew on each SIGHUP, and put into force what can change."""
         await self._web.started()  # before, gunicorn could not yet be told anything
         while await self._told_to_reread.wait():
             self._told_to_reread.clear()
@@ -253,7 +253,7 @@ class Supervisor:
             self._on_ready(address)
 
     async def _tell_progress(self) -> None:
-        """While very many files are read and tried, say how far it has come."""
+        """Log how far it has come while very many files are read and tried."""
         while True:
             await asyncio.sleep(PROGRESS_EVERY_S)
             read, of = self._pools.progress()

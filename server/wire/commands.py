@@ -125,7 +125,7 @@ class MakeWorker(Record):
     slot: int
     """Which of the pool's workers it is, counted from 1."""
     seed: int
-    """Where its random numbers start."""
+    """The seed of its random numbers."""
     scratch: str
     """The folder that it may write to."""
     do: Literal["fork"] = "fork"

@@ -26,7 +26,7 @@ CHANGED_HEAD = struct.Struct("<H")
 MAX_MEMBERS = 65_536
 MAX_CHANGED_BYTES = 4096
 LARGE_BYTES = 1 << 16
-"""From here on a copy costs more than the objects that avoid it."""
+"""Parts of at least this size are not copied: a copy costs more than the objects that avoid it."""
 
 
 class FrameType(enum.IntEnum):
@@ -262,7 +262,7 @@ class FrameDecoder:
         self._missing = 0
 
     def room(self) -> memoryview | None:
-        """Where the missing bytes of a large frame belong; None while there is no such frame."""
+        """The place for the missing bytes of a large frame; None while there is no such frame."""
         return self._large[2][-self._missing :] if self._large else None
 
     def filled(self, size: int) -> list[Frame]:

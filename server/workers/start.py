@@ -41,7 +41,7 @@ def arguments() -> argparse.ArgumentParser:
 
 
 def packages_of(environment: Path) -> Path:
-    """Where an environment's packages are."""
+    """The folder of an environment's packages."""
     folder = str(environment)
     return Path(sysconfig.get_path("purelib", "venv", {"base": folder, "platbase": folder}))
 

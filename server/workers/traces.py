@@ -220,7 +220,7 @@ class ProcessPart:
         return _locale.setlocale(_locale.LC_ALL, None), _folder(), _rounded(TINY)
 
     def _look(self) -> bytes:
-        """Where the variables are: R sets them past Python, and each that is set anew is put somewhere else."""
+        """Find the variables in memory: R sets them past Python, and each that is set anew is put somewhere else."""
         start = self._environ.value
         return ctypes.string_at(start, self._size) if start else b""
 

@@ -103,7 +103,7 @@ class ConnectionLimits:
         return True
 
     def _make_room(self) -> None:
-        """Where spare connections are too many, close the oldest that waits for no answer: a probe must get in."""
+        """Close the oldest connection that waits for no answer if there are too many: a probe must get in."""
         if len(self._spare) < SPARE_CONNECTIONS:
             return
         oldest = next((c for c in self._spare if not c.answering), next(iter(self._spare)))

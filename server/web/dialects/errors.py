@@ -32,7 +32,7 @@ def answered(problem: Problem, status: int, document: Mapping[str, Any], request
 
 
 KSERVE_STATUSES = {"invalid_input": 400}
-"""Where KServe's protocols have another status than ours."""
+"""Statuses that KServe's protocols have in place of ours."""
 
 
 def with_error(problem: Problem, request_id: str) -> Answer:

@@ -13,7 +13,7 @@ from server.wire.frames import BodyFormat, Result
 from server.wire.snapshot import Entry
 
 STATUSES: Mapping[str, int] = {"invalid_input": 400}
-"""Where MLflow has another status than ours."""
+"""Statuses that MLflow has in place of ours."""
 ERROR_CODES: Mapping[Code, str] = {
     "invalid_input": "INVALID_PARAMETER_VALUE",
     "unauthenticated": "UNAUTHENTICATED",

@@ -205,13 +205,13 @@ async def _sign_in_failed(request: Request, error: Exception) -> Response:
 
 
 async def _account(request: Request, error: Exception) -> Response:
-    """Only an administrator gets this far, so the reason may be told."""
+    """Answer with the reason, which may be told, because only an administrator gets this far."""
     assert isinstance(error, AccountError)
     return reply(request, problem(error.code, error.explanation))
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
-    """Where the body does not fit, never what it held: it may have been a password."""
+    """Answer with the places where the body does not fit, never with what it held: it may have been a password."""
     assert isinstance(error, RequestValidationError)
     errors = [_fault(e) for e in error.errors()[:100]]
     return reply(request, problem("invalid_input", "The request does not fit this route.", errors=errors))

@@ -1,1 +1,1 @@
-"""From a scoring path to the pool that answers."""
+"""The way from a scoring path to the pool that answers."""

@@ -1,4 +1,4 @@
-"""Where a scoring path leads."""
+"""What a scoring path leads to."""
 
 from __future__ import annotations
 

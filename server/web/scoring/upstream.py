@@ -123,7 +123,7 @@ class Response:
         """Done when the answer is whole, or is too long to be awaited whole."""
         self.status = 0
         self.headers: list[tuple[bytes, bytes]] = []
-        """By their names in lower case."""
+        """The reply's headers, by their names in lower case."""
         self.whole = False
 
     def header(self, name: bytes) -> bytes:

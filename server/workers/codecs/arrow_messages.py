@@ -52,7 +52,7 @@ def _about(message: bytes) -> tuple[bool, bool]:
 
 
 def _field(message: bytes, table: int, slot: int) -> int:
-    """Where a table's field is; 0 where it has none."""
+    """The place of a table's field; 0 where it has none."""
     vtable = table - struct.unpack_from("<i", message, table)[0]
     size = struct.unpack_from("<H", message, vtable)[0]
     entry = 4 + 2 * slot

@@ -34,7 +34,7 @@ class ReadModel(Protocol):
 
     @property
     def age(self) -> str | None:
-        """With which version of its library it was made and which is here, where they differ."""
+        """The version of its library that it was made with and the one that is here, if they differ."""
 
     @property
     def alone(self) -> str | None:

@@ -1,4 +1,4 @@
-"""From a batch's typed columns to what a library's predict takes: an array of numbers, a data frame, or texts.
+"""What a library's predict takes, made from a batch's typed columns: an array of numbers, a data frame, or texts.
 
 A model that was fitted on a data frame of numbers gets an array laid out as pandas would lay out the frame of the same
 rows (columns together), others get rows together, as `numpy.array(rows)` would. It matters: BLAS has a kernel for each

@@ -30,7 +30,7 @@ _requests: Sequence[int] = ()
 
 @contextmanager
 def requests(sizes: Sequence[int]) -> Iterator[None]:
-    """While this lasts, rows are multiplied request by request."""
+    """Have rows multiplied request by request while this lasts."""
     global _requests
     _requests = sizes
     try:

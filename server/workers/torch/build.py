@@ -1,4 +1,4 @@
-"""From a file and its sidecar to a model that can be called: which inputs, which device, which answers."""
+"""Builds a model that can be called from a file and its sidecar: which inputs, which device, which answers."""
 
 from __future__ import annotations
 

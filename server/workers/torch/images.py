@@ -1,4 +1,4 @@
-"""From the bytes of a JPEG or PNG file to pixels. Knows Pillow and nothing of PyTorch.
+"""Makes pixels from the bytes of a JPEG or PNG file. Knows Pillow and nothing of PyTorch.
 
 The header is read first: what is no image, is animated or has too many pixels is refused before anything is decoded.
 Geometry is that of torchvision on PIL images (shorter side, bilinear with antialiasing, centre crop), and a picture is

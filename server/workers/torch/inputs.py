@@ -1,4 +1,4 @@
-"""From a request's columns to a program's tensors: images, tensors, or columns of numbers.
+"""Makes a program's tensors from a request's columns: images, tensors, or columns of numbers.
 
 Preparing is cut in two, so that the next rows are decoded while the device computes: `begin` starts what can go on in
 other threads, `batches` waits for it and makes tensors of one shape each.

@@ -1,4 +1,4 @@
-"""From a program's tensor to what a request asks for: a ranking, a class, probabilities, numbers or nested lists."""
+"""Makes what a request asks for from a program's tensor: a ranking, a class, probabilities, numbers or nested lists."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from server.workers.predictions import Predicted, Predictions
 from server.workers.tensors import shape_told
 
 MAX_COLUMNS = 64
-"""With more numbers than this a row is an array, not an object."""
+"""A row of more numbers than this is an array, not an object."""
 
 
 class Answers:
