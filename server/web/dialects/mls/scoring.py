@@ -24,6 +24,7 @@ class MachineLearningServer:
     """The scoring routes of Machine Learning Server, and its form of errors on its other routes."""
 
     name = "mls"
+    extended = None
 
     def mounts(self, entry: Entry) -> Mapping[str, bool]:
         """The path of the model's version; there is none without a version."""
