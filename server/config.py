@@ -71,6 +71,7 @@ class Settings(BaseSettings):
         None,
         description="file of the key that signs access tokens, shared by the servers that share accounts",
     )
+    endpoints: Path | None = _setting("restart", None, description="folder of YAML that says which endpoints there are")
     database: str | None = _setting(
         "restart",
         None,
@@ -80,9 +81,7 @@ class Settings(BaseSettings):
         "restart", None, description="file that describes the identity providers whose people and programs are let in"
     )
     basic: Literal["keys", "passwords", "off"] = _setting(
-        "web",
-        "keys",
-        description="what is taken as the password of Basic: API keys, also passwords of accounts, or nothing",
+        "web", "keys", description="what is the password of Basic: API keys, also passwords of accounts, or nothing"
     )
     passwords: Literal["on", "off"] = _setting(
         "web",

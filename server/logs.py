@@ -39,6 +39,7 @@ FIELDS = (
     "pid",
     "reason",
     "settings",
+    "endpoints",
     "text",
     "file",
     "address",

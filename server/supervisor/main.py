@@ -26,6 +26,7 @@ from server.catalog import signatures
 from server.catalog.files import NOT_SERVED, PYTHON_FILES, R_FILES
 from server.catalog.watch import Watch
 from server.config import ConfigError, Settings, changing
+from server.endpoint_metrics import EndpointGauges
 from server.machine import gpus, sandbox
 from server.machine.cgroup import granted_cores, granted_memory_bytes, used_memory_bytes
 from server.machine.proportional import proportional_bytes
@@ -34,6 +35,7 @@ from server.pools.pool import Pool
 from server.pools.pools import SHARED, Pools
 from server.run_folder import RunFolder
 from server.supervisor import reload
+from server.supervisor.changes import Changes
 from server.supervisor.hub import Hub
 from server.supervisor.orphans import Orphans
 from server.supervisor.remotes import Remotes
@@ -89,6 +91,7 @@ class Supervisor:
         )
         self._web = WebProcesses(settings, self._run_dir, self._hub)
         self._remotes = Remotes(settings.remote_urls, settings.token_key, self._publish, self._on_remote)
+        self._endpoints = Changes(settings.endpoints, self._publish, EndpointGauges(self._metrics.registry))
         self._pools = Pools(self._run_dir, settings, self._publish, self._on_worker_end, self._on_refill, self._cores)
 
     async def run(self) -> int:
@@ -111,6 +114,7 @@ class Supervisor:
             )
             if password_file is not None:
                 log.info("first start: the password of admin was written", extra={"file": str(password_file)})
+            await self._endpoints.begin()
             await self._publish()  # a web process takes no connection before it has a snapshot
             await self._hub.start(self._run_dir / "hub.sock")
             await self._web.start(listener, self._metric_files)
@@ -128,7 +132,7 @@ class Supervisor:
         watching = asyncio.create_task(self._follow_folders())
         more = [
             *(self._keep_house(), self._announce(address), self._reread_settings()),
-            *(self._remotes.follow(), self._tell_progress()),
+            *(self._remotes.follow(), self._tell_progress(), self._endpoints.follow()),
         ]
         beside = [asyncio.create_task(task) for task in more]
         stopping = asyncio.create_task(self._stop.wait())
@@ -240,8 +244,10 @@ class Supervisor:
         if self._scanned and self._pools.settled and self._remotes.looked:
             self._complete = True
         self._measure(entries)
+        self._endpoints.measure(entries)
         pools, remotes, complete = self._pools.states(), dict(self._remotes.states), self._complete
-        await self._hub.push(Snapshot(self._serial, entries, pools, complete, self._draining, remotes))
+        beside = self._draining, remotes, self._endpoints.states
+        await self._hub.push(Snapshot(self._serial, entries, pools, complete, *beside))
         if complete:
             self._signalled.set()
 

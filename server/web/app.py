@@ -33,7 +33,7 @@ from server.web.dialects.mls.scoring import MLS
 from server.web.dialects.native import NATIVE
 from server.web.dialects.open_inference import OPEN_INFERENCE
 from server.web.request_id import RequestIds
-from server.web.routes import exception_handlers, health, models, openapi, pages, peers
+from server.web.routes import endpoints, exception_handlers, health, models, openapi, pages, peers
 from server.web.scoring.access_log import AccessLog
 from server.web.scoring.relay import Relay
 from server.web.scoring.route import ScoringRoute
@@ -50,6 +50,7 @@ ROUTERS = tuple(
         auth_routes,
         health,
         models,
+        endpoints,
         peers,
         openapi,
         pages,
@@ -138,6 +139,7 @@ class WebApp:
         self._serving.close()
         self._relay.close()
         self.metrics.flush()
+        self._serving.endpoint_metrics.flush()
         self._access_log.flush()
         self._auth.close()
 
@@ -162,7 +164,7 @@ class WebApp:
         forget_if_changed = self._auth.authenticator.forget_if_changed
         tasks = (
             *(QuietHoard().look, forget_if_changed, self._auth.keep_books, self._measure_accounts),
-            *(self._serving.gauges.measure, self.metrics.flush),
+            *(self._serving.gauges.measure, self.metrics.flush, self._serving.endpoint_metrics.flush),
         )
         while True:
             for task in tasks:

@@ -102,6 +102,40 @@ class RemoteState:
 
 
 @dataclass(frozen=True, slots=True)
+class DeploymentState:
+    """A model version behind an endpoint."""
+
+    name: str
+    model: str
+    version: str
+    timeout_s: float | None = None
+    """How long a request may take, in seconds; None where the model and the server decide alone."""
+    description: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class EndpointState:
+    """An endpoint as it is in force: its deployments, and by which percentages they answer."""
+
+    name: str
+    revision: str
+    """Another one with each change; the same at all servers that have the same definition."""
+    key_header: str
+    """The header by whose value requests are assigned, in small letters."""
+    auth_mode: str = "key"
+    traffic: Mapping[str, int] = field(default_factory=dict)
+    deployments: tuple[DeploymentState, ...] = ()
+    description: str = ""
+    tags: Mapping[str, str] = field(default_factory=dict)
+
+    @staticmethod
+    def from_data(data: Mapping[str, Any]) -> EndpointState:
+        """Back from JSON."""
+        return EndpointState(**{**data, "deployments": tuple(DeploymentState(**d) for d in data["deployments"])})
+
+
+@dataclass(frozen=True, slots=True)
 class Snapshot:
     """Everything at once. `serial` grows by one with each snapshot."""
 
@@ -113,6 +147,7 @@ class Snapshot:
     draining: bool = False
     """Whether the server is about to stop."""
     remotes: Mapping[str, RemoteState] = field(default_factory=dict)
+    endpoints: tuple[EndpointState, ...] = ()
 
     def to_data(self) -> dict[str, Any]:
         """The snapshot as plain JSON data.
@@ -126,6 +161,7 @@ class Snapshot:
             "complete": self.complete,
             "draining": self.draining,
             "remotes": {name: asdict(remote) for name, remote in self.remotes.items()},
+            "endpoints": [asdict(endpoint) for endpoint in self.endpoints],
         }
 
     @staticmethod
@@ -138,6 +174,7 @@ class Snapshot:
             data["complete"],
             data["draining"],
             {name: RemoteState(**r) for name, r in data["remotes"].items()},
+            tuple(EndpointState.from_data(e) for e in data["endpoints"]),
         )
 
 

@@ -36,10 +36,14 @@ async def version(request: Request, model: str, asking: Reader) -> Response:
 def answer(request: Request, model: str, asking: Principal, answer: Response) -> Response:
     """The answer to give, if the model is served. Raises HTTPException or Stop."""
     snapshot: Snapshot = request.app.state.serving.snapshot
+    declared = next((one for one in snapshot.endpoints if one.name == model), None)
     found = [entry for entry in snapshot.entries if entry.name == model]
-    if not found or not asking.may("list", model):
+    if not (declared or found) or not asking.may("list", model):
         raise HTTPException(404)
-    if not any(entry.current for entry in found):
+    if declared is not None:
+        behind = {(one.model, one.version) for one in declared.deployments}
+        found = [entry for entry in snapshot.entries if (entry.name, entry.version) in behind]
+    if not any(entry.state == "ready" if declared is not None else entry.current for entry in found):
         raise Stop(problem("no_worker"))
     return answer
 

@@ -12,6 +12,7 @@ import orjson
 from auth.principal import Principal
 from server.dispatch.dispatcher import Scored
 from server.logs import timestamp, without_keys
+from server.web.scoring.target import Behind
 from server.wire.snapshot import Entry
 
 FLUSH_EVERY_S = 0.1
@@ -31,6 +32,7 @@ class AccessLog:
         principal: Principal | None,
         address: str,
         entry: Entry | None,
+        behind: Behind | None,
         dialect: str,
         code: str,
         rows: int,
@@ -57,6 +59,8 @@ class AccessLog:
             "rows": rows,
             "seconds": round(seconds, 6),
         }
+        if behind is not None:
+            line["endpoint"], line["deployment"] = behind.endpoint, behind.deployment or None
         if scored is not None:
             line["queue_s"] = round(scored.queue_s, 6)
             line["predict_s"] = round(scored.reply.predict_s, 6)

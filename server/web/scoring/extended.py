@@ -14,7 +14,7 @@ from server.web.scoring.target import Target
 def led(targets: Mapping[str, Target], caller: Caller) -> tuple[str, Target | None]:
     """Where a request leads, and by which path: that of its address, or one that its headers mean."""
     target = targets.get(caller.path)
-    if target is None or target.dialect.extended is None:
+    if target is None or target.dialect.extended is None or target.fork is not None:
         return caller.path, target
     path = target.dialect.extended.path(caller)
     return path, targets.get(path)
@@ -50,7 +50,7 @@ def answered(scored: Scored, target: Target | None, accept: int, caller: Caller,
     lines = dialect.content_lines(accept, scored.result)
     if dialect.extended is None:
         return 200, lines
-    status, more = dialect.extended.answered(scored.result, target.entry, scored.reply.predict_s)
+    status, more = dialect.extended.answered(scored.result, target.shown, scored.reply.predict_s)
     return status, lines + more + dialect.extended.echoed(caller.headers, request_id)
 
 

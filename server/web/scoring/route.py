@@ -29,7 +29,7 @@ from server.web.scoring.incoming import ClientGone, Incoming
 from server.web.scoring.negotiation import timeout_s
 from server.web.scoring.relay import Relay, Relayed
 from server.web.scoring.serving import Serving
-from server.web.scoring.target import Target, allowed
+from server.web.scoring.target import Target, allowed, now
 from server.wire.frames import Member, Pieces, ReplyCode
 
 log = logging.getLogger(__name__)
@@ -197,7 +197,7 @@ class Call:
             self._incoming = Incoming(caller, route.max_body_bytes, self._parts, self._whole)
             caller.run(self._forward(target, self._incoming))
             return
-        if route.limiter.on and (bounds := route.limiter.of(principal, target.entry.name)) is not None:
+        if route.limiter.on and (bounds := route.limiter.of(principal, target.asked)) is not None:
             self._bounds = bounds
             bounds.admit(time.monotonic())
         self._asked: Asked = target.dialect.negotiated(caller.headers, target.entry)
@@ -216,6 +216,8 @@ class Call:
             raise Stop(problem("unknown_model"))
         if int(caller.headers.get(b"content-length", b"0")) > route.max_body_bytes:
             raise Stop(route.too_large())
+        if target.fork is not None:
+            target = self._target = target.fork.choose(caller.headers, self._request_id)
         return target
 
     def _submit(self) -> None:
@@ -244,13 +246,10 @@ class Call:
         dispatcher.submit(request)
 
     def _current_target(self) -> tuple[Target, Dispatcher]:
-        """Where the path leads now: the model may have got another version while the body came in."""
-        target = self._route.serving.targets.get(self._path, self._target)
-        if target is None or target.dispatcher is None:
-            target = self._target
-        assert target is not None
+        """Where to send the body, now that it is here."""
+        assert self._target is not None
+        target = self._target = now(self._route.serving.targets, self._path, self._target)
         assert target.dispatcher is not None
-        self._target = target
         return target, target.dispatcher
 
     async def _forward(self, target: Target, incoming: Incoming) -> None:
@@ -298,7 +297,7 @@ class Call:
 
     def _sees_details(self) -> bool:
         principal, target = self._principal, self._target
-        return principal is not None and target is not None and principal.may("details", target.entry.name)
+        return principal is not None and target is not None and principal.may("details", target.asked)
 
     def _refuse(self, error: BaseException) -> None:
         """Answer with what went wrong, unless there is nobody to answer any more."""
@@ -335,8 +334,10 @@ class Call:
         """A model or version that does not exist makes no label and no line of its own."""
         route, scored, target = self._route, self._scored, self._target
         rows = scored.result.rows if scored is not None else 0
-        entry = None
-        if target is not None:
+        entry = behind = None
+        if target is not None and (behind := target.behind) is not None:
+            route.serving.endpoint_metrics.answered(*behind, code)
+        if target is not None and target.fork is None:
             entry = target.entry
             runtime = entry.runtime if target.dispatcher is not None else REMOTE
             dialect = target.dialect.name
@@ -346,4 +347,4 @@ class Call:
         elif code == "internal_error":
             route.metrics.route_failed(UNKNOWN_ROUTE)
         by, dialect = (self._principal, self._address()), self._dialect().name
-        route.access_log.write(self._request_id, *by, entry, dialect, code, rows, seconds, scored)
+        route.access_log.write(self._request_id, *by, entry, behind, dialect, code, rows, seconds, scored)

@@ -13,6 +13,7 @@ from pathlib import Path
 from server.config import Settings
 from server.dispatch.board import Board, NoLane
 from server.dispatchers import Dispatchers
+from server.endpoint_metrics import EndpointMetrics
 from server.metrics import WebMetrics
 from server.web.control import Control
 from server.web.dialects.dialect import Dialects
@@ -35,6 +36,7 @@ class Serving:
         self._control = Control()
         self._board = _board(run_dir) if run_dir is not None and settings.web_workers > 1 else None
         self.dispatchers = Dispatchers(settings, self._control.kill, metrics.batch, self._board)
+        self.endpoint_metrics = EndpointMetrics()
         self.gauges = Gauges(self.dispatchers, metrics)
         self.snapshot = Snapshot(0, (), {}, complete=False)
         self.targets: dict[str, Target] = {}
@@ -72,7 +74,8 @@ class Serving:
         # From here on nothing waits: between two requests, everything changes.
         self.dispatchers.switch(snapshot)
         self.snapshot = snapshot
-        self.targets = targets(snapshot, self.dispatchers, self.dialects, self._timeout_s)
+        counted = self.endpoint_metrics.rerouted
+        self.targets = targets(snapshot, self.dispatchers, self.dialects, self._timeout_s, counted)
         self.switched.set()
 
 

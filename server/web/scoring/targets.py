@@ -6,17 +6,26 @@ from collections.abc import Mapping
 
 from server.dispatch.dispatcher import Dispatcher
 from server.web.dialects.dialect import Dialect, Dialects
+from server.web.scoring.endpoint_targets import OnRerouted, endpoint_targets
 from server.web.scoring.target import Target
 from server.wire.snapshot import Entry, Snapshot
 
 
+def _nobody(endpoint: str, deployment: str) -> None:
+    """Count nothing."""
+
+
 def targets(
-    snapshot: Snapshot, dispatchers: Mapping[str, Dispatcher], dialects: Dialects, timeout_s: float
+    snapshot: Snapshot,
+    dispatchers: Mapping[str, Dispatcher],
+    dialects: Dialects,
+    timeout_s: float,
+    on_rerouted: OnRerouted = _nobody,
 ) -> dict[str, Target]:
     """Each scoring path with where it leads.
 
     `dispatchers` are the ways to the pools, by name. No request may take longer than `timeout_s`, or than its model's
-    own limit where that is lower.
+    own limit where that is lower. `on_rerouted` is told of each request that a deployment answers for another.
     """
     found: dict[str, Target] = {}
     for entry in snapshot.entries:
@@ -24,7 +33,7 @@ def targets(
             continue
         for path, pinned, dialect in dialects.mounts(entry):
             found[path] = _target(snapshot, entry, path, pinned, dialect, dispatchers, timeout_s)
-    return found
+    return found | endpoint_targets(snapshot, dispatchers, dialects, timeout_s, found, on_rerouted)
 
 
 def _target(

@@ -27,6 +27,8 @@ NEEDS = {
     ("GET", "/v1/models"): "list",
     ("GET", "/v1/models/{model}"): "list",
     ("GET", "/v1/models/{model}/schema"): "list",
+    ("GET", "/v1/endpoints"): "list",
+    ("GET", "/v1/endpoints/{endpoint}"): "list",
     ("POST", "/v1/models/{model}/score"): "score",
     ("POST", "/v1/models/{model}/versions/v1/score"): "score",
     ("POST", "/v1/models/{model}:predict"): "score",
@@ -105,7 +107,7 @@ SCORING = {
 """Answered in front of FastAPI, whose routes they are not; whatever their method, a token is asked for first."""
 NOWHERE = {
     **{"pair": "none", "slot": "primary", "role": "none-such", "grant": "none", "limit": "none", "provider": "none"},
-    "version": "none",
+    **{"version": "none", "endpoint": "none"},
 }
 """What is filled in where nothing is to be found."""
 OVERRIDE = {"x-http-method-override": "GET", "x-method-override": "GET", "x-original-url": "/"}
