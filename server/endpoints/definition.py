@@ -21,7 +21,7 @@ NAME = re.compile(r"[A-Za-z](?:[A-Za-z0-9-]{0,30}[A-Za-z0-9])?")
 KEY_HEADER = "x-tandem-key"
 """The header whose value decides which deployment answers, where the endpoint names no other."""
 _PREFIX = "azureml:"
-_MODEL = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?P<by>[:@])(?P<which>[A-Za-z0-9._-]+)")
+_MODEL = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*):(?P<version>[A-Za-z0-9][A-Za-z0-9._-]*)")
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,64}")
 
 
@@ -38,14 +38,10 @@ class BadDefinition(Exception):
 
 @dataclass(frozen=True, slots=True)
 class ModelRef:
-    """A model by its name, and a version of it by its name or by a name that moves (an alias)."""
+    """A model and one of its versions, by their names."""
 
     name: str
-    version: str = ""
-    alias: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.name}@{self.alias}" if self.alias else f"{self.name}:{self.version}"
+    version: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,9 +91,7 @@ def model_of(value: Any, key: str = "model") -> ModelRef:
             f"'{key}' is {value!r}; name a model and its version, as azureml:diabetes:3",
             key,
         )
-    if found["by"] == "@":
-        return ModelRef(found["name"], alias=found["which"])
-    return ModelRef(found["name"], found["which"])
+    return ModelRef(found["name"], found["version"])
 
 
 def header_of(value: Any, key: str) -> str:
