@@ -26,12 +26,8 @@ from auth.passwords import check_new_password, hash_password, is_hash, verify_pa
 from auth.policy import NoPolicy
 from auth.principal import ROLES, Allowance, Role
 from auth.secret_file import SecretFile
-from auth.sessions import Opened, Session
+from auth.sessions import PEER, Opened, Session
 from auth.store import Account, AccountChange, is_name
-
-PEER: Final = Session(id="@peer", account="@tandem", role="peer", expires_at=inf)
-"""What a server is that shares the accounts and the key. Neither word is the name of an account or the id of a session,
-so nobody gets this by signing in."""
 
 _MOST_FAULTS_TOLD: Final = 10
 

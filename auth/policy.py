@@ -191,7 +191,7 @@ class Policy:
         # One query: somebody may be in hundreds of groups, and with SQLite this runs on the event loop.
         query = f"SELECT role, models FROM grants WHERE grantee IN ({', '.join('?' * len(to))})"
         for granted, models in self._database.read(query, *to):
-            found.append(Allowance(self._permissions(granted), tuple(models.split())))
+            found.append(Allowance(self._permissions(granted), tuple(models.split()), granted))
         return tuple(found)
 
     def _permissions(self, role: str) -> frozenset[Permission]:

@@ -40,10 +40,14 @@ _ROLE_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """Permissions on targets. A target's pattern is its name, or the beginning of its name and `*`."""
+    """Permissions on targets. A target's pattern is its name, or the beginning of its name and `*`.
+
+    `granted` is the role of the grant that it comes from.
+    """
 
     permissions: frozenset[Permission]
     targets: tuple[str, ...] = EVERY_TARGET
+    granted: str = field(default="", compare=False)
 
     def covers(self, permission: Permission, target: str | None) -> bool:
         """Whether `permission` is in it, on `target`; without a target, on any if it is about targets, else on all."""
@@ -51,7 +55,11 @@ class Allowance:
             return False
         if permission not in OF_TARGETS:
             return self.unbounded
-        return target is None or any(fits(pattern, target) for pattern in self.targets)
+        return target is None or self.is_about(target)
+
+    def is_about(self, target: str) -> bool:
+        """Whether this target is one of its own."""
+        return any(fits(pattern, target) for pattern in self.targets)
 
     @property
     def unbounded(self) -> bool:
@@ -89,6 +97,7 @@ class Principal:
     groups: tuple[str, ...] = ()
     """What an identity provider says they are in."""
     _decided: dict[tuple[Permission, str | None], bool] = field(default_factory=dict, compare=False, repr=False)
+    _roles: dict[str, frozenset[str]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def key(self) -> str | None:
@@ -105,6 +114,16 @@ class Principal:
                 self._decided.clear()
             answer = self._decided[question] = self._decide(permission, target)
         return answer
+
+    def roles_on(self, target: str) -> frozenset[str]:
+        """The roles that it has there: its own, and those that it has been granted."""
+        roles = self._roles.get(target)
+        if roles is None:
+            if len(self._roles) >= _MOST_DECIDED:
+                self._roles.clear()
+            granted = (one.granted for one in self.allowances if one.granted and one.is_about(target))
+            roles = self._roles[target] = frozenset((*self.role.split(), *granted))
+        return roles
 
     def holds(self, allowance: Allowance) -> bool:
         """Whether it may do all that `allowance` allows. What a pattern stands for is held by one that is as wide."""

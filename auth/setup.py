@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from auth.account_file import PEER, AccountFile
+from auth.account_file import AccountFile
 from auth.accounts import Accounts
 from auth.authenticator import Authenticator, ignore
 from auth.console_sessions import ConsoleStore
@@ -39,6 +39,7 @@ from auth.limits.rounds import Rounds
 from auth.login import Login
 from auth.refusals import Refusals
 from auth.sealed_sessions import SealedSessions
+from auth.sessions import PEER
 from auth.store import AccountStore
 from auth.tokens import Tokens
 from auth.uses import Uses

@@ -233,8 +233,8 @@ class Settings(BaseSettings):
     def _check_shared(self) -> Settings:
         if self.accounts and self.database:
             raise ValueError("TANDEM_ACCOUNTS and TANDEM_DATABASE are two places for accounts; set one of them")
-        if self.remotes and not (self.accounts and self.token_key):
-            raise ValueError("TANDEM_REMOTES needs TANDEM_ACCOUNTS and TANDEM_TOKEN_KEY, which those servers share")
+        if self.remotes and not ((self.accounts or self.database) and self.token_key):
+            raise ValueError("TANDEM_REMOTES needs TANDEM_TOKEN_KEY and TANDEM_ACCOUNTS or TANDEM_DATABASE, shared")
         if self.remotes and self.basic == "passwords":
             raise ValueError(
                 "TANDEM_BASIC=passwords would hand passwords to the servers of TANDEM_REMOTES; set keys or off"

@@ -5,7 +5,7 @@ Owns the limits that an administrator has set, and what one may look like. Must 
 
 import re
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass
 from typing import Any, Final, Literal, NoReturn, Protocol, get_args
 
@@ -61,12 +61,12 @@ class Limit:
         """Whether requests to a model count."""
         return fits(self.model, model)
 
-    def binds(self, name: str, roles: str, groups: tuple[str, ...]) -> bool:
-        """Whether it holds for somebody of this name, with these roles (by spaces), in these groups."""
+    def binds(self, name: str, roles: Container[str], groups: Container[str]) -> bool:
+        """Whether it holds for somebody of this name, with these roles, in these groups."""
         if self.who in ("*", name):
             return True
         kind, colon, rest = self.who.partition(":")
-        return bool(colon) and ((kind == "role" and rest in roles.split()) or (kind == "group" and rest in groups))
+        return bool(colon) and ((kind == "role" and rest in roles) or (kind == "group" and rest in groups))
 
     def in_words(self) -> str:
         """What it allows, as a sentence's end."""

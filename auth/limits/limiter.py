@@ -23,7 +23,7 @@ class Limiter:
     def __init__(self, cells: Cells | None = None, clock: Callable[[], float] = time.time) -> None:
         self._cells = cells or Cells()
         self._clock = clock
-        self._decided: dict[tuple[str, str, tuple[str, ...], str], Bounds | None] = {}
+        self._decided: dict[tuple[str, frozenset[str], tuple[str, ...], str], Bounds | None] = {}
         self._tallies: dict[Key, Tally] = {}
         self._to_write: list[Tally] = []
         self._quotas: dict[str, dict[str, Quota]] = {}
@@ -43,7 +43,7 @@ class Limiter:
 
     def of(self, principal: Principal, model: str) -> Bounds | None:
         """What holds for a principal on a model; None where nothing does."""
-        asked = principal.name, principal.role, principal.groups, model
+        asked = principal.name, principal.roles_on(model), principal.groups, model
         try:
             return self._decided[asked]
         except KeyError:
@@ -97,10 +97,11 @@ class Limiter:
                     cell.numbers[cell.at] = pace.after_others(cell.numbers[cell.at], now, count, since_s)
 
     def _decide(self, principal: Principal, model: str) -> Bounds | None:
+        roles = principal.roles_on(model)
         bounds = [
             self._bound(limit, principal.name)
             for limit in self.limits
-            if limit.covers(model) and limit.binds(principal.name, principal.role, principal.groups)
+            if limit.covers(model) and limit.binds(principal.name, roles, principal.groups)
         ]
         return bounds_of(bounds, self._tally(Key(principal.name, model)), self._note) if bounds else None
 

@@ -8,9 +8,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from auth import account_file
-from auth.account_file import PEER, AccountFile, Line, new_line, parse
+from auth.account_file import AccountFile, Line, new_line, parse
 from auth.errors import AccountError, NoRefreshTokens, SetupError
 from auth.principal import ROLES
+from auth.sessions import PEER
 from auth.store import Account, is_name
 from tests.auth.conftest import line, settle, write
 

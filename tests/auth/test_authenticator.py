@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from auth.account_file import PEER, AccountFile
+from auth.account_file import AccountFile
 from auth.accounts import Accounts
 from auth.authenticator import Authenticator
 from auth.credentials.access_token import AccessTokens
@@ -19,7 +19,7 @@ from auth.credentials.credential import HEADERS, Recognised, Shown
 from auth.errors import Reason, TwoCredentials, Unauthenticated
 from auth.key_file import KeyFileTokens
 from auth.principal import ROLES, Permission, Principal, built_in
-from auth.sessions import IDLE_LIFE_S, Opened
+from auth.sessions import IDLE_LIFE_S, PEER, Opened
 from auth.store import AccountStore
 from auth.tokens import Tokens
 from tests.auth.conftest import Raw, line, settle, write
@@ -339,8 +339,17 @@ def test_a_peer_may_see_the_catalog_and_do_nothing_else(stateless: Authenticator
     assert [permission for permission in get_args(Permission) if peer.may(permission)] == ["catalog"]
 
 
-def test_a_peer_is_nobody_where_accounts_are_in_a_database(authenticator: Authenticator, tokens: Tokens) -> None:
-    assert reason(authenticator, bearer(tokens, PEER.account, "peer", PEER.id)) == "revoked"
+def test_a_peer_is_somebody_only_in_a_database_that_servers_share(
+    authenticator: Authenticator, tokens: Tokens, where: Path | str
+) -> None:
+    peer = bearer(tokens, PEER.account, "peer", PEER.id)
+    if isinstance(where, Path):
+        assert reason(authenticator, peer) == "revoked"
+    else:
+        principal = authenticate(authenticator, peer)
+        assert [permission for permission in get_args(Permission) if principal.may(permission)] == ["catalog"]
+    assert reason(authenticator, bearer(tokens, PEER.account, "admin", PEER.id)) == "revoked"
+    assert reason(authenticator, bearer(tokens, "root", "peer", PEER.id)) == "revoked"
 
 
 def test_a_peer_with_another_key_is_nobody(stateless: Authenticator) -> None:

@@ -4,10 +4,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from auth.account_file import PEER, AccountFile
+from auth.account_file import AccountFile
 from auth.accounts import Accounts
 from auth.errors import NoRefreshTokens, Reason, Throttled, Unauthenticated
 from auth.login import Login
+from auth.sessions import PEER
 from auth.tokens import Tokens
 
 PASSWORD = "correct horse"

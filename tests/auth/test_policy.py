@@ -33,6 +33,7 @@ def test_an_account_may_what_its_role_and_all_its_grants_allow(accounts: Account
     assert [ann.may("score", name) for name in ("mpg", "risk-a", "boston")] == [True, True, False]
     assert [ann.may("details", name) for name in ("mpg", "risk-a")] == [False, True]
     assert not ann.may("accounts")
+    assert [ann.roles_on(name) for name in ("mpg", "boston")] == [{"none", "scorer"}, {"none"}]
 
 
 def test_a_grant_to_a_group_is_for_whoever_is_in_it_and_for_no_account_of_that_name(

@@ -25,12 +25,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def servers(folder: Path, postgresql: PostgresServer) -> Iterator[list[Tandem]]:
-    """Both start at once, on a database that is empty."""
+    """Both start at once, on a database that is empty. The first answers for the models of the second, too."""
     address = write(folder / "database.url", postgresql.url_with_password(postgresql.make()))
     key = write(folder / "token.key", "k" * 32)
     settings = {"database": address, "token_key": key, "r_workers": 1}
-    started = [Tandem(folder / "one", web_workers=2, **settings), Tandem(folder / "two", **settings)]
+    two = Tandem(folder / "two", **settings)
+    one = Tandem(folder / "one", web_workers=2, remotes=f"two=http://127.0.0.1:{two.port}", **settings)
+    started = [one, two]
     try:
+        two.drop("faraway", "lm(dist ~ speed, cars)")
         started[0].drop("cars", "lm(dist ~ speed, cars)")
         for server in started:
             server.start(wait=False)
@@ -209,6 +212,27 @@ def test_a_database_that_is_started_anew_under_load_is_noticed_by_nobody_who_is_
         assert statuses(servers, caller) == {200}
     assert set(answered) == {200}
     eventually(lambda: service(servers[1], "late") is None)
+
+
+def test_a_relayed_request_is_counted_once_under_a_limit_and_takes_keys_as_well_as_tokens(
+    servers: list[Tandem],
+) -> None:
+    service(servers[0], "relayed")
+    asked(servers[0], "PUT", "/auth/limits/relayed", who="relayed", model="faraway", requests=3, per="day")
+    _, key = key_for(servers[1], "relayed")
+    [here, there] = [f"{server.url}/v1/models/faraway/score" for server in servers]
+
+    def answered(url: str) -> int:
+        return httpx.post(url, headers={"api-key": key}, json=ROWS, timeout=30).status_code
+
+    def used() -> dict[str, int]:
+        [row] = asked(servers[1], "GET", "/auth/usage?who=relayed").json()
+        return {what: row[what] for what in ("requests", "rows", "refused")}
+
+    eventually(lambda: servers[0].score("faraway", ROWS).status_code == 200)
+    assert servers[0].model("faraway")["versions"][0]["runtime"] == "r"
+    assert [answered(url) for url in (here, here, there, here, there)] == [200, 200, 200, 429, 429]
+    eventually(lambda: used() == {"requests": 3, "rows": 3, "refused": 2})
 
 
 def test_the_audit_of_both_is_one_chain(servers: list[Tandem]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from auth.limits.cells import Cells
 from auth.limits.limit import Limit, Per, Unit
 from auth.limits.limiter import Limiter
 from auth.limits.usage import Counted, DaySum, Key
-from auth.principal import Principal, built_in
+from auth.principal import Allowance, Permission, Principal, built_in
 
 NOON = 1_796_126_400.0
 """2026-12-01T12:00:00Z"""
@@ -97,6 +98,27 @@ def test_a_limit_holds_for_whom_and_for_what_it_names(limiter: Limiter, rule: Li
     limiter.replace([rule])
     assert limiter.on
     assert (limiter.of(principal(groups=("entra:g1",)), "mpg") is not None) == bound
+
+
+@pytest.mark.parametrize(
+    ("who", "model", "bound"),
+    [
+        ("role:scorer", "boston", True),
+        ("role:analyst", "mpg", True),
+        ("role:analyst", "boston", False),
+        ("role:watcher", "risk-9", True),
+        ("role:watcher", "mpg", False),
+    ],
+)
+def test_a_role_that_was_granted_counts_on_the_models_of_the_grant(
+    limiter: Limiter, who: str, model: str, bound: bool
+) -> None:
+    nothing: frozenset[Permission] = frozenset()
+    granted = Allowance(nothing, ("mpg",), "analyst"), Allowance(nothing, ("risk-*",), "watcher")
+    ann = replace(principal(), allowances=(*built_in("scorer"), *granted))
+    limiter.replace([limit(who)])
+    assert (limiter.of(ann, model) is not None) == bound
+    assert (limiter.of(principal(), model) is not None) == (who == "role:scorer")  # who comes without the grant
 
 
 def test_all_credentials_of_a_principal_share_a_bucket_and_each_principal_has_its_own(limiter: Limiter) -> None:
