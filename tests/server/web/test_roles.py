@@ -33,6 +33,8 @@ NEEDS = {
     ("POST", "/v1/models/{model}/versions/v1/score"): "score",
     ("POST", "/v1/models/{model}:predict"): "score",
     ("POST", "/endpoints/{model}/invocations"): "score",
+    ("GET", "/endpoints/{model}"): "list",
+    ("GET", "/endpoints/{model}/"): "list",
     ("GET", "/endpoints/{model}/ping"): "list",
     ("GET", "/endpoints/{model}/health"): "list",
     ("GET", "/endpoints/{model}/version"): "list",
