@@ -11,7 +11,7 @@ UNTRAINED := $(filter-out $(wildcard $(MODELS)),$(MODELS))
 place = $(words $(shell printf '%s\n' $(UNTRAINED) | sed '\|^$@$$|q'))
 train = @scripts/step.sh "Example models" "$(place)" "$(words $(UNTRAINED))" "$@ (5 to 60 s)"
 
-.PHONY: run setup test attack ship-test fresh-test lint house audit bench bench-peers chaos soak clean help system system-dev system-ship system-bench venv venv-dev
+.PHONY: run setup test attack ship-ready ship-test fresh-test lint house audit bench bench-peers chaos soak clean help system system-dev system-ship system-bench venv venv-dev
 
 run: setup ## install what is missing, train the example models, serve on 127.0.0.1:8000
 	@exec .venv/bin/tandem serve
@@ -19,13 +19,14 @@ run: setup ## install what is missing, train the example models, serve on 127.0.
 setup: venv $(MODELS) ## what `make run` does before it serves
 
 # testthat runs beside pytest, and its report comes last: each waits for servers and processes now and then.
-# The folder of temporary files has a short name: sockets lie in it, whose paths have 107 bytes at most.
+# Files go to the processes in the order of tests/conftest.py, the longest first, so that neither ends long before the
+# other. The folder of temporary files has a short name: sockets lie in it, whose paths have 107 bytes at most.
 # A part of it: make test TESTS=tests/auth TESTTHAT=lm (a regular expression). Not R_TESTS: R runs the file of that name.
 test: venv-dev $(MODELS) ## everything that is checked: testthat and pytest
 	@status=0; temporary=$$(mktemp -d /tmp/XXXXXX); set -x; \
 	Rscript -e 'testthat::test_dir("tests/server/workers/r/testthat", filter = if (nzchar("$(TESTTHAT)")) "$(TESTTHAT)",' \
 	  -e 'stop_on_failure = TRUE, stop_on_warning = TRUE)' >"$$temporary.testthat" 2>&1 & \
-	.venv/bin/python -m pytest --numprocesses=2 --dist=loadfile --basetemp=$$temporary $(TESTS) || status=1; \
+	.venv/bin/python -m pytest --numprocesses=2 --dist=loadfile --no-loadscope-reorder --basetemp=$$temporary $(TESTS) || status=1; \
 	wait $$! || status=1; { set +x; } 2>/dev/null; cat "$$temporary.testthat"; \
 	rm -rf "$$temporary" "$$temporary.testthat"; exit $$status
 
@@ -33,6 +34,10 @@ attack: venv-dev $(MODELS) ## attack it: hostile models, packages, requests; the
 	FUZZ_EXAMPLES=200 .venv/bin/python -m pytest -m 'not ship and not fresh' tests/attack tests/server/pools/test_leaving.py \
 	  tests/server/supervisor/test_sandboxed.py tests/server/machine/test_sandbox.py \
 	  tests/server/workers/torch/test_digits_served.py
+
+# What ship-test takes minutes to fetch and build; .ci/run does it while the tests wait for servers.
+ship-ready: system-ship venv-dev .venv-ship/made .venv-clients/made
+	.venv/bin/python -m tests.harness.ship
 
 ship-test: system-ship venv-dev .venv-ship/made .venv-clients/made $(MODELS) ## the image, the manifests, the gateway, dashboards and alerts
 	.venv/bin/python -m pytest -m ship

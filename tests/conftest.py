@@ -11,6 +11,21 @@ from tests.harness.postgresql import PostgresServer
 from tests.harness.tandem import ROOT, Tandem
 from tests.oracle.summary import pytest_terminal_summary as pytest_terminal_summary
 
+TESTS = Path(__file__).resolve().parent
+LONGEST = (
+    *("oracle/test_oracle", "server/supervisor/test_faults", "server/test_chaos", "attack/test_models"),
+    *("server/supervisor/test_stop", "server/supervisor/test_models_on_disk", "server/pools/test_own_pools"),
+    *("server/test_remotes", "auth/test_servers_that_share_a_database", "server/web/test_keys", "test_readme"),
+)
+"""Files that take minutes, the longest first: begun last, one of them would keep one process busy alone."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first; the order is else as it was."""
+    places = {TESTS / f"{name}.py": place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+
 
 @pytest.fixture(scope="session")
 def example_models() -> Path:

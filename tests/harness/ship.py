@@ -351,3 +351,8 @@ def _empty_folder(group: int) -> Path:
     os.chown(folder, -1, group)
     folder.chmod(0o2777)
     return folder
+
+
+if __name__ == "__main__":  # built beforehand, so that no test waits for it
+    image()
+    gpu_image()
