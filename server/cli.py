@@ -22,7 +22,7 @@ from auth.key_text import PREFIX
 from auth.principal import GRANTABLE, ROLES
 from auth.setup import ACCOUNTS_FILE, Auth, issue_for, open_auth, prepare
 from auth.store import narrowing
-from server import audit_command, config, limits_command, logs, policy_command
+from server import audit_command, config, endpoints_command, limits_command, logs, policy_command
 from server.catalog.signatures import BadKeys
 from server.config import ConfigError, Settings
 
@@ -98,6 +98,10 @@ def _parser() -> argparse.ArgumentParser:
     policy_command.add_grants(grants.add_subparsers(required=True, metavar="ACTION"), COMMAND, _on_accounts)
     limits = commands.add_parser("limits", help="manage how much accounts may ask for")
     limits_command.add_to(limits.add_subparsers(required=True, metavar="ACTION"), COMMAND, _on_accounts)
+    endpoints = commands.add_parser("online-endpoint", help="change the folder of endpoints, as az ml does")
+    endpoints_command.add_endpoints(endpoints.add_subparsers(required=True, metavar="ACTION"), _on_endpoints)
+    deployments = commands.add_parser("online-deployment", help="change what is behind endpoints, as az ml does")
+    endpoints_command.add_deployments(deployments.add_subparsers(required=True, metavar="ACTION"), _on_endpoints)
     audit = commands.add_parser("audit", help="read and check the audit")
     audit_command.add_to(audit.add_subparsers(required=True, metavar="ACTION"), _on_accounts)
     return parser
@@ -271,6 +275,20 @@ def _on_accounts(act: Callable[[Auth, argparse.Namespace], Iterable[str]]) -> Ca
         with closing(_auth(settings)) as auth:
             for line in act(auth, parsed):
                 _say(line)
+        return 0
+
+    return run
+
+
+def _on_endpoints(act: endpoints_command.Act) -> Callable[..., int]:
+    """A command of what acts on the folder of endpoints and gives the lines to be said."""
+
+    def run(settings: Settings, parsed: argparse.Namespace) -> int:
+        try:
+            for line in act(settings, parsed):
+                _say(line, sys.stderr if line.startswith("warning: ") else None)
+        except endpoints_command.Refusals as e:
+            return _failed(str(e))
         return 0
 
     return run

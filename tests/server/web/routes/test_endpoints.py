@@ -223,6 +223,18 @@ def test_a_folder_that_is_wrong_changes_nothing_and_is_told(served: Served) -> N
     eventually(lambda: served.metric("tandem_endpoints_refused") == 0)
 
 
+def test_the_command_of_azure_changes_the_traffic(served: Served) -> None:
+    done = served.command("online-endpoint", "update", "-n", "words", "--traffic", "green=100", "-g", "x", "-w", "y")
+    assert done.returncode == 0, done.stderr
+    eventually(lambda: ask(served, "words").headers[WHO] == "green")
+    done = served.command("online-endpoint", "update", "-n", "words", "--traffic", "green=99")
+    assert (done.returncode, "add up to 99" in done.stderr) == (1, True)
+    assert served.command("online-endpoint", "update", "-n", "words", "--traffic", "blue=100").returncode == 0
+    eventually(lambda: ask(served, "words").headers[WHO] == "blue")
+    shown = served.command("online-endpoint", "show", "-n", "words", "--query", "scoring_uri", "-o", "tsv").stdout
+    assert served.score("", {}, path=shown.strip().removeprefix(served.url)).json() == "1"
+
+
 def test_changes_of_traffic_at_full_load_lose_no_request_and_none_goes_to_who_has_no_weight(served: Served) -> None:
     """The one that had all the traffic has none after each change. What is in flight then keeps its deployment."""
     answers: list[tuple[int, int, str]] = []
