@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Puts the accounts and the key that signs tokens into the key vault. Neither is shown, nor on any command line.
 #   3-secrets.sh [FILE]   FILE holds the accounts, one a line; by default the file `accounts` beside this script
+# Where accounts are in a PostgreSQL, a file `database.url` beside this script has its address, and there is no FILE.
 # shellcheck source=common.sh
 source "$(dirname "$0")/common.sh"
 
@@ -20,7 +21,9 @@ put() {
   az keyvault secret set --vault-name "$vault" --name "$1" --file "$2" --encoding utf-8
 }
 
-if [[ -s $accounts ]]; then
+if [[ -s $here/database.url ]]; then
+  put database-url "$here/database.url"
+elif [[ -s $accounts ]]; then
   put accounts "$accounts"
 elif absent az keyvault secret show --vault-name "$vault" --name accounts; then
   echo "Nobody could sign in. Write an account: tandem users hash ann --role analyst >> $accounts" >&2

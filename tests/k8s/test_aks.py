@@ -308,6 +308,16 @@ def test_accounts_are_uploaded_when_they_changed_and_the_key_never_again(cloud: 
     assert (cloud.secret("accounts"), cloud.secret("token-key")) == (ACCOUNTS * 2, key)
 
 
+def test_the_address_of_a_database_takes_the_place_of_accounts_and_is_shown_as_little(cloud: Cloud) -> None:
+    (cloud.aks / "accounts").unlink()
+    (cloud.aks / "database.url").write_text("postgresql://tandem:horse-battery@db/tandem")
+    said = cloud.run("3-secrets.sh")
+    calls = cloud.calls()
+    assert made(calls) == ["keyvault secret set", "keyvault secret set"]
+    assert cloud.secret("database-url") == "postgresql://tandem:horse-battery@db/tandem"
+    assert "horse-battery" not in said + json.dumps(calls)
+
+
 def test_without_an_account_the_vault_gets_nothing(cloud: Cloud) -> None:
     (cloud.aks / "accounts").unlink()
     assert "tandem users hash" in cloud.run("3-secrets.sh", ok=False)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from tests.k8s.checks.objects import (
@@ -115,7 +116,8 @@ def references(objects: list[Manifest]) -> Iterator[str]:
             yield f"{pod.name}: volumes and mounts differ"
     for keys in synced.values():
         for pod in pods(objects):
-            needed = {path.name for path in (pod.settings.accounts, pod.settings.token_key) if path}
+            accounts = pod.settings.database or pod.settings.accounts
+            needed = {Path(path).name for path in (accounts, pod.settings.token_key) if path}
             if not needed <= keys:
                 yield f"{pod.name}: the synced Secret lacks {needed - keys}"
     yield from _volume_references(objects)
