@@ -10,10 +10,10 @@ pin() { # pin OUTPUT ARGUMENT...
 lock() { pin "$@" --generate-hashes; }
 lock requirements-build.lock requirements-build.in "$@"
 lock requirements.lock requirements.in --constraint requirements-build.lock "$@"
-# pip-audit asks for pip, of any version: the one that each environment has stays.
+# pip-audit and pip-tools ask for pip, of any version: the one that each environment has stays.
 lock requirements-dev.lock requirements.in requirements-dev.in --constraint requirements.lock --no-emit-package pip "$@"
 lock requirements-ship.lock requirements-ship.in "$@"
-lock requirements-clients.lock requirements-clients.in "$@"
+lock requirements-clients.lock requirements-clients.in --no-emit-package pip "$@"
 lock docker/requirements-sbom.lock docker/requirements-sbom.in "$@"
 
 # What PyTorch asks for where the index has its build for GPUs; without hashes, as PyTorch itself.

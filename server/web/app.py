@@ -32,6 +32,7 @@ from server.web.dialects.mls import services as mls_services
 from server.web.dialects.mls.scoring import MLS
 from server.web.dialects.native import NATIVE
 from server.web.dialects.open_inference import OPEN_INFERENCE
+from server.web.dialects.vetiver import VETIVER, VETIVER_PYTHON
 from server.web.request_id import RequestIds
 from server.web.routes import endpoints, exception_handlers, health, models, openapi, pages, peers
 from server.web.scoring.access_log import AccessLog
@@ -41,7 +42,7 @@ from server.web.scoring.serving import Serving
 
 log = logging.getLogger(__name__)
 
-DIALECTS = Dialects(OPEN_INFERENCE, KSERVE_V1, MLFLOW, AZUREML, MLS, NATIVE)
+DIALECTS = Dialects(OPEN_INFERENCE, KSERVE_V1, VETIVER, VETIVER_PYTHON, MLFLOW, AZUREML, MLS, NATIVE)
 """Every contract that clients may speak."""
 HOUSEKEEPING_EVERY_S = 0.25
 ROUTERS = tuple(

@@ -55,6 +55,8 @@ class BodyFormat(enum.IntEnum):
     MLFLOW = 8
     AZUREML = 9
     MLS = 10
+    VETIVER = 11
+    VETIVER_PYTHON = 12
 
 
 class Encoding(enum.IntEnum):

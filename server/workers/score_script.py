@@ -20,6 +20,14 @@ from server.workers.refusals import refusal
 log = logging.getLogger(__name__)
 
 
+_WRAPPED: dict[int, bytes] = {
+    BodyFormat.KSERVE_V1: b'{"predictions":%b}',
+    BodyFormat.MLFLOW: b'{"predictions":%b}',
+    BodyFormat.VETIVER_PYTHON: b'{"predict":%b}',
+}
+"""What other servers' clients expect around what a script returned."""
+
+
 class RawModel(Protocol):
     """A loaded script."""
 
@@ -58,11 +66,9 @@ class _Batch:
                 told = open_inference_script.answered(self._model.name, self._model.version, reply, wanted)
                 return Result(ReplyCode.OK, 1, *told)
             reply = self._reply(self._returned(self._text(member), request_id))
-            if member.accept in (BodyFormat.KSERVE_V1, BodyFormat.MLFLOW):
-                reply = b'{"predictions":%b}' % reply
             if member.accept == BodyFormat.MLS:
-                reply = mls_reply.of_script(reply, member.parameters)
-            return Result(ReplyCode.OK, 1, reply)
+                return Result(ReplyCode.OK, 1, mls_reply.of_script(reply, member.parameters))
+            return Result(ReplyCode.OK, 1, _WRAPPED.get(member.accept, b"%b") % reply)
         except (RequestError, MemoryError) as e:
             return self._refusal(request_error(e), request_id)
 

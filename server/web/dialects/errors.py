@@ -25,8 +25,16 @@ def in_one_text(problem: Problem) -> str:
 
 def answered(problem: Problem, status: int, document: Mapping[str, Any], request_id: str) -> Answer:
     """An answer with a JSON object; a header names the code, for clients and for another Tandem that relays."""
-    body = orjson.dumps(document)
-    headers = problem.headers() | {"content-type": "application/json", CODE_HEADER.decode(): problem.code}
+    return _answered(problem, status, "application/json", orjson.dumps(document), request_id)
+
+
+def answered_in_text(problem: Problem, status: int, request_id: str) -> Answer:
+    """An answer whose body is a plain text, with the same headers."""
+    return _answered(problem, status, "text/plain; charset=utf-8", in_one_text(problem).encode(), request_id)
+
+
+def _answered(problem: Problem, status: int, media_type: str, body: bytes, request_id: str) -> Answer:
+    headers = problem.headers() | {"content-type": media_type, CODE_HEADER.decode(): problem.code}
     headers |= {"content-length": str(len(body)), "x-request-id": request_id}
     return status, [(name.encode(), value.encode()) for name, value in headers.items()], body
 

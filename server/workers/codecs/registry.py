@@ -13,6 +13,7 @@ from server.workers.codecs.kserve_v1 import KSERVE_V1
 from server.workers.codecs.mlflow import MLFLOW
 from server.workers.codecs.mls import MLS
 from server.workers.codecs.open_inference import OPEN_INFERENCE
+from server.workers.codecs.vetiver import VETIVER, VETIVER_PYTHON
 from server.workers.errors import BadBody
 
 _CODECS: dict[int, Codec] = {
@@ -26,6 +27,8 @@ _CODECS: dict[int, Codec] = {
     BodyFormat.MLFLOW: MLFLOW,
     BodyFormat.AZUREML: AZUREML,
     BodyFormat.MLS: MLS,
+    BodyFormat.VETIVER: VETIVER,
+    BodyFormat.VETIVER_PYTHON: VETIVER_PYTHON,
 }
 
 

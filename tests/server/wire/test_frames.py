@@ -127,9 +127,9 @@ def test_the_reply_codes_are_those_written() -> None:
 
 @pytest.mark.parametrize(("title", "enum"), [("Body formats", BodyFormat), ("Encodings", Encoding)])
 def test_the_body_formats_and_encodings_are_those_written(title: str, enum: type[IntEnum]) -> None:
-    written = re.search(rf"^{title}: (.*)\.$", section("SCORE payload"), re.MULTILINE)
+    written = re.search(rf"^{title}: ([^.]*)\.", section("SCORE payload"), re.MULTILINE)
     assert written is not None
-    pairs = [entry.split(" ") for entry in written[1].split(", ")]
+    pairs = [entry.split() for entry in written[1].split(",")]
     assert {name: int(number) for number, name in pairs} == members_of(enum)
 
 
