@@ -38,6 +38,7 @@ SCORING = ROOT / "docs" / "scoring.md"
 CLIENTS = ROOT / "docs/clients.md"
 AZURE_ML = ROOT / "docs/dialects/azure-ml.md"
 MLS = ROOT / "docs/dialects/machine-learning-server.md"
+VETIVER = ROOT / "docs/dialects/vetiver.md"
 SETTINGS = ROOT / "docs" / "settings.md"
 FOLDERS = ("docs", "docker", "k8s", "r_models", "python_models")
 PAGES = sorted([*ROOT.glob("*.md"), *(page for folder in FOLDERS for page in (ROOT / folder).rglob("*.md"))])
@@ -153,7 +154,7 @@ def assert_alike(given: Any, shown: Any, name: str = "") -> None:
 
 @pytest.mark.parametrize(
     ("page", "shown"),
-    [(README, 2), (SCORING, 8), (CLIENTS, 3), (AZURE_ML, 2), (MLS, 2)],
+    [(README, 2), (SCORING, 8), (CLIENTS, 3), (AZURE_ML, 2), (VETIVER, 2), (MLS, 2)],
     ids=lambda value: getattr(value, "stem", ""),
 )
 def test_the_shell_examples_print_what_the_page_shows(page: Path, shown: int, reader_with_all_examples: Reader) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import re
 import resource
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -56,6 +57,16 @@ def read(body: bytes, body_format: int) -> None:
     check(question)
 
 
+def read_open_inference(data: bytes) -> None:
+    """A first line has the length of the head, as the header would, or nothing."""
+    length, _, body = data.partition(b"\n")
+    parameters = length if re.fullmatch(rb"[0-9]{1,10}", length) else b""  # what the web process lets through
+    question = codec(BodyFormat.OPEN_INFERENCE).decode(body, SCHEMA, parameters)
+    for output in (question.output, *question.more):
+        asked(SCHEMA, output, question.options, b"")
+    check(question)
+
+
 def check(question: Question) -> None:
     assert {len(column) for column in to_columns(SCHEMA, question.cells)} == {question.rows}
 
@@ -101,6 +112,11 @@ DECODERS = {
     "json in pieces": Decoder("json", read_in_pieces, (Invalid,)),
     "csv": Decoder("csv", partial(read, body_format=BodyFormat.CSV), (BadBody, Invalid)),
     "arrow": Decoder("arrow", partial(read, body_format=BodyFormat.ARROW), (BadBody, Invalid)),
+    "open inference": Decoder("open_inference", read_open_inference, (BadBody, Invalid)),
+    "kserve v1": Decoder("kserve_v1", partial(read, body_format=BodyFormat.KSERVE_V1), (BadBody, Invalid)),
+    "mlflow": Decoder("mlflow", partial(read, body_format=BodyFormat.MLFLOW), (BadBody, Invalid)),
+    "azureml": Decoder("azureml", partial(read, body_format=BodyFormat.AZUREML), (BadBody, Invalid)),
+    "vetiver": Decoder("vetiver", partial(read, body_format=BodyFormat.VETIVER), (BadBody, Invalid)),
     "query": Decoder("query", lambda query: asked(SCHEMA, None, None, query), (Invalid,)),
     "gzip": Decoder("inflate", partial(inflate, encoding=Encoding.GZIP), (BadBody, TooLarge)),
     "zstd": Decoder("inflate", partial(inflate, encoding=Encoding.ZSTD), (BadBody, TooLarge)),
@@ -110,8 +126,23 @@ DECODERS = {
     "reply": Decoder("frames", decode_reply, (WireError,)),
     "changed": Decoder("frames", decode_changed, (WireError,)),
 }
+IN_JSON = [b"null", b"1e999", b"-0", b'"NaN"', b"[[", b"{}", b"\\ud800", b"\\u0000", b","]
+BARE = [b"NaN", b"-Infinity", b"9007199254740993", b"[]", b'"n":']
 WORDS: dict[str, list[bytes]] = {
-    "json": [b"null", b"1e999", b"-0", b'"NaN"', b"[[", b"{}", b'"rows":', b'"options":', b"\\ud800", b"\\u0000", b","],
+    "json": [*IN_JSON, b'"rows":', b'"options":'],
+    "open_inference": [
+        *IN_JSON,
+        *BARE,
+        b'"binary_data_size":',
+        b'"FP32"',
+        b'"BYTES"',
+        b'"shape":[-1]',
+        b"\xff\xff\xff\xff",
+    ],
+    "kserve_v1": [*IN_JSON, *BARE, b'"instances":', b'"parameters":'],
+    "mlflow": [*IN_JSON, *BARE, b'"inputs":', b'"params":', b'"columns":', b"T00:00:00"],
+    "azureml": [*IN_JSON, *BARE, b'"data":', b'"df":', b'"input":', b'"columns":'],
+    "vetiver": [*IN_JSON, *BARE, b'"NA"', b"86400000", b"99999999999999999"],
     "csv": [b'"', b'""', b",", b"\r", b"\n\n", b"NA", b"\0", b"\xef\xbb\xbf", b"0x1F", b"9" * 400, b"\xff"],
     "arrow": [b"\xff\xff\xff\xff", bytes(8), b"UTC", b"\x10\0\0\0\0\0\0\0"],
     "query": [b"&", b"=", b"%", b"%00", b"output=", b"times=", b"\xff"],

@@ -103,6 +103,9 @@ class Dialects:
     def __init__(self, *dialects: Dialect) -> None:
         self._dialects: Sequence[Dialect] = dialects
 
+    def __iter__(self) -> Iterator[Dialect]:
+        return iter(self._dialects)
+
     def mounts(self, entry: Entry) -> Iterator[tuple[str, bool, Dialect]]:
         """Each path at which a model version is asked, whether the path names the version, and in which dialect."""
         for dialect in self._dialects:
