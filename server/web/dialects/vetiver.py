@@ -69,7 +69,7 @@ class Vetiver:
 
 
 class VetiverPython(Vetiver):
-    """The half of Python's vetiver, for all models that are not R's."""
+    """The half of Python's vetiver, for every model of another language than R."""
 
     def mounts(self, entry: Entry) -> Mapping[str, bool]:
         """The paths of any other model, and that of the version."""

@@ -38,6 +38,13 @@ NEEDS = {
     ("GET", "/endpoints/{model}/ping"): "list",
     ("GET", "/endpoints/{model}/health"): "list",
     ("GET", "/endpoints/{model}/version"): "list",
+    ("POST", "/endpoints/{model}/predict"): "score",
+    ("GET", "/endpoints/{model}/metadata"): "list",
+    ("GET", "/endpoints/{model}/versions/{version}/metadata"): "list",
+    ("GET", "/endpoints/{model}/prototype"): "list",
+    ("GET", "/endpoints/{model}/versions/{version}/prototype"): "list",
+    ("GET", "/endpoints/{model}/openapi.json"): "list",
+    ("GET", "/endpoints/{model}/versions/{version}/openapi.json"): "list",
     ("POST", "/v2/models/{model}/infer"): "score",
     ("POST", "/v2/models/{model}/versions/v1/infer"): "score",
     ("GET", "/v2"): "list",
@@ -104,7 +111,7 @@ NEEDS = {
 SCORING = {
     (method, path)
     for method, path in NEEDS
-    if path.endswith(("/score", ":predict", "/infer", "/invocations")) or path == "/api/{model}/{version}"
+    if path.endswith(("/score", ":predict", "/infer", "/invocations", "/predict")) or path == "/api/{model}/{version}"
 }
 """Answered in front of FastAPI, whose routes they are not; whatever their method, a token is asked for first."""
 NOWHERE = {

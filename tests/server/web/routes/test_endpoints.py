@@ -112,6 +112,17 @@ def test_an_endpoint_is_asked_in_every_dialect_with_the_answers_of_the_model(ser
     assert reply.json()["outputs"][0]["data"] == native
 
 
+def test_vetivers_clients_get_the_form_of_the_language_that_answers(served: Served) -> None:
+    native = served.score("cars", {"rows": [CAR]}).json()["predictions"]
+    reply = served.score("", [CAR], path="/endpoints/cars/predict")
+    assert reply.json() == [{".pred": value} for value in native] and reply.headers[WHO] in ("blue", "green")
+    assert served.score("", [1], path="/endpoints/words/predict").json() == {"predict": "1"}
+    assert served.get("/endpoints/cars/metadata").json()["version"] == "1"
+    assert list(served.get("/endpoints/cars/prototype").json()) == list(CAR)
+    refused = served.score("", [{}], path="/endpoints/cars/predict")
+    assert (refused.status_code, refused.json()["error"]) == (422, "422 - invalid_input")
+
+
 def test_azures_address_names_the_deployment_once_also_where_a_header_does(served: Served) -> None:
     for headers in ({}, {WHO: "green"}):
         reply = served.score("", {"data": [CAR]}, path="/endpoints/cars/score", headers=headers)
