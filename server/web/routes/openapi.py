@@ -14,6 +14,7 @@ from auth.routes import require
 from server import __version__
 from server.web import json_schema
 from server.web.problems import CODES, MEDIA_TYPE, STATUS, Code, Stop, problem
+from server.web.routes import openapi_dialects
 from server.web.scoring.serving import Serving
 from server.wire.snapshot import Entry
 
@@ -40,16 +41,27 @@ SCORE_STATUSES = (400, 401, 403, 404, 406, 408, 413, 415, 422, 429, 431, 500, 50
 
 
 @router.get("/openapi.json")
-async def openapi(request: Request) -> Response:
-    """The OpenAPI document of this moment."""
+async def openapi(request: Request, dialects: bool = False) -> Response:
+    """The OpenAPI document of this moment. With `?dialects=true` it has the routes of other servers' clients too."""
+    asking = None
     match request.app.state.settings.docs:
         case "off":
             raise Stop(problem("not_found"))
         case "login":
             asking = await require("list")(request, None)  # the page then asks for a name and a password
-            if not asking.may("list", "*"):
-                return Response(_listed(request, asking), media_type="application/json")
-    return Response(_document(request), media_type="application/json")
+    document = _document(request) if asking is None or asking.may("list", "*") else _listed(request, asking)
+    if dialects:
+        document = _with_dialects(document, request.app.state.serving, asking)
+    return Response(document, media_type="application/json")
+
+
+def _with_dialects(document: bytes, serving: Serving, asking: Principal | None) -> bytes:
+    """The document with where those models that somebody may see are asked in other dialects."""
+    ready = [entry for entry in serving.snapshot.entries if entry.state == "ready"]
+    seen = [entry for entry in ready if asking is None or asking.may("list", entry.name)]
+    told = orjson.loads(document)
+    told["paths"] |= openapi_dialects.paths(seen, serving.dialects)
+    return orjson.dumps(told)
 
 
 def _document(request: Request) -> bytes:

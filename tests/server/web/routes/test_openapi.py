@@ -52,6 +52,21 @@ def test_the_schema_route_gives_the_models_request_schema(tandem: Tandem, docume
     assert tandem.get("/v1/models/nothing/schema").status_code == 404
 
 
+def test_the_routes_of_other_dialects_are_named_only_where_they_are_asked_for(
+    tandem: Tandem, document: dict[str, Any]
+) -> None:
+    everything = httpx.get(f"{tandem.url}/openapi.json", params={"dialects": "true"}).json()["paths"]
+    added = {path for path in everything if path not in document["paths"]}
+    assert {path: everything[path] for path in document["paths"]} == document["paths"]
+    version = tandem.model("mpg")["version"]
+    below = {f"/{root}/mpg/invocations" for root in ("endpoints", "serving-endpoints")}
+    below |= {"/endpoints/mpg/score", "/endpoints/mpg/predict"}
+    beside = {"/v1/models/mpg:predict", "/v2/models/mpg/infer", f"/api/mpg/{version}"}
+    assert {path for path in added if re.search(r"/mpg\b", path)} == below | beside
+    tags = {path: everything[path]["post"]["tags"] for path in added}
+    assert tags["/endpoints/mpg/predict"] == ["vetiver"] and tags["/v2/models/mpg/infer"] == ["open_inference"]
+
+
 def test_authorize_is_offered_where_tokens_are(document: dict[str, Any]) -> None:
     flows = document["components"]["securitySchemes"]["OAuth2PasswordBearer"]["flows"]
     assert flows["password"]["tokenUrl"] == "/auth/token"
