@@ -53,8 +53,10 @@ def test_a_model_that_was_not_granted_is_as_if_it_did_not_exist(server: Tandem) 
     for path in ("", "/schema"):
         one, other = (server.get(f"/v1/models/{name}{path}", user="ann") for name in ("boston", "no-such-model"))
         assert one.json() | {"request_id": ""} == other.json() | {"request_id": ""}
-    document = server.get("/openapi.json", user="ann").text
-    assert "/v1/models/mpg/score" in document and "boston" not in document
+    for query in ("", "?dialects=true"):
+        document = server.get(f"/openapi.json{query}", user="ann").text
+        assert "/v1/models/mpg/score" in document and "boston" not in document
+    assert "/v1/models/mpg:predict" in document
     assert "boston" in server.get("/openapi.json").text
     assert change(server, "DELETE", f"/auth/grants/{made.json()['id']}").status_code == 204
     assert eventually(lambda: server.get("/v1/models", user="ann").status_code == 403, timeout_s=2)
