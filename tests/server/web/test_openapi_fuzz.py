@@ -54,6 +54,8 @@ OPERATIONS = [("POST", f"/v1/models/{name}/score") for name in (*MODELS, *PYTHON
     ("GET", "/v1/models"),
     ("GET", "/v1/models/{model}"),
     ("GET", "/v1/models/{model}/schema"),
+    ("GET", "/v1/endpoints"),
+    ("GET", "/v1/endpoints/{endpoint}"),
     ("GET", "/health/live"),
     ("GET", "/health/ready"),
     ("POST", "/auth/token"),
