@@ -149,6 +149,7 @@ POD = variable("pod", 'label_values(tandem_build_info{namespace=~"$namespace"}, 
 RUNTIME = variable("runtime", f"label_values({pick('tandem_requests_total')}, runtime)")
 MODEL = variable("model", f"label_values({pick('tandem_model_state')}, model)")
 POOLED = variable("runtime", f"label_values({pick('tandem_workers')}, runtime)")
+ENDPOINT = variable("endpoint", f"label_values({pick('tandem_endpoint_traffic_ratio')}, endpoint)")
 GPU = variable("gpu", f"label_values({pick('tandem_gpu_utilization_ratio')}, gpu)")
 
 
@@ -398,6 +399,57 @@ def models(docs: str) -> Dashboard:
     )
 
 
+def endpoints(docs: str) -> Dashboard:
+    endpoint = 'endpoint=~"$endpoint"'
+    name = "{{endpoint}} {{deployment}}"
+    return page(
+        "Endpoints",
+        "Which deployment answers how much of an endpoint, and whether that is what was asked for.",
+        [ENDPOINT],
+        [
+            stacked(
+                "Requests, by deployment",
+                RequestsPerSecond,
+                "Who answered. Compare it with the share that was asked for.",
+                (name, rate_by("endpoint, deployment", "tandem_endpoint_requests_total", endpoint)),
+            ),
+            stacked(
+                "Requests, by outcome",
+                RequestsPerSecond,
+                f"One deployment alone with another outcome than ok: take its traffic away. Codes: {docs}#errors.",
+                (
+                    "{{endpoint}} {{deployment}} {{code}}",
+                    rate_by("endpoint, deployment, code", "tandem_endpoint_requests_total", endpoint),
+                ),
+            ),
+            lines(
+                "Traffic that was asked for",
+                PercentUnit,
+                "The share of each deployment, as the YAML of the endpoint has it.",
+                (name, over("max by (endpoint, deployment)", "tandem_endpoint_traffic_ratio", endpoint)),
+            ),
+            lines(
+                "Deployments that can answer",
+                Short,
+                "0: a model version that is not served. Others answer its requests; GET /v1/endpoints says why.",
+                (name, over("min by (endpoint, deployment)", "tandem_endpoint_ready", endpoint)),
+            ),
+            lines(
+                "Requests that another deployment answered",
+                RequestsPerSecond,
+                "Above 0: a deployment with traffic has no worker.",
+                (name, rate_by("endpoint, deployment", "tandem_endpoint_rerouted_total", endpoint)),
+            ),
+            lines(
+                "Folder of endpoints refused",
+                Short,
+                "1: a file is wrong, and what was said before stays in force. The log names the file and the line.",
+                ("{{pod}}", over("max by (pod)", "tandem_endpoints_refused")),
+            ),
+        ],
+    )
+
+
 def workers(docs: str) -> Dashboard:
     runtime = 'runtime=~"$runtime"'
     name = "{{runtime}}"
@@ -562,7 +614,7 @@ def gpu(docs: str) -> Dashboard:
 
 def made(docs: str = DOCS) -> Iterator[tuple[str, str]]:
     """Every dashboard's file name and text."""
-    for build in (service, models, workers, gpu):
+    for build in (service, models, endpoints, workers, gpu):
         yield f"{build.__name__}.json", JSONEncoder(sort_keys=True, indent=2).encode(build(docs)) + "\n"
 
 

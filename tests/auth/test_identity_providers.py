@@ -5,66 +5,15 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-import threading
-import time
-from collections import Counter
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import httpx
 import pytest
 
 from tests.auth.conftest import write
-from tests.auth.credentials.conftest import by_rsa, rsa_entry, rsa_key
-from tests.auth.forged import Forger
+from tests.harness.identity_provider import IDENTITY, Provider
 from tests.harness.tandem import ROOT, Tandem, eventually
-
-FILE = """
-[idp]
-issuer = "{issuer}"
-audiences = ["tandem"]
-map = {{ scorers = "scorer", bosses = "admin" }}
-scopes = {{ "Models.Score" = ["list", "score"], "Accounts" = ["accounts"] }}
-"""
-
-
-class Provider:
-    """The imitation: its discovery document and its keys."""
-
-    def __init__(self) -> None:
-        self.keys = [rsa_entry("one", rsa_key("one"))]
-        self.asked: Counter[str] = Counter()
-        provider = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
-                provider.asked[self.path] += 1
-                described = {"issuer": provider.url, "jwks_uri": f"{provider.url}/keys"}
-                body = json.dumps({"keys": provider.keys} if self.path == "/keys" else described).encode()
-                self.send_response(200)
-                self.send_header("content-length", str(len(body)))
-                self.end_headers()
-                self.wfile.write(body)
-
-            def log_message(self, format: str, *args: object) -> None:
-                pass
-
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        threading.Thread(target=self._server.serve_forever, daemon=True).start()
-
-    def close(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
-
-    def token(self, kid: str = "one", key: str = "", **claims: Any) -> str:
-        now = int(time.time())
-        said = {"iss": self.url, "aud": "tandem", "sub": "ann", "azp": "app", "scope": "Models.Score Accounts"}
-        said |= {"roles": ["scorers"], "iat": now, "exp": now + 600} | claims
-        sign = by_rsa(rsa_key(key or kid))
-        return Forger({"alg": "RS256", "kid": kid}, said, sign, sign, now, 0).good
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +26,9 @@ def provider() -> Iterator[Provider]:
 @pytest.fixture(scope="module")
 def tandem(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tandem]:
     folder = tmp_path_factory.mktemp("tandem")
-    server = Tandem(folder, identity=write(folder / "identity.toml", FILE.format(issuer=provider.url)), docs="login")
+    server = Tandem(
+        folder, identity=write(folder / "identity.toml", IDENTITY.format(issuer=provider.url)), docs="login"
+    )
     try:
         yield server.start()
     finally:
@@ -148,7 +99,7 @@ def test_the_command_line_says_who_a_token_is_of_or_which_rule_refuses_it(tandem
 def test_a_changed_file_is_taken_while_the_server_runs(tandem: Tandem, provider: Provider) -> None:
     token = provider.token(roles=["newcomers"])
     assert ask(tandem, token).status_code == 403
-    changed = FILE.format(issuer=provider.url).replace("bosses", "newcomers")
+    changed = IDENTITY.format(issuer=provider.url).replace("bosses", "newcomers")
     write(tandem.folder / "identity.toml", changed)
     eventually(lambda: ask(tandem, token).status_code == 200)
     assert ask(tandem, provider.token(roles=["bosses"])).status_code == 403
@@ -163,7 +114,7 @@ def test_an_unknown_kid_is_asked_for_once_a_minute_however_many_come(tandem: Tan
 
 
 def test_a_file_that_will_not_do_stops_the_start(tmp_path: Path, provider: Provider) -> None:
-    server = Tandem(tmp_path, identity=write(tmp_path / "identity.toml", FILE.format(issuer="http://example.org")))
+    server = Tandem(tmp_path, identity=write(tmp_path / "identity.toml", IDENTITY.format(issuer="http://example.org")))
     server.start(wait=False)
     assert server.process is not None
     assert server.process.wait(60) != 0

@@ -15,7 +15,7 @@ import subprocess
 import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -25,6 +25,7 @@ import yaml
 from prometheus_client import generate_latest
 
 from server.metrics import SupervisorMetrics
+from tests.harness.identity_provider import IDENTITY, Provider
 from tests.harness.tandem import ROOT, Tandem, eventually, free_port
 from tests.k8s.queries import MONITORING, asked
 
@@ -44,6 +45,12 @@ f <- function(x) {
 local({f <- f; lm(dist ~ f(speed), cars)})
 """
 IRIS = {"rows": [{"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2}]}
+ENDPOINTS = """
+endpoint: {name: flowers, traffic: {here: 50, gone: 50}}
+here: {name: here, endpoint_name: flowers, model: "azureml:lilies:1"}
+gone: {name: gone, endpoint_name: flowers, model: "azureml:lilies:2"}
+"""
+"""An endpoint with a deployment whose model is not there, so that the other one answers its requests."""
 MAX_CONNECTIONS = 60
 ROUNDS = 4
 """Each outcome so often: a rate takes two scrapes, and a series has no value before its first event."""
@@ -140,6 +147,7 @@ class Traffic:
             self._ask("faq", {"question": "how do I stop the server?"})
             self._ask("digits", {"rows": [self._digit]})
             self._ask("petals", IRIS)
+            self._client.post("/endpoints/flowers/invocations", json={"dataframe_records": IRIS["rows"]})
 
     def _badly(self) -> None:
         self._ask("cars", {"rows": []})
@@ -183,6 +191,8 @@ def observed(folder: Path) -> Iterator[tuple[Prometheus, Traffic, tuple[Tandem, 
             max_connections=MAX_CONNECTIONS,
             model_signatures="warn",
             signature_key=_public_key(folder),
+            identity=_identity(folder, stack.enter_context(closing(Provider())).url),
+            endpoints=_endpoints(folder),
             **shared,
         )
         _models(front, gpu, lost)
@@ -214,6 +224,21 @@ def _accounts(folder: Path) -> dict[str, Path]:
     return {"accounts": accounts, "token_key": key}
 
 
+def _identity(folder: Path, issuer: str) -> Path:
+    file = folder / "identity.toml"
+    file.touch(0o600)
+    file.write_text(IDENTITY.format(issuer=issuer))
+    return file
+
+
+def _endpoints(folder: Path) -> Path:
+    made = folder / "endpoints"
+    made.mkdir()
+    for name, definition in yaml.safe_load(ENDPOINTS).items():
+        (made / f"{name}.yml").write_text(yaml.safe_dump(definition))
+    return made
+
+
 def _public_key(folder: Path) -> Path:
     """No model is signed by it."""
     private, public = folder / "private.pem", folder / "public.pem"
@@ -232,6 +257,8 @@ def _models(front: Tandem, gpu: Tandem, lost: Tandem) -> None:
     shutil.copytree(examples / "faq", front.python_models / "faq")
     for name, server, other in (("iris_logistic", front, "iris_logistic"), ("iris_logistic", lost, "petals")):
         shutil.copy(examples / f"{name}.joblib", server.python_models / f"{other}.joblib")
+    (front.python_models / "lilies" / "1").mkdir(parents=True)
+    shutil.copy(examples / "iris_logistic.joblib", front.python_models / "lilies" / "1" / "model.joblib")
     for name in ("digits.pt2", "digits.yaml"):
         shutil.copy(examples / name, gpu.python_models / name)
 

@@ -23,7 +23,7 @@ CONFIG_MAP_MAX_BYTES = 1 << 20
 def test_the_committed_dashboards_are_what_the_code_makes() -> None:
     committed = {path.name: path.read_text() for path in (queries.MONITORING / "dashboards").glob("*.json")}
     assert committed == dict(queries.code("dashboards").made())
-    assert committed.keys() == {"service.json", "models.json", "workers.json", "gpu.json"}
+    assert committed.keys() == {"service.json", "models.json", "endpoints.json", "workers.json", "gpu.json"}
     assert all(len(text.encode()) < CONFIG_MAP_MAX_BYTES for text in committed.values())
 
 
