@@ -132,7 +132,7 @@ def test_without_a_credential_beside_it_a_key_in_the_address_is_told_too(tandem:
     for path in ("/v1/models/mpg/score", "/auth/me"):
         reply = httpx.post(f"{tandem.url}{path}", params={"key": key_of(pair, "primary")}, json={})
         assert (reply.status_code, reply.json()["code"]) == (400, "bad_request")
-    assert tandem.metric("tandem_auth_failures_total", reason="key_in_url") >= 2
+    eventually(lambda: tandem.metric("tandem_auth_failures_total", reason="key_in_url") >= 2, timeout_s=10)
 
 
 def test_the_log_says_by_which_key_and_from_where_a_request_was_scored(tandem: Tandem, pair: dict[str, Any]) -> None:
