@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from tests.harness.postgresql import PostgresServer
 from tests.harness.tandem import ROOT, Tandem
@@ -25,6 +26,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Put the longest files first; the order is else as it was."""
     places = {TESTS / f"{name}.py": place for place, name in enumerate(LONGEST)}
     items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
+settings.register_profile("here", deadline=None)  # a machine that is busy with other things is no fault
+if not settings().derandomize:  # hypothesis has a profile of its own for CI
+    settings.load_profile("here")
 
 
 @pytest.fixture(scope="session")
