@@ -110,7 +110,7 @@ def test_grafana_finds_prometheus_and_the_dashboards() -> None:
     assert source["jsonData"]["timeInterval"] == scraped
     [provider] = provided("dashboards.yaml")["providers"]
     folder = mounts(GRAFANA)[provider["options"]["path"]]
-    assert {path.stem for path in folder.glob("*.json")} == {"service", "models", "workers", "gpu"}
+    assert {path.stem for path in folder.glob("*.json")} == {"service", "models", "workers", "endpoints", "gpu"}
     home = Path(GRAFANA["environment"]["GF_DASHBOARDS_DEFAULT_HOME_DASHBOARD_PATH"])
     assert (folder / home.name).exists() and str(home.parent) == provider["options"]["path"]
     assert {Path(inside).parent.name for inside in mounts(GRAFANA)} >= {"datasources", "dashboards"}

@@ -123,7 +123,8 @@ def test_the_catalog_the_schema_and_the_documentation_have_remote_models(pair: t
 def test_a_name_that_is_taken_here_is_answered_here(pair: tuple[Tandem, Tandem]) -> None:
     front, _ = pair
     assert front.score("near", ROWS, "ann").status_code == 200  # the remote's takes other inputs
-    assert any(line["message"].startswith("a remote model is not served") for line in front.log_lines())
+    said = "a remote model is not served"
+    eventually(lambda: [line for line in front.log_lines() if line["message"].startswith(said)])
 
 
 def test_other_formats_and_queries_are_relayed_as_they_are(pair: tuple[Tandem, Tandem]) -> None:

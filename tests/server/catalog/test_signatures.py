@@ -626,7 +626,7 @@ def scored(server: Tandem, name: str, body: object = SPEED) -> Any:
 def test_a_signed_model_serves_and_is_counted(server: Tandem) -> None:
     assert server.score("cars", SPEED).status_code == 200
     assert server.metric("tandem_model_signatures_total", outcome="verified") >= 1
-    assert any(line["message"] == "signature verified" for line in server.log_lines())
+    eventually(lambda: any(line["message"] == "signature verified" for line in server.log_lines()))
 
 
 def test_hostile_files_without_a_signature_are_never_read(server: Tandem, keys: Path, tmp_path: Path) -> None:

@@ -6,6 +6,7 @@ import shutil
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import orjson
 import pytest
@@ -129,7 +130,11 @@ def test_a_script_that_raises_is_answered_and_its_words_are_for_analysts(server:
     )
     said = "TypeError: unsupported operand type(s) for +: 'int' and 'str' (line 10 of score.py)"
     assert reply.json()["model_message"] == said
-    failures = [line for line in server.log_lines() if line.get("request_id") == "raises-7" and "exception" in line]
+
+    def failed() -> list[dict[str, Any]]:  # the lines of a model's process take a way of their own
+        return [line for line in server.log_lines() if line.get("request_id") == "raises-7" and "exception" in line]
+
+    failures = eventually(failed)
     assert [line["reason"] for line in failures] == [said]
     assert "Traceback" in failures[0]["exception"]
 
