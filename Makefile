@@ -40,10 +40,10 @@ attack: venv-dev $(MODELS) ## attack it: hostile models, packages, requests; the
 	  tests/server/workers/torch/test_digits_served.py
 
 # What ship-test takes minutes to fetch and build; .ci/run does it while the tests wait for servers.
-ship-ready: system-ship venv-dev .venv-ship/made .venv-clients/made
+ship-ready: system-ship venv-dev .venv-ship/made .venv-clients/made benchmarks/.peers/azureml/made
 	.venv/bin/python -m tests.harness.ship
 
-ship-test: system-ship venv-dev .venv-ship/made .venv-clients/made $(MODELS) ## the image, the manifests, the gateway, dashboards and alerts
+ship-test: system-ship venv-dev .venv-ship/made .venv-clients/made benchmarks/.peers/azureml/made $(MODELS) ## the image, the manifests, the gateway, dashboards and alerts
 	.venv/bin/python -m pytest -m ship
 
 fresh-test: system-ship venv-dev ## the start of README.md on bare Debian 12 and 13; some of it: ON='bookworm and root'

@@ -72,6 +72,7 @@ class Settings(BaseSettings):
         description="file of the key that signs access tokens, shared by the servers that share accounts",
     )
     endpoints: Path | None = _setting("restart", None, description="folder of YAML that says which endpoints there are")
+    root_target: str = _setting("web", "", description="endpoint or model that answers at /score and others, too")
     database: str | None = _setting(
         "restart",
         None,

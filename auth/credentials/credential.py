@@ -14,6 +14,8 @@ AUTHORIZATION: Final = b"authorization"
 KEY_HEADERS: Final = (b"api-key", b"x-api-key", b"ocp-apim-subscription-key")
 """Headers that hold a key as it is: Azure OpenAI's, the common one, and that of Azure's API gateway."""
 HEADERS: Final = (AUTHORIZATION, *KEY_HEADERS)
+SECRET_HEADERS: Final = frozenset((*HEADERS, b"cookie", b"proxy-authorization"))
+"""Headers that no model may see: with what they hold it could act in its caller's name."""
 
 _LONGEST: Final = 16 * 1024
 
@@ -69,7 +71,12 @@ def shown(name: bytes, value: bytes, address: str) -> Shown:
     scheme, _, secret = value.partition(b" ")
     if not secret:
         raise Unauthenticated("malformed")
-    return Shown(scheme.lower(), secret, address)
+    scheme = scheme.lower()
+    if (
+        scheme == b"key" and secret.count(b".") == 2
+    ):  # a signed token, under the scheme that Posit's users put keys under
+        scheme = b"bearer"
+    return Shown(scheme, secret, address)
 
 
 def _bare(name: bytes, value: bytes) -> bytes:

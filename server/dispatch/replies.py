@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from server.wire.frames import ReplyCode, ReplyPayload, Result, WireError
+from server.wire.heads import read_reply
 
 ROWS_PER_BYTE = 8
 """No reply holds more: a logical in Arrow takes one bit. A script's empty reply is one row too."""
@@ -18,7 +19,7 @@ def check(reply: ReplyPayload, elapsed_s: float) -> None:
     """See that a reply to what was sent so many seconds ago can be true, and has the form that callers are promised.
 
     Raises WireError where its times are none or longer than that, where it counts more rows than its body holds, or
-    where a refusal or the notes of an answer are none.
+    where a refusal or the notes of an answer are none: a list of texts, a length within the body, or a head.
     """
     most_s = elapsed_s + SLACK_S
     if not (0.0 <= reply.decode_s <= most_s and 0.0 <= reply.predict_s <= most_s and 0.0 <= reply.encode_s <= most_s):
@@ -29,7 +30,7 @@ def check(reply: ReplyPayload, elapsed_s: float) -> None:
         elif result.rows > ROWS_PER_BYTE * len(result.body) + 1:
             raise WireError("a reply counts more rows than it holds")
         elif result.notes and not (_is_length(result) or _all_of(str, _read(result.notes))):
-            raise WireError("a reply's notes are neither a list of texts nor a length within its body")
+            read_reply(result.notes, len(result.body))
 
 
 def _is_length(result: Result) -> bool:

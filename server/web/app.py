@@ -22,7 +22,13 @@ from server import config, logs
 from server.config import Settings
 from server.machine.memory import QuietHoard
 from server.metrics import WebMetrics
-from server.web.dialects import azureml_routes, endpoint_routes, open_inference_routes
+from server.web.dialects import (
+    azureml_routes,
+    endpoint_routes,
+    mlflow_routes,
+    open_inference_routes,
+    root_routes,
+)
 from server.web.dialects.azureml import AZUREML
 from server.web.dialects.dialect import Dialects
 from server.web.dialects.kserve_v1 import KSERVE_V1
@@ -34,6 +40,7 @@ from server.web.dialects.native import NATIVE
 from server.web.dialects.open_inference import OPEN_INFERENCE
 from server.web.dialects.vetiver import VETIVER, VETIVER_PYTHON
 from server.web.request_id import RequestIds
+from server.web.root_alias import RootAlias, aliases
 from server.web.routes import endpoints, exception_handlers, health, models, openapi, pages, peers
 from server.web.scoring.access_log import AccessLog
 from server.web.scoring.relay import Relay
@@ -58,8 +65,10 @@ ROUTERS = tuple(
         open_inference_routes,
         endpoint_routes,
         azureml_routes,
+        mlflow_routes,
         mls_login,
         mls_services,
+        root_routes,
     )
 )
 """Every route beside scoring. Tests walk it: a route that is served is one whose callers were tried."""
@@ -99,7 +108,7 @@ class WebApp:
             self._auth.limiter,
         )
         """Scoring requests; connections hand them over without ASGI."""
-        self._app = _behind(settings.trusted_networks, self._fastapi())
+        self._app = RootAlias(_behind(settings.trusted_networks, self._fastapi()), aliases(settings.root_target))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI event stream."""

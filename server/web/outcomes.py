@@ -34,6 +34,7 @@ REFUSED: Mapping[Refusal, Code] = {
 REPLIED: Mapping[int, Code] = {
     ReplyCode.BAD_BODY: "bad_body",
     ReplyCode.TOO_LARGE: "body_too_large",
+    ReplyCode.UNSUPPORTED_TYPE: "unsupported_media_type",
     ReplyCode.INVALID: "invalid_input",
     ReplyCode.MODEL_FAILED: "model_failed",
     ReplyCode.UNKNOWN_MODEL: "no_worker",

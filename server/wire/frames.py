@@ -78,6 +78,7 @@ class ReplyCode(enum.IntEnum):
     UNKNOWN_MODEL = 4
     EXPIRED = 5
     TOO_LARGE = 6
+    UNSUPPORTED_TYPE = 7
 
 
 class WireError(Exception):
@@ -120,7 +121,7 @@ class Member(NamedTuple):
 class Result(NamedTuple):
     """One reply inside a batch, in the order of the requests: the code, the number of rows predicted, the body.
 
-    `notes` holds the warnings, a JSON array, where the reply's format has no place for them.
+    `notes` holds the warnings, a JSON array, where the reply's format has no place for them, or a head (`README.md`).
     """
 
     code: int

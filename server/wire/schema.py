@@ -100,7 +100,8 @@ class Schema:
 
     A model with a `horizon` takes no rows: its option `h` says how many predictions to make. `extra` is what becomes
     of a column that is no input. A `raw` schema has no inputs: the body goes to a script as it is, and what the script
-    returns is the reply.
+    returns is the reply. `swagger` is what a script's decorators say of both: `input` and `output` as Swagger has them,
+    and the `versions` of Swagger that can.
     """
 
     inputs: tuple[Input, ...]
@@ -109,6 +110,7 @@ class Schema:
     horizon: bool = False
     extra: Literal["ignore", "refuse"] = "ignore"
     raw: bool = False
+    swagger: Mapping[str, Any] | None = None
 
     @property
     def input_names(self) -> list[str]:
@@ -135,6 +137,8 @@ class Schema:
             data["extra"] = self.extra
         if self.raw:
             data["raw"] = True
+        if self.swagger is not None:
+            data["swagger"] = dict(self.swagger)
         return data
 
     @staticmethod
@@ -148,6 +152,7 @@ class Schema:
                 bool(data.get("horizon")),
                 data.get("extra", "ignore"),
                 bool(data.get("raw")),
+                data.get("swagger"),
             )
         except (KeyError, TypeError, AttributeError) as e:
             raise SchemaError("a schema needs inputs and outputs, each with a name and a type") from e

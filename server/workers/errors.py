@@ -52,6 +52,12 @@ class Unreadable(BadBody):
         log.error("a body could not be read", extra=about, exc_info=self.__cause__)
 
 
+class UnsupportedType(RequestError):
+    """A script does not take a body of this media type. The text is for the caller."""
+
+    reply_code = ReplyCode.UNSUPPORTED_TYPE
+
+
 class TooLarge(RequestError):
     """A body is larger than allowed once it is inflated. The text is for the caller."""
 

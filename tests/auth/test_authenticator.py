@@ -92,6 +92,12 @@ def test_the_second_time_it_is_remembered(authenticator: Authenticator, header: 
     assert authenticate(authenticator, header) is authenticate(authenticator, header)
 
 
+def test_a_token_may_stand_under_the_scheme_that_others_put_keys_under(
+    authenticator: Authenticator, opened: Opened, header: bytes
+) -> None:
+    assert authenticate(authenticator, header.replace(b"Bearer ", b"Key ")).credential == opened.session.id
+
+
 def test_the_scheme_may_be_written_in_any_case(authenticator: Authenticator, header: bytes) -> None:
     assert authenticate(authenticator, header.replace(b"Bearer", b"bEARER")).name == "ann"
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import socket
 import threading
 import time
@@ -17,9 +18,11 @@ import pytest
 
 from tests.attack.mutation import files
 from tests.harness.tandem import Tandem, eventually, free_port
+from tests.server.web.dialects import azure_cases
 
 PASSWORD = "a password of ann's"
 CARS = "lm(dist ~ speed, cars)"
+SCRIPTS = ("headers", "raw")
 SLEEPY = """
 import json, time
 
@@ -54,6 +57,8 @@ def pair(tmp_path_factory: pytest.TempPathFactory, shared: dict[str, object]) ->
     for name in ("far", "tallied"):
         back.drop(name, CARS)
     back.drop("near", "lm(mpg ~ wt, mtcars)")
+    for name in SCRIPTS:
+        shutil.copytree(azure_cases.SCRIPTS / name, back.python_models / name)
     front = Tandem(folder / "front", **shared, remotes=f"back=http://127.0.0.1:{back.port}")
     front.drop("near", CARS)
     back.start()
@@ -96,6 +101,16 @@ def test_a_remote_model_is_asked_in_every_dialect(pair: tuple[Tandem, Tandem]) -
         assert isinstance(bad.json()["error"], str)
     about = [server.get("/v2/models/far", "ann").json() for server in (front, back)]
     assert about[0] == about[1]
+
+
+@pytest.mark.parametrize("case", [c for c in azure_cases.CASES if c.script in SCRIPTS], ids=lambda case: case.name)
+def test_a_remote_script_sees_its_request_and_answers_as_it_likes(
+    pair: tuple[Tandem, Tandem], case: azure_cases.Case
+) -> None:
+    front, _ = pair
+    eventually(lambda: front.get(f"/v1/models/{case.script}", "ann").status_code == 200)
+    told = azure_cases.asked(f"{front.url}/endpoints/{case.script}", case, front.headers("ann"))
+    assert told == orjson.loads(azure_cases.REPLIES.read_bytes())[case.name]
 
 
 def test_a_remote_model_answers_here_as_it_does_there(pair: tuple[Tandem, Tandem]) -> None:

@@ -10,12 +10,14 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 
+from auth.credentials.credential import SECRET_HEADERS
 from server.web.dialects.dialect import ENCODINGS, Asked, Head
 from server.web.dialects.errors import answered, in_one_text
 from server.web.dialects.warnings import warning_line
 from server.web.json_schema import is_raw
 from server.web.problems import Answer, Problem, Stop, problem
 from server.wire.frames import BodyFormat, Result
+from server.wire.heads import MAX_REQUEST_BYTES, read_reply, written_request
 from server.wire.snapshot import Entry
 
 STATUSES: Mapping[str, int] = {"invalid_input": 400, "deadline_exceeded": 500}
@@ -23,7 +25,6 @@ STATUSES: Mapping[str, int] = {"invalid_input": 400, "deadline_exceeded": 500}
 MAX_ID_CHARS = 100
 LONG_REQUEST_ID = f"x-request-id must not exceed {MAX_ID_CHARS} characters"
 LONG_CLIENT_ID = f"x-ms-request-id and x-ms-client-request-id must not exceed {MAX_ID_CHARS} characters"
-SCRIPT_FAILED = "An unexpected error occurred in scoring script. Check the logs for more info."
 DEPLOYMENT = b"azureml-model-deployment"
 JSON_TYPES = (b"", b"application/json", b"application/x-www-form-urlencoded")
 """The second is what a caller says, the first and the last what clients say that were not told."""
@@ -31,6 +32,10 @@ JSON_TYPES = (b"", b"application/json", b"application/x-www-form-urlencoded")
 _PATH = re.compile(r"/endpoints/[^/]+(/versions/[^/]+)?/score")
 _UNPINNED = re.compile(r"/endpoints/[^/]+/score")
 _FIT = re.compile(rb"[ -~]*")
+_UNSEEN = SECRET_HEADERS | {b"content-encoding"}
+"""What a script is not told of a request: its credentials, and how the body came, which it gets inflated."""
+_SANDBOXED = b"content-security-policy: sandbox\r\n"
+"""A page that a script has made must not act in a browser as one of ours."""
 
 
 class AzureMl:
@@ -97,27 +102,38 @@ class AzureMl:
         return f"{asking.path.removesuffix('/score')}/versions/{version.decode('latin-1')}/score"
 
     def methods(self, entry: Entry) -> Sequence[str]:
-        """A model file takes a body, and tells browsers of other sites nothing."""
-        return ("POST", "OPTIONS")
+        """A model file takes a body; a script may be asked by a query, too."""
+        return ("GET", "POST", "OPTIONS") if is_raw(entry) else ("POST", "OPTIONS")
 
     def at_once(self, asking: Head, entry: Entry) -> Answer | None:
-        """An empty answer to OPTIONS."""
-        if asking.method != b"OPTIONS":
+        """An empty answer to OPTIONS. A script may have one of its own."""
+        if asking.method != b"OPTIONS" or is_raw(entry):
             return None
         check_ids(asking.headers)
         return 200, [(b"content-length", b"0"), (b"x-ms-run-function-failed", b"False")], b""
 
     def parameters(self, asking: Head, entry: Entry) -> bytes:
-        """The query, in which a model's options may stand; a script takes none."""
-        return b"" if is_raw(entry) else asking.query
+        """The query, in which a model's options may stand; a script gets the whole head. Raises Stop."""
+        if not is_raw(entry):
+            return asking.query
+        seen = (pair for pair in asking.headers.items() if pair[0] not in _UNSEEN)
+        head = written_request(asking.method, asking.query, seen)
+        if len(head) > MAX_REQUEST_BYTES:
+            raise Stop(problem("headers_too_large"))
+        return head
 
     def answered(self, result: Result, entry: Entry, predict_s: float) -> tuple[int, bytes]:
-        """Which version has answered, and how long it took."""
-        lines = b"x-ms-run-function-failed: False\r\nx-ms-run-fn-exec-ms: %.3f\r\n" % (predict_s * 1e3)
-        return 200, lines + b"%b: %b\r\n" % (DEPLOYMENT, entry.version.encode())
+        """Which version has answered, and how long it took; of a script, what it says itself. Raises WireError."""
+        if is_raw(entry):
+            status, lines = read_reply(result.notes, len(result.body))
+            lines += _SANDBOXED
+        else:
+            failed = b"x-ms-run-function-failed: False\r\nx-ms-run-fn-exec-ms: %.3f\r\n" % (predict_s * 1e3)
+            status, lines = 200, self.content_lines(BodyFormat.AZUREML, result) + failed
+        return status, lines + b"%b: %b\r\n" % (DEPLOYMENT, entry.version.encode())
 
     def told(self, problem: Problem, timeout_s: float) -> Problem:
-        """What Azure's server says of a time that has run out, and of a script that has failed."""
+        """What Azure's server says of a time that has run out."""
         if problem.code == "deadline_exceeded":
             return replace(problem, detail=f"Scoring timeout after {timeout_s * 1e3:.0f} ms")
         return problem

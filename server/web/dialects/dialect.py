@@ -59,7 +59,7 @@ class Extended(Protocol):
         """What the codec is told beside the body."""
 
     def answered(self, result: Result, entry: Entry, predict_s: float) -> tuple[int, bytes]:
-        """The status of a good answer, and more lines of its head. Raises ValueError for notes that are not ours."""
+        """The status of a good answer, and the lines of its head. Raises WireError for notes that are not ours."""
 
     def told(self, problem: Problem, timeout_s: float) -> Problem:
         """What went wrong in the contract's own words, where they are not those of the code."""

@@ -24,9 +24,9 @@ Reader = Annotated[Principal, Depends(require("list"))]
 @router.get("/ping")
 @router.get("/health")
 async def ping(request: Request, model: str, asking: Reader) -> dict[str, str]:
-    """Whether the model is served, with the members that clients of one kind and another read."""
-    _served(request, asking, model)
-    return {"status": "online", "time": _now(), "ping": "pong"}
+    """Whether the model is served."""
+    served(request, asking, model)
+    return online()
 
 
 @router.get("/version")
@@ -39,35 +39,41 @@ async def version(request: Request, model: str, asking: Reader) -> Response:
 @router.get("/versions/{version}/metadata")
 async def metadata(request: Request, asking: Reader, model: str, version: str | None = None) -> dict[str, Any]:
     """A model's metadata, as vetiver has it."""
-    return vetiver_metadata.metadata(_served(request, asking, model, version))
+    return vetiver_metadata.metadata(served(request, asking, model, version))
 
 
 @router.get("/prototype")
 @router.get("/versions/{version}/prototype")
 async def prototype(request: Request, asking: Reader, model: str, version: str | None = None) -> dict[str, Any]:
     """What a row holds, as vetiver has it."""
-    return vetiver_metadata.prototype(_served(request, asking, model, version))
+    return vetiver_metadata.prototype(served(request, asking, model, version))
 
 
 @router.get("/openapi.json")
 @router.get("/versions/{version}/openapi.json")
 async def openapi(request: Request, asking: Reader, model: str, version: str | None = None) -> dict[str, Any]:
     """The OpenAPI document of one model, by vetiver's routes."""
-    return vetiver_metadata.document(_served(request, asking, model, version))
+    return vetiver_metadata.document(served(request, asking, model, version))
 
 
 def answer(request: Request, model: str, asking: Principal, answer: Response) -> Response:
     """The answer to give, if the model is served. Raises HTTPException or Stop."""
-    _served(request, asking, model)
+    served(request, asking, model)
     return answer
 
 
-def _served(request: Request, asking: Principal, model: str, version: str | None = None) -> Entry:
+def served(request: Request, asking: Principal, model: str, version: str | None = None) -> Entry:
     """The version that answers. Whoever may not see a model is told what is told of one that is not there."""
-    snapshot: Snapshot = request.app.state.serving.snapshot
+    if not asking.may("list", model):
+        raise HTTPException(404)
+    return ready(request.app.state.serving.snapshot, model, version)
+
+
+def ready(snapshot: Snapshot, model: str, version: str | None = None) -> Entry:
+    """The version that answers, whoever is asking. Raises HTTPException or Stop."""
     declared = next((one for one in snapshot.endpoints if one.name == model), None) if version is None else None
     found = [entry for entry in snapshot.entries if entry.name == model and version in (None, entry.version)]
-    if not (declared or found) or not asking.may("list", model):
+    if not (declared or found):
         raise HTTPException(404)
     able = _deployed(declared, snapshot) if declared else [one for one in found if one.current or version is not None]
     for entry in able:
@@ -84,5 +90,7 @@ def _deployed(endpoint: EndpointState, snapshot: Snapshot) -> list[Entry]:
     return [entries[which] for which in behind if which in entries]
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+def online() -> dict[str, str]:
+    """That a model is served, with the members that clients of one kind and another read."""
+    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    return {"status": "online", "time": now, "ping": "pong"}

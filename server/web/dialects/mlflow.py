@@ -26,7 +26,9 @@ ERROR_CODES: Mapping[Code, str] = {
 FORMATS = {b"application/json": BodyFormat.MLFLOW, b"text/csv": BodyFormat.CSV}
 
 _PATH = re.compile(r"/(serving-)?endpoints/[^/]+(/versions/[^/]+)?/invocations")
-_OWN = re.compile(r"/serving-endpoints/.*|/endpoints/[^/]+/(versions/[^/]+/)?(invocations|ping|health|version)")
+_OWN = re.compile(
+    r"/serving-endpoints/.*|/api/2\.0/endpoints(/.*)?|/endpoints/[^/]+/(versions/[^/]+/)?(invocations|ping|health|version)"
+)
 _CHARSET = re.compile(rb';\s*charset\s*=\s*"?([^";\s]+)', re.IGNORECASE)
 
 

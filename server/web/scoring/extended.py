@@ -6,13 +6,17 @@ from collections.abc import Mapping
 
 from server.dispatch.dispatcher import Scored
 from server.web.dialects.dialect import Dialect, Extended
+from server.web.json_schema import is_raw
 from server.web.problems import Answer, Problem, Stop, problem
 from server.web.scoring.caller import Caller
+from server.web.scoring.relay import Relayed
 from server.web.scoring.target import Target
 
 
-def led(targets: Mapping[str, Target], caller: Caller) -> tuple[str, Target | None]:
-    """Where a request leads, and by which path: that of its address, or one that its headers mean."""
+def led(targets: Mapping[str, Target], aliases: Mapping[str, str], caller: Caller) -> tuple[str, Target | None]:
+    """Where a request leads, and by which path: that of its address, or one that a setting or its headers mean."""
+    if caller.path in aliases:
+        caller.path = aliases[caller.path]
     target = targets.get(caller.path)
     if target is None or target.dialect.extended is None or target.fork is not None:
         return caller.path, target
@@ -43,15 +47,24 @@ def parameters(caller: Caller, target: Target) -> bytes:
     return caller.query if extended is None else extended.parameters(caller, target.entry)
 
 
+def relayed(target: Target, caller: Caller, request_id: str, deadline: float) -> Relayed:
+    """The request as another server is sent it, which has the model."""
+    query = caller.query.decode("latin-1")
+    url = f"{target.url}?{query}" if query else target.url
+    to_script = target.dialect.extended is not None and is_raw(target.entry)
+    return Relayed(
+        target.entry.remote, caller.method, url, caller.headers, request_id, deadline, target.dialect, to_script
+    )
+
+
 def answered(scored: Scored, target: Target | None, accept: int, caller: Caller, request_id: str) -> tuple[int, bytes]:
     """The status of a good answer, and the lines of its head that are its dialect's."""
     assert target is not None
     dialect = target.dialect
-    lines = dialect.content_lines(accept, scored.result)
     if dialect.extended is None:
-        return 200, lines
-    status, more = dialect.extended.answered(scored.result, target.shown, scored.reply.predict_s)
-    return status, lines + more + dialect.extended.echoed(caller.headers, request_id)
+        return 200, dialect.content_lines(accept, scored.result)
+    status, lines = dialect.extended.answered(scored.result, target.shown, scored.reply.predict_s)
+    return status, lines + dialect.extended.echoed(caller.headers, request_id)
 
 
 def refusal(dialect: Dialect, said: Problem, caller: Caller, request_id: str, timeout_s: float) -> Written:

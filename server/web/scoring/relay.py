@@ -17,18 +17,20 @@ from dataclasses import dataclass
 
 import orjson
 
+from auth.credentials.credential import HEADERS, SECRET_HEADERS
 from server.web.dialects.dialect import Dialect
 from server.web.problems import CODE_HEADER, CODES, MEDIA_TYPE, Code, Problem, problem
 from server.web.scoring.caller import Caller
 from server.web.scoring.incoming import ClientGone, Incoming
 from server.web.scoring.upstream import HELD_BYTES, Broken, Response, Upstream, origin
+from server.wire.heads import RESERVED
 
 log = logging.getLogger(__name__)
 
 GRACE_S = 1.0
 """What the other server is given beyond the deadline, so that the 504 is its own, which knows more."""
 PASSED_ON = (
-    *(b"authorization", b"api-key", b"x-api-key", b"ocp-apim-subscription-key"),
+    *HEADERS,
     *(b"content-type", b"content-encoding", b"accept", b"inference-header-content-length"),
     *(b"x-ms-request-id", b"x-ms-client-request-id", b"traceid"),
 )
@@ -38,19 +40,40 @@ PASSED_BACK = (
     *(b"ratelimit-policy", b"ratelimit", b"server-timing", b"x-content-type-options", b"x-tandem-warnings"),
     *(b"x-ms-request-id", b"x-ms-client-request-id", b"traceid", b"x-ms-run-function-failed", b"x-ms-run-fn-exec-ms"),
     *(b"ms-azureml-model-error-statuscode", b"ms-azureml-model-error-reason", b"azureml-model-deployment"),
+    b"content-security-policy",
 )
+OURS_ALONE = frozenset(
+    (
+        *(b"connection", b"content-length", b"expect", b"host", b"keep-alive", b"te", b"trailer"),
+        *(b"transfer-encoding", b"upgrade", b"x-forwarded-for", b"x-request-id", b"x-request-timeout-ms"),
+        *(SECRET_HEADERS - frozenset(HEADERS)),
+    )
+)
+"""Headers that are not passed on to a script either, which is shown all others."""
+_RESERVED = frozenset(name.encode() for name in RESERVED)
 
 
 @dataclass(frozen=True, slots=True)
 class Relayed:
-    """A request to be passed on: to `url`, with its query, by a point on the monotonic clock in seconds."""
+    """A request to be passed on: to `url`, with its query, by a point on the monotonic clock in seconds.
+
+    A scoring script may see all of its headers, and choose the status and headers of the answer.
+    """
 
     remote: str
+    method: bytes
     url: str
     headers: dict[bytes, bytes]
     request_id: str
     deadline: float
     dialect: Dialect
+    to_script: bool = False
+
+    def passed_on(self) -> list[tuple[bytes, bytes]]:
+        """The headers that the other server is sent."""
+        if self.to_script:
+            return [pair for pair in self.headers.items() if pair[0] not in OURS_ALONE]
+        return [(name, self.headers[name]) for name in PASSED_ON if name in self.headers]
 
 
 class Relay:
@@ -105,7 +128,7 @@ class Relay:
         upstream = self._upstreams.get(server)
         if upstream is None:
             upstream = self._upstreams[server] = Upstream(server)
-        headers = [(name, relayed.headers[name]) for name in PASSED_ON if name in relayed.headers]
+        headers = relayed.passed_on()
         headers.append((b"x-request-id", relayed.request_id.encode()))
         left_ms = max(1, int((relayed.deadline - time.monotonic()) * 1000))
         headers.append((b"x-request-timeout-ms", b"%d" % left_ms))
@@ -114,9 +137,9 @@ class Relay:
             headers.append((b"content-length", b"%d" % len(data)))
         elif b"content-length" in relayed.headers:
             headers.append((b"content-length", relayed.headers[b"content-length"]))
-        response = await upstream.post(path, headers, data)
+        response = await upstream.send(relayed.method, path, headers, data)
         try:
-            code = await answer.relay(response) if _is_ours(response) else None
+            code = await answer.relay(response) if answer.by_script(response) or _is_ours(response) else None
         finally:
             response.cancel()
         if code is not None:
@@ -166,12 +189,21 @@ class _Answer:
         self._caller = caller
         self._request_id = relayed.request_id
         self._dialect = relayed.dialect
+        self._to_script = relayed.to_script
         self.begun = False
+
+    def by_script(self, response: Response) -> bool:
+        """Whether a script of another Tandem has answered, whatever its status."""
+        told = (b"x-ms-run-function-failed", b"azureml-model-deployment")
+        return self._to_script and all(map(response.header, told)) and not response.header(CODE_HEADER)
 
     async def relay(self, response: Response) -> str | None:
         """Pass an answer on; its code, or None where it is a refusal that is no problem document of ours."""
         body = response.body()
-        code = "ok" if response.status == 200 else _code(response, body or b"")
+        if response.status == 200 or self.by_script(response):
+            code: str | None = "ok" if response.status < 500 else "model_failed"
+        else:
+            code = _code(response, body or b"")
         if code is None:
             return None
         headers = self._headers(response)
@@ -194,7 +226,8 @@ class _Answer:
         self._caller.reply(status, _lines(headers), body)
 
     def _headers(self, response: Response) -> list[tuple[bytes, bytes]]:
-        headers = [pair for pair in response.headers if pair[0] in PASSED_BACK]
+        scripts = self.by_script(response)
+        headers = [p for p in response.headers if p[0] in PASSED_BACK or (scripts and p[0] not in _RESERVED)]
         return [*headers, (b"x-request-id", self._request_id.encode())]
 
 

@@ -22,12 +22,13 @@ from server.web.client_address import ClientAddresses
 from server.web.dialects.dialect import Asked, Dialect
 from server.web.problems import Problem, Stop, problem
 from server.web.request_id import RequestIds
+from server.web.root_alias import aliases
 from server.web.scoring import answer, extended, failures
 from server.web.scoring.access_log import AccessLog
 from server.web.scoring.caller import Caller
 from server.web.scoring.incoming import ClientGone, Incoming
 from server.web.scoring.negotiation import timeout_s
-from server.web.scoring.relay import Relay, Relayed
+from server.web.scoring.relay import Relay
 from server.web.scoring.serving import Serving
 from server.web.scoring.target import Target, allowed, now
 from server.wire.frames import Member, Pieces, ReplyCode
@@ -63,10 +64,11 @@ class ScoringRoute:
         self.access_log = access_log
         self.request_ids = request_ids
         self.limiter = limiter
+        self.aliases = aliases(settings.root_target)
 
     def leads(self, path: str) -> bool:
         """Whether requests for this path are scoring requests; there may be no such model."""
-        return path in self.serving.targets or self.serving.dialects.leads(path)
+        return path in self.serving.targets or self.serving.dialects.leads(self.aliases.get(path, path))
 
     def begin(self, caller: Caller) -> Call:
         """Begin to answer a request, of which the head has come in."""
@@ -111,7 +113,7 @@ class Call:
         self._principal: Principal | None = None
         self._bounds: Bounds | None = None
         """What limits how much the caller may ask for, if anything does."""
-        self._path, self._target = extended.led(route.serving.targets, caller)
+        self._path, self._target = extended.led(route.serving.targets, route.aliases, caller)
         self._parts: list[bytes] = []
         self._size = 0
         self._incoming: Incoming | None = None
@@ -255,9 +257,7 @@ class Call:
     async def _forward(self, target: Target, incoming: Incoming) -> None:
         """Have the server answer that has the model."""
         caller = self._caller
-        query = caller.query.decode("latin-1")
-        url = f"{target.url}?{query}" if query else target.url
-        relayed = Relayed(target.entry.remote, url, caller.headers, self._request_id, self._deadline, target.dialect)
+        relayed = extended.relayed(target, caller, self._request_id, self._deadline)
         try:
             self._account(await self._route.relay.forward(relayed, incoming, caller))
         except ClientGone:
@@ -281,7 +281,7 @@ class Call:
         except Exception as error:
             self._refuse(error)
         else:
-            self._account("ok")
+            self._account("ok" if status < 500 else "model_failed")
 
     def failed(self, error: Exception) -> None:
         """No worker will answer."""

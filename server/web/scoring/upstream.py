@@ -44,8 +44,8 @@ class Upstream:
         self._idle: list[_Connection] = []
         self._all: set[_Connection] = set()
 
-    async def post(
-        self, path: str, headers: Sequence[tuple[bytes, bytes]], body: bytes | AsyncIterator[bytes]
+    async def send(
+        self, method: bytes, path: str, headers: Sequence[tuple[bytes, bytes]], body: bytes | AsyncIterator[bytes]
     ) -> Response:
         """Send a request; return when its answer has begun, and has ended where it is short. Raises Broken.
 
@@ -53,7 +53,7 @@ class Upstream:
         """
         connection = self._free() or await self._connect()
         sized = isinstance(body, bytes) or any(name == b"content-length" for name, _ in headers)
-        lines = [b"POST %b HTTP/1.1\r\n" % path.encode("latin-1"), self._host_line]
+        lines = [b"%b %b HTTP/1.1\r\n" % (method, path.encode("latin-1")), self._host_line]
         lines += [b"%b: %b\r\n" % pair for pair in headers]
         lines.append(b"\r\n" if sized else b"transfer-encoding: chunked\r\n\r\n")
         try:

@@ -14,16 +14,19 @@ from types import ModuleType
 from typing import Any
 
 from server.paths import without_folders
+from server.workers.azureml_script import Caller, Run, caller
 from server.workers.errors import LoadFailed
-
-Run = Callable[[str], Any]
+from server.workers.script.provided import provide
 
 MAX_WORDS_CHARS = 1000
 BOTH = "def init(), which may do nothing, and def run(raw_data), which returns the reply"
 
 
-def load(path: Path) -> Run:
-    """Import the script as it would be run in its own folder, and call init(). Raises LoadFailed."""
+def load(path: Path) -> tuple[Run, Caller]:
+    """Import the script as it would be run in its own folder, and call init(); its run(), and how that is called.
+
+    Raises LoadFailed.
+    """
     folder = path.parent
     os.environ["AZUREML_MODEL_DIR"] = str(folder)
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # for its children; the folder may be read-only
@@ -31,15 +34,24 @@ def load(path: Path) -> Run:
     os.chdir(folder)
     sys.path.insert(0, str(folder))
     sys.argv = [str(path)]
+    provide()
     script = _imported(path)
     init, run = (_function(script, name) for name in ("init", "run"))
-    _check_arguments("init", init)
-    _check_arguments("run", run, "")
+    try:
+        inspect.signature(init).bind()
+    except TypeError as e:
+        raise _unfit("init", "no argument") from e
+    except ValueError:
+        pass  # written in C, it does not tell
+    try:
+        called = caller(run)
+    except TypeError as e:
+        raise _unfit("run", "one argument, the request's body as text") from e
     try:
         init()
     except BaseException as e:  # sys.exit() too
         raise LoadFailed("script_fails", f"init() fails: {words(e, folder)}{_cure(e)}") from e
-    return run
+    return run, called
 
 
 def _imported(path: Path) -> ModuleType:
@@ -62,16 +74,8 @@ def _function(script: ModuleType, name: str) -> Callable[..., Any]:
     return found
 
 
-def _check_arguments(name: str, function: Callable[..., Any], *arguments: str) -> None:
-    try:
-        inspect.signature(function).bind(*arguments)
-    except TypeError as e:
-        takes = "one argument, the request's body as text" if arguments else "no argument"
-        raise LoadFailed(
-            "bad_script", f"{name}() is called with {takes}; score.py's does not take that; define {BOTH}"
-        ) from e
-    except ValueError:
-        return  # written in C, it does not tell
+def _unfit(name: str, takes: str) -> LoadFailed:
+    return LoadFailed("bad_script", f"{name}() is called with {takes}; score.py's does not take that; define {BOTH}")
 
 
 def _cure(error: BaseException) -> str:

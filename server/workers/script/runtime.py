@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import platform
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ import orjson
 
 from server.wire.models import Description, ModelSpec
 from server.wire.schema import Schema
-from server.workers.errors import LoadFailed, ModelFailed, OutOfMemory, ScriptFailed, lacks_memory
+from server.workers.azureml_script import Call, Caller, Run, ScriptRequest, in_json, is_response, swagger_of
+from server.workers.errors import LoadFailed, OutOfMemory, RequestError, ScriptFailed, lacks_memory
 from server.workers.runtime import Runtime
 from server.workers.script import entry
 from server.workers.script.output import Output
@@ -27,25 +29,26 @@ class ScriptModel:
 
     schema = RAW
 
-    def __init__(self, spec: ModelSpec, run: Callable[[str], Any], output: Output) -> None:
+    def __init__(self, spec: ModelSpec, run: Run, caller: Caller, output: Output) -> None:
         self.name = spec.name
         self.version = spec.version
         self._folder = Path(spec.path).parent
-        self._run = run
+        self.called = caller
+        self.swagger = swagger_of(run)
         self._output = output
 
-    def run(self, text: str, request_id: str) -> Any:
-        """Call the script for one body. Raises ScriptFailed, or OutOfMemory, whatever the script raises."""
+    def run(self, call: Call, request_id: str) -> Any:
+        """Make one call of the script. Raises ScriptFailed, or OutOfMemory, whatever the script raises."""
         with self._output.of(request_id):
             try:
-                return self._run(text)
+                return call()
             except BaseException as e:  # sys.exit() ends a request, not the worker
                 kind = OutOfMemory if lacks_memory(e) else ScriptFailed
                 raise kind(entry.words(e, self._folder)) from e
 
     def reply(self, value: Any) -> bytes:
-        """A returned value as JSON. Raises NotJson."""
-        return encoded(value)
+        """A returned value as JSON. Raises NotJson, or Invalid where it is a response that refuses."""
+        return in_json(value) if is_response(value) else encoded(value)
 
 
 class ScriptRuntime(Runtime):
@@ -77,7 +80,7 @@ class ScriptRuntime(Runtime):
                 )
         first = spec.golden[0] if spec.golden else {}
         return Description(
-            schema=RAW.to_data(),
+            schema=replace(RAW, swagger=model.swagger).to_data(),
             model_class=Path(spec.path).name,
             package=None,
             package_version=None,
@@ -94,8 +97,8 @@ class ScriptRuntime(Runtime):
         output.take_over()
         self._outputs.append(output)
         with output.of(""):
-            run = entry.load(Path(spec.path))
-        return ScriptModel(spec, run, output)
+            run, called = entry.load(Path(spec.path))
+        return ScriptModel(spec, run, called, output)
 
     def rest(self) -> None:
         """Say what was left out of the log."""
@@ -113,8 +116,9 @@ def _check_golden(model: ScriptModel, number: int, golden: Mapping[str, Any]) ->
             "bad_golden", f"golden row {number} of a script needs 'row', the body, and 'response', the reply"
         )
     try:
-        given = orjson.loads(model.reply(model.run(orjson.dumps(golden["row"]).decode(), "")))
-    except ModelFailed as e:
+        call = model.called(ScriptRequest(orjson.dumps(golden["row"])))
+        given = orjson.loads(model.reply(model.run(call, ""))) if call is not None else None
+    except RequestError as e:
         raise LoadFailed("golden_mismatch", f"golden row {number} cannot be answered: {e}") from e
     if given != golden["response"]:
         raise LoadFailed(

@@ -19,6 +19,8 @@ OPEN = {
     ("GET", "/openapi.json"),
     ("GET", "/health/live"),
     ("GET", "/health/ready"),
+    ("GET", "/ping"),
+    ("GET", "/health"),
     ("GET", "/v2/health/live"),
     ("GET", "/v2/health/ready"),
     ("POST", "/auth/token"),

@@ -11,6 +11,7 @@ import pytest
 
 from server.wire.frames import BodyFormat, Encoding, Member, ReplyCode
 from server.wire.schema import Schema
+from server.workers.azureml_script import Call, caller
 from server.workers.errors import NotJson, ScriptFailed
 from server.workers.score_script import score
 
@@ -24,8 +25,10 @@ class Parrot:
 
     def __init__(self) -> None:
         self.calls: list[tuple[str, str]] = []
+        self.called = caller(lambda text: text)
 
-    def run(self, text: str, request_id: str) -> Any:
+    def run(self, call: Call, request_id: str) -> Any:
+        text = call()
         self.calls.append((text, request_id))
         if text == "fail":
             raise ScriptFailed("it hurts")

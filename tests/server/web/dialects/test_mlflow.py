@@ -110,3 +110,15 @@ def test_each_stage_tells_what_went_wrong_in_mlflows_form(server: Tandem) -> Non
         ask(server, {"a": 1}, "echo", headers={"content-encoding": "br"}), 415, "unsupported_encoding", "BAD_REQUEST"
     )
     refused(ask(server, b"no JSON", "echo"), 500, "model_failed", "INTERNAL_ERROR")
+
+
+def test_endpoints_are_listed_for_mlflows_client(server: Tandem) -> None:
+    for path in ("/api/2.0/endpoints", "/api/2.0/endpoints/"):
+        told = server.get(path).json()
+        assert {"mpg", "echo", "digits"} <= {one["name"] for one in told["endpoints"]} and told[
+            "next_page_token"
+        ] is None
+    mpg = server.get("/api/2.0/endpoints/mpg").json()
+    assert mpg in told["endpoints"] and server.get(f"{mpg['endpoint_url']}").status_code == 405
+    missing = server.get("/api/2.0/endpoints/none")
+    assert (missing.status_code, missing.json()["error_code"]) == (404, "RESOURCE_DOES_NOT_EXIST")

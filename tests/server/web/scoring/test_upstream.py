@@ -75,7 +75,7 @@ def played(scene: Callable[[Server, Upstream], Awaitable[None]]) -> Server:
 
 
 async def asked(upstream: Upstream, body: bytes | AsyncIterator[bytes] = b"hi") -> bytes | None:
-    response = await upstream.post("/a", [LENGTH] if isinstance(body, bytes) else [], body)
+    response = await upstream.send(b"POST", "/a", [LENGTH] if isinstance(body, bytes) else [], body)
     try:
         return response.body()
     finally:
@@ -154,7 +154,7 @@ def test_an_answer_before_the_end_of_the_request_is_the_connections_last() -> No
 
         listener = await asyncio.start_server(early, "127.0.0.1", 0)
         other = Upstream(f"http://127.0.0.1:{listener.sockets[0].getsockname()[1]}")
-        response = await other.post("/a", [], endless())
+        response = await other.send(b"POST", "/a", [], endless())
         assert (response.status, response.body()) == (413, b"ok")
         assert other._idle == []
         other.close()
@@ -168,7 +168,7 @@ def test_a_long_answer_comes_in_parts_and_is_read_no_faster_than_it_is_taken() -
 
     async def scene(server: Server, upstream: Upstream) -> None:
         server.answer = b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % length + bytes(length)
-        response = await upstream.post("/a", [LENGTH], b"hi")
+        response = await upstream.send(b"POST", "/a", [LENGTH], b"hi")
         assert response.body() is None
         assert response._held_bytes < 2 * HELD_BYTES
         assert sum([len(part) async for part in response.parts()]) == length

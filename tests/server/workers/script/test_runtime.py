@@ -20,6 +20,7 @@ from dataclasses import asdict
 from pathlib import Path
 import orjson
 from server import logs
+from server.workers.azureml_script import ScriptRequest
 from server.workers.errors import LoadFailed
 from server.wire.models import ModelSpec
 from server.workers.script.runtime import ScriptRuntime
@@ -35,7 +36,8 @@ spec = ModelSpec(key="k", name="m", version="v", **given)
 try:
     told = {"description": asdict(runtime.describe(spec))}
     model = runtime.load(spec)
-    told["replies"] = [orjson.loads(model.reply(model.run(body, f"id-{body}"))) for body in bodies]
+    asked = [(body, model.called(ScriptRequest(body.encode()))) for body in bodies]
+    told["replies"] = [orjson.loads(model.reply(model.run(call, f"id-{body}"))) for body, call in asked]
 except LoadFailed as e:
     told = {"code": e.code, "reason": str(e)}
 except Exception as e:
