@@ -127,7 +127,7 @@ def test_a_remote_model_answers_here_as_it_does_there(pair: tuple[Tandem, Tandem
 
 def test_the_catalog_the_schema_and_the_documentation_have_remote_models(pair: tuple[Tandem, Tandem]) -> None:
     front, back = pair
-    assert [m["model"] for m in front.get("/v1/models", "ann").json()] == ["far", "near", "tallied"]
+    assert [m["model"] for m in front.get("/v1/models", "ann").json()] == ["far", "headers", "near", "raw", "tallied"]
     [version] = front.get("/v1/models/far", "ann").json()["versions"]
     assert (version["remote"], version["runtime"], version["model_class"]) == ("back", "r", "lm")
     assert front.get("/v1/models/far/schema", "ann").json() == back.get("/v1/models/far/schema", "ann").json()
