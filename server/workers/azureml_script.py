@@ -45,19 +45,18 @@ Call = Callable[[], Any]
 """run() with its arguments."""
 
 
+_PLAIN = RequestHead("POST", "", {"content-type": "application/json"})
+"""What a script is shown of a request in a dialect that shows nothing."""
+
+
 class ScriptRequest(NamedTuple):
-    """A request to a script. In Azure's own dialect `azure` holds its head."""
+    """A request to a script, and whether it came in Azure's own dialect."""
 
     body: bytes | memoryview
-    azure: RequestHead | None = None
-
-    @property
-    def head(self) -> RequestHead:
-        """The head, also where another dialect has none to show."""
-        return self.azure if self.azure is not None else _PLAIN
+    head: RequestHead = _PLAIN
+    azure: bool = False
 
 
-_PLAIN = RequestHead("POST", "", {"content-type": "application/json"})
 Caller = Callable[[ScriptRequest], Call | None]
 """Makes a request a call of run(); None for a method that asks nothing of it. Raises BadBody, or UnsupportedType."""
 
@@ -152,7 +151,7 @@ def _text(request: ScriptRequest) -> str:
     try:
         return str(request.body, "utf-8")
     except UnicodeDecodeError as e:
-        if request.azure is not None:
+        if request.azure:
             raise BadBody(f"Input cannot be decoded as UTF-8: {e}") from e
         raise BadBody(f"the body is not text in UTF-8 (byte {e.start})") from e
 
@@ -201,18 +200,20 @@ def is_response(value: Any) -> bool:
 
 def answer(value: Any, as_json: Callable[[Any], bytes], milliseconds: float) -> tuple[bytes, bytes]:
     """Body and head of the reply to whoever speaks Azure's dialect. Raises ScriptFailed."""
-    measured = ("x-ms-run-fn-exec-ms", f"{milliseconds:.3f}")
     if not is_response(value):
-        body = as_json(value) if value is not None else b"{}"
-        return body, heads.written_reply(200, [("content-type", "application/json"), (_RUN_FAILED, "False"), measured])
+        return as_json(value) if value is not None else b"{}", _ANSWERED % milliseconds
     status, headers, body = _parts(value)
     told = [text for name, text in headers if name.lower() == _RUN_FAILED]
     headers = [pair for pair in headers if pair[0].lower() != _RUN_FAILED]
-    headers += [(_RUN_FAILED, "True" if status >= 500 else (told or ["False"])[0]), measured]
+    headers += [(_RUN_FAILED, "True" if status >= 500 else (told or ["False"])[0])]
+    headers += [("x-ms-run-fn-exec-ms", f"{milliseconds:.3f}")]
     try:
         return b"" if heads.is_bodiless(status) else body, heads.written_reply(status, headers)
     except ValueError as e:
         raise ScriptFailed(f"run() returned a response that cannot be sent: {e}") from e
+
+
+_ANSWERED = b"200\r\ncontent-type: application/json\r\nx-ms-run-function-failed: False\r\nx-ms-run-fn-exec-ms: %.3f\r\n"
 
 
 def nothing_asked() -> tuple[bytes, bytes]:

@@ -83,7 +83,7 @@ class _Batch:
             return self._refusal(request_error(e), member)
 
     def _azure(self, member: Member) -> Result:
-        request = ScriptRequest(self._body(member), heads.read_request(member.parameters))
+        request = ScriptRequest(self._body(member), heads.read_request(member.parameters), azure=True)
         before_s = self._predict_s
         returned = self._returned(member, request)
         if returned is _NOTHING:
@@ -100,6 +100,8 @@ class _Batch:
 
     def _body(self, member: Member) -> bytes | memoryview:
         assert not isinstance(member.body, Pieces)  # those are sent, never received
+        if not member.encoding:
+            return member.body
         started = perf_counter()
         try:
             return inflated(member.body, member.encoding, self._max_inflated_bytes)

@@ -22,7 +22,7 @@ JSON = RequestHead("POST", "", {"content-type": "application/json", "x-ms-one": 
 
 
 def called(run: Any, body: bytes = b"", head: RequestHead | None = JSON) -> Any:
-    call = caller(run)(ScriptRequest(body, head))
+    call = caller(run)(ScriptRequest(body) if head is None else ScriptRequest(body, head, azure=True))
     return call() if call is not None else None
 
 

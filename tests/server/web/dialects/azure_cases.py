@@ -28,6 +28,8 @@ COMPARED = (
     *("traceid", "x-ms-run-function-failed"),
 )
 """Headers that must be equal; beside them those that the scripts themselves make up, `x-case-…`."""
+TIMEOUT_MS = 1000
+LATE = "late"
 MADE_UP = "made up"
 """Stands for an id that the server made."""
 
@@ -88,6 +90,7 @@ def _cases() -> Iterator[Case]:
     yield Case("plain", "ids of a failure", body=b"value error", headers=ids[4])
     yield Case("plain", "ids of OPTIONS", "OPTIONS", headers=ids[4])
     yield Case("plain", "ids of bad text", body=b"\xff", headers=ids[4])
+    yield Case("plain", LATE, body=b"sleep", headers=(("x-request-timeout-ms", str(TIMEOUT_MS)), *ids[4]))
     responses = ("text", "bytes", "json", "created", "nothing", "no content", "moved", "bad request", "refused")
     for value in (*responses, "teapot", "failed", "overloaded", "failed well", "headers", "several", "csv"):
         yield Case("headers", f"response {value}", body=value.encode())
@@ -181,6 +184,7 @@ def peer(script: str, folder: Path) -> Iterator[str]:
     port = free_port()
     command = [PEER / "azmlinfsrv", "--entry_script", SCRIPTS / script / "score.py", "--port", str(port)]
     environment = os.environ | {"PATH": f"{PEER}:{os.environ['PATH']}", "AML_APP_ROOT": str(folder)}
+    environment["SCORING_TIMEOUT_MS"] = str(TIMEOUT_MS)
     with (folder / "log").open("wb") as log:
         server = subprocess.Popen(command, cwd=folder, env=environment, stdout=log, stderr=log)
     url = f"http://127.0.0.1:{port}"

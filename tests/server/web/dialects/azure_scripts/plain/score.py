@@ -2,6 +2,7 @@
 
 import json
 import math
+import time
 
 VALUES = {
     "none": None,
@@ -27,6 +28,8 @@ def init():
 
 
 def run(raw_data):
+    if raw_data == "sleep":
+        time.sleep(5)  # longer than both servers are told to wait
     if raw_data in ERRORS:
         raise ERRORS[raw_data]
     if raw_data in VALUES:
