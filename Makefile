@@ -40,10 +40,10 @@ attack: venv-dev $(MODELS) ## attack it: hostile models, packages, requests; the
 	  tests/server/workers/torch/test_digits_served.py
 
 # What ship-test takes minutes to fetch and build; .ci/run does it while the tests wait for servers.
-ship-ready: system-ship venv-dev .venv-ship/made .venv-clients/made benchmarks/.peers/azureml/made
+ship-ready: system-ship venv-dev .venv-ship/made .venv-clients/made .venv-azure/made benchmarks/.peers/azureml/made
 	.venv/bin/python -m tests.harness.ship
 
-ship-test: system-ship venv-dev .venv-ship/made .venv-clients/made benchmarks/.peers/azureml/made $(MODELS) ## the image, the manifests, the gateway, dashboards and alerts
+ship-test: system-ship venv-dev .venv-ship/made .venv-clients/made .venv-azure/made benchmarks/.peers/azureml/made $(MODELS) ## the image, the manifests, the gateway, dashboards and alerts
 	.venv/bin/python -m pytest -m ship
 
 fresh-test: system-ship venv-dev ## the start of README.md on bare Debian 12 and 13; some of it: ON='bookworm and root'
@@ -85,7 +85,7 @@ benchmarks/.peers/%/made: benchmarks/peers/%.lock requirements-torch.lock
 	@touch $@
 
 clean: ## remove the environment and the caches; models and .tandem/ stay
-	rm -rf .venv .venv-ship .venv-clients .venv.lock benchmarks/.peers *.egg-info build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-ship .venv-clients .venv-azure .venv.lock benchmarks/.peers *.egg-info build dist .hypothesis .import_linter_cache .mypy_cache .pytest_cache .ruff_cache
 	find auth mlops server tests -name __pycache__ -prune -exec rm -rf {} +
 
 help: ## this list

@@ -14,6 +14,7 @@ lock requirements.lock requirements.in --constraint requirements-build.lock "$@"
 lock requirements-dev.lock requirements.in requirements-dev.in --constraint requirements.lock --no-emit-package pip "$@"
 lock requirements-ship.lock requirements-ship.in "$@"
 lock requirements-clients.lock requirements-clients.in --no-emit-package pip "$@"
+lock requirements-azure.lock requirements-azure.in "$@"
 lock docker/requirements-sbom.lock docker/requirements-sbom.in "$@"
 
 # What PyTorch asks for where the index has its build for GPUs; without hashes, as PyTorch itself.
