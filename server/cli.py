@@ -22,7 +22,7 @@ from auth.key_text import PREFIX
 from auth.principal import GRANTABLE, ROLES
 from auth.setup import ACCOUNTS_FILE, Auth, issue_for, open_auth, prepare
 from auth.store import narrowing
-from server import audit_command, config, endpoints_command, limits_command, logs, policy_command
+from server import audit_command, collect_command, config, endpoints_command, limits_command, logs, policy_command
 from server.catalog.signatures import BadKeys
 from server.config import ConfigError, Settings
 
@@ -99,9 +99,11 @@ def _parser() -> argparse.ArgumentParser:
     limits = commands.add_parser("limits", help="manage how much accounts may ask for")
     limits_command.add_to(limits.add_subparsers(required=True, metavar="ACTION"), COMMAND, _on_accounts)
     endpoints = commands.add_parser("online-endpoint", help="change the folder of endpoints, as az ml does")
-    endpoints_command.add_endpoints(endpoints.add_subparsers(required=True, metavar="ACTION"), _on_endpoints)
+    endpoints_command.add_endpoints(endpoints.add_subparsers(required=True, metavar="ACTION"), _on_files)
     deployments = commands.add_parser("online-deployment", help="change what is behind endpoints, as az ml does")
-    endpoints_command.add_deployments(deployments.add_subparsers(required=True, metavar="ACTION"), _on_endpoints)
+    endpoints_command.add_deployments(deployments.add_subparsers(required=True, metavar="ACTION"), _on_files)
+    collect = commands.add_parser("collect", help="what was recorded of models")
+    collect_command.add_to(collect.add_subparsers(required=True, metavar="ACTION"), _on_files)
     audit = commands.add_parser("audit", help="read and check the audit")
     audit_command.add_to(audit.add_subparsers(required=True, metavar="ACTION"), _on_accounts)
     return parser
@@ -129,7 +131,8 @@ def _add_keys(keys: Any) -> None:
 
 
 def _serve(settings: Settings, _: argparse.Namespace) -> int:
-    from server.supervisor.main import StartError, Supervisor
+    from server.supervisor.main import Supervisor
+    from server.supervisor.start import StartError
 
     logs.configure(settings.log_level)
 
@@ -280,14 +283,14 @@ def _on_accounts(act: Callable[[Auth, argparse.Namespace], Iterable[str]]) -> Ca
     return run
 
 
-def _on_endpoints(act: endpoints_command.Act) -> Callable[..., int]:
-    """A command of what acts on the folder of endpoints and gives the lines to be said."""
+def _on_files(act: endpoints_command.Act) -> Callable[..., int]:
+    """A command of what acts on files and gives the lines to be said."""
 
     def run(settings: Settings, parsed: argparse.Namespace) -> int:
         try:
             for line in act(settings, parsed):
                 _say(line, sys.stderr if line.startswith("warning: ") else None)
-        except endpoints_command.Refusals as e:
+        except (*endpoints_command.Refusals, collect_command.Refused) as e:
             return _failed(str(e))
         return 0
 

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import json
 import os
-import re
 from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal, cast
-from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
+
+from server import remote_urls
+from server.remote_urls import listed
 
 PREFIX = "TANDEM_"
 TOML_FILE = "tandem.toml"
@@ -30,14 +31,6 @@ SETTINGS_FILE = "settings.json"
 
 class ConfigError(Exception):
     """A setting is unknown or has a value that cannot be used. The text names the setting and what it may be."""
-
-
-_REMOTE_NAME = re.compile(r"[a-z][a-z0-9-]{0,31}")
-
-
-def _listed(value: str) -> list[str]:
-    """What stands between the commas."""
-    return [part.strip() for part in value.split(",") if part.strip()]
 
 
 Change = Literal["restart", "web", "workers", "pools", "at_once"]
@@ -73,6 +66,15 @@ class Settings(BaseSettings):
     )
     endpoints: Path | None = _setting("restart", None, description="folder of YAML that says which endpoints there are")
     root_target: str = _setting("web", "", description="endpoint or model that answers at /score and others, too")
+    store: str | None = _setting(
+        "restart",
+        None,
+        description="folder or bucket of what is recorded; the folder `store` in the data folder if unset",
+    )
+    spool_mb: float = _setting("restart", 1024.0, ge=1, description="MiB of recordings that may wait for the store")
+    spool_every_s: float = _setting(
+        "restart", 60.0, ge=1, le=86400, description="seconds after which recordings go to the store"
+    )
     database: str | None = _setting(
         "restart",
         None,
@@ -208,20 +210,7 @@ class Settings(BaseSettings):
         """The environment wins over the file."""
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
-    @field_validator("remotes")
-    @classmethod
-    def _check_remotes(cls, value: str) -> str:
-        named = _listed(value)
-        for one in named:
-            name, _, url = one.partition("=")
-            split = urlsplit(url)
-            if not _REMOTE_NAME.fullmatch(name) or split.scheme not in ("http", "https") or not split.hostname:
-                raise ValueError(f"{one} is not name=url, a name of a-z, 0-9 and - and a url of http or https")
-            if split.path.strip("/") or split.query or split.fragment or split.username:
-                raise ValueError(f"{url} must be scheme, host and port only")
-        if len({one.partition("=")[0] for one in named}) < len(named):
-            raise ValueError("a name is there twice")
-        return value
+    _check_remotes = field_validator("remotes")(remote_urls.checked)
 
     @model_validator(mode="after")
     def _close_docs(self) -> Settings:
@@ -264,19 +253,19 @@ class Settings(BaseSettings):
     @field_validator("trusted_proxies")
     @classmethod
     def _check_networks(cls, value: str) -> str:
-        for network in _listed(value):
+        for network in listed(value):
             ip_network(network)
         return value
 
     @property
     def remote_urls(self) -> dict[str, str]:
         """The addresses of other Tandem servers, by the names given to them."""
-        return {name: url.rstrip("/") for name, _, url in (one.partition("=") for one in _listed(self.remotes))}
+        return remote_urls.by_name(self.remotes)
 
     @property
     def trusted_networks(self) -> list[str]:
         """Whose X-Forwarded-For is believed."""
-        return _listed(self.trusted_proxies)
+        return listed(self.trusted_proxies)
 
     @property
     def max_body_bytes(self) -> int:

@@ -404,7 +404,7 @@ def endpoints(docs: str) -> Dashboard:
     name = "{{endpoint}} {{deployment}}"
     return page(
         "Endpoints",
-        "Which deployment answers how much of an endpoint, and whether that is what was asked for.",
+        "Which deployment answers how much of an endpoint, whether that is what was asked for, and what is recorded.",
         [ENDPOINT],
         [
             stacked(
@@ -445,6 +445,37 @@ def endpoints(docs: str) -> Dashboard:
                 Short,
                 "1: a file is wrong, and what was said before stays in force. The log names the file and the line.",
                 ("{{pod}}", over("max by (pod)", "tandem_endpoints_refused")),
+            ),
+            stacked(
+                "Recording, by outcome",
+                RequestsPerSecond,
+                f"Neither sent nor not_sampled: copies are lost, see {docs}#tandemrecordingslost.",
+                ("{{model}} {{outcome}}", rate_by("model, outcome", "tandem_collect_requests_total")),
+            ),
+            stacked(
+                "Recorded, by outcome",
+                RequestsPerSecond,
+                f"kept follows received by a minute. What else there is is lost: {docs}#tandemrecordingslost.",
+                ("{{model}} {{outcome}}", rate_by("model, outcome", "tandem_recorder_requests_total")),
+            ),
+            lines(
+                "Recordings that wait",
+                BytesIEC,
+                f"Growing: the store is away or slow, see {docs}#tandemstoreaway.",
+                ("{{pod}}", over("max by (pod)", "tandem_recorder_spool_bytes")),
+            ),
+            lines(
+                "Age of the oldest that waits",
+                Seconds,
+                "More than a minute or two: as above.",
+                ("{{pod}}", over("max by (pod)", "tandem_recorder_oldest_seconds")),
+            ),
+            lines(
+                "Recorder runs, and store is away",
+                Short,
+                "The first below 1: the log says why the recorder ends. The second above 0: recordings wait.",
+                ("{{pod}} runs", over("min by (pod)", "tandem_recorder_up")),
+                ("{{pod}} away", over("max by (pod)", "tandem_recorder_store_away")),
             ),
         ],
     )

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from server.catalog import beneath
 from server.catalog.beneath import Unopened
+from server.wire.collect import Collect
 from server.wire.models import ImageSettings, TorchSettings
 from server.wire.schema import InputType
 
@@ -92,9 +93,10 @@ class Sidecar(_Strict):
     workers: int | None = Field(None, ge=1, le=64, description="gives the model a pool of its own, of so many workers")
     service: ServiceSettings = Field(ServiceSettings(), description="names for clients of Machine Learning Server")
     timeout_s: float | None = Field(None, gt=0, le=3600, description="seconds until a request is answered 504")
+    collect: Collect | None = Field(None, description="requests and predictions are recorded")
 
 
-_ALL = frozenset({"description", "golden", "made_with", "service", "timeout_s"})
+_ALL = frozenset({"collect", "description", "golden", "made_with", "service", "timeout_s"})
 KEYS: Mapping[str, frozenset[str]] = {
     "r": _ALL | {"packages", "arguments", "schema", "max_rows", "workers"},
     "python": _ALL | {"schema", "max_rows", "trusted", "threads", "workers"},
@@ -194,5 +196,6 @@ _PARTS = {
     "image": [f.name for f in fields(ImageSettings)],
     "torch": [f.name for f in fields(TorchSettings)],
     "service": [*ServiceSettings.model_fields],
+    "collect": [f.name for f in fields(Collect)],
 }
 """The keys of the parts that have keys of their own."""

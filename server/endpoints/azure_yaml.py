@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
+from server.endpoints import collecting
 from server.endpoints.definition import (
     AUTH_MODES,
     KEY_HEADER,
@@ -25,7 +26,7 @@ from server.endpoints.definition import (
 from server.endpoints.yaml_text import Document, document
 
 ENDPOINT_KEYS = ("name", "description", "tags", "auth_mode", "traffic", "key_header")
-DEPLOYMENT_KEYS = ("name", "endpoint_name", "description", "tags", "model", "request_settings")
+DEPLOYMENT_KEYS = ("name", "endpoint_name", "description", "tags", "model", "request_settings", *collecting.KEYS)
 SCALED = "models share the cores of their server, and servers are scaled as a whole"
 INSTANCES = "a model of a pool of its own has 'workers' in its sidecar"
 IGNORED: Mapping[str, str] = {
@@ -53,7 +54,6 @@ CURES: Mapping[str, str] = {
     "code_configuration": "put score.py and what it reads into python_models/NAME/VERSION/ and name it in 'model'",
     "environment_variables": "what a script reads lies beside it, in its folder",
     "inference_config": "a model brings its own scoring code, or none is needed",
-    "data_collector": "leave it out; answers are in the log and the metrics",
     "mirror_traffic": "leave it out; name the deployment in azureml-model-deployment to try it without traffic",
     "path": "put the model into the model folder and name it, as azureml:NAME:VERSION",
 }
@@ -104,6 +104,7 @@ def _deployment(found: Document) -> Read:
         timeout_s=_timeout_s(_mapping(data, "request_settings")),
         description=_text(data, "description"),
         tags=_texts(data, "tags"),
+        collect=collecting.collect_of(data),
     )
     return Read(deployment, (*warnings, *_request_warnings(found)))
 

@@ -11,6 +11,8 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from server.wire.collect import Collect
+
 AuthMode = Literal["key", "aml_token", "aad_token"]
 """How callers prove who they are, in Azure's words: keys, tokens that end, tokens of an identity provider."""
 AUTH_MODES: tuple[AuthMode, ...] = get_args(AuthMode)
@@ -55,6 +57,8 @@ class Deployment:
     """How long a request may take, in seconds; None where the model and the server decide alone."""
     description: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    collect: Collect | None = None
+    """What is recorded of its requests; None where the model's sidecar decides."""
 
 
 @dataclass(frozen=True, slots=True)

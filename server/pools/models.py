@@ -136,6 +136,7 @@ class PoolModels:
             made_with=sidecar.made_with.model_dump(exclude_none=True) or None,
             service=sidecar.service.model_dump(exclude_none=True) or None,
             timeout_s=sidecar.timeout_s,
+            collect=sidecar.collect.to_data() if sidecar.collect is not None else None,
             max_rows=sidecar.max_rows,
             load_seconds=proven.load_seconds,
             schema=found.schema,

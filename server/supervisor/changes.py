@@ -16,7 +16,7 @@ import orjson
 
 from server.endpoint_metrics import EndpointGauges
 from server.endpoints import folder
-from server.endpoints.definition import BadDefinition
+from server.endpoints.definition import BadDefinition, Deployment
 from server.endpoints.folder import Defined, Definitions, Stamp
 from server.wire.snapshot import DeploymentState, EndpointState, Entry
 
@@ -86,10 +86,7 @@ def states_of(found: Definitions) -> tuple[EndpointState, ...]:
 
 def _state(defined: Defined) -> EndpointState:
     endpoint = defined.endpoint
-    deployments = tuple(
-        DeploymentState(one.name, one.model.name, one.model.version, one.timeout_s, one.description, one.tags)
-        for _, one in sorted(defined.deployments.items())
-    )
+    deployments = tuple(_deployment(one) for _, one in sorted(defined.deployments.items()))
     state = EndpointState(
         name=endpoint.name,
         revision="",
@@ -102,6 +99,13 @@ def _state(defined: Defined) -> EndpointState:
     )
     digest = hashlib.sha256(orjson.dumps(state, option=orjson.OPT_SORT_KEYS)).hexdigest()
     return dataclasses.replace(state, revision=digest[:REVISION_DIGITS])
+
+
+def _deployment(one: Deployment) -> DeploymentState:
+    collect = one.collect.to_data() if one.collect is not None else None
+    return DeploymentState(
+        one.name, one.model.name, one.model.version, one.timeout_s, one.description, one.tags, collect
+    )
 
 
 def _stamp(path: Path) -> Stamp | None:

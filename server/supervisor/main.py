@@ -12,11 +12,9 @@ import asyncio
 import logging
 import os
 import signal
-import socket
 import sys
 import time
 from collections.abc import Callable
-from pathlib import Path
 
 from prometheus_client import start_http_server
 
@@ -25,6 +23,7 @@ from server import config, logs
 from server.catalog import signatures
 from server.catalog.files import NOT_SERVED, PYTHON_FILES, R_FILES
 from server.catalog.watch import Watch
+from server.collect_metrics import RecorderMetrics
 from server.config import ConfigError, Settings, changing
 from server.endpoint_metrics import EndpointGauges
 from server.machine import gpus, sandbox
@@ -38,7 +37,9 @@ from server.supervisor import reload
 from server.supervisor.changes import Changes
 from server.supervisor.hub import Hub
 from server.supervisor.orphans import Orphans
+from server.supervisor.recorder import Recorder
 from server.supervisor.remotes import Remotes
+from server.supervisor.start import StartError, check_sandbox, listen
 from server.supervisor.web_processes import WebProcesses
 from server.supervisor.with_head import with_head
 from server.wire.snapshot import Entry, Snapshot
@@ -49,10 +50,6 @@ SWEEP_EVERY_S = 10.0
 PROGRESS_EVERY_S = 10.0
 TOLD_S = 1.0
 """How long the web processes are given, when Tandem stops, to learn that it is not ready any more."""
-
-
-class StartError(Exception):
-    """Tandem cannot start; the text says what to do about it."""
 
 
 class Supervisor:
@@ -92,6 +89,7 @@ class Supervisor:
         self._web = WebProcesses(settings, self._run_dir, self._hub)
         self._remotes = Remotes(settings.remote_urls, settings.token_key, self._publish, self._on_remote)
         self._endpoints = Changes(settings.endpoints, self._publish, EndpointGauges(self._metrics.registry))
+        self._recorder = Recorder(settings, self._run_dir, RecorderMetrics(self._metrics.registry))
         self._pools = Pools(self._run_dir, settings, self._publish, self._on_worker_end, self._on_refill, self._cores)
 
     async def run(self) -> int:
@@ -101,8 +99,8 @@ class Supervisor:
             loop.add_signal_handler(number, self._on_stop)
         loop.add_signal_handler(signal.SIGHUP, self._on_hangup)
         try:
-            _check_sandbox(self._settings)
-            listener = _listen(self._settings.host, self._settings.port)
+            check_sandbox(self._settings)
+            listener = listen(self._settings.host, self._settings.port)
             self._serve_metrics()
             password_file = prepare(
                 self._settings.data,
@@ -123,7 +121,7 @@ class Supervisor:
             return await self._serve(address)
         finally:
             await self._web.stop()
-            await self._pools.stop()
+            await asyncio.gather(self._recorder.stop(), self._pools.stop())
             await self._hub.stop()
             self._run_folder.remove()
             log.info("stopped")
@@ -132,7 +130,7 @@ class Supervisor:
         watching = asyncio.create_task(self._follow_folders())
         more = [
             *(self._keep_house(), self._announce(address), self._reread_settings()),
-            *(self._remotes.follow(), self._tell_progress(), self._endpoints.follow()),
+            *(self._remotes.follow(), self._tell_progress(), self._endpoints.follow(), self._recorder.follow()),
         ]
         beside = [asyncio.create_task(task) for task in more]
         stopping = asyncio.create_task(self._stop.wait())
@@ -245,6 +243,7 @@ class Supervisor:
             self._complete = True
         self._measure(entries)
         self._endpoints.measure(entries)
+        self._recorder.look(own, self._endpoints.states)
         pools, remotes, complete = self._pools.states(), dict(self._remotes.states), self._complete
         beside = self._draining, remotes, self._endpoints.states
         await self._hub.push(Snapshot(self._serial, entries, pools, complete, *beside))
@@ -310,41 +309,3 @@ class Supervisor:
                 if gpu.utilization is not None:
                     self._metrics.gpu_utilization.labels(gpu.number).set(gpu.utilization)
             await asyncio.sleep(SWEEP_EVERY_S)
-
-
-def _check_sandbox(settings: Settings) -> None:
-    """Refuse to start where models could do what the settings promise that they cannot. Raises StartError."""
-    if settings.sandbox == "off":
-        return
-    level = sandbox.available()
-    if settings.sandbox == "require" and not level.full:
-        raise StartError(
-            f"the sandbox that TANDEM_SANDBOX=require asks for cannot be had here: {level}; it takes Linux 6.2 "
-            "or newer with Landlock, seccomp, and libseccomp2 installed"
-        )
-    data = settings.data.resolve()
-    for folder in (settings.r_models, settings.python_models, *sandbox.SYSTEM):
-        if data.is_relative_to(folder.resolve()):
-            raise StartError(
-                f"the data folder {settings.data} lies in {folder}, where every model can read it, signing key and "
-                "all; set TANDEM_DATA to a folder elsewhere"
-            )
-    here = Path.cwd()
-    for folder in (settings.r_models, settings.python_models):
-        if here.is_relative_to(folder.resolve()):
-            raise StartError(
-                f"Tandem was started in {here}, which lies in the model folder {folder}: R and Python would run what "
-                "anybody puts there, as a .Rprofile, outside of the sandbox; start it in another folder"
-            )
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    listener = socket.socket(family)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-        listener.listen(2048)
-    except OSError as e:
-        raise StartError(f"cannot listen on {host}:{port}: {e.strerror}; set TANDEM_HOST or TANDEM_PORT") from e
-    return listener

@@ -41,7 +41,7 @@ from server.web.dialects.open_inference import OPEN_INFERENCE
 from server.web.dialects.vetiver import VETIVER, VETIVER_PYTHON
 from server.web.request_id import RequestIds
 from server.web.root_alias import RootAlias, aliases
-from server.web.routes import endpoints, exception_handlers, health, models, openapi, pages, peers
+from server.web.routes import endpoints, exception_handlers, health, models, openapi, pages, peers, truth
 from server.web.scoring.access_log import AccessLog
 from server.web.scoring.relay import Relay
 from server.web.scoring.route import ScoringRoute
@@ -59,6 +59,7 @@ ROUTERS = tuple(
         health,
         models,
         endpoints,
+        truth,
         peers,
         openapi,
         pages,
@@ -150,6 +151,7 @@ class WebApp:
         self._relay.close()
         self.metrics.flush()
         self._serving.endpoint_metrics.flush()
+        self._serving.collect_metrics.flush()
         self._access_log.flush()
         self._auth.close()
 
@@ -175,6 +177,7 @@ class WebApp:
         tasks = (
             *(QuietHoard().look, forget_if_changed, self._auth.keep_books, self._measure_accounts),
             *(self._serving.gauges.measure, self.metrics.flush, self._serving.endpoint_metrics.flush),
+            self._serving.collect_metrics.flush,
         )
         while True:
             for task in tasks:

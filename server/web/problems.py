@@ -38,6 +38,7 @@ Code = Literal[
     "unsupported_encoding",
     "invalid_input",
     "conflict",
+    "not_collected",
     "queue_full",
     "too_many_attempts",
     "crashes_too_often",
@@ -53,6 +54,7 @@ Code = Literal[
     "remote_unavailable",
     "provider_unavailable",
     "accounts_unavailable",
+    "recorder_unavailable",
     "deadline_exceeded",
 ]
 CODES: tuple[Code, ...] = get_args(Code)
@@ -78,6 +80,7 @@ STATUS: Mapping[Code, int] = {
     "unsupported_encoding": 415,
     "invalid_input": 422,
     "conflict": 409,
+    "not_collected": 409,
     "queue_full": 429,
     "too_many_attempts": 429,
     "crashes_too_often": 429,
@@ -93,6 +96,7 @@ STATUS: Mapping[Code, int] = {
     "remote_unavailable": 503,
     "provider_unavailable": 503,
     "accounts_unavailable": 503,
+    "recorder_unavailable": 503,
     "deadline_exceeded": 504,
 }
 
@@ -119,6 +123,7 @@ DETAIL: Mapping[Code, str] = {
     "unsupported_encoding": "Send the body as it is, or with Content-Encoding gzip, deflate or zstd.",
     "invalid_input": "The body does not fit the model's schema.",
     "conflict": "This is in conflict with what exists.",
+    "not_collected": "Nothing is recorded of this model or endpoint; its sidecar or deployment has to say 'collect'.",
     "queue_full": "Too many requests wait already. Try again after the time in Retry-After.",
     "too_many_attempts": "Too many attempts. Try again after the time in Retry-After.",
     "crashes_too_often": "Several of your requests have ended this model's process within a minute. Correct them; try "
@@ -135,6 +140,8 @@ DETAIL: Mapping[Code, str] = {
     "remote_unavailable": "The server that has this model cannot be reached. Try again shortly.",
     "provider_unavailable": "The identity provider cannot be reached to check its tokens. Try again shortly.",
     "accounts_unavailable": "The accounts cannot be reached, so who is asking cannot be looked up. Try again shortly.",
+    "recorder_unavailable": "What was sent could not be kept: the recorder is being started, or its disk is full. "
+    "Send it again.",
     "deadline_exceeded": "The model did not answer in time.",
 }
 

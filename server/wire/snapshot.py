@@ -49,6 +49,8 @@ class Entry:
     timeout_s: float | None = None
     max_rows: int | None = None
     """Rows predicted in one call when requests are joined, where the sidecar says it."""
+    collect: Mapping[str, Any] | None = None
+    """What is recorded of its requests (`server.wire.collect.Collect`), where anything is."""
     load_seconds: float | None = None
     notes: Mapping[str, Any] = field(default_factory=dict)
     """What the runtime wants to be told when it loads the model; shown to nobody."""
@@ -112,6 +114,8 @@ class DeploymentState:
     """How long a request may take, in seconds; None where the model and the server decide alone."""
     description: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
+    collect: Mapping[str, Any] | None = None
+    """What is recorded of its requests, in place of what its model's sidecar says."""
 
 
 @dataclass(frozen=True, slots=True)

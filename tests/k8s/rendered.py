@@ -28,7 +28,10 @@ COMPOSED = {
     "oss": ("base", (*OSS, "components/gpu")),
     "plain": ("overlays/dev", ("components/ingress", "components/autoscale-cpu", "components/identity")),
     "shared": ("base", ("components/postgresql", "components/models-files", "components/gpu")),
-    "azure-database": ("overlays/aks-gpu", ("components/postgresql", "components/secrets-azure-database")),
+    "azure-database": (
+        "overlays/aks-gpu",
+        ("components/postgresql", "components/secrets-azure-database", "components/store-azure"),
+    ),
 }
 """Further ways to put the parts together, so that each component is in at least one."""
 

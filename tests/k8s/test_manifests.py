@@ -79,9 +79,9 @@ def _forks(pod: Pods) -> int:
 
 def test_the_memory_of_a_pod_is_the_sum_that_its_settings_tell(objects: list[Manifest]) -> None:
     for pod in pods(objects):
-        processes, workers, bodies, in_memory, models, limit = _summands(SUMS[pod.name])
+        processes, workers, bodies, in_memory, recorder, models, limit = _summands(SUMS[pod.name])
         assert limit * MIB == pod.memory
-        assert processes + workers + bodies + in_memory + models == limit
+        assert processes + workers + bodies + in_memory + recorder + models == limit
         assert workers == _forks(pod) * pod.settings.worker_memory_mb
         assert pod.settings.worker_memory_mb * MIB >= memory_ceiling.LEAST_BYTES
         volumes = [volume["emptyDir"] for volume in pod.spec["volumes"] if "emptyDir" in volume]

@@ -31,10 +31,12 @@ ROUTE_CODES: tuple[Code, ...] = (
     "body_too_large",
     "invalid_input",
     "conflict",
+    "not_collected",
     "too_many_attempts",
     "internal_error",
     "provider_unavailable",
     "accounts_unavailable",
+    "recorder_unavailable",
 )
 """The codes with which a route that does not score refuses a request."""
 SCORE_STATUSES = (400, 401, 403, 404, 406, 408, 413, 415, 422, 429, 431, 500, 503, 504)

@@ -168,9 +168,8 @@ class Call:
         if self._incoming is not None:
             self._incoming.lose()
         elif self._request is not None:
-            dispatcher = self._target.dispatcher if self._target is not None else None
-            assert dispatcher is not None
-            dispatcher.abandon(self._request)  # which calls `fail`
+            assert self._target is not None and self._target.dispatcher is not None
+            self._target.dispatcher.abandon(self._request)  # which calls `fail`
         else:
             self._account(GONE)
 
@@ -229,7 +228,6 @@ class Call:
         parts = self._parts
         body = parts[0] if len(parts) == 1 else Pieces(parts, self._size) if parts else b""
         entry = target.entry
-        request_id = self._request_id.encode()
         content, accept, encoding, parameters = self._asked
         if parameters is None:
             parameters = extended.parameters(caller, target)
@@ -237,7 +235,7 @@ class Call:
             pool=entry.pool,
             model=entry.name,
             model_key=entry.key,
-            member=Member(body, content, accept, encoding, parameters, request_id),
+            member=Member(body, content, accept, encoding, parameters, self._request_id.encode()),
             body_bytes=self._size,
             deadline=self._deadline,
             arrived=self._started,
@@ -346,5 +344,7 @@ class Call:
                 route.metrics.queued(entry.name, entry.runtime, scored.queue_s)
         elif code == "internal_error":
             route.metrics.route_failed(UNKNOWN_ROUTE)
+        if route.serving.collector.on and self._request is not None:
+            route.serving.collector.add(self._request, behind, code, scored)
         by, dialect = (self._principal, self._address()), self._dialect().name
         route.access_log.write(self._request_id, *by, entry, behind, dialect, code, rows, seconds, scored)

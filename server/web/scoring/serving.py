@@ -10,6 +10,7 @@ import asyncio
 import logging
 from pathlib import Path
 
+from server.collect_metrics import CollectMetrics
 from server.config import Settings
 from server.dispatch.board import Board, NoLane
 from server.dispatchers import Dispatchers
@@ -17,6 +18,7 @@ from server.endpoint_metrics import EndpointMetrics
 from server.metrics import WebMetrics
 from server.web.control import Control
 from server.web.dialects.dialect import Dialects
+from server.web.scoring.collector import Collector
 from server.web.scoring.gauges import Gauges
 from server.web.scoring.target import Target
 from server.web.scoring.targets import targets
@@ -37,6 +39,8 @@ class Serving:
         self._board = _board(run_dir) if run_dir is not None and settings.web_workers > 1 else None
         self.dispatchers = Dispatchers(settings, self._control.kill, metrics.batch, self._board)
         self.endpoint_metrics = EndpointMetrics()
+        self.collect_metrics = CollectMetrics()
+        self.collector = Collector(run_dir, self.collect_metrics)
         self.gauges = Gauges(self.dispatchers, metrics)
         self.snapshot = Snapshot(0, (), {}, complete=False)
         self.targets: dict[str, Target] = {}
@@ -67,6 +71,7 @@ class Serving:
     def close(self) -> None:
         """Close all connections."""
         self.dispatchers.close()
+        self.collector.close()
         self._control.close()
 
     async def _switch(self, snapshot: Snapshot) -> None:
@@ -76,6 +81,7 @@ class Serving:
         self.snapshot = snapshot
         counted = self.endpoint_metrics.rerouted
         self.targets = targets(snapshot, self.dispatchers, self.dialects, self._timeout_s, counted)
+        self.collector.switch(snapshot)
         self.switched.set()
 
 

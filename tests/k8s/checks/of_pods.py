@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from server.config import ConfigError
+from server.supervisor.recorder import STOP_TIMEOUT_S
 from tests.k8s.checks.objects import HANG_S, PROBES, matches, pods, quantity, said, seconds
 from tests.k8s.rendered import Manifest, of_kind
 
@@ -94,7 +95,7 @@ def time_to_leave(objects: list[Manifest]) -> Iterator[str]:
     """A pod that is told to leave can answer everything before it is killed, and proxies wait for longer than it."""
     for each in pods(objects):
         sleep = each.container.get("lifecycle", {}).get("preStop", {}).get("sleep", {}).get("seconds", 0)
-        needed = sleep + each.settings.drain_s + each.settings.timeout_s + HANG_S
+        needed = sleep + each.settings.drain_s + each.settings.timeout_s + HANG_S + STOP_TIMEOUT_S
         if sleep < 10:
             yield f"{each.name}: preStop does not wait for the load balancers"
         if each.spec["terminationGracePeriodSeconds"] < needed:

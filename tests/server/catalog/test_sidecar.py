@@ -85,6 +85,7 @@ VALUES = {
     "workers": "2",
     "service": "{operation_id: transmission, output: answer}",
     "timeout_s": "2",
+    "collect": "{sampling: 0.1, mask: {name: drop}}",
     "trusted": "[a.B]",
     "threads": "2",
     "image": "{resize: 8}",

@@ -29,6 +29,7 @@ NEEDS = {
     ("GET", "/v1/models/{model}/schema"): "list",
     ("GET", "/v1/endpoints"): "list",
     ("GET", "/v1/endpoints/{endpoint}"): "list",
+    ("POST", "/v1/truth/{model}"): "score",
     ("POST", "/v1/models/{model}/score"): "score",
     ("POST", "/v1/models/{model}/versions/v1/score"): "score",
     ("POST", "/v1/models/{model}:predict"): "score",

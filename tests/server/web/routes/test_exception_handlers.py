@@ -17,6 +17,7 @@ from uvicorn.config import Config
 from uvicorn.server import ServerState
 
 from auth.limits.limiter import Limiter
+from server.collect_metrics import CollectMetrics
 from server.config import Settings
 from server.dispatch.dispatcher import ReplyTo, Scored
 from server.dispatch.messages import Request
@@ -28,6 +29,7 @@ from server.web.request_id import RequestIds
 from server.web.routes import exception_handlers
 from server.web.scoring.access_log import AccessLog
 from server.web.scoring.caller import Caller
+from server.web.scoring.collector import Collector
 from server.web.scoring.incoming import Incoming
 from server.web.scoring.route import ScoringRoute
 from server.web.scoring.target import Target
@@ -108,6 +110,7 @@ class Serving:
     def __init__(self, target: Target) -> None:
         self.targets = {"/v1/models/a/score": target}
         self.dialects = Dialects(NATIVE)
+        self.collector = Collector(None, CollectMetrics())
 
     def unheard(self) -> list[str]:
         return []

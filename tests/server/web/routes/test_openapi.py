@@ -79,12 +79,12 @@ def test_an_operation_has_the_codes_that_its_route_declares_and_those_of_its_kin
         "401": "unauthenticated",
         "403": "forbidden or cross_site or confirm or groups_overage",
         "404": "not_found",
-        "409": "conflict",
+        "409": "conflict or not_collected",
         "413": "body_too_large",
         "422": "invalid_input",
         "429": "too_many_attempts",
         "500": "internal_error",
-        "503": "provider_unavailable or accounts_unavailable",
+        "503": "provider_unavailable or accounts_unavailable or recorder_unavailable",
     }
     assert set(document["paths"]["/health/live"]["get"]["responses"]) == {"200", "500"}
     signing_in = document["paths"]["/auth/token"]["post"]["responses"]
