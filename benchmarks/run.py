@@ -16,6 +16,7 @@ import orjson
 from benchmarks import machine
 from benchmarks.accounts import accounts
 from benchmarks.big_model import big_model, big_ranger
+from benchmarks.defence import junk, leaving, start
 from benchmarks.digits import digits_torch
 from benchmarks.harness import Bench, BenchmarkError, Figure, Measured
 from benchmarks.many_models import model_files
@@ -51,6 +52,7 @@ SUITES: Mapping[str, Sequence[Measure]] = {
     "relay": (relay,),
     "accounts": (accounts,),
     "versus": (versus,),
+    "defence": (start, leaving, junk),
 }
 """What is measured together and kept in one result file. The first one is what runs when no name is given."""
 

@@ -67,8 +67,11 @@ class Result:
         return int(np.isin(self.status, statuses).sum())
 
     def latency_ms(self, percent: float) -> float:
-        """From when a request was due to its right answer."""
-        return percentile((1e3 * (self.done - self.due)[self.right]).tolist(), percent)
+        return percentile(self.latencies_ms(), percent)
+
+    def latencies_ms(self) -> list[float]:
+        """From when each request was due to its right answer."""
+        return list((1e3 * (self.done - self.due)[self.right]).tolist())
 
     def refused_ms(self) -> list[float]:
         """From when each refused request was sent to its refusal."""

@@ -20,6 +20,7 @@ from pathlib import Path
 from server.catalog.files import ModelFile, identified_again, unchanged
 from server.config import Settings, changing
 from server.daemon_thread import in_daemon_thread
+from server.machine.autogroup import ASIDE, set_nice
 from server.pools.environment import EnvironmentFailed
 from server.pools.memory_ceiling import ceiling_bytes
 from server.pools.models import PoolModels, Proven, Refused
@@ -28,9 +29,9 @@ from server.pools.probing import Prober
 from server.pools.renewal import Renewal
 from server.pools.tasks import Backoff, Tasks
 from server.pools.template import Template, TemplateLost
-from server.pools.template_keeper import ChangesOthers, TemplateKeeper
+from server.pools.template_keeper import ChangesOthers, FileGone, TemplateKeeper
 from server.pools.worker_set import CANNOT_START, DRAIN_MARGIN_S, NO_WORKERS, WorkerSet
-from server.wire.snapshot import Entry, PoolState
+from server.wire.snapshot import PoolState
 
 log = logging.getLogger(__name__)
 
@@ -81,6 +82,7 @@ class Pool:
         self._workers = parts.workers(
             plan, run_dir, scratch, settings, self, self._tasks, backoff, on_worker_end, on_refill
         )
+        self.pids, self.kill = self._workers.pids, self._workers.kill
         self._prober = parts.prober(settings, scratch, self._keeper.living, self._on_proven, self._refuse, on_isolated)
         self._renewal = Renewal(
             plan.name, self._has_left, lambda: bool(self.models.loading), self._renew, self._tasks, backoff
@@ -109,22 +111,10 @@ class Pool:
             sandbox=self.facts.get("sandbox", ""),
         )
 
-    def entries(self) -> list[Entry]:
-        """The pool's part of the catalog."""
-        return self.models.entries()
-
     @property
     def wanted(self) -> int:
         """How many workers there should be; 0 while no model serves."""
         return self._workers.size if self.models.serving else 0
-
-    def pids(self) -> list[int]:
-        """The process ids of the workers that serve."""
-        return self._workers.pids()
-
-    def kill(self, name: str, reason: str) -> None:
-        """Kill a worker by its name, if it belongs to this pool."""
-        self._workers.kill(name, reason)
 
     @property
     def settled(self) -> bool:
@@ -207,9 +197,12 @@ class Pool:
             self.models.refuse(refused)
 
     async def _leave_out(self) -> None:
+        """Nothing goes to models that have left any more. A renewal frees their memory, or else a generation now."""
         async with self._workers.changing:
-            await self._turn_generation()
+            if not (self.models.serving and self._has_left()):
+                await self._turn_generation()
         await self.publish()
+        self._renewal.start_if_due()
 
     async def _load(self, proven: Proven) -> None:
         """Put a proven model into the template, unless its file has changed meanwhile."""
@@ -239,8 +232,8 @@ class Pool:
                 self.models.loading[file.path] = again
                 await self._take_in([again])
 
-    async def _turn_generation(self) -> None:
-        """Fork workers that hold what serves and what was loaded, and put them in the place of the old ones."""
+    async def _turn_generation(self, aside: Template | None = None) -> None:
+        """Fork workers that hold what serves and what was loaded; others come first while those of `aside` end."""
         started = time.monotonic()
         try:
             template, lacking = await self._keeper.complete()
@@ -252,6 +245,8 @@ class Pool:
             size = 2 * share if share else self.plan.size
             await template.settle(keys)
             new = await self._workers.fork(template, size) if keys else {}
+            if template.aside is not None:
+                await template.aside.come_forward()
         except CANNOT_START as e:
             log.error("no new generation: the old one goes on", extra={"pool": self.plan.name, "reason": repr(e)})
             self._tasks.start(self._retry_generation())
@@ -262,6 +257,8 @@ class Pool:
         self._model_share = share
         self._serve_loaded()
         await self.publish()
+        if aside is not None:
+            await set_nice(aside.pid, ASIDE)
         self._workers.retire(old)
         generation = self._workers.generation
         about = {"pool": self.plan.name, "generation": generation, "models": len(keys), "workers": len(new)}
@@ -331,11 +328,21 @@ class Pool:
         Raises FileGone and what CANNOT_START lists.
         """
         started = time.monotonic()
-        fresh = await self._keeper.fresh()
+        try:
+            fresh = await self._keeper.fresh()
+        except FileGone:
+            await self._forget_what_left()
+            raise
         async with self._workers.changing:
             before = await self._keeper.take(fresh)
-            await self._turn_generation()
+            await self._turn_generation(aside=before)
         if before is not None:
             await before.stop()
         about = {"pool": self.plan.name, "seconds": round(time.monotonic() - started, 3)}
         log.info("template renewed, because a model that it had read has left", extra=about)
+
+    async def _forget_what_left(self) -> None:
+        """Free the memory of models that have left, where a renewal has to wait until other files are as they were."""
+        async with self._workers.changing:
+            if self._keeper.holds - {proven.file.key for proven in self._wanted()}:
+                await self._turn_generation()

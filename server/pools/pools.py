@@ -116,7 +116,7 @@ class Pools:
     def entries(self) -> list[Entry]:
         """The catalog."""
         told = [unserved_entry(file) for file in self._unserved.values()]
-        return catalog([entry for pool in self for entry in pool.entries()] + told)
+        return catalog([entry for pool in self for entry in pool.models.entries()] + told)
 
     def states(self) -> dict[str, PoolState]:
         """All pools as the web processes need them, by name."""

@@ -114,16 +114,22 @@ class TemplateKeeper:
         """The keys of all models that the template has ever read."""
         return frozenset(self._template.read) if self._template is not None else frozenset()
 
+    @property
+    def holds(self) -> frozenset[str]:
+        """The keys of the models that a process which the template forks now would have."""
+        return frozenset(self._template.holds) if self._template is not None else frozenset()
+
     async def fresh(self) -> Template:
-        """Another template, beside the one there is. Raises FileGone, TemplateLost, EnvironmentFailed."""
+        """Another template, beside the one there is. Until it comes forward, others have the processors first.
+
+        Raises FileGone, TemplateLost, EnvironmentFailed.
+        """
         for proven in list(self._wanted()):
             if not await _is_there(proven):
                 raise FileGone(proven.file.name)
         fresh, lacking = await self._started(aside=True)
         self._refuse(fresh, lacking)
         await fresh.settle(sorted(fresh.holds))  # the first time is the longest
-        if fresh.aside is not None:
-            await fresh.aside.come_forward()
         return fresh
 
     async def _started(self, aside: bool = False) -> tuple[Template, list[Refused]]:

@@ -47,9 +47,6 @@ class FakePool:
     def let_go(self, paths: set[Path]) -> None:
         self.models.forget(paths)
 
-    def entries(self) -> list[Entry]:
-        return self.models.entries()
-
     async def stop(self, *_: object) -> None:
         self.stopped = True
 
