@@ -35,7 +35,8 @@ from tests.harness.tandem import ROOT, Tandem, eventually
 README = ROOT / "README.md"
 OPERATIONS = ROOT / "docs" / "operations.md"
 SCORING = ROOT / "docs" / "scoring.md"
-CLIENTS = ROOT / "docs/clients.md"
+OPEN_INFERENCE = ROOT / "docs/dialects/open-inference.md"
+MLFLOW = ROOT / "docs/dialects/mlflow.md"
 AZURE_ML = ROOT / "docs/dialects/azure-ml.md"
 MLS = ROOT / "docs/dialects/machine-learning-server.md"
 VETIVER = ROOT / "docs/dialects/vetiver.md"
@@ -154,7 +155,7 @@ def assert_alike(given: Any, shown: Any, name: str = "") -> None:
 
 @pytest.mark.parametrize(
     ("page", "shown"),
-    [(README, 2), (SCORING, 8), (CLIENTS, 3), (AZURE_ML, 2), (VETIVER, 2), (MLS, 2)],
+    [(README, 2), (SCORING, 8), (OPEN_INFERENCE, 2), (MLFLOW, 2), (AZURE_ML, 2), (VETIVER, 2), (MLS, 2)],
     ids=lambda value: getattr(value, "stem", ""),
 )
 def test_the_shell_examples_print_what_the_page_shows(page: Path, shown: int, reader_with_all_examples: Reader) -> None:
@@ -173,7 +174,7 @@ def test_the_python_example_prints_what_the_readme_shows(reader: Reader) -> None
 
 
 def test_the_example_of_tritons_client_prints_what_the_page_shows(reader: Reader) -> None:
-    (block,) = [b for b in blocks(CLIENTS) if b.language == "python"]
+    (block,) = [b for b in blocks(OPEN_INFERENCE) if b.language == "python"]
     assert block.shown_as == "json"
     assert_prints(block, reader.run("python", block.code)[0])
 

@@ -97,11 +97,18 @@ class Board:
             if file[:] != EMPTY and (model := self._holder(self._cells[worker], now)) is not None
         }
 
+    def busy(self) -> frozenset[str]:
+        """The workers that others hold at this moment, for however short a time."""
+        return frozenset(worker for worker, cells in self._cells.items() if self._held_elsewhere(cells))
+
     def close(self) -> None:
         """Leave the lane."""
         for worker in list(self._cells):
             self.drop(worker)
         os.close(self._lanes)
+
+    def _held_elsewhere(self, cells: memoryview[int]) -> bool:
+        return any(cell and lane != self._lane and self._taken(lane) for lane, cell in enumerate(cells))
 
     def _holder(self, cells: memoryview[int], now: int) -> str | None:
         for lane, cell in enumerate(cells):

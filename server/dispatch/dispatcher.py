@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Protocol, cast
+from typing import NamedTuple, Protocol, cast
 
 from server.dispatch import replies
 from server.dispatch.board import Board
@@ -48,6 +48,16 @@ class Scored:
         self.reply = reply
         self.queue_s = queue_s
         self.batch_requests = batch_requests
+
+
+class Usage(NamedTuple):
+    """What a pool's workers are at."""
+
+    workers: int
+    busy: int
+    """Workers that hold a batch, of whichever web process."""
+    waiting: int
+    """Requests of one model that wait in this web process."""
 
 
 class ReplyTo(Protocol):
@@ -125,6 +135,11 @@ class Dispatcher:
         if not request.answered:
             self.state.on_abandoned(request)
             request.reply_to.failed(Refused(Refusal.ABANDONED))
+
+    def usage(self, model_key: str) -> Usage:
+        """What the workers are at now, and how many requests for one model wait."""
+        elsewhere = self._board.busy() if self._board is not None else frozenset()
+        return Usage(self.state.workers, len(self.state.busy | elsewhere), self.state.queued(model_key))
 
     async def connect(self, generation: int, workers: Mapping[str, str]) -> None:
         """Connect a generation's workers, name to socket path; they get nothing before `switch`.

@@ -8,6 +8,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 
+class Lane(enum.IntEnum):
+    """Whose turn it is between a caller who waits for an answer, and work that nobody waits for."""
+
+    LIVE = 0
+    BATCH = 1
+
+
 class Refusal(enum.Enum):
     """Why the dispatcher answers a request itself, without a worker's reply."""
 
@@ -27,7 +34,8 @@ class Request:
 
     `deadline` is a point on the shell's monotonic clock, in seconds. A `pinned` request names its version; one that
     is not may go to the model's new version when the old one has left before the request was sent. `gives_up` is when
-    it has waited long enough for a worker; the machine sets it. `principal` is who asks.
+    it has waited long enough for a worker; the machine sets it. `principal` is who asks. What is in the lane
+    `BATCH` gets the workers that nobody else wants.
     """
 
     pool: str
@@ -40,6 +48,7 @@ class Request:
     reply_to: Any = None
     pinned: bool = False
     principal: str = ""
+    lane: Lane = Lane.LIVE
     sent: float = 0.0
     gives_up: float = 0.0
     attempts: int = 0

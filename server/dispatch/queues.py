@@ -65,7 +65,8 @@ class Queues:
 
     def length(self, key: str) -> int:
         """How many requests wait for a model."""
-        return len(self._queues[key].requests)
+        queue = self._queues.get(key)
+        return 0 if queue is None else len(queue.requests)
 
     def offer(self, request: Request, workers: Callable[[], int], now: float) -> Refusal | None:
         """Have a request wait at the end of its model's queue, or say why it may not."""

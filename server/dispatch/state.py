@@ -6,7 +6,7 @@ a model swapped while requests wait) is a few lines of test.
 
 Work-conserving batching: an idle worker takes, at once, everything queued for one model up to the limits. Nobody waits
 for a timer; under load batches grow by themselves, because requests pile up while the workers are busy. What waits,
-and whose turn it is, is `Queues`'.
+and whose turn it is, is `Queues`'. There is one for callers who wait, and one for what is done beside them.
 """
 
 from __future__ import annotations
@@ -56,7 +56,10 @@ class DispatchState:
         self._newest = 0
         self._model_share = 0
         self._workers: dict[str, _Worker] = {}
-        self._queues = Queues(limits)
+        self._live = Queues(limits)
+        self._batch_lane = Queues(limits)
+        self._lanes = (self._live, self._batch_lane)
+        """By the number that a request's `lane` has."""
         self._predict_s: dict[str, float] = {}
         """What predicting a request of a model takes, as a moving average."""
         self._elsewhere: Mapping[str, str] = NOBODY
@@ -74,14 +77,23 @@ class DispatchState:
         return sum(w.generation == self._newest and not w.killed and not w.leaving for w in self._workers.values())
 
     @property
+    def busy(self) -> frozenset[str]:
+        """The workers that hold a batch of this process."""
+        return frozenset(name for name, worker in self._workers.items() if worker.requests is not None)
+
+    @property
     def queued_requests(self) -> int:
         """Requests that wait."""
-        return self._queues.requests
+        return self._live.requests + self._batch_lane.requests
 
     @property
     def queued_bytes(self) -> int:
         """The size of their bodies."""
-        return self._queues.size_bytes
+        return self._live.size_bytes + self._batch_lane.size_bytes
+
+    def queued(self, model_key: str) -> int:
+        """Requests that wait for one model."""
+        return sum(lane.length(model_key) for lane in self._lanes)
 
     @property
     def idle(self) -> bool:
@@ -94,12 +106,12 @@ class DispatchState:
         return self.queued_requests + sum(len(w.requests) for w in self._workers.values() if w.requests is not None)
 
     def longest_wait_s(self, now: float) -> float:
-        """How long the request has waited that waits longest; 0 where none waits."""
-        return max((now - arrived for arrived in self._queues.first_arrivals()), default=0.0)
+        """How long the live request has waited that waits longest; 0 where none waits."""
+        return max((now - arrived for arrived in self._live.first_arrivals()), default=0.0)
 
     def wait_s(self, model_key: str) -> float:
-        """About how long a new request for this model would wait."""
-        return self._queues.wait_s(model_key, self.workers)
+        """About how long a new live request for this model would wait."""
+        return self._live.wait_s(model_key, self.workers)
 
     def busy_s(self, worker: str, now: float) -> float:
         """How long ago a worker was sent what it answers; 0 where it was sent nothing."""
@@ -113,12 +125,12 @@ class DispatchState:
         # Its version may have left while its body came in.
         if not self._is_served(request.model_key) and not self._moved(request):
             return Refusal.MODEL_GONE
-        return self._queues.offer(request, self._present, now)
+        return self._lanes[request.lane].offer(request, self._present, now)
 
     def on_abandoned(self, request: Request) -> None:
         """Take back a request whose client has gone."""
         request.answered = True
-        self._queues.remove(request)
+        self._lanes[request.lane].remove(request)
 
     def on_worker(self, worker: str, generation: int) -> None:
         """A worker has been connected and has answered."""
@@ -145,7 +157,7 @@ class DispatchState:
         requests, state.requests = state.requests, None
         key = requests[0].model_key
         self._predict_s[key] = (1 - NEWEST) * self._predict_s.get(key, 0.0) + NEWEST * predict_s / len(requests)
-        self._queues.settle(key, len(requests), now - state.sent, state.charged_s)
+        self._lanes[requests[0].lane].settle(key, len(requests), now - state.sent, state.charged_s)
         return requests
 
     def on_returned(self, worker: str, batch: int) -> list[Instruction] | None:
@@ -161,7 +173,7 @@ class DispatchState:
         for request in reversed([r for r in requests if not r.answered]):
             request.attempts -= 1
             request.gives_up = request.deadline
-            self._queues.add(request, first=True)
+            self._lanes[request.lane].add(request, first=True)
         return self._retire() + self._rehome()
 
     def on_worker_lost(self, worker: str) -> list[Instruction]:
@@ -175,12 +187,13 @@ class DispatchState:
                 instructions.append(self._refuse(request, Refusal.WORKER_CRASHED))
             else:
                 request.gives_up = request.deadline
-                self._queues.add(request, first=True)
+                self._lanes[request.lane].add(request, first=True)
         return instructions + self._retire() + self._rehome()
 
     def on_time(self, now: float) -> list[Instruction]:
         """Time has passed: answer what is late, and kill workers that are still busy with it."""
-        instructions: list[Instruction] = [self._refuse(r, self._why_late(r, now)) for r in self._queues.late(now)]
+        late = [r for lane in self._lanes for r in lane.late(now)]
+        instructions: list[Instruction] = [self._refuse(r, self._why_late(r, now)) for r in late]
         for worker in self._workers.values():
             instructions += self._late(worker, now)
         return instructions
@@ -196,29 +209,35 @@ class DispatchState:
         idle = [w for w in self._workers.values() if w.requests is None and not w.killed and not w.leaving]
         if elsewhere:
             idle = [w for w in idle if w.name not in elsewhere]
-        while idle and self.queued_requests:
-            taken = self._take(idle, now)
-            if not taken:
-                break
-            instructions += taken
+        self._give(instructions, self._live, idle, 0, now)
+        if self._batch_lane.requests:
+            self._give(instructions, self._batch_lane, idle, 1 if self._present() > 1 else 0, now)
         return instructions
 
     # How
 
-    def _take(self, idle: list[_Worker], now: float) -> list[Instruction]:
+    def _give(self, given: list[Instruction], lane: Queues, idle: list[_Worker], spared: int, now: float) -> None:
+        """Give idle workers what waits in a lane, all but so many of them."""
+        while len(idle) > spared and lane.requests:
+            taken = self._take(lane, idle, now)
+            if not taken:
+                break
+            given += taken
+
+    def _take(self, lane: Queues, idle: list[_Worker], now: float) -> list[Instruction]:
         """The next batch for one of the idle workers, or what was too late to be part of it; empty if there is none."""
         taken = self._workers_of_models() if self._model_share else None
-        for key in self._queues.turns():
+        for key in lane.turns():
             for worker in idle:
                 policy = self._policy(worker, key)
                 if policy is None:
                     continue
                 if taken is not None and taken[policy.model] >= self._model_share:
                     break
-                late = self._queues.late_first(key, now)
+                late = lane.late_first(key, now)
                 if late:  # whether anything is left in this queue shows in the next round
                     return [self._refuse(r, self._why_late(r, now)) for r in late]
-                requests = self._queues.take(key, self._most(key, policy, len(idle)), now)
+                requests = lane.take(key, self._most(lane, key, policy, len(idle)), now)
                 idle.remove(worker)
                 return [self._send(worker, key, requests, now)]
         return []
@@ -237,10 +256,10 @@ class DispatchState:
             return None
         return self._generations.get(worker.generation, {}).get(key)
 
-    def _most(self, key: str, policy: ModelPolicy, idle_workers: int) -> int:
+    def _most(self, lane: Queues, key: str, policy: ModelPolicy, idle_workers: int) -> int:
         """How many requests one call may hold; a queue of slow calls is spread over idle workers."""
         most = min(policy.max_requests, self._limits.batch_max_requests)
-        waiting = self._queues.length(key)
+        waiting = lane.length(key)
         if idle_workers > 1 and waiting * self._predict_s.get(key, 0.0) > self._limits.spread_above_s:
             most = min(most, -(-waiting // idle_workers))
         return most
@@ -248,7 +267,7 @@ class DispatchState:
     def _send(self, worker: _Worker, key: str, requests: list[Request], now: float) -> Send:
         self._batch = self._batch % 0xFFFFFFFF + 1
         worker.batch, worker.requests, worker.sent = self._batch, requests, now
-        worker.charged_s = self._queues.charge(key, len(requests))
+        worker.charged_s = self._lanes[requests[0].lane].charge(key, len(requests))
         for request in requests:
             request.attempts += 1
             request.sent = now
@@ -284,26 +303,32 @@ class DispatchState:
         leaving = [w for w in self._workers.values() if w.leaving or w.generation < self._newest]
         for worker in leaving:
             own = self._generations.get(worker.generation, {}) if not worker.leaving else {}
-            if worker.requests is None and not any(key in own and key not in newest for key in self._queues.turns()):
+            if worker.requests is None and not any(key in own and key not in newest for key in self._wanted()):
                 del self._workers[worker.name]
                 instructions.append(Close(worker.name))
         self._anyone_leaves = len(instructions) < len(leaving)
         living = {w.generation for w in self._workers.values() if not w.leaving} | {self._newest}
         self._generations = {n: keys for n, keys in self._generations.items() if n in living}
         self._predict_s = {key: s for key, s in self._predict_s.items() if key in newest}
-        self._queues.forget_all_but(newest)
+        for lane in self._lanes:
+            lane.forget_all_but(newest)
         return instructions
 
     def _rehome(self) -> list[Instruction]:
         """Requests whose model version no living generation holds go to the current one, or are answered."""
         instructions: list[Instruction] = []
-        for key in [k for k in self._queues.turns() if not self._is_served(k)]:
-            for request in self._queues.remove_all(key):
-                if self._moved(request):
-                    self._queues.add(request)
-                else:
-                    instructions.append(self._refuse(request, Refusal.MODEL_GONE))
+        for lane in self._lanes:
+            for key in [k for k in lane.turns() if not self._is_served(k)]:
+                for request in lane.remove_all(key):
+                    if self._moved(request):
+                        lane.add(request)
+                    else:
+                        instructions.append(self._refuse(request, Refusal.MODEL_GONE))
         return instructions
+
+    def _wanted(self) -> list[str]:
+        """The models that are waited for."""
+        return [key for lane in self._lanes for key in lane.turns()]
 
     def _is_served(self, key: str) -> bool:
         if key in self._generations.get(self._newest, ()):

@@ -33,16 +33,22 @@ from server.web.dialects.azureml import AZUREML
 from server.web.dialects.dialect import Dialects
 from server.web.dialects.kserve_v1 import KSERVE_V1
 from server.web.dialects.mlflow import MLFLOW
+from server.web.dialects.mls import batch as mls_batch
 from server.web.dialects.mls import login as mls_login
+from server.web.dialects.mls import pools as mls_pools
 from server.web.dialects.mls import services as mls_services
+from server.web.dialects.mls import swagger as mls_swagger
+from server.web.dialects.mls.executions import Executions
 from server.web.dialects.mls.scoring import MLS
 from server.web.dialects.native import NATIVE
 from server.web.dialects.open_inference import OPEN_INFERENCE
 from server.web.dialects.vetiver import VETIVER, VETIVER_PYTHON
+from server.web.prefix import Prefixed
 from server.web.request_id import RequestIds
 from server.web.root_alias import RootAlias, aliases
 from server.web.routes import endpoints, exception_handlers, health, models, openapi, pages, peers, truth
 from server.web.scoring.access_log import AccessLog
+from server.web.scoring.aside import Aside
 from server.web.scoring.relay import Relay
 from server.web.scoring.route import ScoringRoute
 from server.web.scoring.serving import Serving
@@ -69,6 +75,9 @@ ROUTERS = tuple(
         mlflow_routes,
         mls_login,
         mls_services,
+        mls_swagger,
+        mls_batch,
+        mls_pools,
         root_routes,
     )
 )
@@ -109,6 +118,7 @@ class WebApp:
             self._auth.limiter,
         )
         """Scoring requests; connections hand them over without ASGI."""
+        self._executions = Executions(run_dir / "batches", Aside(self.scoring).ask)
         self._app = RootAlias(_behind(settings.trusted_networks, self._fastapi()), aliases(settings.root_target))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -126,12 +136,20 @@ class WebApp:
         )
         app.state.auth = self._auth
         app.state.serving = self._serving
+        app.state.executions = self._executions
         app.state.targets = lambda: [entry.name for entry in self._serving.snapshot.entries]
         app.state.settings = self.settings
         for router in ROUTERS:
             app.include_router(router)
-        exception_handlers.install(app, self._request_ids, self.metrics, DIALECTS.refusal, DIALECTS.echoed)
+        exception_handlers.install(
+            app, self._request_ids, self.metrics, DIALECTS.refusal, DIALECTS.echoed, self._body_limit
+        )
         return app
+
+    def _body_limit(self, path: str) -> int:
+        """The size of the largest body that a route takes."""
+        wanted = mls_batch.MAX_BODY_BYTES if mls_batch.takes(path) else exception_handlers.MAX_BODY_BYTES
+        return min(wanted, max(self.settings.max_body_bytes, exception_handlers.MAX_BODY_BYTES))
 
     @asynccontextmanager
     async def _lifespan(self, _: FastAPI) -> AsyncIterator[None]:
@@ -147,6 +165,7 @@ class WebApp:
             task.cancel()
             with suppress(asyncio.CancelledError):
                 await task
+        await self._executions.close()
         self._serving.close()
         self._relay.close()
         self.metrics.flush()
@@ -194,7 +213,7 @@ def _behind(proxies: list[str], app: ASGIApp) -> ASGIApp:
         return app
     middleware: Any = ProxyHeadersMiddleware  # it is typed by uvicorn's own ASGI types, not Starlette's
     behind: ASGIApp = middleware(app, trusted_hosts=proxies)
-    return behind
+    return Prefixed(proxies, behind)
 
 
 def create_app() -> WebApp:

@@ -113,6 +113,38 @@ def test_a_remote_script_sees_its_request_and_answers_as_it_likes(
     assert told == orjson.loads(azure_cases.REPLIES.read_bytes())[case.name]
 
 
+def test_a_batch_of_records_for_a_remote_model_is_answered_by_that_server(pair: tuple[Tandem, Tandem]) -> None:
+    front, back = pair
+    path = f"/api/far/{front.get('/v1/models/far', 'ann').json()['version']}"
+    signed = front.headers("ann")
+    begun = httpx.post(
+        f"{front.url}{path}/batch", json=[{"speed": 10}, {"speed": "x"}, {"speed": 21.5}], headers=signed
+    )
+    assert begun.status_code == 202
+    about = f"{path}/batch/{begun.json()['batchExecutionId']}"
+    eventually(lambda: front.get(about, "ann").json()["state"] == "complete")
+    first, wrong, last = front.get(about, "ann").json()["batchExecutionResults"]
+    expected = back.score("far", ROWS, "ann").json()["predictions"]
+    assert [first["outputParameters"]["response"], last["outputParameters"]["response"]] == expected
+    assert 'column "speed"' in wrong["errorMessage"]
+
+
+def test_of_another_server_callers_are_told_its_name_and_never_its_address(pair: tuple[Tandem, Tandem]) -> None:
+    front, back = pair
+    version = front.get("/v1/models/far", "ann").json()["version"]
+    pool = front.get(f"/services/far/{version}/pool", "ann")
+    [node] = pool.json()
+    assert (node["ComputeNodeEndpoint"], node["Status"]) == ("back", "Success")
+    assert "Workers" not in node and node["AnsweredRequests"] >= 0
+    status, swagger = (
+        front.get("/status", "ann"),
+        front.get(f"/api/far/{version}/swagger.json", "ann"),
+    )
+    assert status.json()["components"]["back"]["statusCode"] == "pass"
+    assert swagger.json()["host"] == f"127.0.0.1:{front.port}"
+    assert not any(str(back.port) in told.text for told in (pool, status, swagger))
+
+
 def test_a_remote_model_answers_here_as_it_does_there(pair: tuple[Tandem, Tandem]) -> None:
     front, back = pair
     here, there = front.score("far", ROWS, "ann"), back.score("far", ROWS, "ann")

@@ -46,12 +46,17 @@ Echoing = Callable[[str, Mapping[bytes, bytes], str], bytes]
 """Makes the lines of an answer's head that repeat something of the request, of a path, its headers and its id."""
 
 
+BodyLimits = Callable[[str], int]
+"""The largest size of a body in bytes, by path."""
+
+
 def install(
     app: FastAPI,
     request_ids: RequestIds,
     metrics: WebMetrics,
     telling: Telling | None = None,
     echoing: Echoing | None = None,
+    body_limit: BodyLimits | None = None,
 ) -> None:
     """Have every failure of the application told as `telling` says, or else by problem documents."""
     app.state.telling = telling or _document
@@ -64,7 +69,7 @@ def install(
     app.add_exception_handler(Stop, _stopped)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
-    app.add_middleware(BodyLimit)
+    app.add_middleware(BodyLimit, of_path=body_limit or (lambda _: MAX_BODY_BYTES))
     app.add_middleware(Identified, request_ids=request_ids, metrics=metrics, echoing=echoing)
 
 
@@ -147,14 +152,17 @@ def _as_get(scope: Scope) -> Scope:
 class BodyLimit:
     """Refuses bodies that no route but scoring needs; nobody is known yet when a sign-in is read."""
 
-    def __init__(self, app: ASGIApp) -> None:
+    def __init__(self, app: ASGIApp, of_path: BodyLimits) -> None:
         self._app = app
+        self._of_path = of_path
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Serve one ASGI event stream. A length that is declared is refused before anything of the body is read."""
+        most = MAX_BODY_BYTES
         if scope["type"] == "http":
+            most = self._of_path(scope["path"])
             declared = next((int(value) for name, value in scope["headers"] if name == b"content-length"), 0)
-            if declared > MAX_BODY_BYTES:
+            if declared > most:
                 await reply(Request(scope), problem("body_too_large"))(scope, receive, send)
                 return
         size = 0
@@ -163,7 +171,7 @@ class BodyLimit:
             nonlocal size
             message = await receive()
             size += len(message.get("body", b""))
-            if size > MAX_BODY_BYTES:
+            if size > most:
                 raise HTTPException(413)  # FastAPI takes any other error of a body that is read for one of its form
             return message
 

@@ -15,7 +15,7 @@ from auth.limits.limiter import Limiter
 from auth.principal import Principal
 from server.config import Settings
 from server.dispatch.dispatcher import Dispatcher, Refused, Scored
-from server.dispatch.messages import Refusal, Request
+from server.dispatch.messages import Lane, Refusal, Request
 from server.metrics import REMOTE, WebMetrics
 from server.web import outcomes
 from server.web.client_address import ClientAddresses
@@ -85,6 +85,7 @@ class ScoringRoute:
 class Call:
     """One scoring request, from its head to the line in the access log. No method raises."""
 
+    lane = Lane.LIVE
     __slots__ = (
         "_answered",
         "_asked",
@@ -225,8 +226,7 @@ class Call:
         caller, principal = self._caller, self._principal
         target, dispatcher = self._current_target()
         assert principal is not None
-        parts = self._parts
-        body = parts[0] if len(parts) == 1 else Pieces(parts, self._size) if parts else b""
+        body = parts[0] if len(parts := self._parts) == 1 else Pieces(parts, self._size) if parts else b""
         entry = target.entry
         content, accept, encoding, parameters = self._asked
         if parameters is None:
@@ -242,6 +242,7 @@ class Call:
             reply_to=self,
             pinned=target.pinned,
             principal=principal.name,
+            lane=self.lane,
         )
         dispatcher.submit(request)
 
@@ -338,8 +339,7 @@ class Call:
         if target is not None and target.fork is None:
             entry = target.entry
             runtime = entry.runtime if target.dispatcher is not None else REMOTE
-            dialect = target.dialect.name
-            route.metrics.answered(entry.name, entry.version, runtime, dialect, code, seconds, rows)
+            route.metrics.answered(entry.name, entry.version, runtime, target.dialect.name, code, seconds, rows)
             if scored is not None:
                 route.metrics.queued(entry.name, entry.runtime, scored.queue_s)
         elif code == "internal_error":

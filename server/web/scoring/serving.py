@@ -13,6 +13,7 @@ from pathlib import Path
 from server.collect_metrics import CollectMetrics
 from server.config import Settings
 from server.dispatch.board import Board, NoLane
+from server.dispatch.dispatcher import Usage
 from server.dispatchers import Dispatchers
 from server.endpoint_metrics import EndpointMetrics
 from server.metrics import WebMetrics
@@ -22,7 +23,7 @@ from server.web.scoring.collector import Collector
 from server.web.scoring.gauges import Gauges
 from server.web.scoring.target import Target
 from server.web.scoring.targets import targets
-from server.wire.snapshot import Snapshot
+from server.wire.snapshot import Entry, Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -67,6 +68,11 @@ class Serving:
     def unheard(self) -> list[str]:
         """Other servers that have not told yet which models they have."""
         return [name for name, remote in self.snapshot.remotes.items() if not remote.heard]
+
+    def usage(self, entry: Entry) -> Usage | None:
+        """What the workers of a model version are at; None where another server has the model."""
+        dispatcher = self.dispatchers.get(entry.pool)
+        return None if dispatcher is None else dispatcher.usage(entry.key)
 
     def close(self) -> None:
         """Close all connections."""

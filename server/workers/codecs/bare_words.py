@@ -28,12 +28,23 @@ def document(text: bytes) -> dict[str, Any]:
         found = orjson.loads(text)
     except orjson.JSONDecodeError as error:
         try:
-            found = json.loads(text, parse_constant=_WORDS.__getitem__)
+            found = _leniently(text)
         except (ValueError, RecursionError):
             at = f"(line {error.lineno}, column {error.colno})"
             raise BadBody(f"the body is not JSON: {error.msg} {at}") from error
     if type(found) is not dict:
         raise BadBody("the body must be a JSON object")
+    return found
+
+
+def _leniently(text: bytes) -> Any:
+    """The same by Python's own reader, which takes more than bare words: other encodings, and halves of a character.
+
+    Raises ValueError for those.
+    """
+    found = json.loads(text.decode(), parse_constant=_WORDS.__getitem__)
+    if b"\\u" in text:  # half of a surrogate pair is no text that could be told again, to R or in an error
+        json.dumps(found, ensure_ascii=False).encode()
     return found
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Any
 
 from hypothesis import settings
 from hypothesis import strategies as st
@@ -13,6 +14,7 @@ from server.dispatch.messages import (
     Generation,
     Instruction,
     Kill,
+    Lane,
     Limits,
     ModelPolicy,
     Refusal,
@@ -707,6 +709,60 @@ def test_what_a_model_holds_in_another_web_process_counts_to_its_share() -> None
     assert held(state.assign(0.0, {"w": "a"})) == [("v", [quick])], "the model that is stuck elsewhere has its share"
 
 
+# The lane of what nobody waits for
+
+
+def in_background(key: str = "a/1", **more: Any) -> Request:
+    one = request(key, **more)
+    one.lane = Lane.BATCH
+    return one
+
+
+def test_what_nobody_waits_for_gets_a_worker_only_when_no_caller_wants_it() -> None:
+    state, behind, live = machine("w"), in_background(), request("b/1")
+    submit(state, [behind, live])
+    [first] = sends(state.assign(0.0))
+    assert first.requests == [live]
+    answer(state, first)
+    submit(state, [later := request()])
+    [second] = sends(state.assign(0.0))
+    assert second.requests == [later], "it came later, and is served first"
+    answer(state, second)
+    assert held(state.assign(0.0)) == [("w", [behind])]
+
+
+def test_of_several_workers_one_is_kept_for_callers_who_wait() -> None:
+    state = machine("w", "v", "u", alone=["a/1"])
+    submit(state, [in_background() for _ in range(3)])
+    assert len(sends(state.assign(0.0))) == 2
+    submit(state, [live := request()])
+    assert [send.requests for send in sends(state.assign(0.0))] == [[live]]
+
+
+def test_what_nobody_waits_for_is_not_joined_with_what_somebody_does_and_fills_no_queue_of_theirs() -> None:
+    state = machine("w", limits=Limits(queue_max_requests=2))
+    submit(state, [in_background(), in_background()])
+    assert state.on_submit(in_background(), 0.0) is Refusal.QUEUE_FULL
+    submit(state, [live := request()])
+    assert (state.queued_requests, state.queued("a/1"), state.queued("b/1")) == (3, 3, 0)
+    assert held(state.assign(0.0)) == [("w", [live])]
+
+
+def test_what_nobody_waits_for_goes_once_more_when_its_worker_dies_and_ends_with_its_model() -> None:
+    state, behind = machine("w", "v"), in_background(pinned=True)
+    submit(state, [behind])
+    [sent] = sends(state.assign(0.0))
+    assert state.busy == {sent.worker}
+    assert state.on_worker_lost(sent.worker) == []
+    state.on_worker("u", 1)
+    [again] = sends(state.assign(0.0))
+    assert (again.requests, behind.attempts) == ([behind], 2)
+    submit(state, [late := in_background("b/1", deadline=5.0), gone := in_background("b/1", pinned=True)])
+    assert state.on_time(5.0) == [Refuse(late, Refusal.DEADLINE)]
+    state.on_abandoned(gone)
+    assert state.queued_requests == 0
+
+
 # Everything at once
 
 LIMITS = Limits(queue_max_requests=12, queue_max_bytes=400, batch_max_requests=4, batch_max_bytes=120, kill_after_s=0.5)
@@ -737,10 +793,17 @@ class Dispatching(RuleBasedStateMachine):
 
     # Events
 
-    @rule(data=st.data(), size=st.integers(1, 130), lifetime=st.floats(0, 5), pinned=st.booleans())
-    def submit(self, data: st.DataObject, size: int, lifetime: float, pinned: bool) -> None:
+    @rule(
+        data=st.data(),
+        size=st.integers(1, 130),
+        lifetime=st.floats(0, 5),
+        pinned=st.booleans(),
+        lane=st.sampled_from(Lane),
+    )
+    def submit(self, data: st.DataObject, size: int, lifetime: float, pinned: bool, lane: Lane) -> None:
         one = request(data.draw(st.sampled_from(self.keys_ever[-6:])), size, self.now + lifetime, pinned)
-        waiting = self.waiting()
+        one.lane = lane
+        waiting = [r for r in self.waiting() if r.lane == lane]
         refusal = self.state.on_submit(one, self.now)
         like = [r for r in waiting if r.model_key == one.model_key]
         full = len(like) >= 12 or (like and sum(r.body_bytes for r in like) + size > 400)
@@ -910,6 +973,10 @@ class Dispatching(RuleBasedStateMachine):
         alike_elsewhere = [w for w in others if w not in self.busy and self.workers.get(w) == self.number]
         assert not self.share or len(alike) + len(alike_elsewhere) < self.share, "one model holds more than its share"
         assert {r.model_key for r in send.requests} == {send.model_key}
+        [lane] = {r.lane for r in send.requests}
+        able = [w for w, number in self.workers.items() if number == self.number and w not in self.killed]
+        if lane is Lane.BATCH and len([w for w in able if w not in self.leaving]) > 1:
+            assert set(self.workers) - set(self.busy) - {send.worker}, "no worker is left for callers who wait"
         policies = self.generations[self.workers[send.worker]]
         assert 1 <= len(send.requests) <= min(policies[send.model_key].max_requests, LIMITS.batch_max_requests)
         assert len(send.requests) == 1 or sum(r.body_bytes for r in send.requests) <= LIMITS.batch_max_bytes

@@ -78,7 +78,21 @@ NEEDS = {
     ("POST", "/realtime-services/{model}"): "list",
     ("POST", "/realtime-services/{model}/{version}"): "list",
     ("PATCH", "/realtime-services/{model}/{version}"): "list",
+    ("GET", "/services/{model}/{version}/pool"): "list",
+    ("POST", "/services/{model}/{version}/pool"): "list",
+    ("DELETE", "/services/{model}/{version}/pool"): "list",
+    ("GET", "/api/{model}/{version}/swagger.json"): "list",
+    ("POST", "/api/{model}/{version}/batch"): "score",
+    ("GET", "/api/{model}/{version}/batch"): "score",
+    ("GET", "/api/{model}/{version}/batch/{execution}"): "score",
+    ("DELETE", "/api/{model}/{version}/batch/{execution}"): "score",
+    ("GET", "/api/{model}/{version}/batch/{execution}/{index}/files"): "score",
+    ("GET", "/api/{model}/{version}/batch/{execution}/{index}/files/{name}"): "score",
+    ("GET", "/status"): "list",
     ("GET", "/computenodes"): "list",
+    ("GET", "/computenodes/{rest:path}"): "list",
+    **dict.fromkeys([(method, "/sessions/{rest:path}") for method in ("GET", "POST", "PATCH", "DELETE")], "list"),
+    **dict.fromkeys([(method, "/snapshots/{rest:path}") for method in ("GET", "POST", "DELETE")], "list"),
     ("GET", "/sessions"): "list",
     ("POST", "/sessions"): "list",
     ("GET", "/snapshots"): "list",
@@ -122,7 +136,7 @@ SCORING = {
 """Answered in front of FastAPI, whose routes they are not; whatever their method, a token is asked for first."""
 NOWHERE = {
     **{"pair": "none", "slot": "primary", "role": "none-such", "grant": "none", "limit": "none", "provider": "none"},
-    **{"version": "none", "endpoint": "none"},
+    **{"version": "none", "endpoint": "none", "execution": "none", "index": "0"},
 }
 """What is filled in where nothing is to be found."""
 OVERRIDE = {"x-http-method-override": "GET", "x-method-override": "GET", "x-original-url": "/"}
@@ -148,6 +162,10 @@ def client(tandem: Tandem) -> Iterator[httpx.Client]:
 
 def test_every_route_says_here_what_it_needs() -> None:
     assert set(every_route()) - OPEN == set(NEEDS) - SCORING
+
+
+def filled_in(path: str) -> str:
+    return path.replace("{rest:path}", "none").format(model="mpg", name="nobody-of-that-name", **NOWHERE)
 
 
 def expected(method: str, path: str, caller: str) -> set[int]:
@@ -176,7 +194,7 @@ def test_every_route_and_method_is_answered_as_the_callers_role_has_it(
     wrong = []
     for path in sorted({path for _, path in {*OPEN, *NEEDS}}):
         for method in METHODS:
-            filled = path.format(model="mpg", name="nobody-of-that-name", **NOWHERE)
+            filled = filled_in(path)
             for override in ({}, OVERRIDE) if caller in ("nobody", "scorer") else ({},):
                 status = client.request(method, filled, headers=callers[caller] | override).status_code
                 if status not in expected(method, path, caller):

@@ -67,10 +67,13 @@ async def services(
 @router.post("/realtime-services/{model}/{version}")
 @router.patch("/realtime-services/{model}/{version}")
 @router.get("/computenodes")
+@router.get("/computenodes/{rest:path}")
 @router.get("/sessions")
 @router.post("/sessions")
+@router.api_route("/sessions/{rest:path}", methods=["GET", "POST", "PATCH", "DELETE"])
 @router.get("/snapshots")
 @router.post("/snapshots")
+@router.api_route("/snapshots/{rest:path}", methods=["GET", "POST", "DELETE"])
 async def not_done(request: Request, _: Reader) -> None:
     """Refuse: a service is its file, and a session would be whatever code somebody sends."""
     raise Stop(problem("not_implemented"))

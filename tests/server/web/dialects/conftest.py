@@ -33,15 +33,16 @@ lm(y ~ day + weekend + count, data.frame(
 
 @pytest.fixture(scope="session")
 def server(tmp_path_factory: pytest.TempPathFactory, example_models: Path) -> Iterator[Tandem]:
-    tandem = Tandem(
-        tmp_path_factory.mktemp("v2"), r_workers=1, python_workers=1, torch_threads=1, max_body_mb=2, basic="passwords"
-    )
+    small = {"r_workers": 1, "python_workers": 1, "torch_threads": 1, "max_body_mb": 2}
+    tandem = Tandem(tmp_path_factory.mktemp("v2"), **small, basic="passwords", trusted_proxies="127.0.0.1")
     for name in ("mpg", "iris"):
         for kept in (example_models / f"{name}.rds", example_models / f"{name}.yaml"):
             shutil.copy(kept, tandem.r_models)
     tandem.drop("ahead", "arima(lh, order = c(1, 0, 0))")
     tandem.drop("dated", DATED)
     (tandem.r_models / "dated.yaml").write_text("service: {operation_id: foresee, output: answer}\n")
+    tandem.drop("whole", "function(d) d$n * 2")
+    (tandem.r_models / "whole.yaml").write_text("schema: {inputs: [{name: n, type: integer, na: false}]}\n")
     for kept in ("digits.pt2", "digits.yaml", "iris_logistic.joblib", "iris_logistic.yaml"):
         shutil.copy(ROOT / "python_models" / kept, tandem.python_models)
     graph = to_onnx(
