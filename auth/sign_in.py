@@ -17,7 +17,7 @@ from urllib.parse import urlencode, urlsplit
 
 from auth import jws
 from auth.credentials import oidc
-from auth.credentials.fetch import Refused
+from auth.credentials.fetch import FetchRefused
 from auth.credentials.identity import Provider
 from auth.credentials.key_sets import Endpoints
 from auth.credentials.providers import Providers
@@ -124,7 +124,7 @@ class SignIn:
         }
         try:
             answer = await self._providers.fetch.post(endpoints.token, form, _login(provider))
-        except Refused as refused:
+        except FetchRefused as refused:
             if refused.status >= 500:
                 raise
             raise SignInFailed("The identity provider did not take the code. Begin the sign-in again.") from refused

@@ -80,7 +80,7 @@ def _key(tandem: Tandem) -> str:
     from server.catalog.files import R_FILES, candidates, identify
 
     (candidate,) = candidates(tandem.r_models, R_FILES)
-    return identify(candidate).key
+    return identify(candidate).model_key
 
 
 def _predict(worker: str, key: str, predictions: int) -> None:

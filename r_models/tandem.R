@@ -440,7 +440,7 @@ tandem_tell <- function(path, model, needed, example, used, how, golden) {
       ") and its sidecar\n", sep = "")
   say("class", paste(class(model), collapse = ", "))
   say("made with", paste(c(paste("R", getRversion()), paste(names(versions), versions)), collapse = ", "))
-  for (name in used) say("input", tandem_told(name, example[[name]]))
+  for (name in used) say("input", tandem_input_text(name, example[[name]]))
   unused <- setdiff(names(example), used)
   if (length(unused) > 0L) say("left out", paste(unused, collapse = ", "))
   if (length(how) > 0L) say("output", paste(names(how), collapse = ", "))
@@ -453,7 +453,7 @@ tandem_tell <- function(path, model, needed, example, used, how, golden) {
   cat("To see what the server makes of it: tandem check ", path, "\n", sep = "")
 }
 
-tandem_told <- function(name, column) {
+tandem_input_text <- function(name, column) {
   levels <- if (is.factor(column)) paste0(" (", paste(utils::head(levels(column), 20L), collapse = ", "), ")")
   paste0(name, ": ", tandem_type(name, column), levels)
 }

@@ -19,19 +19,19 @@ async def in_daemon_thread(work: Callable[..., Result], *arguments: Any) -> Resu
     loop = asyncio.get_running_loop()
     done: asyncio.Future[Result] = loop.create_future()
 
-    def settle(settled: Callable[[Any], None], value: Any) -> None:
+    def resolve(set_outcome: Callable[[Any], None], value: Any) -> None:
         if not done.done():  # else who waited has been cancelled
-            settled(value)
+            set_outcome(value)
 
     def run() -> None:
-        settled: Callable[[Any], None]
+        set_outcome: Callable[[Any], None]
         value: Any
         try:
-            settled, value = done.set_result, work(*arguments)
+            set_outcome, value = done.set_result, work(*arguments)
         except BaseException as e:
-            settled, value = done.set_exception, e
+            set_outcome, value = done.set_exception, e
         with contextlib.suppress(RuntimeError):  # the loop has ended meanwhile
-            loop.call_soon_threadsafe(settle, settled, value)
+            loop.call_soon_threadsafe(resolve, set_outcome, value)
 
     threading.Thread(target=run, name=getattr(work, "__name__", "work"), daemon=True).start()
     return await done

@@ -55,7 +55,7 @@ class Dispatchers(Mapping[str, Dispatcher]):
         """Have the workers of this catalog's pools serve, in one step. Pools that have left finish what they hold."""
         for name, pool in snapshot.pools.items():
             ready = [e for e in snapshot.entries if e.pool == name and e.state == "ready"]
-            models = {e.key: _policy(e) for e in ready}
+            models = {e.model_key: _policy(e) for e in ready}
             workers = frozenset(pool.workers)
             self._by_pool[name].switch(Generation(name, pool.generation, models, workers, pool.model_share))
         for name in self._by_pool.keys() - snapshot.pools.keys():

@@ -2,7 +2,7 @@
 
     async with Engine(settings) as engine:
         await engine.open(files)
-        scored = await engine.score(files[0].key, Member(b'{"rows": [{"speed": 10}]}'))
+        scored = await engine.score(files[0].model_key, Member(b'{"rows": [{"speed": 10}]}'))
 
 What is read, how it is proven, what locks it up and how it answers are those of a server, so an answer has the same
 bits. Must not know who asks: `tandem check` does, and whatever scores without a server.
@@ -94,13 +94,13 @@ class Engine:
         """What has become of each file: `ready` with its description, or `failed` with a code and a reason."""
         return list(self._entries.values())
 
-    async def score(self, key: str, member: Member, timeout_s: float | None = None) -> Scored:
-        """Have the model with this key (`ModelFile.key`) answer one request; `result.code` says whether it could.
+    async def score(self, model_key: str, member: Member, timeout_s: float | None = None) -> Scored:
+        """Have the model with this key (`ModelFile.model_key`) answer one request; `result.code` says whether it could.
 
         `timeout_s` bounds waiting and call together; None means the model's own limit. Raises NotServed, BodyTooLarge,
         and Refused where no worker answered: it died, there was no time left, or too many requests wait.
         """
-        dispatcher, request = self._request(key, member, timeout_s)
+        dispatcher, request = self._request(model_key, member, timeout_s)
         self._pending[request] = dispatcher
         try:
             return await dispatcher.score(request)
@@ -119,10 +119,10 @@ class Engine:
         if self._owns_folder:
             self._folder.remove()
 
-    def _request(self, key: str, member: Member, timeout_s: float | None) -> tuple[Dispatcher, Request]:
-        entry = self._entries.get(key)
+    def _request(self, model_key: str, member: Member, timeout_s: float | None) -> tuple[Dispatcher, Request]:
+        entry = self._entries.get(model_key)
         if entry is None:
-            raise NotServed(f"the engine has no model with the key {key}; open its file first")
+            raise NotServed(f"the engine has no model with the key {model_key}; open its file first")
         if entry.state != "ready":
             raise NotServed(f"{entry.name}: {entry.reason or 'it is still being looked at'}")
         size = len(member.body)
@@ -132,7 +132,7 @@ class Engine:
         request = Request(
             pool=entry.pool,
             model=entry.name,
-            model_key=entry.key,
+            model_key=entry.model_key,
             member=member,
             body_bytes=size,
             deadline=now + (timeout_s or entry.timeout_s or self._settings.timeout_s),
@@ -148,5 +148,5 @@ class Engine:
             snapshot = Snapshot(self._serial, tuple(self._pools.entries()), self._pools.states(), complete=True)
             await self._dispatchers.connect(snapshot)
             self._dispatchers.switch(snapshot)
-            self._entries = {entry.key: entry for entry in snapshot.entries}
+            self._entries = {entry.model_key: entry for entry in snapshot.entries}
         self._published.set()

@@ -2,7 +2,7 @@
 
 The only network code of auth. Owns the bounds: https (http to the machine itself alone), no redirect, five seconds and
 256 KiB in all, compressed or not. Must not know what is asked for. Whatever goes wrong is `ProviderUnavailable`, whose
-words are for the log; only the status of a refusal is told apart, as `Refused`.
+words are for the log; only the status of a refusal is told apart, as `FetchRefused`.
 """
 
 import asyncio
@@ -21,7 +21,7 @@ TIMEOUT_S: Final = 5.0
 MOST_BYTES: Final = 256 * 1024
 
 
-class Refused(ProviderUnavailable):
+class FetchRefused(ProviderUnavailable):
     """The provider answered, and not with 200."""
 
     def __init__(self, url: str, status: int) -> None:
@@ -57,7 +57,7 @@ class Fetch:
                 session.request(method, url, allow_redirects=False, **content) as response,
             ):
                 if response.status != 200:
-                    raise Refused(url, response.status)
+                    raise FetchRefused(url, response.status)
                 return json_object(await self._body(response, url))
         except (aiohttp.ClientError, OSError) as problem:  # a TimeoutError is an OSError
             raise ProviderUnavailable(f"{url}: {problem or type(problem).__name__}") from problem

@@ -107,7 +107,7 @@ class ModelFile:
     runtime: str
     name: str
     version: str
-    key: str
+    model_key: str
     path: Path
     sidecar: Path
     size_bytes: int
@@ -248,12 +248,12 @@ def identify(candidate: Candidate, signature: Path | None = None) -> ModelFile:
         if part is not None and beneath.is_there(part, folder):
             digest.update(mark)
             update(digest, part, folder)
-    key = f"{candidate.name}/{version}/{digest.hexdigest()[:DIGEST_DIGITS]}"
+    model_key = f"{candidate.name}/{version}/{digest.hexdigest()[:DIGEST_DIGITS]}"
     return ModelFile(
         runtime=candidate.runtime,
         name=candidate.name,
         version=version,
-        key=key,
+        model_key=model_key,
         path=candidate.path.absolute(),
         sidecar=candidate.sidecar,
         size_bytes=candidate.stamp[0],
@@ -289,7 +289,7 @@ def identified_again(file: ModelFile) -> ModelFile | None:
         )
     except OSError:
         return None
-    return again if again.key == file.key else None
+    return again if again.model_key == file.model_key else None
 
 
 def _stamps_now(file: ModelFile) -> Stamp:

@@ -107,7 +107,7 @@ class Signatures:
         if signed.refused:
             copy.remove()
         else:  # a file that was only touched does not need another copy
-            copy = self._copies.setdefault((candidate.path, file.key), copy)
+            copy = self._copies.setdefault((candidate.path, file.model_key), copy)
         self._tell(file, signed)
         return replace(file, path=candidate.path.absolute(), sidecar=copy.sidecar, copy=copy, signed=signed)
 

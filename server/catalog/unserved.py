@@ -244,7 +244,7 @@ def model_file(candidate: Candidate, refused: NotServed) -> ModelFile:
         runtime=candidate.runtime,
         name=candidate.name,
         version=version,
-        key=f"{candidate.name}/{version}/{seen[:DIGEST_DIGITS]}",
+        model_key=f"{candidate.name}/{version}/{seen[:DIGEST_DIGITS]}",
         path=candidate.path.absolute(),
         sidecar=candidate.sidecar,
         size_bytes=candidate.stamp[0],

@@ -246,9 +246,9 @@ class Dispatcher:
     def _carry_out(self, instructions: Iterable[Instruction]) -> None:
         for instruction in instructions:
             match instruction:
-                case Send(worker, batch, key, requests):
+                case Send(worker, batch, model_key, requests):
                     try:
-                        self._send(worker, batch, key, requests)
+                        self._send(worker, batch, model_key, requests)
                     except Exception as error:
                         self._fail(worker, requests, error)
                 case Refuse(request, refusal):
@@ -267,10 +267,10 @@ class Dispatcher:
         if self._board is not None:
             self._board.drop(worker)
 
-    def _send(self, worker: str, batch: int, key: str, requests: list[Request]) -> None:
+    def _send(self, worker: str, batch: int, model_key: str, requests: list[Request]) -> None:
         left_s = min(r.deadline for r in requests) - time.monotonic()
         members = [r.member for r in requests]
-        parts = frames.score_parts(batch, key, max(0, int(left_s * 1000)), members)
+        parts = frames.score_parts(batch, model_key, max(0, int(left_s * 1000)), members)
         self._links[worker].send(parts)
         if self._board is not None:
             self._board.hold(worker, requests[0].model)

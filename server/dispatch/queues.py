@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Iterator
 
 from server.dispatch.messages import Limits, Refusal, Request
 
-POOL_TO_MODEL = 2
+POOL_BYTES_FACTOR = 2
 """Byte limit of all queues of a pool together, as a multiple of one queue's limit.
 
 It is above 1, so that one stuck model cannot use up what the others need.
@@ -43,9 +43,10 @@ class Queues:
         self._queues: dict[str, Queue] = {}
         self._service_s: dict[str, float] = {}
         """What a request of a model costs a worker, as a moving average."""
-        self._used_s: dict[str, float] = {}
-        """What each model has cost the workers, since its queue was last empty level with the others."""
-        self._level_s = 0.0
+        self._virtual_time_s: dict[str, float] = {}
+        """Start tag of each model (start-time fair queueing): the worker seconds that it was charged so far."""
+        self._virtual_now_s = 0.0
+        """Start tag of the model that was served last. A queue that fills again starts here."""
         self.requests = 0
         self.size_bytes = 0
 
@@ -61,25 +62,25 @@ class Queues:
         """The models that are waited for, in the order of their turns."""
         if len(self._queues) < 2:
             return list(self._queues)
-        return sorted(self._queues, key=self._used_s.__getitem__)
+        return sorted(self._queues, key=self._virtual_time_s.__getitem__)
 
-    def length(self, key: str) -> int:
+    def length(self, model_key: str) -> int:
         """How many requests wait for a model."""
         queue = self._queues.get(key)
         return 0 if queue is None else len(queue.requests)
 
     def offer(self, request: Request, workers: Callable[[], int], now: float) -> Refusal | None:
         """Have a request wait at the end of its model's queue, or say why it may not."""
-        limits, size, key = self._limits, request.body_bytes, request.model_key
-        if self.requests and self.size_bytes + size > POOL_TO_MODEL * limits.queue_max_bytes:
+        limits, size, model_key = self._limits, request.body_bytes, request.model_key
+        if self.requests and self.size_bytes + size > POOL_BYTES_FACTOR * limits.queue_max_bytes:
             return Refusal.QUEUE_FULL
-        queue = self._queues.get(key)
+        queue = self._queues.get(model_key)
         if queue is None:
-            queue = self._open(key)
+            queue = self._open(model_key)
         elif len(queue.requests) >= limits.queue_max_requests or queue.size_bytes + size > limits.queue_max_bytes:
             return Refusal.QUEUE_FULL
         else:
-            work_s = self._work_s(key, queue)
+            work_s = self._work_s(model_key, queue)
             patience_s = min(ADMITTED_SHARE * limits.queue_wait_s, request.deadline - now)
             if work_s > patience_s and work_s > patience_s * max(1, workers()):
                 return Refusal.OVERLOADED
@@ -90,10 +91,10 @@ class Queues:
         self.requests += 1
         return None
 
-    def wait_s(self, key: str, workers: int) -> float:
+    def wait_s(self, model_key: str, workers: int) -> float:
         """About how long a new request for this model would wait, if so many workers take turns."""
-        queue = self._queues.get(key)
-        return 0.0 if queue is None else self._work_s(key, queue) / max(1, workers)
+        queue = self._queues.get(model_key)
+        return 0.0 if queue is None else self._work_s(model_key, queue) / max(1, workers)
 
     def add(self, request: Request, first: bool = False) -> None:
         """Have a request wait that was taken before, at the end of its model's queue or before all others."""
@@ -101,9 +102,9 @@ class Queues:
         (queue.requests.appendleft if first else queue.requests.append)(request)
         self._count(queue, request, 1)
 
-    def take(self, key: str, most: int, now: float) -> list[Request]:
+    def take(self, model_key: str, most: int, now: float) -> list[Request]:
         """Take a model's oldest requests, as many as one call may hold; one that was tried before goes alone."""
-        queue = self._queues[key]
+        queue = self._queues[model_key]
         taken = [self._first(queue)]
         size = taken[0].body_bytes
         while queue.requests and len(taken) < most and not taken[0].attempts and not queue.requests[0].attempts:
@@ -111,8 +112,8 @@ class Queues:
             if size > self._limits.batch_max_bytes or queue.requests[0].deadline <= now:
                 break
             taken.append(self._first(queue))
-        self._drop_if_empty(key)
-        self._level_s = self._used_s[key]
+        self._drop_if_empty(model_key)
+        self._virtual_now_s = self._virtual_time_s[model_key]
         return taken
 
     def late(self, now: float) -> list[Request]:
@@ -122,13 +123,13 @@ class Queues:
             self.remove(request)
         return found
 
-    def late_first(self, key: str, now: float) -> list[Request]:
+    def late_first(self, model_key: str, now: float) -> list[Request]:
         """Take out those at the head of a model's queue whose deadline has passed: no worker shall get them."""
-        queue, found = self._queues[key], []
+        queue, found = self._queues[model_key], []
         while queue.requests and queue.requests[0].deadline <= now:
             found.append(self._first(queue))
         if found:
-            self._drop_if_empty(key)
+            self._drop_if_empty(model_key)
         return found
 
     def remove(self, request: Request) -> bool:
@@ -144,50 +145,50 @@ class Queues:
         self._drop_if_empty(request.model_key)
         return True
 
-    def remove_all(self, key: str) -> list[Request]:
+    def remove_all(self, model_key: str) -> list[Request]:
         """Take out all that wait for a model."""
-        queue = self._queues.pop(key)
+        queue = self._queues.pop(model_key)
         for request in queue.requests:
             self._count(queue, request, -1)
         return list(queue.requests)
 
-    def charge(self, key: str, requests: int) -> float:
+    def charge(self, model_key: str, requests: int) -> float:
         """Note that a worker has been given so many requests; what that is expected to cost it, in seconds."""
-        expected_s = max(CALL_S, requests * self._service_s.get(key, 0.0))
-        self._used_s[key] = self._used_s.get(key, 0.0) + expected_s
+        expected_s = max(CALL_S, requests * self._service_s.get(model_key, 0.0))
+        self._virtual_time_s[model_key] = self._virtual_time_s.get(model_key, 0.0) + expected_s
         return expected_s
 
-    def settle(self, key: str, requests: int, cost_s: float, charged_s: float) -> None:
+    def correct(self, model_key: str, requests: int, cost_s: float, charged_s: float) -> None:
         """Note what a call of so many requests has cost in place of what it was expected to."""
-        if key in self._used_s:
-            self._used_s[key] += max(CALL_S, cost_s) - charged_s
-        known = self._service_s.get(key)
+        if model_key in self._virtual_time_s:
+            self._virtual_time_s[model_key] += max(CALL_S, cost_s) - charged_s
+        known = self._service_s.get(model_key)
         each_s = cost_s / requests
-        self._service_s[key] = each_s if known is None else (1 - NEWEST) * known + NEWEST * each_s
+        self._service_s[model_key] = each_s if known is None else (1 - NEWEST) * known + NEWEST * each_s
 
     def forget_all_but(self, keys: Iterable[str]) -> None:
         """These are the models that there are now."""
         kept = {*keys, *self._queues}
-        self._service_s = {key: s for key, s in self._service_s.items() if key in kept}
-        self._used_s = {key: s for key, s in self._used_s.items() if key in kept}
+        self._service_s = {model_key: s for model_key, s in self._service_s.items() if model_key in kept}
+        self._virtual_time_s = {model_key: s for model_key, s in self._virtual_time_s.items() if model_key in kept}
 
-    def _open(self, key: str) -> Queue:
-        queue = self._queues[key] = Queue()
-        self._used_s[key] = max(self._used_s.get(key, 0.0), self._level_s)
+    def _open(self, model_key: str) -> Queue:
+        queue = self._queues[model_key] = Queue()
+        self._virtual_time_s[model_key] = max(self._virtual_time_s.get(model_key, 0.0), self._virtual_now_s)
         return queue
 
-    def _work_s(self, key: str, queue: Queue) -> float:
+    def _work_s(self, model_key: str, queue: Queue) -> float:
         """What waits for a model, in seconds of one worker that all waiting models share."""
-        return len(queue.requests) * self._service_s.get(key, 0.0) * len(self._queues)
+        return len(queue.requests) * self._service_s.get(model_key, 0.0) * len(self._queues)
 
     def _first(self, queue: Queue) -> Request:
         request = queue.requests.popleft()
         self._count(queue, request, -1)
         return request
 
-    def _drop_if_empty(self, key: str) -> None:
-        if not self._queues[key].requests:
-            del self._queues[key]
+    def _drop_if_empty(self, model_key: str) -> None:
+        if not self._queues[model_key].requests:
+            del self._queues[model_key]
 
     def _count(self, queue: Queue, request: Request, sign: int) -> None:
         self.requests += sign

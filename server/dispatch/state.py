@@ -141,7 +141,7 @@ class DispatchState:
         self._newest = generation.number
         # A model that has left is in this generation's workers until the next: they answer what waits for it.
         self._generations[generation.number] = self._generations.get(generation.number, {}) | dict(generation.models)
-        self._current = {p.model: key for key, p in generation.models.items() if p.current}
+        self._current = {p.model: model_key for model_key, p in generation.models.items() if p.current}
         self._model_share = generation.model_share
         for worker in self._workers.values():
             if worker.generation == self._newest and generation.workers is not None:
@@ -229,7 +229,7 @@ class DispatchState:
         taken = self._workers_of_models() if self._model_share else None
         for key in lane.turns():
             for worker in idle:
-                policy = self._policy(worker, key)
+                policy = self._policy(worker, model_key)
                 if policy is None:
                     continue
                 if taken is not None and taken[policy.model] >= self._model_share:
@@ -239,7 +239,7 @@ class DispatchState:
                     return [self._refuse(r, self._why_late(r, now)) for r in late]
                 requests = lane.take(key, self._most(lane, key, policy, len(idle)), now)
                 idle.remove(worker)
-                return [self._send(worker, key, requests, now)]
+                return [self._send(worker, model_key, requests, now)]
         return []
 
     def _workers_of_models(self) -> Counter[str]:
@@ -250,11 +250,11 @@ class DispatchState:
             taken.update(self._elsewhere[w.name] for w in workers if not w.requests and w.name in self._elsewhere)
         return taken
 
-    def _policy(self, worker: _Worker, key: str) -> ModelPolicy | None:
+    def _policy(self, worker: _Worker, model_key: str) -> ModelPolicy | None:
         """How this worker may call that model; a worker of an old generation only takes what no newer one holds."""
-        if worker.generation != self._newest and key in self._generations.get(self._newest, {}):
+        if worker.generation != self._newest and model_key in self._generations.get(self._newest, {}):
             return None
-        return self._generations.get(worker.generation, {}).get(key)
+        return self._generations.get(worker.generation, {}).get(model_key)
 
     def _most(self, lane: Queues, key: str, policy: ModelPolicy, idle_workers: int) -> int:
         """How many requests one call may hold; a queue of slow calls is spread over idle workers."""
@@ -264,14 +264,14 @@ class DispatchState:
             most = min(most, -(-waiting // idle_workers))
         return most
 
-    def _send(self, worker: _Worker, key: str, requests: list[Request], now: float) -> Send:
+    def _send(self, worker: _Worker, model_key: str, requests: list[Request], now: float) -> Send:
         self._batch = self._batch % 0xFFFFFFFF + 1
         worker.batch, worker.requests, worker.sent = self._batch, requests, now
         worker.charged_s = self._lanes[requests[0].lane].charge(key, len(requests))
         for request in requests:
             request.attempts += 1
             request.sent = now
-        return Send(worker.name, self._batch, key, requests)
+        return Send(worker.name, self._batch, model_key, requests)
 
     def _late(self, worker: _Worker, now: float) -> Iterable[Instruction]:
         if worker.requests is None:
@@ -333,7 +333,7 @@ class DispatchState:
     def _is_served(self, key: str) -> bool:
         if key in self._generations.get(self._newest, ()):
             return True
-        return any(key in keys for keys in self._generations.values())
+        return any(model_key in keys for keys in self._generations.values())
 
     def _moved(self, request: Request) -> bool:
         """Point a request at its model's current version; False where there is none or it wants its own."""

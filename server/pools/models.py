@@ -34,7 +34,7 @@ class Proven:
 
 
 @dataclass(frozen=True, slots=True)
-class Refused:
+class RefusedFile:
     """A model file that cannot be served."""
 
     file: ModelFile
@@ -59,7 +59,7 @@ class PoolModels:
         self._pool = pool
         self.loading: dict[Path, ModelFile] = {}
         self.serving: dict[Path, Proven] = {}
-        self.refused: dict[Path, Refused] = {}
+        self.refused: dict[Path, RefusedFile] = {}
 
     def knows(self, path: Path) -> bool:
         """Whether the pool has a model, in whatever state, of the file at this path."""
@@ -68,7 +68,7 @@ class PoolModels:
     def serves(self, file: ModelFile) -> bool:
         """Whether this file, as it is now, is what serves from its path."""
         serving = self.serving.get(file.path)
-        return serving is not None and serving.file.key == file.key
+        return serving is not None and serving.file.model_key == file.model_key
 
     def unknown(self, files: Iterable[ModelFile]) -> list[ModelFile]:
         """Those of `files` that have not been examined yet. A refused file counts again once it has been touched."""
@@ -106,12 +106,12 @@ class PoolModels:
             self.refused.pop(path, None)
         self.serving[path] = proven
 
-    def refuse(self, refused: Refused) -> None:
+    def refuse(self, refused: RefusedFile) -> None:
         """Note that this file will not be served, and why."""
         self.loading.pop(refused.file.path, None)
         self.refused[refused.file.path] = refused
 
-    def withdraw(self, refused: Refused) -> bool:
+    def withdraw(self, refused: RefusedFile) -> bool:
         """Stop serving this model, for the reason given, unless its path has a newer file by now. True if it served."""
         path = refused.file.path
         serving = self.serving.get(path)
@@ -173,7 +173,7 @@ def _entry(file: ModelFile, pool: str, state: Any, **more: Any) -> Entry:
         runtime=file.runtime,
         pool=pool,
         state=state,
-        key=file.key,
+        model_key=file.model_key,
         file=_shown(file),
         in_version_folder=file.in_version_folder,
         size_bytes=file.size_bytes,

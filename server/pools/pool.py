@@ -23,7 +23,7 @@ from server.daemon_thread import in_daemon_thread
 from server.machine.autogroup import ASIDE, set_nice
 from server.pools.environment import EnvironmentFailed
 from server.pools.memory_ceiling import ceiling_bytes
-from server.pools.models import PoolModels, Proven, Refused
+from server.pools.models import PoolModels, Proven, RefusedFile
 from server.pools.plan import PoolPlan
 from server.pools.probing import Prober
 from server.pools.renewal import Renewal
@@ -189,7 +189,7 @@ class Pool:
             proven = replace(proven, description=replace(proven.description, isolated=self.plan.isolated))
         self._proven.append(proven)
 
-    def _refuse(self, refused: Refused) -> None:
+    def _refuse(self, refused: RefusedFile) -> None:
         if (
             self.models.loading.get(refused.file.path) is refused.file
         ):  # else it has changed or gone while it was examined
@@ -221,7 +221,7 @@ class Pool:
         elif failed is None:
             self._loaded[proven.file.path] = proven
         else:
-            self._refuse(Refused(proven.file, "load_failed", failed))
+            self._refuse(RefusedFile(proven.file, "load_failed", failed))
 
     async def _examine_again(self, file: ModelFile) -> None:
         """Newer bytes may have been read under this file's key. They come under their own, unless the old are back."""
@@ -240,10 +240,10 @@ class Pool:
             self._withdraw(lacking)
             self._loaded = {path: p for path, p in self._loaded.items() if self.models.loading.get(path) is p.file}
             files = [p.file for p in (self.models.serving | self._loaded).values()]
-            keys = [file.key for file in files]
+            keys = [file.model_key for file in files]
             share = self.plan.size if self.plan.spares and len({file.name for file in files}) > 1 else 0
             size = 2 * share if share else self.plan.size
-            await template.settle(keys)
+            await template.prepare_fork(keys)
             new = await self._workers.fork(template, size) if keys else {}
             if template.aside is not None:
                 await template.aside.come_forward()
@@ -292,10 +292,10 @@ class Pool:
             return None
         return template
 
-    def on_changed_others(self, key: str, why: str) -> None:
+    def on_changed_others(self, model_key: str, why: str) -> None:
         """Have the model that has changed a worker in a way that other models notice get a pool of its own."""
         if self._on_isolated is not None:
-            for file in [p.file for p in self.models.serving.values() if p.file.key == key]:
+            for file in [p.file for p in self.models.serving.values() if p.file.model_key == model_key]:
                 self._on_isolated(file, why)
 
     # What its template's keeper and renewal ask
@@ -304,7 +304,7 @@ class Pool:
         """The models that the template is to hold: those that serve, and those that are about to."""
         return [*self.models.serving.values(), *self._loaded.values()]
 
-    def _withdraw(self, lacking: Iterable[Refused]) -> bool:
+    def _withdraw(self, lacking: Iterable[RefusedFile]) -> bool:
         """Stop serving, and loading, the models that new workers will lack. True if one of them served."""
         served = False
         for refused in lacking:
@@ -319,7 +319,7 @@ class Pool:
 
     def _has_left(self) -> bool:
         """Whether a process of the pool has read a model that is not to be served any more."""
-        wanted = {proven.file.key for proven in self._wanted()}
+        wanted = {proven.file.model_key for proven in self._wanted()}
         return any(read - wanted for read in (self._keeper.read, *self._workers.read()))
 
     async def _renew(self) -> None:
@@ -344,5 +344,5 @@ class Pool:
     async def _forget_what_left(self) -> None:
         """Free the memory of models that have left, where a renewal has to wait until other files are as they were."""
         async with self._workers.changing:
-            if self._keeper.holds - {proven.file.key for proven in self._wanted()}:
+            if self._keeper.holds - {proven.file.model_key for proven in self._wanted()}:
                 await self._turn_generation()

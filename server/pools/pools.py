@@ -261,7 +261,7 @@ class Pools:
 
 
 def _known(file: ModelFile) -> Known:
-    return file.path, file.key
+    return file.path, file.model_key
 
 
 def _wishes(files: Iterable[ModelFile]) -> dict[Known, Wish]:

@@ -17,7 +17,7 @@ from server.catalog.sidecar import Sidecar, SidecarError
 from server.config import Settings
 from server.daemon_thread import in_daemon_thread
 from server.pools.environment import EnvironmentFailed
-from server.pools.models import Proven, Refused
+from server.pools.models import Proven, RefusedFile
 from server.pools.template import Template, TemplateLost
 from server.wire.commands import Report
 from server.wire.models import Description, ModelSpec, RuntimeSettings
@@ -42,7 +42,7 @@ class Prober:
         scratch: Path,
         template: Callable[[], Awaitable[Template]],
         on_proven: Callable[[Proven], None],
-        on_refused: Callable[[Refused], None],
+        on_refused: Callable[[RefusedFile], None],
         on_isolated: Callable[[ModelFile, str], None] | None = None,
     ) -> None:
         self.settings = settings
@@ -63,7 +63,7 @@ class Prober:
         """The files with their sidecars. Files that are refused without a probe are left out."""
         asked: list[Asked] = []
         for file, found in await in_daemon_thread(_looked_at, files):
-            if isinstance(found, Refused):
+            if isinstance(found, RefusedFile):
                 self._on_refused(found)
             else:
                 asked.append((file, found))
@@ -126,23 +126,23 @@ class Prober:
             self._refuse(file, "crashes", "the process that read and tried the model crashed")
 
     def _refuse(self, file: ModelFile, code: str, reason: str) -> None:
-        self._on_refused(Refused(file, code, reason))
+        self._on_refused(RefusedFile(file, code, reason))
 
 
-def _looked_at(files: Sequence[ModelFile]) -> list[tuple[ModelFile, Sidecar | Refused]]:
+def _looked_at(files: Sequence[ModelFile]) -> list[tuple[ModelFile, Sidecar | RefusedFile]]:
     """Each file with its sidecar, or with a refusal where no process is needed to find out that it is no model."""
     return [(file, _sidecar(file)) for file in files]
 
 
-def _sidecar(file: ModelFile) -> Sidecar | Refused:
+def _sidecar(file: ModelFile) -> Sidecar | RefusedFile:
     if file.signed is not None and file.signed.refused:
-        return Refused(file, file.signed.outcome, file.signed.text)
+        return RefusedFile(file, file.signed.outcome, file.signed.text)
     try:
         found = sidecar.read(file.sidecar, file.runtime, file.folder)
     except SidecarError as e:
-        return Refused(file, "bad_sidecar", str(e))
+        return RefusedFile(file, "bad_sidecar", str(e))
     reason = heads.no_model(file)
-    return found if reason is None else Refused(file, "unreadable", reason)
+    return found if reason is None else RefusedFile(file, "unreadable", reason)
 
 
 def model_spec(file: ModelFile, side: Sidecar, settings: Settings, description: Description | None = None) -> ModelSpec:
@@ -150,7 +150,7 @@ def model_spec(file: ModelFile, side: Sidecar, settings: Settings, description: 
     stated = side.inputs_and_outputs
     about = mlmodel.at(file.content, file.folder) or mlmodel.MLmodel(file=file.content.name)
     spec = ModelSpec(
-        key=file.key,
+        model_key=file.model_key,
         name=file.name,
         version=file.version,
         path=str(file.content.parent / about.file),

@@ -25,7 +25,7 @@ from server.pools.memory_ceiling import ceiling_bytes
 from server.pools.output import Output
 from server.pools.plan import PoolPlan
 from server.unix_sockets import address
-from server.wire.commands import Command, Load, Loaded, MakeWorker, Probe, Report, Settle, Started
+from server.wire.commands import Command, Load, Loaded, MakeWorker, PrepareFork, Probe, Report, Started
 from server.wire.models import ModelSpec
 from server.wire.record import Misfit, Record
 
@@ -187,16 +187,16 @@ class Template:
     async def load(self, spec: ModelSpec, timeout_s: float) -> tuple[str | None, str | None]:
         """Load one model into the template. Returns why it could not, and what it changed for the others, if so."""
         if not (self._workers_read or spec.loads_in_worker):
-            self.read.add(spec.key)
+            self.read.add(spec.model_key)
         loaded: Loaded
         loaded, _ = await self._command(Load(spec), timeout_s=timeout_s)
         if loaded.failed is None:
-            self.holds.add(spec.key)
+            self.holds.add(spec.model_key)
         return loaded.failed, loaded.changed
 
-    async def settle(self, keep: Sequence[str]) -> None:
+    async def prepare_fork(self, keep: Sequence[str]) -> None:
         """Drop all models but `keep`, and make ready to fork."""
-        await self._command(Settle(keep))
+        await self._command(PrepareFork(keep))
         self.holds &= set(keep)
 
     async def fork(self, slot: int, socket_path: Path, seed: int, scratch: Path) -> Fork:

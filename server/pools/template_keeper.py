@@ -17,7 +17,7 @@ from server.catalog.signatures import VERIFIED
 from server.config import Settings
 from server.daemon_thread import in_daemon_thread
 from server.pools.environment import EnvironmentFailed
-from server.pools.models import REPLACED, Proven, Refused
+from server.pools.models import REPLACED, Proven, RefusedFile
 from server.pools.plan import PoolPlan
 from server.pools.probing import model_spec
 from server.pools.tasks import Backoff, Tasks
@@ -83,7 +83,7 @@ class TemplateKeeper:
                 self._template, _ = await self._started()
             return self._template
 
-    async def complete(self) -> tuple[Template, list[Refused]]:
+    async def complete(self) -> tuple[Template, list[RefusedFile]]:
         """A template to fork from, and what its forks will lack of what they should have.
 
         What a file has become is never read as what it was. Raises TemplateLost, EnvironmentFailed.
@@ -129,10 +129,10 @@ class TemplateKeeper:
                 raise FileGone(proven.file.name)
         fresh, lacking = await self._started(aside=True)
         self._refuse(fresh, lacking)
-        await fresh.settle(sorted(fresh.holds))  # the first time is the longest
+        await fresh.prepare_fork(sorted(fresh.holds))  # the first time is the longest
         return fresh
 
-    async def _started(self, aside: bool = False) -> tuple[Template, list[Refused]]:
+    async def _started(self, aside: bool = False) -> tuple[Template, list[RefusedFile]]:
         environment = await self.plan.environment()
         folders = self._model_folders()
         template = await Template.start(self.plan, self.settings, environment, folders, self.scratch, aside)
@@ -187,7 +187,7 @@ class TemplateKeeper:
         if template is not None:
             await template.stop()
 
-    async def _catch_up(self, template: Template) -> list[Refused]:
+    async def _catch_up(self, template: Template) -> list[RefusedFile]:
         """Have a template read what it should hold and does not; what its forks will lack.
 
         Ends it where it is lost for that, and raises TemplateLost.
@@ -208,24 +208,24 @@ class TemplateKeeper:
             raise
         return lacking
 
-    async def _given(self, template: Template, proven: Proven) -> Refused | None:
+    async def _given(self, template: Template, proven: Proven) -> RefusedFile | None:
         """Have a template hold a model, if its file is still what it was; else why its forks will not."""
-        holds = proven.file.key in template.holds
+        holds = proven.file.model_key in template.holds
         if holds and not self._read_by_workers(proven):
             return None
         if await _is_there(proven):
             failed = None if holds else await self._load_into(template, proven)
             if failed is not None:
-                return Refused(proven.file, "load_failed", failed)
+                return RefusedFile(proven.file, "load_failed", failed)
             if holds or await _is_there(proven):
                 return None
-        template.holds.discard(proven.file.key)
-        return Refused(proven.file, REPLACED, _GONE)
+        template.holds.discard(proven.file.model_key)
+        return RefusedFile(proven.file, REPLACED, _GONE)
 
     def _read_by_workers(self, proven: Proven) -> bool:
         return self.plan.workers_read or proven.description.loads_in_worker
 
-    def _refuse(self, template: Template, lacking: list[Refused]) -> None:
+    def _refuse(self, template: Template, lacking: list[RefusedFile]) -> None:
         """End a template that lacks what another one still has."""
         for one in lacking:
             _end(template)

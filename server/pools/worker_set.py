@@ -54,7 +54,7 @@ class Owner(Protocol):
     def publish(self) -> Awaitable[None]:
         """Tell the web processes which workers there are."""
 
-    def on_changed_others(self, key: str, why: str) -> None:
+    def on_changed_others(self, model_key: str, why: str) -> None:
         """The model with this key has changed a worker in a way that other models notice."""
 
 

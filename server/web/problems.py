@@ -216,7 +216,7 @@ class Problem:
         return self.status, [(name.encode(), value.encode()) for name, value in headers.items()], body
 
 
-class Stop(Exception):
+class ProblemError(Exception):
     """Raised where a request is to be answered with a problem."""
 
     def __init__(self, problem: Problem) -> None:

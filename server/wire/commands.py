@@ -6,7 +6,7 @@ beside the command.
 
     {"do":"probe","models":[spec…],"scratch":path}  -> {"did":"probe","pid":…}          + pidfd, pipe of JSON lines
     {"do":"load","model":spec}                      -> {"did":"load","failed":reason or null,"changed":reason or null}
-    {"do":"settle","keep":[key…]}                   -> {"did":"settle"}
+    {"do":"prepare_fork","keep":[key…]}                   -> {"did":"prepare_fork"}
     {"do":"fork","slot":n,"seed":n,"scratch":path}  -> {"did":"fork","pid":…}           + pidfd
 
 The template says one line of itself, when it has started: {"did":"start","failed":reason or null,"facts":{…}}.
@@ -55,10 +55,10 @@ class Loaded(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class Settled(Record):
+class ForkPrepared(Record):
     """The template is ready to fork."""
 
-    did: Literal["settle"] = "settle"
+    did: Literal["prepare_fork"] = "prepare_fork"
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Forked(Record):
 class Report(Record):
     """What a probe found out about one model: a description, or a code and a reason why it cannot be served."""
 
-    key: str
+    model_key: str
     seconds: float
     """How long it took."""
     description: Description | None = None
@@ -110,12 +110,12 @@ class Load(Record):
 
 
 @dataclass(frozen=True, slots=True)
-class Settle(Record):
+class PrepareFork(Record):
     """Drop all models but those with these keys, and make ready to fork."""
 
     keep: Sequence[str]
-    do: Literal["settle"] = "settle"
-    answer: ClassVar = Settled
+    do: Literal["prepare_fork"] = "prepare_fork"
+    answer: ClassVar = ForkPrepared
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,9 +132,9 @@ class MakeWorker(Record):
     answer: ClassVar = Forked
 
 
-Command = Probe | Load | Settle | MakeWorker
+Command = Probe | Load | PrepareFork | MakeWorker
 
-_COMMANDS: Mapping[str, type[Command]] = {"probe": Probe, "load": Load, "settle": Settle, "fork": MakeWorker}
+_COMMANDS: Mapping[str, type[Command]] = {"probe": Probe, "load": Load, "prepare_fork": PrepareFork, "fork": MakeWorker}
 
 
 def command(data: Any) -> Command:

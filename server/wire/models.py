@@ -84,9 +84,9 @@ class RuntimeSettings(Record):
 
 @dataclass(frozen=True, slots=True)
 class ModelSpec(Record):
-    """One model file to probe or load, with what its sidecar says. `key` names it in every frame."""
+    """One model file to probe or load, with what its sidecar says. `model_key` names it in every frame."""
 
-    key: str
+    model_key: str
     name: str
     version: str
     path: str

@@ -25,7 +25,7 @@ class Entry:
     pool: str
     """Whose workers answer: that of the runtime, or a script's own."""
     state: State
-    key: str
+    model_key: str
     file: str
     in_version_folder: bool
     size_bytes: int

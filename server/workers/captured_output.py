@@ -68,7 +68,7 @@ class Printed:
         if line:
             self._lines.write(line)
 
-    def rest(self) -> None:
+    def on_idle(self) -> None:
         """Say what was left out, now that the model is not being called."""
         self.end_line()
         self._lines.end()

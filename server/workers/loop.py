@@ -115,15 +115,15 @@ class WorkerLoop:
             self._give_back()
             return
         together = self._next_batches()
-        key = together[0].payload.model_key
+        model_key = together[0].payload.model_key
         if self._watch is not None:
-            self._watch.enter(key)
+            self._watch.enter(model_key)
         self._answer(together)
-        changed = self._watch.left(key) if self._watch is not None else None
+        changed = self._watch.left(model_key) if self._watch is not None else None
         if changed is not None:
-            log.warning("a model has changed its process", extra={"model": key, "reason": changed})
+            log.warning("a model has changed its process", extra={"model": model_key, "reason": changed})
             self._changed = True
-            self._tell_supervisor(frames.encode_changed(key, changed))
+            self._tell_supervisor(frames.encode_changed(model_key, changed))
 
     def _give_back(self) -> None:
         waiting, self._waiting = self._waiting, []
@@ -133,7 +133,7 @@ class WorkerLoop:
 
     def _rest(self) -> None:
         self._rested = True
-        if self._upkeep.rest():
+        if self._upkeep.on_idle():
             self._ask_to_leave()
 
     def _ask_to_leave(self) -> None:
@@ -206,9 +206,9 @@ class WorkerLoop:
 
     def _next_batches(self) -> list[_Waiting]:
         """The oldest batch and whatever else waits for the same model."""
-        key = self._waiting[0].payload.model_key
-        together = [w for w in self._waiting if w.payload.model_key == key]
-        self._waiting = [w for w in self._waiting if w.payload.model_key != key]
+        model_key = self._waiting[0].payload.model_key
+        together = [w for w in self._waiting if w.payload.model_key == model_key]
+        self._waiting = [w for w in self._waiting if w.payload.model_key != model_key]
         return together
 
     def _answer(self, waiting: list[_Waiting]) -> None:

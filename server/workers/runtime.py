@@ -64,7 +64,7 @@ class Runtime(ABC):
         """
         return ()
 
-    def settle(self) -> None:  # noqa: B027
+    def before_fork(self) -> None:  # noqa: B027
         """Called in the template before it forks: free what can be freed, so that forks share the rest.
 
         The template collects Python's garbage itself.
@@ -76,5 +76,5 @@ class Runtime(ABC):
     def free(self) -> None:  # noqa: B027
         """Called in a worker between calls: free what the last calls have left."""
 
-    def rest(self) -> None:  # noqa: B027
+    def on_idle(self) -> None:  # noqa: B027
         """Called in a worker when nothing has come for a while: write down what was held back of its output."""

@@ -35,14 +35,14 @@ from server.machine import sandbox
 from server.wire.commands import (
     Command,
     Forked,
+    ForkPrepared,
     Load,
     Loaded,
     MakeWorker,
+    PrepareFork,
     Probe,
     Probing,
     Report,
-    Settle,
-    Settled,
     Started,
     command,
 )
@@ -107,8 +107,8 @@ class Template:
                 self._probe(asked)
             case Load():
                 self._load(asked)
-            case Settle():
-                self._settle(asked)
+            case PrepareFork():
+                self._prepare_fork(asked)
             case MakeWorker():
                 self._fork(asked)
 
@@ -169,8 +169,8 @@ class Template:
         try:
             description = self._runtime.describe(spec)
         except LoadFailed as e:
-            return Report(spec.key, perf_counter() - started, code=e.code, reason=str(e))
-        return Report(spec.key, perf_counter() - started, description)
+            return Report(spec.model_key, perf_counter() - started, code=e.code, reason=str(e))
+        return Report(spec.model_key, perf_counter() - started, description)
 
     def _traces(self) -> Traces:
         shared = self._runtime.shared()
@@ -180,12 +180,12 @@ class Template:
         spec = asked.model
         failed = changed = None
         if self._runtime.loads_in_worker or spec.loads_in_worker:
-            self._noted[spec.key] = spec
+            self._noted[spec.model_key] = spec
         else:
             traces = self._traces()
             traces.note(closely=True)
             try:
-                self._models[spec.key] = self._runtime.load(spec)
+                self._models[spec.model_key] = self._runtime.load(spec)
             except LoadFailed as e:
                 failed = str(e)
             left = beyond(traces.changes(), spec.harmless)
@@ -193,15 +193,15 @@ class Template:
         self._harmless |= set(spec.harmless)
         self._say(Loaded(failed, changed))
 
-    def _settle(self, asked: Settle) -> None:
+    def _prepare_fork(self, asked: PrepareFork) -> None:
         keep = set(asked.keep)
         self._models = {key: model for key, model in self._models.items() if key in keep}
         self._noted = {key: spec for key, spec in self._noted.items() if key in keep}
         gc.unfreeze()
         gc.collect()
-        self._runtime.settle()
+        self._runtime.before_fork()
         gc.freeze()  # a worker's collector never looks at what was there before the fork: the pages stay shared
-        self._say(Settled())
+        self._say(ForkPrepared())
 
     def _fork(self, asked: MakeWorker) -> None:
         listener = socket.socket(fileno=self._received.popleft())

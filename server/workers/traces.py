@@ -29,13 +29,13 @@ class Part(Protocol):
     def note(self, closely: bool = False) -> None:
         """Note what there is now as the right state; `closely` includes what takes long to look at."""
 
-    def enter(self, key: str) -> None:
+    def enter(self, model_key: str) -> None:
         """Prepare a call of this model: it goes on with the random numbers that it had, if it ever drew any."""
 
     def unchanged(self) -> bool:
         """Whether it seems to be as noted, random numbers aside; asked after each call, so it takes microseconds."""
 
-    def leave(self, key: str) -> None:
+    def leave(self, model_key: str) -> None:
         """End a call after which nothing has changed: the random numbers that others draw are as noted again."""
 
     def changes(self) -> Changes:
@@ -62,19 +62,19 @@ class Traces:
         for part in self._parts:
             part.note(closely)
 
-    def enter(self, key: str) -> None:
+    def enter(self, model_key: str) -> None:
         """Prepare a call of this model."""
         for part in self._parts:
-            part.enter(key)
+            part.enter(model_key)
 
     def unchanged(self) -> bool:
         """Whether nothing seems to have changed."""
         return all(part.unchanged() for part in self._parts)
 
-    def leave(self, key: str) -> None:
+    def leave(self, model_key: str) -> None:
         """End a call after which nothing has changed."""
         for part in self._parts:
-            part.leave(key)
+            part.leave(model_key)
 
     def changes(self) -> Changes:
         """What has changed since it was noted."""
@@ -98,18 +98,18 @@ class Watch:
         self._harmless = harmless
         traces.note()
 
-    def enter(self, key: str) -> None:
+    def enter(self, model_key: str) -> None:
         """Prepare a call of this model."""
-        self._traces.enter(key)
+        self._traces.enter(model_key)
 
-    def left(self, key: str) -> str | None:
+    def left(self, model_key: str) -> str | None:
         """What this model, which has just been called, has changed, in words; None if nothing."""
         if not self._traces.unchanged():
             left = beyond(self._traces.changes(), self._harmless)
             if left:
                 return reason(left)
             self._traces.note()  # something was written that says the same as before
-        self._traces.leave(key)
+        self._traces.leave(model_key)
         return None
 
 
@@ -186,10 +186,10 @@ class ProcessPart:
         self._pointers = self._look()
         self._others = self._quick()
 
-    def enter(self, key: str) -> None:
+    def enter(self, model_key: str) -> None:
         """See `Part`."""
 
-    def leave(self, key: str) -> None:
+    def leave(self, model_key: str) -> None:
         """See `Part`."""
 
     def unchanged(self) -> bool:

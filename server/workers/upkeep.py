@@ -76,10 +76,10 @@ class Upkeep:
         self._wear.called()
         return self._wear.worn(self._give_back)
 
-    def rest(self) -> bool:
+    def on_idle(self) -> bool:
         """Note that nothing has come for a while; True if the worker should be replaced now."""
-        self._printed.rest()
-        self._runtime.rest()
+        self._printed.on_idle()
+        self._runtime.on_idle()
         self._hoard.give_back(self._free)
         return self._wear.worn(self._give_back, at_rest=True)
 

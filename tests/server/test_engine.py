@@ -67,7 +67,7 @@ class Stage:
         return [identify(one) for one in found]
 
     def key(self, name: str) -> str:
-        return next(file.key for file in self.files() if file.name == name)
+        return next(file.model_key for file in self.files() if file.name == name)
 
     async def score(self, name: str, row: dict[str, float], **more: Any) -> Scored:
         return await self.engine.score(self.key(name), member(row), **more)
@@ -185,7 +185,7 @@ def test_what_waits_when_the_engine_is_closed_is_refused_and_no_process_is_left(
     async def scene() -> set[int]:
         async with Engine(Settings(r_models=tmp_path, r_workers=1), folder=RunFolder()) as engine:
             await engine.open([file])
-            waiting = asyncio.create_task(engine.score(file.key, member({"speed": 101})))
+            waiting = asyncio.create_task(engine.score(file.model_key, member({"speed": 101})))
             await asyncio.sleep(0.2)
             processes = set(descendants(os.getpid())) - before
         with pytest.raises(Refused):

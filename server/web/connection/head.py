@@ -21,7 +21,7 @@ MALFORMED = "This is not a request in valid HTTP/1.1."
 _ENCODED_SLASH = re.compile("%2f|%5c", re.IGNORECASE)
 
 
-class Refused(Exception):
+class HeadRefused(Exception):
     """The request is not read any further and gets this answer."""
 
     def __init__(self, code: Code, detail: str | None = None) -> None:
@@ -35,27 +35,27 @@ def check(
 ) -> dict[bytes, bytes]:
     """The headers by name; the head has at most so many bytes as were received.
 
-    Raises Refused where they are too large or leave room for a second reading.
+    Raises HeadRefused where they are too large or leave room for a second reading.
     """
     version = parser.get_http_version()
     by_name = dict(headers)
     if len(by_name) != len(headers):
         names = [name for name, _ in headers]
         if any(names.count(name) > 1 for name in ONCE):
-            raise Refused("bad_request", MALFORMED)
+            raise HeadRefused("bad_request", MALFORMED)
         if names.count(FORWARDED) > 1:  # each proxy may have added a line; together they are one list
             by_name[FORWARDED] = b", ".join(value for name, value in headers if name == FORWARDED)
     if version != "1.1":
         if version != "1.0" or b"transfer-encoding" in by_name:
-            raise Refused("bad_request", MALFORMED)
+            raise HeadRefused("bad_request", MALFORMED)
     elif b"host" not in by_name or by_name.get(b"transfer-encoding", b"chunked").lower() != b"chunked":
-        raise Refused("bad_request", MALFORMED)
+        raise HeadRefused("bad_request", MALFORMED)
     if parser.should_upgrade() and (version != "1.1" or parser.get_method() == b"CONNECT"):
-        raise Refused("bad_request", MALFORMED)
+        raise HeadRefused("bad_request", MALFORMED)
     if received_bytes > MAX_HEAD_BYTES:
         size = len(url) + sum(len(name) + len(value) + 4 for name, value in headers)
         if size > MAX_HEAD_BYTES:
-            raise Refused("headers_too_large")
+            raise HeadRefused("headers_too_large")
     return by_name
 
 

@@ -21,7 +21,7 @@ from uvicorn.server import ServerState
 
 from server.web.connection.cycle import Cycle, asgi_cycle, asgi_scope
 from server.web.connection.exchange import DirectRoute, Exchange
-from server.web.connection.head import MALFORMED, MAX_HEAD_BYTES, MAX_HEADERS, Refused, check, split
+from server.web.connection.head import MALFORMED, MAX_HEAD_BYTES, MAX_HEADERS, HeadRefused, check, split
 from server.web.connection.limits import LINGER_S, SPARE_HEADER_TIMEOUT_S, ConnectionLimits
 from server.web.connection.patience import GRACE_S, Patience
 from server.web.connection.transport import JoinedWrites
@@ -71,7 +71,7 @@ class Protocol(HttpToolsProtocol):
         self._requests = 0
         self._received = 0
         self._fed = 0
-        self._fed_requests = False
+        self._request_ended_in_chunk = False
         """True if the chunk being parsed has the end of a request: its size then says nothing about the next head."""
         self._in_head = False
         self._head_bytes = 0
@@ -135,7 +135,7 @@ class Protocol(HttpToolsProtocol):
 
     def _feed(self, data: bytes) -> None:
         fed = self._fed = len(data)
-        self._fed_requests = False
+        self._request_ended_in_chunk = False
         rest = None
         try:
             self.parser.feed_data(data)
@@ -150,7 +150,7 @@ class Protocol(HttpToolsProtocol):
             self._read_plainly(rest)
             return
         if self._in_head:
-            if not self._fed_requests:
+            if not self._request_ended_in_chunk:
                 self._head_bytes += fed
                 if self._head_bytes > MAX_HEAD_BYTES:
                     self._refuse("headers_too_large")
@@ -183,7 +183,7 @@ class Protocol(HttpToolsProtocol):
         if not self._in_head:
             return
         if len(self.headers) >= MAX_HEADERS:
-            raise Refused("headers_too_large")
+            raise HeadRefused("headers_too_large")
         self.headers.append((name.lower(), value))
 
     def on_headers_complete(self) -> None:
@@ -233,7 +233,7 @@ class Protocol(HttpToolsProtocol):
         """A request is whole."""
         if self._in_head:
             return  # it asked for another protocol: see _read_plainly
-        self._fed_requests = True
+        self._request_ended_in_chunk = True
         answered = self.cycle.response_complete
         self.cycle.finish()
         if self._next is not None:
@@ -260,7 +260,7 @@ class Protocol(HttpToolsProtocol):
 
     def _stop_reading(self, reason: BaseException | None) -> None:
         """The parser gave up: by its own rules, or because a callback told it to."""
-        if isinstance(reason, Refused):
+        if isinstance(reason, HeadRefused):
             self._refuse(reason.code, reason.detail)
         elif isinstance(reason, _Enough):
             self._deaf = self.transport.lingers = True

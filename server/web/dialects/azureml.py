@@ -15,7 +15,7 @@ from server.web.dialects.dialect import ENCODINGS, Asked, Head
 from server.web.dialects.errors import answered, in_one_text
 from server.web.dialects.warnings import warning_line
 from server.web.json_schema import is_raw
-from server.web.problems import Answer, Problem, Stop, problem
+from server.web.problems import Answer, Problem, ProblemError, problem
 from server.wire.frames import BodyFormat, Result
 from server.wire.heads import MAX_REQUEST_BYTES, read_reply, written_request
 from server.wire.snapshot import Entry
@@ -68,10 +68,10 @@ class AzureMl:
         check_ids(headers)
         media_type = headers.get(b"content-type", b"").partition(b";")[0].strip().lower()
         if media_type not in JSON_TYPES and not is_raw(entry):
-            raise Stop(problem("unsupported_media_type", "Send the body as application/json."))
+            raise ProblemError(problem("unsupported_media_type", "Send the body as application/json."))
         encoding = ENCODINGS.get(headers.get(b"content-encoding", b"identity").lower())
         if encoding is None:
-            raise Stop(problem("unsupported_encoding"))
+            raise ProblemError(problem("unsupported_encoding"))
         return Asked(BodyFormat.AZUREML, BodyFormat.AZUREML, encoding)
 
     def content_lines(self, accept: int, result: Result) -> bytes:
@@ -113,13 +113,13 @@ class AzureMl:
         return 200, [(b"content-length", b"0"), (b"x-ms-run-function-failed", b"False")], b""
 
     def parameters(self, asking: Head, entry: Entry) -> bytes:
-        """The query, in which a model's options may stand; a script gets the whole head. Raises Stop."""
+        """The query, in which a model's options may stand; a script gets the whole head. Raises ProblemError."""
         if not is_raw(entry):
             return asking.query
         seen = (pair for pair in asking.headers.items() if pair[0] not in _UNSEEN)
         head = written_request(asking.method, asking.query, seen)
         if len(head) > MAX_REQUEST_BYTES:
-            raise Stop(problem("headers_too_large"))
+            raise ProblemError(problem("headers_too_large"))
         return head
 
     def answered(self, result: Result, entry: Entry, predict_s: float) -> tuple[int, bytes]:
@@ -132,7 +132,7 @@ class AzureMl:
             status, lines = 200, self.content_lines(BodyFormat.AZUREML, result) + failed
         return status, lines + b"%b: %b\r\n" % (DEPLOYMENT, entry.version.encode())
 
-    def told(self, problem: Problem, timeout_s: float) -> Problem:
+    def in_own_words(self, problem: Problem, timeout_s: float) -> Problem:
         """What Azure's server says of a time that has run out."""
         if problem.code == "deadline_exceeded":
             return replace(problem, detail=f"Scoring timeout after {timeout_s * 1e3:.0f} ms")
@@ -152,10 +152,10 @@ AZUREML = AzureMl()
 
 
 def check_ids(headers: Mapping[bytes, bytes]) -> None:
-    """Refuse ids that are too long. Raises Stop."""
+    """Refuse ids that are too long. Raises ProblemError."""
     told = _too_long(headers)
     if told:
-        raise Stop(problem("headers_too_large", told))
+        raise ProblemError(problem("headers_too_large", told))
 
 
 def _too_long(headers: Mapping[bytes, bytes]) -> str:

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 from server.web.json_schema import MAX_LEVELS
-from server.web.problems import Stop, problem
+from server.web.problems import ProblemError, problem
 from server.wire.schema import Input, Output, Schema
 from server.wire.snapshot import Entry
 
@@ -20,7 +20,7 @@ _MESSAGE = {"type": "object", "properties": {"message": {"type": "string"}}}
 
 
 def document(entry: Entry, asked: str, base: str, host: str, scheme: str) -> dict[str, Any]:
-    """The document of a version, for a model that answers below `base`. Raises Stop where there is none."""
+    """The document of a version, for a model that answers below `base`. Raises ProblemError where there is none."""
     schema = Schema.from_data(entry.schema or {})
     stated = schema.swagger or {}
     versions = stated.get("versions", list(_FULL))
@@ -28,7 +28,9 @@ def document(entry: Entry, asked: str, base: str, host: str, scheme: str) -> dic
     if version is None or version not in versions:
         said = "not valid" if version is None else "not supported for the scoring script"
         word = "Supported versions" if version is None else "Supported swagger versions"
-        raise Stop(problem("not_found", f"Swagger version [{asked}] is {said}. {word}: [{', '.join(versions)}]."))
+        raise ProblemError(
+            problem("not_found", f"Swagger version [{asked}] is {said}. {word}: [{', '.join(versions)}].")
+        )
     if schema.raw:
         definitions = {"ServiceInput": stated.get("input", _ANY), "ServiceOutput": stated.get("output", _ANY)}
     else:

@@ -61,7 +61,7 @@ class Extended(Protocol):
     def answered(self, result: Result, entry: Entry, predict_s: float) -> tuple[int, bytes]:
         """The status of a good answer, and the lines of its head. Raises WireError for notes that are not ours."""
 
-    def told(self, problem: Problem, timeout_s: float) -> Problem:
+    def in_own_words(self, problem: Problem, timeout_s: float) -> Problem:
         """What went wrong in the contract's own words, where they are not those of the code."""
 
     def echoed(self, headers: Mapping[bytes, bytes], request_id: str) -> bytes:
@@ -88,7 +88,7 @@ class Dialect(Protocol):
         """Whether what goes wrong at this path is told in the form of this dialect, on other routes too."""
 
     def negotiated(self, headers: Mapping[bytes, bytes], entry: Entry) -> Asked:
-        """What the headers ask of this model. Raises Stop where the model or this server cannot do that."""
+        """What the headers ask of this model. Raises ProblemError where the model or this server cannot do that."""
 
     def content_lines(self, accept: int, result: Result) -> bytes:
         """Lines of the head of a good answer: how its body is written, and what the body has no place for."""

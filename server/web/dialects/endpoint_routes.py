@@ -13,7 +13,7 @@ from auth.principal import Principal
 from auth.routes import require
 from server import __version__
 from server.web.dialects import vetiver_metadata
-from server.web.problems import Stop, problem
+from server.web.problems import ProblemError, problem
 from server.wire.snapshot import EndpointState, Entry, Snapshot
 
 router = APIRouter(prefix="/endpoints/{model}", include_in_schema=False)
@@ -57,7 +57,7 @@ async def openapi(request: Request, asking: Reader, model: str, version: str | N
 
 
 def answer(request: Request, model: str, asking: Principal, answer: Response) -> Response:
-    """The answer to give, if the model is served. Raises HTTPException or Stop."""
+    """The answer to give, if the model is served. Raises HTTPException or ProblemError."""
     served(request, asking, model)
     return answer
 
@@ -70,7 +70,7 @@ def served(request: Request, asking: Principal, model: str, version: str | None 
 
 
 def ready(snapshot: Snapshot, model: str, version: str | None = None) -> Entry:
-    """The version that answers, whoever is asking. Raises HTTPException or Stop."""
+    """The version that answers, whoever is asking. Raises HTTPException or ProblemError."""
     declared = next((one for one in snapshot.endpoints if one.name == model), None) if version is None else None
     found = [entry for entry in snapshot.entries if entry.name == model and version in (None, entry.version)]
     if not (declared or found):
@@ -79,7 +79,7 @@ def ready(snapshot: Snapshot, model: str, version: str | None = None) -> Entry:
     for entry in able:
         if entry.state == "ready":
             return entry
-    raise Stop(problem("no_worker"))
+    raise ProblemError(problem("no_worker"))
 
 
 def _deployed(endpoint: EndpointState, snapshot: Snapshot) -> list[Entry]:

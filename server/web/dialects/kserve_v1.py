@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from server.web.dialects.dialect import ENCODINGS, Asked
 from server.web.dialects.errors import with_error
 from server.web.dialects.warnings import warning_line
-from server.web.problems import Answer, Problem, Stop, problem
+from server.web.problems import Answer, Problem, ProblemError, problem
 from server.wire.frames import BodyFormat, Result
 from server.wire.snapshot import Entry
 
@@ -38,7 +38,7 @@ class KServeV1:
         """How the body is compressed."""
         encoding = ENCODINGS.get(headers.get(b"content-encoding", b"identity").lower())
         if encoding is None:
-            raise Stop(problem("unsupported_encoding"))
+            raise ProblemError(problem("unsupported_encoding"))
         return Asked(BodyFormat.KSERVE_V1, BodyFormat.KSERVE_V1, encoding)
 
     def content_lines(self, accept: int, result: Result) -> bytes:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from server.web.dialects.dialect import ENCODINGS, Asked
 from server.web.dialects.errors import answered, in_one_text
 from server.web.dialects.warnings import warning_line
-from server.web.problems import Answer, Code, Problem, Stop, problem
+from server.web.problems import Answer, Code, Problem, ProblemError, problem
 from server.wire.frames import BodyFormat, Result
 from server.wire.snapshot import Entry
 
@@ -59,10 +59,12 @@ class Mlflow:
         content = FORMATS.get(content_type.partition(b";")[0].strip().lower())
         charset = _CHARSET.search(content_type)
         if content is None or (charset is not None and charset[1].lower() not in (b"utf-8", b"utf8")):
-            raise Stop(problem("unsupported_media_type", "Send the body as application/json or text/csv, in UTF-8."))
+            raise ProblemError(
+                problem("unsupported_media_type", "Send the body as application/json or text/csv, in UTF-8.")
+            )
         encoding = ENCODINGS.get(headers.get(b"content-encoding", b"identity").lower())
         if encoding is None:
-            raise Stop(problem("unsupported_encoding"))
+            raise ProblemError(problem("unsupported_encoding"))
         return Asked(content, BodyFormat.MLFLOW, encoding)
 
     def content_lines(self, accept: int, result: Result) -> bytes:

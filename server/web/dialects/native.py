@@ -12,7 +12,7 @@ from functools import lru_cache
 from server.web.dialects.dialect import ENCODINGS, Asked
 from server.web.dialects.warnings import warning_line
 from server.web.json_schema import is_raw, takes_image
-from server.web.problems import DETAIL, Answer, Problem, Stop, problem
+from server.web.problems import DETAIL, Answer, Problem, ProblemError, problem
 from server.wire.frames import BodyFormat, Result
 from server.wire.snapshot import Entry
 
@@ -57,11 +57,11 @@ class Native:
         content, _, encoding, _ = found
         if is_raw(entry):  # a script takes text and answers in JSON, whatever else is wanted
             if content not in (BodyFormat.JSON, BodyFormat.CSV):
-                raise Stop(problem("unsupported_media_type"))
+                raise ProblemError(problem("unsupported_media_type"))
             return Asked(content, BodyFormat.JSON, encoding)
         if content in _IMAGES and not takes_image(entry):
             told = "This model does not take an image. " + DETAIL["unsupported_media_type"]
-            raise Stop(problem("unsupported_media_type", told))
+            raise ProblemError(problem("unsupported_media_type", told))
         return found
 
     def content_lines(self, accept: int, result: Result) -> bytes:
@@ -87,10 +87,10 @@ def _understood(content_type: bytes | None, encoded: bytes | None, accept: bytes
     if content is None:
         content = IMAGE_TYPES.get(name)
     if content is None:
-        raise Stop(problem("unsupported_media_type"))
+        raise ProblemError(problem("unsupported_media_type"))
     encoding = ENCODINGS.get(b"identity" if encoded is None else encoded.lower())
     if encoding is None:
-        raise Stop(problem("unsupported_encoding"))
+        raise ProblemError(problem("unsupported_encoding"))
     return Asked(content, like if accept is None else _accepted(accept, like), encoding)
 
 
@@ -103,7 +103,7 @@ def _accepted(accept: bytes, content: int) -> int:
         if media_type is not None and (liked := float(weight[1]) if weight else 1.0) > best_weight:
             best, best_weight = media_type, liked
     if best is None:
-        raise Stop(problem("not_acceptable"))
+        raise ProblemError(problem("not_acceptable"))
     return best
 
 

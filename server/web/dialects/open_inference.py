@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from server.web.dialects.dialect import ENCODINGS, Asked
 from server.web.dialects.errors import with_error
-from server.web.problems import Answer, Problem, Stop, problem
+from server.web.problems import Answer, Problem, ProblemError, problem
 from server.wire.frames import BodyFormat, Result
 from server.wire.snapshot import Entry
 
@@ -39,10 +39,10 @@ class OpenInference:
         """How the body is compressed, and how long its head is where bytes follow it."""
         length = headers.get(b"inference-header-content-length", b"")
         if length and not _LENGTH.fullmatch(length):
-            raise Stop(problem("bad_request", "Inference-Header-Content-Length is a number of bytes."))
+            raise ProblemError(problem("bad_request", "Inference-Header-Content-Length is a number of bytes."))
         encoding = ENCODINGS.get(headers.get(b"content-encoding", b"identity").lower())
         if encoding is None:
-            raise Stop(problem("unsupported_encoding"))
+            raise ProblemError(problem("unsupported_encoding"))
         return Asked(BodyFormat.OPEN_INFERENCE, BodyFormat.OPEN_INFERENCE, encoding, length)
 
     def content_lines(self, accept: int, result: Result) -> bytes:

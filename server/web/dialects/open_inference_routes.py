@@ -13,7 +13,7 @@ from auth.routes import require
 from server import __version__
 from server.totals import counted
 from server.web.dialects.open_inference_metadata import config, metadata
-from server.web.problems import Stop, problem
+from server.web.problems import ProblemError, problem
 from server.wire.snapshot import Entry, Snapshot
 
 router = APIRouter(prefix="/v2", include_in_schema=False)
@@ -104,7 +104,7 @@ async def index(request: Request, asking: Reader) -> list[dict[str, str]]:
     except orjson.JSONDecodeError:
         wanted = None
     if type(wanted) is not dict:
-        raise Stop(problem("bad_body", 'The body is empty or {"ready": true}.'))
+        raise ProblemError(problem("bad_body", 'The body is empty or {"ready": true}.'))
     return [
         {"name": e.name, "version": e.version, "state": STATES[e.state], "reason": _reason(e, asking)}
         for e in _catalog(request).snapshot.entries
@@ -119,14 +119,16 @@ async def load(request: Request, asking: Reader, model: str) -> dict[str, Any]:
     if any(entry.state == "ready" for entry in found):
         return {}
     reason = next((told for entry in found if (told := _reason(entry, asking))), "it is not ready yet")
-    raise Stop(problem("bad_request", f'"{model}" is not served: {reason}'))
+    raise ProblemError(problem("bad_request", f'"{model}" is not served: {reason}'))
 
 
 @router.post("/repository/models/{model}/unload")
 async def unload(request: Request, asking: Reader, model: str) -> dict[str, Any]:
     """Refuse: a model is served as long as its file is in the folder."""
     _versions(request, asking, model, None)
-    raise Stop(problem("bad_request", "The model folder decides what is served: take the model's file out of it."))
+    raise ProblemError(
+        problem("bad_request", "The model folder decides what is served: take the model's file out of it.")
+    )
 
 
 def _catalog(request: Request) -> Catalog:

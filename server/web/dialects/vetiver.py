@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from server.web.dialects.dialect import ENCODINGS, Asked
 from server.web.dialects.errors import answered, answered_in_text, in_one_text
 from server.web.dialects.warnings import warning_line
-from server.web.problems import Answer, Code, Problem, Stop, problem
+from server.web.problems import Answer, Code, Problem, ProblemError, problem
 from server.wire.frames import BodyFormat, Result
 from server.wire.snapshot import Entry
 
@@ -48,7 +48,7 @@ class Vetiver:
         """How the body is compressed. The model's language decides what a reply is like."""
         encoding = ENCODINGS.get(headers.get(b"content-encoding", b"identity").lower())
         if encoding is None:
-            raise Stop(problem("unsupported_encoding"))
+            raise ProblemError(problem("unsupported_encoding"))
         form = BodyFormat.VETIVER if entry.runtime == "r" else BodyFormat.VETIVER_PYTHON
         return Asked(form, form, encoding)
 

@@ -9,7 +9,7 @@ from pydantic import BaseModel, Field
 
 from auth.principal import Principal
 from auth.routes import require
-from server.web.problems import Stop, problem
+from server.web.problems import ProblemError, problem
 from server.wire.snapshot import DeploymentState, EndpointState, Snapshot
 
 router = APIRouter(prefix="/v1/endpoints", tags=["endpoints"])
@@ -59,7 +59,7 @@ async def get_endpoint(request: Request, endpoint: str, principal: Reader) -> En
     for one in snapshot.endpoints:
         if one.name == endpoint and principal.may("list", endpoint):
             return _endpoint(one, snapshot)
-    raise Stop(problem("not_found"))
+    raise ProblemError(problem("not_found"))
 
 
 def _snapshot(request: Request) -> Snapshot:

@@ -27,7 +27,7 @@ from auth.routes.closed import address_of
 from auth.setup import Auth
 from server.metrics import WebMetrics
 from server.web.outcomes import Unrecognised, unrecognised
-from server.web.problems import Answer, Code, Problem, Stop, problem
+from server.web.problems import Answer, Code, Problem, ProblemError, problem
 from server.web.request_id import RequestIds
 
 log = logging.getLogger(__name__)
@@ -66,7 +66,7 @@ def install(
     for kind in get_args(Unrecognised):
         app.add_exception_handler(kind, _unrecognised)
     app.add_exception_handler(SignInFailed, _sign_in_failed)
-    app.add_exception_handler(Stop, _stopped)
+    app.add_exception_handler(ProblemError, _stopped)
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http)
     app.add_middleware(BodyLimit, of_path=body_limit or (lambda _: MAX_BODY_BYTES))
@@ -237,7 +237,7 @@ def _fault(error: Any) -> dict[str, Any]:
 
 
 async def _stopped(request: Request, error: Exception) -> Response:
-    assert isinstance(error, Stop)
+    assert isinstance(error, ProblemError)
     return reply(request, error.problem)
 
 
@@ -251,4 +251,4 @@ async def _http(request: Request, error: Exception) -> Response:
 
 
 _OF_STARLETTE: Mapping[int, Code] = {404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
-"""The code of what the framework refuses by itself, before or around a route; routes raise `Stop`."""
+"""The code of what the framework refuses by itself, before or around a route; routes raise `ProblemError`."""

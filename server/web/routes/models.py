@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 from auth.principal import Principal
 from auth.routes import require
 from server.web import json_schema
-from server.web.problems import Stop, problem
+from server.web.problems import ProblemError, problem
 from server.web.scoring.serving import Serving
 from server.wire.snapshot import Entry
 
@@ -79,7 +79,7 @@ async def get_schema(request: Request, model: str, principal: Reader) -> dict[st
     for entry in _entries(request, model, principal):
         if entry.current:
             return json_schema.request_schema(entry)
-    raise Stop(problem("not_found"))
+    raise ProblemError(problem("not_found"))
 
 
 def _serving(request: Request) -> Serving:
@@ -90,7 +90,7 @@ def _serving(request: Request) -> Serving:
 def _entries(request: Request, model: str, principal: Principal) -> list[Entry]:
     entries = [e for e in _serving(request).snapshot.entries if e.name == model]
     if not entries or not principal.may("list", model):  # alike, so that nobody learns what others have
-        raise Stop(problem("not_found"))
+        raise ProblemError(problem("not_found"))
     return entries
 
 

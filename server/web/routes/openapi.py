@@ -13,7 +13,7 @@ from auth.principal import Principal
 from auth.routes import require
 from server import __version__
 from server.web import json_schema
-from server.web.problems import CODES, MEDIA_TYPE, STATUS, Code, Stop, problem
+from server.web.problems import CODES, MEDIA_TYPE, STATUS, Code, ProblemError, problem
 from server.web.routes import openapi_dialects
 from server.web.scoring.serving import Serving
 from server.wire.snapshot import Entry
@@ -48,7 +48,7 @@ async def openapi(request: Request, dialects: bool = False) -> Response:
     asking = None
     match request.app.state.settings.docs:
         case "off":
-            raise Stop(problem("not_found"))
+            raise ProblemError(problem("not_found"))
         case "login":
             asking = await require("list")(request, None)  # the page then asks for a name and a password
     document = _document(request) if asking is None or asking.may("list", "*") else _listed(request, asking)

@@ -11,7 +11,7 @@ import fastapi_swagger
 from fastapi import APIRouter, Request, Response
 from fastapi.responses import FileResponse, HTMLResponse, PlainTextResponse
 
-from server.web.problems import Stop, problem
+from server.web.problems import ProblemError, problem
 
 router = APIRouter(include_in_schema=False)
 
@@ -37,7 +37,7 @@ async def root(request: Request) -> Response:
 async def docs(request: Request) -> Response:
     """Swagger UI. The page itself tells nothing; what it shows comes from /openapi.json."""
     if request.app.state.settings.docs == "off":
-        raise Stop(problem("not_found"))
+        raise ProblemError(problem("not_found"))
     return _page(request, "docs.html")
 
 
@@ -45,7 +45,7 @@ async def docs(request: Request) -> Response:
 async def asset(name: str) -> Response:
     """A file of the pages."""
     if name not in ASSETS:
-        raise Stop(problem("not_found"))
+        raise ProblemError(problem("not_found"))
     folder = SWAGGER if name in SWAGGER_ASSETS else PAGES
     media_type = {"css": "text/css", "js": "text/javascript", "png": "image/png"}[name.rpartition(".")[2]]
     return FileResponse(folder / name, media_type=media_type, headers={"cache-control": "no-cache"})

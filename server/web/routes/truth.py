@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from auth.principal import Principal
 from auth.routes import require
-from server.web.problems import Stop, problem
+from server.web.problems import ProblemError, problem
 from server.web.scoring.serving import Serving
 
 router = APIRouter(prefix="/v1/truth", tags=["truth"])
@@ -48,10 +48,10 @@ async def tell_truth(request: Request, model: str, truth: Truth, principal: Scor
     snapshot = serving.snapshot
     names = {one.name for one in snapshot.entries} | {one.name for one in snapshot.endpoints}
     if model not in names or not principal.may("score", model):
-        raise Stop(problem("not_found"))
+        raise ProblemError(problem("not_found"))
     kept = await serving.collector.tell(model, [row.model_dump() for row in truth.rows])
     if kept is None:
-        raise Stop(problem("not_collected"))
+        raise ProblemError(problem("not_collected"))
     if not kept:
-        raise Stop(problem("recorder_unavailable"))
+        raise ProblemError(problem("recorder_unavailable"))
     return Taken(rows=len(truth.rows))

@@ -200,7 +200,7 @@ def collected(snapshot: Snapshot) -> dict[tuple[str, Behind | None], _Collected]
     for entry in snapshot.entries:
         if entry.collect is not None and entry.schema is not None and not entry.remote:
             described = Described(entry.name, entry.version, entry.schema, Collect.from_data(entry.collect))
-            found[entry.key, None] = _Collected(described)
+            found[entry.model_key, None] = _Collected(described)
     if not snapshot.endpoints:
         return found
     ready = {(entry.name, entry.version): entry for entry in snapshot.entries if entry.schema and not entry.remote}

@@ -9,7 +9,7 @@ from server.dispatch.dispatcher import Dispatcher
 from server.endpoints.traffic import Split
 from server.web.dialects.deployed import DEPLOYMENT, Deployed
 from server.web.dialects.dialect import Dialect, Dialects
-from server.web.problems import Stop, problem
+from server.web.problems import ProblemError, problem
 from server.web.scoring.target import Behind, Target
 from server.wire.snapshot import DeploymentState, EndpointState, Entry, Snapshot
 
@@ -32,13 +32,13 @@ class Deployments:
         self._key_header = endpoint.key_header.encode()
 
     def choose(self, headers: Mapping[bytes, bytes], request_id: str) -> Target:
-        """The deployment that the request names, or the one that its key is assigned to. Raises Stop."""
+        """The deployment that the request names, or the one that its key is assigned to. Raises ProblemError."""
         wanted = headers.get(DEPLOYMENT)
         if wanted is not None:
             return self._named(wanted.decode("latin-1"))
         choice = self._split.choose(headers.get(self._key_header) or request_id.encode())
         if choice is None:
-            raise Stop(problem("no_worker" if any(self._endpoint.traffic.values()) else "no_traffic"))
+            raise ProblemError(problem("no_worker" if any(self._endpoint.traffic.values()) else "no_traffic"))
         if choice.rerouted:
             self._on_rerouted(self._endpoint.name, choice.name)
         return self._ready[choice.name]
@@ -52,10 +52,10 @@ class Deployments:
         if target is not None:
             return target
         if any(deployment.name == name for deployment in self._endpoint.deployments):
-            raise Stop(problem("no_worker"))
+            raise ProblemError(problem("no_worker"))
         known = ", ".join(deployment.name for deployment in self._endpoint.deployments) or "none"
         told = f"The header azureml-model-deployment names a deployment that the endpoint lacks; it has {known}."
-        raise Stop(problem("unknown_deployment", told))
+        raise ProblemError(problem("unknown_deployment", told))
 
 
 def endpoint_targets(

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from server.dispatch.dispatcher import Scored
 from server.web.dialects.dialect import Dialect, Extended
 from server.web.json_schema import is_raw
-from server.web.problems import Answer, Problem, Stop, problem
+from server.web.problems import Answer, Problem, ProblemError, problem
 from server.web.scoring.caller import Caller
 from server.web.scoring.relay import Relayed
 from server.web.scoring.target import Target
@@ -29,11 +29,11 @@ Written = tuple[int, bytes, bytes]
 
 
 def at_once(caller: Caller, target: Target, request_id: str) -> Written | None:
-    """The answer to a method other than POST that asks nothing of the model. Raises Stop for one that is not taken."""
+    """The answer to a method that asks nothing of the model. Raises ProblemError for one that is not taken."""
     extended = target.dialect.extended
     methods = ("POST",) if extended is None else extended.methods(target.entry)
     if extended is None or caller.method.decode() not in methods:
-        raise Stop(problem("method_not_allowed", allow=", ".join(methods)))
+        raise ProblemError(problem("method_not_allowed", allow=", ".join(methods)))
     answer = extended.at_once(caller, target.entry)
     if answer is None:
         return None
@@ -71,7 +71,7 @@ def refusal(dialect: Dialect, said: Problem, caller: Caller, request_id: str, ti
     """Status, lines of the head and body of the answer that tells what went wrong."""
     extended = dialect.extended
     if extended is not None:
-        said = extended.told(said, timeout_s)
+        said = extended.in_own_words(said, timeout_s)
     return _written(dialect.refusal(said, request_id), extended, caller, request_id)
 
 

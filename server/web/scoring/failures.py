@@ -9,7 +9,7 @@ from auth.errors import OverLimit, Unauthenticated
 from server.dispatch.dispatcher import Refused
 from server.metrics import WebMetrics
 from server.web import outcomes
-from server.web.problems import Problem, Stop, problem
+from server.web.problems import Problem, ProblemError, problem
 from server.web.scoring.incoming import TooLarge
 
 log = logging.getLogger(__name__)
@@ -27,7 +27,7 @@ class Route(Protocol):
 def problem_of(error: BaseException, request_id: str, route: Route) -> Problem:
     """The answer to a request that this ended."""
     match error:
-        case Stop():
+        case ProblemError():
             return error.problem
         case Refused():
             return outcomes.refused(error)

@@ -20,7 +20,7 @@ from server.metrics import REMOTE, WebMetrics
 from server.web import outcomes
 from server.web.client_address import ClientAddresses
 from server.web.dialects.dialect import Asked, Dialect
-from server.web.problems import Problem, Stop, problem
+from server.web.problems import Problem, ProblemError, problem
 from server.web.request_id import RequestIds
 from server.web.root_alias import aliases
 from server.web.scoring import answer, extended, failures
@@ -147,7 +147,7 @@ class Call:
         if self._incoming is not None:
             self._incoming.put(data)
         elif self._size > self._route.max_body_bytes:
-            self._refuse(Stop(self._route.too_large()))
+            self._refuse(ProblemError(self._route.too_large()))
         else:
             self._parts.append(data)
 
@@ -214,10 +214,10 @@ class Call:
             unheard = ", ".join(route.serving.unheard())
             if unheard:
                 told = f"There is no such model here. Another server, which may have it, cannot be reached: {unheard}."
-                raise Stop(problem("remote_unavailable", told))
-            raise Stop(problem("unknown_model"))
+                raise ProblemError(problem("remote_unavailable", told))
+            raise ProblemError(problem("unknown_model"))
         if int(caller.headers.get(b"content-length", b"0")) > route.max_body_bytes:
-            raise Stop(route.too_large())
+            raise ProblemError(route.too_large())
         if target.fork is not None:
             target = self._target = target.fork.choose(caller.headers, self._request_id)
         return target
@@ -234,7 +234,7 @@ class Call:
         request = self._request = Request(
             pool=entry.pool,
             model=entry.name,
-            model_key=entry.key,
+            model_key=entry.model_key,
             member=Member(body, content, accept, encoding, parameters, self._request_id.encode()),
             body_bytes=self._size,
             deadline=self._deadline,
@@ -271,7 +271,7 @@ class Call:
         self._scored = scored
         try:
             if scored.result.code != ReplyCode.OK:
-                raise Stop(outcomes.failed(scored, self._sees_details()))
+                raise ProblemError(outcomes.failed(scored, self._sees_details()))
             result, caller, asked = scored.result, self._caller, self._asked
             status, lines = extended.answered(scored, self._target, asked.accept, caller, self._request_id)
             if self._bounds is not None:

@@ -72,7 +72,7 @@ class Serving:
     def usage(self, entry: Entry) -> Usage | None:
         """What the workers of a model version are at; None where another server has the model."""
         dispatcher = self.dispatchers.get(entry.pool)
-        return None if dispatcher is None else dispatcher.usage(entry.key)
+        return None if dispatcher is None else dispatcher.usage(entry.model_key)
 
     def close(self) -> None:
         """Close all connections."""

@@ -9,7 +9,7 @@ from typing import NamedTuple, Protocol
 from auth.principal import Principal
 from server.dispatch.dispatcher import Dispatcher
 from server.web.dialects.dialect import Dialect
-from server.web.problems import Stop, problem
+from server.web.problems import ProblemError, problem
 from server.wire.snapshot import Entry
 
 
@@ -24,7 +24,7 @@ class Fork(Protocol):
     """The deployments behind an endpoint's path."""
 
     def choose(self, headers: Mapping[bytes, bytes], request_id: str) -> Target:
-        """The deployment that answers a request. Raises Stop where none does."""
+        """The deployment that answers a request. Raises ProblemError where none does."""
 
     def again(self, target: Target) -> Target:
         """The same deployment as it is now."""
@@ -69,7 +69,7 @@ def allowed(target: Target | None, principal: Principal) -> Target | None:
         return target
     if name is not None and principal.may("list") and not principal.may("list", name):
         return None
-    raise Stop(problem("forbidden"))
+    raise ProblemError(problem("forbidden"))
 
 
 def now(targets: Mapping[str, Target], path: str, chosen: Target) -> Target:

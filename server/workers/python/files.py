@@ -14,7 +14,7 @@ import joblib
 from server.wire.models import ModelSpec, RuntimeSettings
 from server.workers.errors import LoadFailed
 from server.workers.python import native, reasons
-from server.workers.python.warned import MAX_WARNINGS, distinct
+from server.workers.python.library_warnings import MAX_WARNINGS, distinct
 
 
 def read(spec: ModelSpec) -> tuple[Any, tuple[str, ...]]:

@@ -17,7 +17,7 @@ from server.workers.predictions import Predictions
 from server.workers.python import answers, per_request_matmul
 from server.workers.python.answers import Method
 from server.workers.python.feed import Feed
-from server.workers.python.warned import distinct
+from server.workers.python.library_warnings import distinct
 from server.workers.table import Column
 
 _NOT_FINITE = re.compile(r"contains NaN|contains infinity|NaN or infinity")

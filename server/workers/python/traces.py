@@ -96,10 +96,10 @@ class PythonPart:
         self._state = _state()
         self._looked = self._look()
 
-    def enter(self, key: str) -> None:
+    def enter(self, model_key: str) -> None:
         """See `Part`."""
-        if key in self._drawing:
-            _restore(self._drawing[key])
+        if model_key in self._drawing:
+            _restore(self._drawing[model_key])
 
     def unchanged(self) -> bool:
         """See `Part`."""
@@ -110,10 +110,10 @@ class PythonPart:
         self._drawn = self._look() != self._looked
         return True
 
-    def leave(self, key: str) -> None:
+    def leave(self, model_key: str) -> None:
         """See `Part`."""
         if self._drawn:
-            self._drawing[key] = _state()
+            self._drawing[model_key] = _state()
             _restore(self._state)
 
     def changes(self) -> Changes:

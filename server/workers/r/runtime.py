@@ -142,7 +142,7 @@ class RRuntime(Runtime):
         golden.rehearse(loaded, spec.example or {}, WARM_CALLS, WARMING_S)
         return loaded
 
-    def settle(self) -> None:
+    def before_fork(self) -> None:
         """Collect R's garbage, and give up the folder for temporary files, which forks must not share."""
         embedded.collect_garbage()
         embedded.call("drop_tempdir")
@@ -155,9 +155,9 @@ class RRuntime(Runtime):
         """Have R free what lived only a moment."""
         embedded.collect_young_garbage()
 
-    def rest(self) -> None:
+    def on_idle(self) -> None:
         """Say what R printed and what was left out."""
-        embedded.printed.rest()
+        embedded.printed.on_idle()
 
     def after_fork(self, seed: int, scratch: Path, slot: int) -> None:
         """Own random numbers, own temporary files."""
@@ -166,12 +166,12 @@ class RRuntime(Runtime):
 
 
 def _is_rehearsal(spec: ModelSpec) -> bool:
-    return not spec.key
+    return not spec.model_key
 
 
 def _rehearse() -> None:
     """Describe a small model before the first probe is forked: probes share what R compiles and loads on first use."""
-    spec = ModelSpec(key="", name="", version="", path=embedded.call("save_small_model")[0])
+    spec = ModelSpec(model_key="", name="", version="", path=embedded.call("save_small_model")[0])
     for _ in range(REHEARSALS):
         _describe(spec)
 

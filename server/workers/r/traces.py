@@ -24,10 +24,10 @@ class RPart:
         else:
             embedded.call("note_traces")
 
-    def enter(self, key: str) -> None:
+    def enter(self, model_key: str) -> None:
         """See `Part`."""
-        if key in self._drawing:
-            embedded.call("take_random_state", key)
+        if model_key in self._drawing:
+            embedded.call("take_random_state", model_key)
 
     def unchanged(self) -> bool:
         """See `Part`."""
@@ -35,15 +35,15 @@ class RPart:
         self._drawn = found == DRAWN
         return found in (UNCHANGED, DRAWN)
 
-    def leave(self, key: str) -> None:
+    def leave(self, model_key: str) -> None:
         """See `Part`."""
         if self._drawn:
-            embedded.call("keep_random_state", key)
-            self._drawing.add(key)
+            embedded.call("keep_random_state", model_key)
+            self._drawing.add(model_key)
 
     def changes(self) -> Changes:
         """See `Part`."""
-        found = embedded.to_python(embedded.call_seldom("traces_told")) or {}
+        found = embedded.to_python(embedded.call_seldom("traces_described")) or {}
         return {what: text[0] if text else None for what, text in found.items()}
 
     def packages(self) -> set[str]:

@@ -60,7 +60,7 @@ class Output:
                     lines.end_line()
             self._formatter.request_id = ""
 
-    def rest(self) -> None:
+    def on_idle(self) -> None:
         """Say how many lines were left out, now that the script is not being called."""
         for limit in self._limits:
             limit.end()

@@ -100,10 +100,10 @@ class ScriptRuntime(Runtime):
             run, called = entry.load(Path(spec.path))
         return ScriptModel(spec, run, called, output)
 
-    def rest(self) -> None:
+    def on_idle(self) -> None:
         """Say what was left out of the log."""
         for output in self._outputs:
-            output.rest()
+            output.on_idle()
 
     def after_fork(self, seed: int, scratch: Path, slot: int) -> None:
         """Give this fork random numbers of its own."""

@@ -174,7 +174,7 @@ def test_a_bare_files_version_is_its_digest(tmp_path: Path) -> None:
     write(tmp_path / "mpg.rds", b"bytes")
     file = identified(tmp_path)
     digest = hashlib.sha256(b"bytes").hexdigest()[:12]
-    assert (file.version, file.key) == (digest, f"mpg/{digest}/{digest}")
+    assert (file.version, file.model_key) == (digest, f"mpg/{digest}/{digest}")
     assert (file.runtime, file.size_bytes, file.in_version_folder) == ("r", 5, False)
     assert file.path.is_absolute()
 
@@ -183,7 +183,7 @@ def test_in_a_version_folder_the_folder_is_the_version(tmp_path: Path) -> None:
     write(tmp_path / "mpg" / "1.10" / "model.rds", b"bytes")
     file = identified(tmp_path)
     assert (file.version, file.in_version_folder) == ("1.10", True)
-    assert file.key == f"mpg/1.10/{hashlib.sha256(b'bytes').hexdigest()[:12]}"
+    assert file.model_key == f"mpg/1.10/{hashlib.sha256(b'bytes').hexdigest()[:12]}"
 
 
 def test_a_sidecar_changes_the_key_but_not_the_version(tmp_path: Path) -> None:
@@ -192,7 +192,7 @@ def test_a_sidecar_changes_the_key_but_not_the_version(tmp_path: Path) -> None:
     for content in (b"description: a", b"description: b"):
         write(tmp_path / "mpg.yaml", content)
         keys.append(identified(tmp_path))
-    assert len({file.key for file in keys}) == 3
+    assert len({file.model_key for file in keys}) == 3
     assert len({file.version for file in keys}) == 1
 
 
@@ -222,7 +222,7 @@ def test_requirements_beside_a_python_model_are_part_of_it(tmp_path: Path, file:
     assert first.requirements == requirements
     assert not unchanged(without)
     write(requirements, b"shade==2.0")
-    assert len({without.key, first.key, now().key}) == 3
+    assert len({without.model_key, first.model_key, now().model_key}) == 3
     assert (now().version == without.version) == (file != "churn/score.py")
 
 
@@ -230,7 +230,7 @@ def test_requirements_beside_a_model_of_r_say_nothing(tmp_path: Path) -> None:
     write(tmp_path / "mpg.rds")
     before = identified(tmp_path)
     write(tmp_path / "mpg.requirements.txt")
-    assert identified(tmp_path).key == before.key
+    assert identified(tmp_path).model_key == before.model_key
     assert identified(tmp_path).requirements is None
 
 
@@ -238,7 +238,7 @@ def test_the_sidecar_of_a_version_is_in_its_folder(tmp_path: Path) -> None:
     write(tmp_path / "mpg" / "1" / "model.rds")
     before = identified(tmp_path)
     write(tmp_path / "mpg" / "1" / "model.yaml")
-    assert identified(tmp_path).key != before.key
+    assert identified(tmp_path).model_key != before.model_key
     assert identified(tmp_path).sidecar == tmp_path / "mpg" / "1" / "model.yaml"
 
 
@@ -246,7 +246,7 @@ def test_a_sidecar_that_is_a_pipe_is_not_opened(tmp_path: Path) -> None:
     write(tmp_path / "mpg.rds")
     before = identified(tmp_path)
     os.mkfifo(tmp_path / "mpg.yaml")
-    assert identified(tmp_path).key == before.key
+    assert identified(tmp_path).model_key == before.model_key
 
 
 def test_a_file_that_has_gone_meanwhile_is_an_os_error(tmp_path: Path) -> None:
@@ -340,9 +340,9 @@ def test_who_looks_at_signatures_has_them_in_the_key(tmp_path: Path) -> None:
     write(tmp_path / "mpg.rds")
     [model] = candidates(tmp_path, R_FILES)
     assert signature_of(model.path) == write(tmp_path / "mpg.rds.sig", b"one")
-    keys = {identify(model).key, identify(model, signature_of(model.path)).key}
+    keys = {identify(model).model_key, identify(model, signature_of(model.path)).model_key}
     write(tmp_path / "mpg.rds.sig", b"two")
-    keys.add(identify(model, signature_of(model.path)).key)
+    keys.add(identify(model, signature_of(model.path)).model_key)
     assert len(keys) == 3
 
 

@@ -387,7 +387,7 @@ def test_another_signature_of_the_same_model_is_something_to_look_at(desk: Desk)
     by_team = desk.look(path)
     desk.sign(path, "boss")
     by_boss = desk.look(path)
-    assert len({unsigned.key, by_team.key, by_boss.key}) == 3
+    assert len({unsigned.model_key, by_team.model_key, by_boss.model_key}) == 3
     assert len({unsigned.version, by_team.version, by_boss.version}) == 1
 
 

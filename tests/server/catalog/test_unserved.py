@@ -185,7 +185,7 @@ def test_any_bytes_in_a_name_can_be_told(tmp_path: Path) -> None:
     for one in found:
         assert one.refused is not None
         file = unserved.model_file(one, one.refused)
-        file.key.encode()
+        file.model_key.encode()
         assert len(file.name) <= 100
 
 
@@ -196,5 +196,5 @@ def test_a_change_of_what_is_told_changes_its_key(tmp_path: Path) -> None:
         path.write_bytes(content)
         [one] = unserved.unserved(tmp_path, PYTHON_FILES, [])
         assert one.refused is not None
-        keys.add(unserved.model_file(one, one.refused).key)
+        keys.add(unserved.model_file(one, one.refused).model_key)
     assert len(keys) == 2

@@ -126,11 +126,11 @@ def test_a_deleted_file_is_told(folder: Path, watching: Watching) -> None:
 def test_a_new_or_changed_sidecar_changes_the_key_and_keeps_the_version(folder: Path, watching: Watching) -> None:
     (folder / "mpg.rds").write_bytes(b"one")
     eventually(lambda: watching.names() == ["mpg"])
-    keys = {watching.now["mpg"].key}
+    keys = {watching.now["mpg"].model_key}
     for text in ("description: x", "description: xy"):
         (folder / "mpg.yaml").write_text(text)
-        eventually(lambda: watching.now["mpg"].key not in keys)
-        keys.add(watching.now["mpg"].key)
+        eventually(lambda: watching.now["mpg"].model_key not in keys)
+        keys.add(watching.now["mpg"].model_key)
     assert len({files[0].version for files in watching.told if files}) == 1
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from server.catalog.files import ModelFile
 from server.catalog.sidecar import Sidecar
-from server.pools.models import PoolModels, Proven, Refused, catalog, version_order
+from server.pools.models import PoolModels, Proven, RefusedFile, catalog, version_order
 from tests.server.pools.described import DESCRIPTION
 
 
@@ -19,7 +19,7 @@ def file(name: str = "mpg", version: str = "aa", in_folder: bool = False, key: s
         runtime="r",
         name=name,
         version=version,
-        key=key or f"{name}/{version}/{version}",
+        model_key=key or f"{name}/{version}/{version}",
         path=path,
         sidecar=path.with_suffix(".yaml"),
         size_bytes=9,
@@ -34,7 +34,7 @@ def serve(models: PoolModels, *files: ModelFile) -> None:
 
 
 def refuse(models: PoolModels, one: ModelFile) -> None:
-    models.refuse(Refused(one, "crashes", "it crashed"))
+    models.refuse(RefusedFile(one, "crashes", "it crashed"))
 
 
 def look_at(models: PoolModels, one: ModelFile) -> None:
@@ -145,7 +145,7 @@ def test_an_entry_tells_what_the_sidecar_and_the_probe_said() -> None:
     [entry] = catalog(models.entries())
     assert (entry.description, entry.timeout_s, entry.load_seconds) == ("d", 2.0, 0.5)
     assert (entry.model_class, entry.rowwise, entry.current) == ("lm", True, True)
-    assert (entry.file, entry.size_bytes, entry.key) == ("mpg.rds", 9, "mpg/aa/aa")
+    assert (entry.file, entry.size_bytes, entry.model_key) == ("mpg.rds", 9, "mpg/aa/aa")
 
 
 def test_a_refusal_tells_its_code_and_reason_and_is_never_current() -> None:

@@ -15,7 +15,7 @@ from server.catalog.sidecar import Sidecar
 from server.config import Settings
 from server.pools import pool as pool_module
 from server.pools import renewal, tasks
-from server.pools.models import REPLACED, Proven, Refused
+from server.pools.models import REPLACED, Proven, RefusedFile
 from server.pools.plan import PoolPlan
 from server.pools.pool import Parts, Pool
 from server.pools.template import TemplateLost
@@ -38,7 +38,7 @@ class Template:
     def __init__(self, read: Iterable[str] = ()) -> None:
         self.read = self.holds = frozenset(read)
 
-    async def settle(self, keys: Sequence[str]) -> None:
+    async def prepare_fork(self, keys: Sequence[str]) -> None:
         self.holds = frozenset(keys)
 
 
@@ -53,7 +53,7 @@ class Keeper:
     def __init__(self, plan: PoolPlan, run_dir: Path, settings: Settings, held: Callable[[], list[Proven]], *_: object):
         self._held = held
         self.template = Template()
-        self.lacking: list[Refused] = []
+        self.lacking: list[RefusedFile] = []
         self.files: list[bytes] = []
         self.failing: set[str] = set()
         """Names of models that cannot be read into the template."""
@@ -73,7 +73,7 @@ class Keeper:
     async def living(self) -> Template:
         return self.template
 
-    async def complete(self) -> tuple[Template, list[Refused]]:
+    async def complete(self) -> tuple[Template, list[RefusedFile]]:
         return self.template, self.lacking
 
     async def undisturbed(self) -> bool:
@@ -81,8 +81,8 @@ class Keeper:
 
     async def load(self, proven: Proven) -> str | None:
         self.files.append(proven.file.path.read_bytes())
-        self.template.read |= {proven.file.key}
-        self.template.holds |= {proven.file.key}
+        self.template.read |= {proven.file.model_key}
+        self.template.holds |= {proven.file.model_key}
         happens, self.meanwhile = self.meanwhile, int
         happens()
         return "no memory" if proven.file.name in self.failing else None
@@ -94,7 +94,7 @@ class Keeper:
         if self.gone:
             self.gone -= 1
             raise FileGone("b")
-        return Template(proven.file.key for proven in self._held())
+        return Template(proven.file.model_key for proven in self._held())
 
     async def take(self, fresh: Template) -> Keeper:
         self.before, self.template = self.template, fresh
@@ -184,7 +184,7 @@ class Stage:
         (self.folder / f"{name}.rds").unlink()
 
     def key(self, name: str) -> str:
-        return next(file.key for file in self.files() if file.name == name)
+        return next(file.model_key for file in self.files() if file.name == name)
 
     def files(self) -> list[ModelFile]:
         return [identify(candidate) for candidate in candidates(self.folder, R_FILES)]
@@ -347,7 +347,7 @@ def test_a_newer_file_that_is_seen_while_workers_are_forked_is_not_forgotten(tmp
 
         stage.workers.meanwhile = newer
         await stage.serve("a")
-        assert [(e.key, e.state) for e in stage.pool.models.entries()] == [(stage.key("a"), "ready")]
+        assert [(e.model_key, e.state) for e in stage.pool.models.entries()] == [(stage.key("a"), "ready")]
         assert stage.keeper.files == [b"one", b"two"]
 
     play(scene, tmp_path)
@@ -372,8 +372,10 @@ def test_a_file_that_goes_while_workers_are_forked_is_not_served(tmp_path: Path)
     play(scene, tmp_path)
 
 
-def lacks(stage: Stage, name: str) -> Refused:
-    return Refused(stage.pool.models.serving[stage.folder / f"{name}.rds"].file, REPLACED, "its file is another one")
+def lacks(stage: Stage, name: str) -> RefusedFile:
+    return RefusedFile(
+        stage.pool.models.serving[stage.folder / f"{name}.rds"].file, REPLACED, "its file is another one"
+    )
 
 
 def test_a_model_that_new_workers_lack_serves_on_until_there_are_new_workers_and_then_says_so(tmp_path: Path) -> None:
@@ -381,7 +383,7 @@ def test_a_model_that_new_workers_lack_serves_on_until_there_are_new_workers_and
 
     async def scene(stage: Stage) -> None:
         await stage.serve("a", "b")
-        newer = Refused(stage.files()[0], "unreadable", "no .rds file")
+        newer = RefusedFile(stage.files()[0], "unreadable", "no .rds file")
         stage.pool.models.refuse(newer)
         before = [("a", "ready"), ("b", "ready"), ("a", "failed")]
         assert stage.states() == before
@@ -414,7 +416,7 @@ def test_bytes_that_came_while_a_file_was_read_are_never_served_under_its_key(tm
         asyncio.get_running_loop().call_later(0.1, stage.look)
         await stage.serve("a")
         assert stage.keeper.files == [b"one", b"two"]
-        assert [(e.key, e.state) for e in stage.pool.models.entries()] == [(stage.key("a"), "ready")]
+        assert [(e.model_key, e.state) for e in stage.pool.models.entries()] == [(stage.key("a"), "ready")]
 
     play(scene, tmp_path)
 

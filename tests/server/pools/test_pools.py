@@ -15,7 +15,7 @@ from server.catalog.files import ModelFile, Signed
 from server.catalog.sidecar import Sidecar
 from server.config import Settings
 from server.pools import pools as pools_module
-from server.pools.models import PoolModels, Proven, Refused
+from server.pools.models import PoolModels, Proven, RefusedFile
 from server.pools.plan import PoolPlan
 from server.pools.pools import Pools
 from server.wire.snapshot import Entry
@@ -62,7 +62,7 @@ class FakePool:
 
     async def refuse(self) -> None:
         for file in list(self.models.loading.values()):
-            self.models.refuse(Refused(file, "crashes", "it crashed"))
+            self.models.refuse(RefusedFile(file, "crashes", "it crashed"))
         await self._publish()
 
 
@@ -117,7 +117,7 @@ class Stage:
 
     def where(self) -> list[tuple[str, str, str]]:
         """Pool, sidecar's digest and state of what the catalog has."""
-        return [(e.pool, e.key.rpartition("/")[2], e.state) for e in self.pools.entries()]
+        return [(e.pool, e.model_key.rpartition("/")[2], e.state) for e in self.pools.entries()]
 
 
 def _file(folder: Path, name: str, text: str) -> ModelFile:
@@ -181,7 +181,7 @@ def test_unsigned_models_share_other_pools_than_signed_ones_where_the_setting_sa
     async def scene(stage: Stage) -> None:
         await stage.there_are(a="", b="", c="")
         for name, outcome in outcomes.items():
-            stage._files[name] = replace(stage.file(name), signed=Signed(outcome, ""), key=f"{name}/{outcome}")
+            stage._files[name] = replace(stage.file(name), signed=Signed(outcome, ""), model_key=f"{name}/{outcome}")
         await stage.update()
         assert {e.name: e.pool for e in stage.pools.entries()} == {"a": "r", "b": "r-unsigned", "c": "r-unsigned"}
         plans = {pool.plan.name: pool.plan for pool in stage.pools}

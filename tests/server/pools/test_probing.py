@@ -12,7 +12,7 @@ import pytest
 from server.catalog.files import ModelFile
 from server.config import Settings
 from server.pools import probing
-from server.pools.models import Refused
+from server.pools.models import RefusedFile
 from server.pools.probing import MODELS_PER_PROBE, Prober
 from server.wire.commands import Report
 from server.wire.models import ModelSpec
@@ -27,7 +27,7 @@ class Template:
     async def probe(self, specs: Sequence[ModelSpec], *_: object) -> AsyncIterator[Report]:
         for spec in specs:
             self.probed.append(spec.name)
-            yield Report(spec.key, 0.1, code="not_a_model", reason="none")
+            yield Report(spec.model_key, 0.1, code="not_a_model", reason="none")
 
 
 def model(folder: Path, name: str, size: int, modified: float = 1e9, ending: str = ".rds") -> ModelFile:
@@ -36,14 +36,14 @@ def model(folder: Path, name: str, size: int, modified: float = 1e9, ending: str
     return ModelFile(runtime, name, "1", f"{name}/1/1", path, path.with_suffix(".yaml"), size, modified, False)
 
 
-def examined(folder: Path, files: Sequence[ModelFile]) -> tuple[list[str], dict[str, Refused]]:
+def examined(folder: Path, files: Sequence[ModelFile]) -> tuple[list[str], dict[str, RefusedFile]]:
     """The names in the order in which they were probed, and what was refused."""
-    template, refused = Template(), dict[str, Refused]()
+    template, refused = Template(), dict[str, RefusedFile]()
 
     async def living() -> Any:
         return template
 
-    def refuse(one: Refused) -> None:
+    def refuse(one: RefusedFile) -> None:
         refused[one.file.name] = one
 
     async def examine() -> None:

@@ -57,10 +57,10 @@ class Template:
         self.done.append(("load", self.aside is not None and self.aside.standing))
         self.files.append(Path(spec.path).read_bytes())
         if self._failed is None:
-            self.holds.add(spec.key)
+            self.holds.add(spec.model_key)
         return self._failed, None
 
-    async def settle(self, keep: Sequence[str]) -> None:
+    async def prepare_fork(self, keep: Sequence[str]) -> None:
         self.done.append(("settle", self.aside is not None and self.aside.standing))
 
     def kill(self) -> None:
@@ -95,7 +95,7 @@ class Stage:
     async def lacking(self) -> list[tuple[str, str]]:
         """What forks would lack, and the code of why."""
         _, lacking = await self.keeper.complete()
-        return [(one.file.key, one.code) for one in lacking]
+        return [(one.file.model_key, one.code) for one in lacking]
 
     def _on_lost(self) -> None:
         self.lost += 1
@@ -155,7 +155,7 @@ def test_nor_one_that_is_replaced_while_it_is_read(tmp_path: Path, monkeypatch: 
 def test_a_file_that_was_touched_is_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scene(stage: Stage) -> None:
         os.utime(stage.path, (1e9, 1e9))
-        assert (await stage.keeper.fresh()).holds == {stage.file.key}
+        assert (await stage.keeper.fresh()).holds == {stage.file.model_key}
 
     play(tmp_path, monkeypatch, scene)
 
@@ -181,7 +181,7 @@ def test_when_the_template_is_lost_a_file_that_was_replaced_is_lacking_and_not_r
         before = await stage.keeper.living()
         before.kill()
         stage.replace()
-        assert await stage.lacking() == [(stage.file.key, REPLACED)]
+        assert await stage.lacking() == [(stage.file.model_key, REPLACED)]
         assert [template.files for template in stage.started] == [[b"one"], []]
 
     play(tmp_path, monkeypatch, scene)
@@ -190,7 +190,7 @@ def test_when_the_template_is_lost_a_file_that_was_replaced_is_lacking_and_not_r
 def test_nor_is_it_held_if_it_is_replaced_while_it_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scene(stage: Stage) -> None:
         stage.meanwhile = stage.replace
-        assert await stage.lacking() == [(stage.file.key, REPLACED)]
+        assert await stage.lacking() == [(stage.file.model_key, REPLACED)]
         assert stage.started[0].holds == set()
 
     play(tmp_path, monkeypatch, scene)
@@ -199,7 +199,7 @@ def test_nor_is_it_held_if_it_is_replaced_while_it_is_read(tmp_path: Path, monke
 def test_a_file_that_is_back_is_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def scene(stage: Stage) -> None:
         stage.replace()
-        assert await stage.lacking() == [(stage.file.key, REPLACED)]
+        assert await stage.lacking() == [(stage.file.model_key, REPLACED)]
         stage.path.write_bytes(b"one")
         assert await stage.lacking() == []
         assert stage.started[0].files == [b"one"]
@@ -214,7 +214,7 @@ def test_what_cannot_be_read_once_more_is_lacking_and_no_reason_for_another_temp
 
     async def scene(stage: Stage) -> None:
         stage.failed = "no memory"
-        assert await stage.lacking() == [(stage.file.key, "load_failed")]
+        assert await stage.lacking() == [(stage.file.model_key, "load_failed")]
         with pytest.raises(TemplateLost, match="no memory"):
             await stage.keeper.fresh()
         assert [template.lost.is_set() for template in stage.started] == [False, True]
@@ -232,7 +232,7 @@ def test_what_workers_read_by_themselves_is_looked_at_before_and_after_each_fork
         assert await stage.keeper.undisturbed()
         stage.replace()
         assert not await stage.keeper.undisturbed()
-        assert await stage.lacking() == [(stage.file.key, REPLACED)]
+        assert await stage.lacking() == [(stage.file.model_key, REPLACED)]
 
     play(tmp_path, monkeypatch, scene, read_by_workers=True)
 

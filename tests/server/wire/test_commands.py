@@ -11,14 +11,14 @@ from hypothesis import strategies as st
 
 from server.wire.commands import (
     Forked,
+    ForkPrepared,
     Load,
     Loaded,
     MakeWorker,
+    PrepareFork,
     Probe,
     Probing,
     Report,
-    Settle,
-    Settled,
     Started,
     command,
 )
@@ -29,7 +29,7 @@ pids = st.integers(1, 2**22)
 commands = st.one_of(
     st.builds(Probe, st.lists(specs, max_size=2).map(tuple), texts),
     st.builds(Load, specs),
-    st.builds(Settle, some_texts),
+    st.builds(PrepareFork, some_texts),
     st.builds(MakeWorker, st.integers(1, 64), st.integers(0, 2**31 - 1), texts),
 )
 reasons = st.none() | texts
@@ -37,7 +37,7 @@ answers = st.one_of(
     st.builds(Started, reasons, st.dictionaries(texts, texts, max_size=3)),
     st.builds(Probing, pids),
     st.builds(Loaded, reasons, reasons),
-    st.just(Settled()),
+    st.just(ForkPrepared()),
     st.builds(Forked, pids),
     st.builds(Report, texts, st.floats(0, 99), descriptions, last=st.booleans()),
     st.builds(Report, texts, st.floats(0, 99), code=st.sampled_from(["no_schema", "failed"]), reason=texts),
@@ -59,10 +59,10 @@ def test_an_answer_crosses_the_socket_unchanged(sent: Record) -> None:
 @pytest.mark.parametrize(
     ("sent", "said"),
     [
-        (Settle(["a"]), {"do": "settle", "keep": ["a"]}),
+        (PrepareFork(["a"]), {"do": "prepare_fork", "keep": ["a"]}),
         (MakeWorker(2, 7, "/tmp/r-2"), {"do": "fork", "slot": 2, "seed": 7, "scratch": "/tmp/r-2"}),
         (Loaded("no", None), {"did": "load", "failed": "no", "changed": None}),
-        (Settled(), {"did": "settle"}),
+        (ForkPrepared(), {"did": "prepare_fork"}),
         (Forked(7), {"did": "fork", "pid": 7}),
         (Started(None, {"r": "4.5"}), {"did": "start", "failed": None, "facts": {"r": "4.5"}}),
     ],
@@ -83,11 +83,11 @@ def test_what_is_no_command_is_refused(data: Any) -> None:
         (Forked, {"pid": 1}),
         (Forked, {"did": "probe", "pid": 1}),
         (Forked, {"did": "fork", "pid": "1"}),
-        (Loaded, {"did": "settle"}),
+        (Loaded, {"did": "prepare_fork"}),
         (Started, {"did": "start", "failed": None, "facts": {"r": 4}}),
-        (Report, {"key": "k", "seconds": 0.1, "code": "verified", "reason": "a code that no probe gives"}),
-        (Report, {"key": "k", "seconds": 0.1, "description": {}}),
-        (Report, {"key": "k", "seconds": 0.1, "code": "failed"}),
+        (Report, {"model_key": "k", "seconds": 0.1, "code": "verified", "reason": "a code that no probe gives"}),
+        (Report, {"model_key": "k", "seconds": 0.1, "description": {}}),
+        (Report, {"model_key": "k", "seconds": 0.1, "code": "failed"}),
     ],
 )
 def test_an_answer_to_something_else_is_none(kind: type[Record], data: Any) -> None:

@@ -38,7 +38,7 @@ images = st.builds(
 programs = st.builds(TorchSettings, labels=st.none() | some_texts, pad=st.none() | floats, tolerance=st.none() | floats)
 specs = st.builds(
     ModelSpec,
-    key=texts,
+    model_key=texts,
     name=texts,
     version=texts,
     path=texts,

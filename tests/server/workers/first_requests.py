@@ -123,7 +123,7 @@ def main(name: str, *paths: str) -> None:
     found = [described(runtime, ModelSpec(Path(p).stem, Path(p).stem, "v", p), scratch) for p in paths]
     models = [(cast(Model, runtime.load(spec)), asked) for spec, asked in found]
     gc.collect()
-    runtime.settle()
+    runtime.before_fork()
     if not os.fork():
         answer(runtime, models, scratch)
         leave()

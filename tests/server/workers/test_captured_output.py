@@ -54,8 +54,8 @@ def test_at_rest_the_count_is_told_too_and_once() -> None:
     for _ in range(3 * LINES_PER_S):
         out.take("a\n")
     out.take("unended")
-    out.rest()
-    out.rest()
+    out.on_idle()
+    out.on_idle()
     assert [line for line in lines if "left out" in line]
     assert len(lines) <= 2 * LINES_PER_S + 2
 

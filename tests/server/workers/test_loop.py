@@ -33,7 +33,7 @@ class Upkeep:
         self.calls += 1
         return self.worn
 
-    def rest(self) -> bool:
+    def on_idle(self) -> bool:
         self.rests += 1
         return self.worn
 

@@ -17,7 +17,7 @@ from auth.routes.closed import address_of
 from server.web.dialects.mls.executions import Executions, Order
 from server.web.dialects.mls.services import found_service
 from server.web.prefix import prefix
-from server.web.problems import Stop, problem
+from server.web.problems import ProblemError, problem
 
 router = APIRouter(prefix="/api/{model}/{version}/batch", include_in_schema=False)
 
@@ -107,12 +107,14 @@ def files(
 
 
 def split(body: bytes) -> list[bytes]:
-    """The records of a body, each as it was written. Raises Stop where the body is no array of objects."""
+    """The records of a body, each as it was written. Raises ProblemError where the body is no array of objects."""
     try:
         text = body.decode()
         return list(_records(text))
     except (UnicodeDecodeError, ValueError, RecursionError) as error:
-        raise Stop(problem("bad_body", "The body must be a JSON array of objects, one for each record.")) from error
+        raise ProblemError(
+            problem("bad_body", "The body must be a JSON array of objects, one for each record.")
+        ) from error
 
 
 def _records(text: str) -> list[bytes]:
@@ -132,7 +134,7 @@ def _records(text: str) -> list[bytes]:
         if text[at : at + 1] != "{":
             raise ValueError("no object")
     if len(found) > MAX_RECORDS:
-        raise Stop(problem("invalid_input", f"A batch has at most {MAX_RECORDS} records. Send several."))
+        raise ProblemError(problem("invalid_input", f"A batch has at most {MAX_RECORDS} records. Send several."))
     if not found or text[at : at + 1] != "]" or _after_space(text, at + 1) != len(text):
         raise ValueError("no array of objects")
     return found

@@ -22,7 +22,7 @@ from uuid import uuid4
 
 import orjson
 
-from server.web.problems import CODE_HEADER, Stop, problem
+from server.web.problems import CODE_HEADER, ProblemError, problem
 
 log = logging.getLogger(__name__)
 
@@ -96,9 +96,11 @@ class Executions:
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
     def start(self, order: Order) -> str:
-        """Begin a batch; its id. Raises Stop where too many are waiting."""
+        """Begin a batch; its id. Raises ProblemError where too many are waiting."""
         if len(self._tasks) >= MAX_AT_ONCE + MAX_WAITING:
-            raise Stop(problem("queue_full", "Too many batches wait already. Try again later.", retry_after_s=5.0))
+            raise ProblemError(
+                problem("queue_full", "Too many batches wait already. Try again later.", retry_after_s=5.0)
+            )
         self._make_room()
         execution = str(uuid4())
         folder = self._folder / execution

@@ -16,7 +16,7 @@ from auth.errors import NoRefreshTokens, Unauthenticated
 from auth.login import Grant
 from auth.routes.answers import NO_STORE
 from auth.routes.closed import address_of, auth_of, request_id_of
-from server.web.problems import Stop, problem
+from server.web.problems import ProblemError, problem
 
 router = APIRouter(prefix="/login", include_in_schema=False)
 
@@ -68,7 +68,7 @@ async def sign_out(
     try:
         await auth.login.revoke(refresh_token)
     except NoRefreshTokens as refusal:
-        raise Stop(problem("bad_request", refusal.text)) from refusal
+        raise ProblemError(problem("bad_request", refusal.text)) from refusal
     auth.authenticator.forget_if_changed()
     response.headers.update(NO_STORE)
     return {}
@@ -79,9 +79,9 @@ async def _signed(request: Request, response: Response, asked: Awaitable[Grant])
     try:
         grant = await asked
     except Unauthenticated as refusal:
-        raise Stop(problem("unauthenticated", refusal.text)) from refusal
+        raise ProblemError(problem("unauthenticated", refusal.text)) from refusal
     except NoRefreshTokens as refusal:
-        raise Stop(problem("bad_request", refusal.text)) from refusal
+        raise ProblemError(problem("bad_request", refusal.text)) from refusal
     response.headers.update(NO_STORE)
     return Signed(
         access_token=grant.access_token,

@@ -11,7 +11,7 @@ from auth.routes import require
 from server.totals import counted
 from server.web.dialects.mls.services import found_service
 from server.web.prefix import address
-from server.web.problems import Stop, problem
+from server.web.problems import ProblemError, problem
 from server.wire.snapshot import Entry, PoolState, RemoteState, Snapshot
 
 router = APIRouter(include_in_schema=False)
@@ -69,7 +69,9 @@ def pool(request: Request, asking: Reader, model: str, version: str) -> list[dic
 @router.delete("/services/{model}/{version}/pool")
 async def not_done(_: Reader) -> None:
     """Refuse: how many workers there are is a setting."""
-    raise Stop(problem("not_implemented", "The number of workers is a setting of this server, not of a service."))
+    raise ProblemError(
+        problem("not_implemented", "The number of workers is a setting of this server, not of a service.")
+    )
 
 
 @router.get("/status")

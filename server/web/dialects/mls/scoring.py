@@ -7,7 +7,7 @@ from collections.abc import Mapping
 
 from server.web.dialects.dialect import ENCODINGS, Asked
 from server.web.dialects.errors import answered, in_one_text
-from server.web.problems import Answer, Problem, Stop, problem
+from server.web.problems import Answer, Problem, ProblemError, problem
 from server.wire.frames import BodyFormat, Result
 from server.wire.snapshot import Entry
 
@@ -41,10 +41,10 @@ class MachineLearningServer:
     def negotiated(self, headers: Mapping[bytes, bytes], entry: Entry) -> Asked:
         """The body is JSON. The codec is told what the service calls its output, where its sidecar says so."""
         if headers.get(b"content-type", b"").partition(b";")[0].strip().lower() != b"application/json":
-            raise Stop(problem("unsupported_media_type", "Send the body as application/json."))
+            raise ProblemError(problem("unsupported_media_type", "Send the body as application/json."))
         encoding = ENCODINGS.get(headers.get(b"content-encoding", b"identity").lower())
         if encoding is None:
-            raise Stop(problem("unsupported_encoding"))
+            raise ProblemError(problem("unsupported_encoding"))
         return Asked(BodyFormat.MLS, BodyFormat.MLS, encoding, output_name(entry).encode())
 
     def content_lines(self, accept: int, result: Result) -> bytes:

@@ -13,7 +13,7 @@ from auth.principal import Principal
 from auth.routes import require
 from server.web.dialects.mls.scoring import NO_SERVICE, output_name
 from server.web.json_schema import is_raw
-from server.web.problems import Stop, problem
+from server.web.problems import ProblemError, problem
 from server.wire.schema import Input, Schema
 from server.wire.snapshot import Entry, Snapshot
 
@@ -76,7 +76,7 @@ async def services(
 @router.api_route("/snapshots/{rest:path}", methods=["GET", "POST", "DELETE"])
 async def not_done(request: Request, _: Reader) -> None:
     """Refuse: a service is its file, and a session would be whatever code somebody sends."""
-    raise Stop(problem("not_implemented"))
+    raise ProblemError(problem("not_implemented"))
 
 
 def served(request: Request) -> list[Entry]:

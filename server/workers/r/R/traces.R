@@ -51,7 +51,7 @@ traces_found <- function() {
 }
 
 # In words: named list of the text of what is new, or NULL where something was changed or removed.
-traces_told <- function() {
+traces_described <- function() {
   search_now <- search()
   attached <- setdiff(union(search_now, noted$search), intersect(search_now, noted$search))
   if (length(attached) == 0L && !identical(search_now, noted$search)) attached <- "in another order"

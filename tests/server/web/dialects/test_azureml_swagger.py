@@ -8,7 +8,7 @@ import pytest
 import schemathesis
 
 from server.web.dialects.azureml_swagger import document
-from server.web.problems import Stop
+from server.web.problems import ProblemError
 from server.wire.schema import Input, Option, Output, Schema
 from server.wire.snapshot import Entry
 
@@ -63,6 +63,6 @@ def test_a_scripts_document_says_what_its_decorators_say() -> None:
         ("2", "Swagger version [2] is not supported for the scoring script. Supported swagger versions: [3, 3.1]."),
         ("4", "Swagger version [4] is not valid. Supported versions: [3, 3.1]."),
     ):
-        with pytest.raises(Stop) as stopped:
+        with pytest.raises(ProblemError) as stopped:
             told(script, version)
         assert (stopped.value.problem.status, stopped.value.problem.detail) == (404, words)

@@ -18,7 +18,7 @@ from hypothesis import strategies as st
 from server.web.dialects.mls import executions
 from server.web.dialects.mls.batch import MAX_BODY_BYTES, MAX_RECORDS, split
 from server.web.dialects.mls.executions import MAX_AT_ONCE, MAX_KEPT, MAX_WAITING, Executions, Order
-from server.web.problems import Stop
+from server.web.problems import ProblemError
 from tests.harness.tandem import Tandem, eventually
 from tests.server.web.dialects.test_mls import JSON, address, refused
 from tests.server.web.dialects.test_open_inference import CARS, native, post
@@ -124,7 +124,7 @@ def test_records_are_cut_out_as_they_were_written(records: list[dict[str, Any]])
 def test_whatever_else_comes_is_refused(body: bytes) -> None:
     try:
         assert all(one.startswith(b"{") for one in split(body))
-    except Stop as refusal:
+    except ProblemError as refusal:
         assert refusal.problem.code == "bad_body"
 
 
@@ -248,7 +248,7 @@ def test_a_process_takes_so_many_batches_and_keeps_so_many(tmp_path: Path) -> No
         first = batches.start(order())
         for _ in range(MAX_AT_ONCE + MAX_WAITING - 1):
             batches.start(order())
-        with pytest.raises(Stop) as refusal:
+        with pytest.raises(ProblemError) as refusal:
             batches.start(order())
         assert refusal.value.problem.code == "queue_full"
         server.open.set()

@@ -281,7 +281,7 @@ def test_a_batch_that_cannot_be_sent_is_answered_at_once_and_its_worker_killed(
 
         async def _sent(self, request: Request) -> None:
             stage = Stage(tmp_path)
-            await stage.generation(1, "w1", key=ENTRY.key)
+            await stage.generation(1, "w1", key=ENTRY.model_key)
             monkeypatch.setattr("server.wire.frames.score_parts", unsendable)
             stage.dispatcher.submit(request)
             while not request.answered:

@@ -70,7 +70,7 @@ def serve(tmp_path_factory: pytest.TempPathFactory) -> Serve:
         path = model if isinstance(model, Path) else tmp_path_factory.mktemp("model") / "model.joblib"
         if path is not model:
             joblib.dump(model, path)
-        spec = ModelSpec(key="k", name="m", version="v", path=str(path), **more)
+        spec = ModelSpec(model_key="k", name="m", version="v", path=str(path), **more)
         description = runtime.describe(spec)
         told = replace(spec, schema=description.schema, example=description.example, rowwise=description.rowwise)
         return Served(description, runtime.load(told))

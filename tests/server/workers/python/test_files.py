@@ -201,7 +201,7 @@ def test_a_loaded_model_needs_what_the_probe_found(model: Any, tmp_path: Path) -
     runtime = PythonRuntime()
     assert {"python", "scikit-learn"} <= runtime.start().keys()
     joblib.dump(model, tmp_path / "m.joblib")
-    spec = ModelSpec(key="k", name="m", version="v", path=str(tmp_path / "m.joblib"))
+    spec = ModelSpec(model_key="k", name="m", version="v", path=str(tmp_path / "m.joblib"))
     found = runtime.describe(spec)
     loaded = runtime.load(replace(spec, schema=found.schema, example=found.example, rowwise=found.rowwise))
     assert (loaded.schema.to_data(), loaded.rowwise) == (found.schema, True)

@@ -167,7 +167,7 @@ runtime.start()
 inputs = [{"name": f"x{i}", "type": "numeric"} for i in range(4)]
 schema = {"inputs": inputs, "outputs": [{"name": "class", "type": "integer"}]}
 model = runtime.load(ModelSpec("k", "m", "v", sys.argv[1], schema=schema))
-runtime.settle()
+runtime.before_fork()
 assert len(os.listdir("/proc/self/task")) == 1, "the template has threads"
 for slot in (1, 2):
     pid = os.fork()

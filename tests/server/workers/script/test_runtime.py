@@ -32,7 +32,7 @@ out = sys.stdout
 runtime = ScriptRuntime()
 runtime.start()
 runtime.after_fork(1, Path(given["path"]).parent.parent / "scratch", 0)
-spec = ModelSpec(key="k", name="m", version="v", **given)
+spec = ModelSpec(model_key="k", name="m", version="v", **given)
 try:
     told = {"description": asdict(runtime.describe(spec))}
     model = runtime.load(spec)

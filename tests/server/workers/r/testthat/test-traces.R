@@ -13,7 +13,7 @@ traces_after <- function(...) {
   system2(file.path(R.home("bin"), "Rscript"), c("--vanilla", script), stdout = TRUE)
 }
 
-tell <- "cat(code$traces_found(), names(code$traces_told()), sep = '; ')"
+tell <- "cat(code$traces_found(), names(code$traces_described()), sep = '; ')"
 
 test_that("where nothing has changed nothing is found, also after an option was set to what it was", {
   expect_identical(traces_after(tell), "0")
@@ -29,7 +29,7 @@ test_that("options, the search path and global variables are found and named", {
 })
 
 test_that("only what is new has a text", {
-  said <- traces_after("options(digits = 3, shop.rate = 1.5)", "cat(unlist(code$traces_told()))")
+  said <- traces_after("options(digits = 3, shop.rate = 1.5)", "cat(unlist(code$traces_described()))")
   expect_identical(said, "1.5")
 })
 
@@ -52,14 +52,14 @@ put <- function(name, package, value) {
   sprintf(steps, name, package, value)
 }
 closely <- "code$note_traces(closely = TRUE)"
-tell_packages <- "cat(grep(' of the package ', names(code$traces_told()), value = TRUE), sep = '; ')"
+tell_packages <- "cat(grep(' of the package ', names(code$traces_described()), value = TRUE), sep = '; ')"
 
 test_that("what is put into a package's namespace is found and named, whether it was loaded before or not", {
   said <- traces_after(closely, put("sd", "stats", "function(x) 1"), tell_packages)
   expect_identical(said, "sd of the package stats")
   said <- traces_after(closely, put("bs", "splines", "function(x) 1"), tell_packages)
   expect_identical(said, "bs of the package splines")
-  said <- traces_after(closely, put("lda", "MASS", "list(rate = 2)"), "cat(unlist(code$traces_told()))")
+  said <- traces_after(closely, put("lda", "MASS", "list(rate = 2)"), "cat(unlist(code$traces_described()))")
   expect_identical(said, "list(rate = 2)")
 })
 
