@@ -42,9 +42,10 @@ class Line:
 
     @property
     def session(self) -> Session:
-        """What stands in for a session. The dot keeps its id apart from those of a database, which have none.
+        """What stands in for a session: an id made of the account's line.
 
-        That the digest is in every token gives no password away: a guess could be tried only by who knows the salt.
+        Its dot keeps it apart from the ids of a database. The id is a digest that stands in every token. It gives no
+        password away: only who knows the salt could try a guess.
         """
         digest = hashlib.sha256(f"tandem account {self}".encode()).hexdigest()
         return Session(f"line.{digest}", self.name, self.role, inf)
@@ -55,28 +56,31 @@ class Line:
 
 @dataclass(frozen=True, slots=True)
 class Lines:
-    """All that a file says; never changed, so that a thread which checks a password is not overtaken."""
+    """All that a file of accounts says.
+
+    It never changes, so a thread that checks a password is not overtaken by a newer file.
+    """
 
     by_name: dict[str, Line]
     sessions: dict[str, Session]
 
 
 class LineSessions:
-    """The accounts' lines, asked as sessions."""
+    """The lines of the file, asked as if they were sessions."""
 
     def __init__(self, file: SecretFile[Lines]) -> None:
         self._file = file
 
     def find(self, session: str) -> Session | None:
-        """What a token names, if it is so still."""
+        """The session that a token names, if the account's line is still as it was when the token was signed."""
         return PEER if session == PEER.id else self._file.value.sessions.get(session)
 
     def rotate(self, refresh_token: str, now: float) -> NoReturn:
-        """There are no refresh tokens."""
+        """Refuse: a file of accounts has no refresh tokens."""
         raise NoRefreshTokens
 
     def revoke(self, refresh_token: str) -> NoReturn:
-        """There are no refresh tokens."""
+        """Refuse: a file of accounts has no refresh tokens."""
         raise NoRefreshTokens
 
 
@@ -95,7 +99,7 @@ class AccountFile:
         self.look: Final = at_once
 
     def close(self) -> None:
-        """Nothing is open."""
+        """Do nothing: no file is kept open."""
 
     def list(self) -> tuple[Account, ...]:
         """Every account, by name."""
@@ -108,74 +112,75 @@ class AccountFile:
         return Account(line.name, line.role) if line is not None else None
 
     def groups(self, name: str) -> tuple[str, ...]:
-        """None: a file has no groups."""
+        """The groups of an account: a file of accounts has none."""
         return ()
 
     def allowances(self, name: str, role: str, groups: Iterable[str] = ()) -> tuple[Allowance, ...]:
-        """What the role allows: a file has no grants."""
+        """What a role allows: a file of accounts has no grants."""
         return self.policy.allowances(name, role, groups)
 
     def add(self, name: str, role: str, password: str, now: float) -> NoReturn:
-        """The file is not ours to change."""
+        """Refuse: a file of accounts is changed by whoever writes it."""
         raise AccountError("in_file")
 
     def add_service(self, name: str, role: str, now: float) -> NoReturn:
-        """The file is not ours to change."""
+        """Refuse: a file of accounts is changed by whoever writes it."""
         raise AccountError("in_file")
 
     def change(self, name: str, change: AccountChange) -> NoReturn:
-        """The file is not ours to change."""
+        """Refuse: a file of accounts is changed by whoever writes it."""
         raise AccountError("in_file")
 
     def remove(self, name: str) -> NoReturn:
-        """The file is not ours to change."""
+        """Refuse: a file of accounts is changed by whoever writes it."""
         raise AccountError("in_file")
 
     def set_password(self, name: str, password: str, but: str = "") -> NoReturn:
-        """The file is not ours to change."""
+        """Refuse: a file of accounts is changed by whoever writes it."""
         raise AccountError("in_file")
 
     def end_sessions(self, name: str) -> NoReturn:
-        """The file is not ours to change."""
+        """Refuse: a file of accounts is changed by whoever writes it."""
         raise AccountError("in_file")
 
     def sign_in(self, name: str, password: str, now: float) -> Opened | None:
-        """What a token needs if the password fits. Takes as long for a name that is not known."""
+        """What a token needs, if the password fits. An unknown name takes as long as a known one."""
         line = self._checked(name, password)
         return Opened(line.session) if line is not None else None
 
     def check(self, name: str, password: str) -> Account | None:
-        """The account if the password fits. Takes as long for a name that is not known."""
+        """The account, if the password fits. An unknown name takes as long as a known one."""
         line = self._checked(name, password)
         return Account(line.name, line.role) if line is not None else None
 
     def _checked(self, name: str, password: str) -> Line | None:
         lines = self._file.value.by_name
         line = lines.get(name)
-        # The costs in the file may differ. So who is not known costs as much as somebody who is, and always the same.
+        # The costs of hashes differ between lines. An unknown name is checked against a line chosen by the name, so
+        # that the time neither shows that it is unknown nor differs between attempts.
         checked = line or list(lines.values())[zlib.crc32(name.encode(errors="replace")) % len(lines)]
         fits = verify_password(checked.password, password)
         return line if fits else None
 
     def open_session(self, name: str, now: float) -> Opened:
-        """What a token needs, without a password, for whoever may read the files."""
+        """What a token needs, without a password: for a caller that may read the files."""
         line = self._file.value.by_name.get(name)
         if line is None:
             raise AccountError("unknown")
         return Opened(line.session)
 
     def away_s(self) -> float:
-        """0: a file that cannot be read goes on as it was."""
+        """Always 0: where a file cannot be read, what it held before stays in force."""
         return 0.0
 
     def change_counter(self) -> int:
-        """Look at the file; differs from before if it says something else."""
+        """Look at the file. The number differs from the one before if the file says something else."""
         self._file.look()
         return self._file.changes
 
 
 def new_line(name: str, role: Role, password: str) -> str:
-    """A line for the file."""
+    """A line for the file of accounts, with the password hashed."""
     if not is_name(name):
         raise AccountError("bad_name")
     check_new_password(name, password)
@@ -186,7 +191,7 @@ def parse(raw: bytes) -> Lines:
     """Read a file; raise ValueError with every fault by its line's number, and nothing of what the line says."""
     lines: dict[str, Line] = {}
     faults = []
-    for number, text in _told(raw):
+    for number, text in _lines_with_text(raw):
         name, role, password = (*text.split(":", 2), "", "")[:3]
         fault = _fault(name, role, password) or ("its name is there before" if name in lines else None)
         if fault:
@@ -201,8 +206,8 @@ def parse(raw: bytes) -> Lines:
     return Lines(lines, {line.session.id: line.session for line in lines.values()})
 
 
-def _told(raw: bytes) -> Iterator[tuple[int, str]]:
-    """The lines that say something, each with its number."""
+def _lines_with_text(raw: bytes) -> Iterator[tuple[int, str]]:
+    """The lines that are neither empty nor comments, each with its number."""
     for number, text in enumerate(raw.decode(errors="replace").split("\n"), 1):
         stripped = text.strip()
         if stripped and not stripped.startswith("#"):

@@ -64,12 +64,12 @@ class Accounts:
         return replace(_account(rows[0]), groups=self.groups(name)) if rows else None
 
     def groups(self, name: str) -> tuple[str, ...]:
-        """The groups of our own that an account is in."""
+        """The groups of our own that an account was put into."""
         query = "SELECT of_group FROM members WHERE member = ? ORDER BY of_group"
         return tuple(group for (group,) in self._database.read(query, name))
 
     def allowances(self, name: str, role: str, groups: Iterable[str] = ()) -> tuple[Allowance, ...]:
-        """What somebody of this name and role, in these groups and those of the account, is allowed in all."""
+        """All that somebody of this name and role is allowed, in these groups and in those of the account."""
         return self.policy.allowances(name, role, (*groups, *self.groups(name)))
 
     def add(self, name: str, role: str, password: str, now: float) -> Account:
@@ -95,7 +95,7 @@ class Accounts:
         return account
 
     def change(self, name: str, change: AccountChange) -> Account:
-        """Change an account; as it is then."""
+        """Change an account, and return it as it is then."""
         values = change.role, None if change.disabled is None else int(change.disabled), change.about, name
         with self._database.transaction() as db:
             was_admin = _is_admin(db, name)
@@ -151,7 +151,7 @@ class Accounts:
             record(db, Act("sessions.ended", name), self._clock())
 
     def sign_in(self, name: str, password: str, now: float) -> Opened | None:
-        """Begin a session if the password fits. Takes as long for a name that is not known."""
+        """Begin a session if the password fits. An unknown name takes as long as a known one."""
 
         def begun(db: Transaction) -> Opened:
             record(db, Act("signed_in", name, who=name), now)
@@ -160,7 +160,7 @@ class Accounts:
         return self._proven(name, password, begun)
 
     def _proven(self, name: str, password: str, then: Callable[[Transaction], T]) -> T | None:
-        """What `then` gives, in a transaction, if the password fits."""
+        """What `then` gives in a transaction, if the password of the account fits."""
         stored = self._stored(name)
         if not verify_password(stored, password) or stored is None:
             return None
@@ -173,19 +173,19 @@ class Accounts:
             return then(db)
 
     def check(self, name: str, password: str) -> Account | None:
-        """The account if the password fits, without a session. Takes as long for a name that is not known."""
+        """The account, if the password fits, without a session. An unknown name takes as long as a known one."""
         stored = self._stored(name)
         if not verify_password(stored, password) or stored is None or self._stored(name) != stored:
             return None  # looked at twice: checking took a while, and a change of the password must count
         return self.find(name)
 
     def _stored(self, name: str) -> str | None:
-        """The password's hash of an account that may sign in."""
+        """The hash of an account's password, if the account may sign in."""
         rows = self._database.read("SELECT password FROM accounts WHERE name = ? AND disabled = 0", name)
         return rows[0][0] if rows else None
 
     def open_session(self, name: str, now: float) -> Opened:
-        """Begin a session without a password, for whoever may read the data folder."""
+        """Begin a session without a password: for a caller that may read the data folder."""
         with self._database.transaction() as db:
             opened = open_session(db, name, _find(db, name).role, now)
             record(db, Act("token.issued", name), now)
@@ -196,14 +196,14 @@ class Accounts:
         return self._database.away_s()
 
     def change_counter(self) -> int:
-        """Differs from before if any process has revoked anything."""
+        """A number that differs from the one before if any process has revoked anything."""
         return self._database.changes()
 
 
 def open_database(where: Path | str, watched: bool = False) -> Database:
-    """The database in a file, or the one that `where` is the address of; raise `SetupError` if it cannot be used.
+    """The database in a file, or at an address; raise `SetupError` if it cannot be used.
 
-    A server has it `watched`: it may be out of reach when it is opened, and changes are noticed by a thread.
+    A server opens it `watched`: it may be out of reach when it is opened, and a thread notices changes.
     """
     if isinstance(where, Path):
         return Sqlite(where)
@@ -231,7 +231,7 @@ def _end_sessions(db: Transaction, name: str, but: str = "") -> None:
 
 
 def _put_into_groups(db: Transaction, name: str, groups: Iterable[str]) -> None:
-    """Have an account be in these groups and no others."""
+    """Put an account into these groups, and take it out of all others."""
     if not all(is_name(group) for group in groups):
         raise AccountError("bad_group")
     db.execute("DELETE FROM members WHERE member = ?", (name,))
@@ -257,7 +257,7 @@ def _is_admin(db: Transaction, name: str) -> bool:
 
 
 def _admins(db: Transaction) -> int:
-    """How many could still manage accounts after signing in."""
+    """How many accounts could still manage accounts after signing in."""
     query = "SELECT count(*) FROM accounts WHERE role = 'admin' AND kind = 'person' AND disabled = 0"
     count: int = db.execute(query).fetchone()[0]
     return count

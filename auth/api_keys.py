@@ -24,14 +24,14 @@ DAY_S: Final = 86_400.0
 LONGEST_DAYS: Final = 730
 USUAL_DAYS: Final = 365
 WARN_DAYS: Final = 14
-"""So long before its end a key ends soon."""
+"""Days before its end from which on a key counts as ending soon."""
 LONGEST_GRACE_S: Final = 86_400
 _MOST_NAME: Final = 64
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One key, without its secret. `used_from` is the network that it was used from last."""
+    """One API key without its secret. `used_from` is the network that it was last used from."""
 
     id: str
     slot: Slot
@@ -43,7 +43,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class KeyPair:
-    """The keys of one purpose, and what they may be used for at most."""
+    """Two keys for one purpose, and the most that they may be used for."""
 
     pair: str
     owner: str
@@ -57,7 +57,7 @@ class KeyPair:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A pair, and the texts of those of its keys that were made just now. They are nowhere else."""
+    """A pair, with the texts of those of its keys that were made just now. The texts are kept nowhere else."""
 
     pair: KeyPair
     texts: Mapping[str, str]
@@ -65,7 +65,7 @@ class Made:
 
 @dataclass(frozen=True, slots=True)
 class Held:
-    """A key with whoever has it, as it is found when it is shown."""
+    """A key together with its owner, as they are found when the key is shown."""
 
     digest: bytes
     expires_at: float
@@ -76,7 +76,7 @@ class Held:
 
 
 class KeyStore(Protocol):
-    """The API keys. What changes one raises `AccountError` where that cannot be."""
+    """Where API keys are kept. A change that cannot be made raises `AccountError`."""
 
     def list(self) -> tuple[KeyPair, ...]:
         """Every pair, by owner and name."""
@@ -88,7 +88,7 @@ class KeyStore(Protocol):
         """Replace one key of a pair; the old one ends after `grace_s`."""
 
     def remove(self, pair: str, slot: Slot | None = None) -> KeyPair:
-        """Remove a pair, or one key of it; the pair as it was."""
+        """Remove a pair, or one key of it, and return the pair as it was."""
 
     def find(self, key_id: str) -> Held | None:
         """The key of this id, if its owner may be recognised."""
@@ -97,37 +97,37 @@ class KeyStore(Protocol):
         """Write down when and from where keys were used last."""
 
     def note_ending(self, now: float) -> int:
-        """Tell the audit of keys that end soon, of each once; how many there are."""
+        """Write each key that ends soon into the audit, once, and return how many there are."""
 
 
 class NoKeys:
-    """Where accounts are kept in a file, there are no keys."""
+    """The keys of a file of accounts, which has none."""
 
     def list(self) -> NoReturn:
-        """There are none."""
+        """Refuse: a file of accounts has no keys."""
         raise AccountError("in_file")
 
     def add(self, owner: str, name: str, allowance: Allowance, days: int, by: str, now: float) -> NoReturn:
-        """There are none."""
+        """Refuse: a file of accounts has no keys."""
         raise AccountError("in_file")
 
     def regenerate(self, pair: str, slot: Slot, grace_s: float, days: int, now: float) -> NoReturn:
-        """There are none."""
+        """Refuse: a file of accounts has no keys."""
         raise AccountError("in_file")
 
     def remove(self, pair: str, slot: Slot | None = None) -> NoReturn:
-        """There are none."""
+        """Refuse: a file of accounts has no keys."""
         raise AccountError("in_file")
 
     def find(self, key_id: str) -> Held | None:
-        """There are none."""
+        """No key: a file of accounts has none."""
         return None
 
     def note_uses(self, uses: Mapping[str, tuple[float, str]]) -> None:
-        """There are none."""
+        """Do nothing: a file of accounts has no keys."""
 
     def note_ending(self, now: float) -> int:
-        """There are none."""
+        """Always 0: a file of accounts has no keys."""
         return 0
 
 
@@ -176,7 +176,7 @@ class ApiKeys:
             return Made(_found(db, pair), {made.id: made.text})
 
     def remove(self, pair: str, slot: Slot | None = None) -> KeyPair:
-        """Remove a pair, or one key of it; the pair as it was."""
+        """Remove a pair, or one key of it, and return the pair as it was."""
         with self._database.transaction() as db:
             was = _found(db, pair)
             if slot is not None:
@@ -213,7 +213,7 @@ class ApiKeys:
                 db.execute(_NOTE_USES.format(marks), [value for row in some for value in row])
 
     def note_ending(self, now: float) -> int:
-        """Tell the audit of keys that end soon, of each once; how many there are."""
+        """Write each key that ends soon into the audit, once, and return how many there are."""
         ending = self._database.read(_ENDING, now, now + WARN_DAYS * DAY_S, now)
         untold = [row for row in ending if not row[-1]][:_TOLD_AT_ONCE]
         if untold:

@@ -41,7 +41,7 @@ _acting: ContextVar[Actor] = ContextVar("acting", default=NOBODY)
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One line of the audit. `chain` is hexadecimal."""
+    """One row of the audit. `chain` is hexadecimal."""
 
     seq: int
     at: float
@@ -58,7 +58,10 @@ class Row:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """Which rows: those of a time, of somebody, of an action; after a number, in their order."""
+    """Which rows are wanted: those of a span of time, of somebody, of an action.
+
+    `after` is the number of a row; rows come in order.
+    """
 
     since: float | None = None
     until: float | None = None
@@ -70,7 +73,7 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a check of the chain has found: `fault` is None where all of it fits."""
+    """What a check of the chain has found. `fault` is None where all rows fit."""
 
     rows: int
     first: int
@@ -81,7 +84,7 @@ class Verdict:
 
 @contextmanager
 def acting(actor: Actor) -> Iterator[None]:
-    """What is done within is this actor's doing."""
+    """Within this block, the audit names this actor."""
     token = _acting.set(actor)
     try:
         yield
@@ -90,7 +93,7 @@ def acting(actor: Actor) -> Iterator[None]:
 
 
 def act_as(actor: Actor) -> None:
-    """What this request does from now on is this actor's doing."""
+    """From now on in this request, the audit names this actor."""
     _acting.set(actor)
 
 
@@ -103,11 +106,11 @@ class Act:
     outcome: str = "done"
     more: Mapping[str, Any] = field(default_factory=dict)
     who: str | None = None
-    """Where it is not who acts: whoever signs in is nobody until then."""
+    """The name for the audit, where it is not the actor's: somebody who signs in is nobody until then."""
 
 
 def record(db: Transaction, act: Act, now: float) -> None:
-    """Write a row in the transaction of what it tells."""
+    """Write a row of the audit, in the transaction that does what the row tells."""
     actor = _acting.get()
     last = db.execute("SELECT seq, chain FROM audit ORDER BY seq DESC LIMIT 1").fetchone() or (0, _FIRST)
     who = actor.who if act.who is None else act.who
@@ -121,33 +124,33 @@ class AuditStore(Protocol):
     """The audit, wherever accounts are kept."""
 
     def rows(self, wanted: Wanted, limit: int) -> list[Row]:
-        """The rows, in their order and at most so many; raise `AccountError` where there is no audit."""
+        """The rows that are wanted, in order, at most `limit`; raise `AccountError` where there is no audit."""
 
     def write(self, act: Act, now: float) -> None:
-        """Write a row about what is no change of the database."""
+        """Write a row about something that changes nothing in the database."""
 
     def write_all(self, acts: Sequence[Act]) -> None:
-        """Write several rows, now."""
+        """Write several rows, all with the time of now."""
 
     def verify(self) -> Verdict:
         """Check that every row is as it was written."""
 
 
 class NoAudit:
-    """Where accounts are kept in a file, nothing is changed here, and there is no audit."""
+    """The audit of a file of accounts, which has none: nothing is changed here."""
 
     def rows(self, wanted: Wanted, limit: int) -> NoReturn:
-        """There is none."""
+        """Refuse: a file of accounts has no audit."""
         raise AccountError("in_file")
 
     def write(self, act: Act, now: float) -> None:
-        """There is none."""
+        """Do nothing: a file of accounts has no audit."""
 
     def write_all(self, acts: Sequence[Act]) -> None:
-        """There is none."""
+        """Do nothing: a file of accounts has no audit."""
 
     def verify(self) -> NoReturn:
-        """There is none."""
+        """Refuse: a file of accounts has no audit."""
         raise AccountError("in_file")
 
 
@@ -158,7 +161,7 @@ class Audit:
         self._database = database
 
     def rows(self, wanted: Wanted, limit: int) -> list[Row]:
-        """The rows, in their order and at most so many."""
+        """The rows that are wanted, in order, at most `limit`."""
         conditions = {
             "at >= ?": wanted.since,
             "at < ?": wanted.until,
@@ -172,19 +175,19 @@ class Audit:
         return [_row(row) for row in self._database.read(query, *used.values(), limit)]
 
     def write(self, act: Act, now: float) -> None:
-        """Write a row about what is no change of the database."""
+        """Write a row about something that changes nothing in the database."""
         with self._database.transaction() as db:
             record(db, act, now)
 
     def write_all(self, acts: Sequence[Act]) -> None:
-        """Write several rows, now."""
+        """Write several rows, all with the time of now."""
         now = time.time()
         with self._database.transaction() as db:
             for act in acts:
                 record(db, act, now)
 
     def verify(self) -> Verdict:
-        """Check that every row is as it was written. The first that is there is where the chain begins."""
+        """Check that every row is as it was written. The chain begins at the oldest row that is still there."""
         rows, first, last, chain = 0, 0, 0, _FIRST
         while found := self._database.read(_NEXT_ROWS, last, _AT_ONCE):
             for *said, written in found:
@@ -203,7 +206,7 @@ _NEXT_ROWS: Final = f"SELECT {_COLUMNS} FROM audit WHERE seq > ? ORDER BY seq LI
 
 
 def pages(audit: AuditStore, wanted: Wanted, size: int = _AT_ONCE) -> Iterator[list[Row]]:
-    """All the rows, so many at a time."""
+    """All rows that are wanted, in pages of `size` rows."""
     after = wanted.after
     while found := audit.rows(
         Wanted(wanted.since, wanted.until, wanted.who, wanted.action, wanted.outcome, after), size

@@ -20,7 +20,7 @@ _NAMES: Final = [field.name for field in fields(Row)]
 
 
 def as_data(row: Row) -> dict[str, Any]:
-    """A row with its time in words, and what it says more as an object."""
+    """A row as an object, with its time in words and its further details as members."""
     data = asdict(row)
     data["at"] = _time(row.at)
     data["more"] = json.loads(row.more) if row.more else {}
@@ -33,7 +33,7 @@ def as_json_lines(rows: Iterable[Row]) -> str:
 
 
 def as_csv(rows: Iterable[Row]) -> str:
-    """A line of CSV for each row, without a head."""
+    """A line of CSV for each row, without a line of names."""
     written = StringIO()
     csv.writer(written).writerows([cell(value) for value in _cells(row)] for row in rows)
     return written.getvalue()
@@ -48,7 +48,7 @@ def _cells(row: Row) -> Iterable[object]:
 
 
 def cell(value: object) -> str:
-    """A cell that a spreadsheet takes for text, whatever somebody called themselves."""
+    """A cell that a spreadsheet takes for text and never for a formula, whatever name somebody chose."""
     text = str(value)
     return f"'{text}" if text.startswith(_FORMULAS) else text
 

@@ -30,7 +30,7 @@ _DIGEST_BYTES: Final = 16
 _AZURE, _COMMON, _GATEWAY = KEY_HEADERS
 _COOKIE: Final = b"cookie"
 _WHILE_AWAY_S: Final = 1.0
-"""How soon it is tried again to look up somebody who is known from before."""
+"""Seconds between two attempts to look up a known caller while the accounts are out of reach."""
 
 
 def ignore(reason: Reason) -> None:
@@ -38,10 +38,10 @@ def ignore(reason: Reason) -> None:
 
 
 class OnRefusal(Protocol):
-    """Told of each refusal: why, from where, and which API key it is about."""
+    """Called at each refusal: why, from where, and which API key it is about."""
 
     def __call__(self, reason: Reason, address: str, key: str = "") -> None:
-        """Somebody was refused."""
+        """Take note that somebody was refused."""
 
 
 def ignore_refusal(reason: Reason, address: str, key: str = "") -> None:
@@ -55,7 +55,7 @@ class _Known(NamedTuple):
 
 
 class Authenticator:
-    """Recognises callers by whatever their credential is."""
+    """Recognises callers by their credential, of whatever kind it is."""
 
     def __init__(
         self,
@@ -87,7 +87,7 @@ class Authenticator:
         self._emptied = 0
 
     def known(self, headers: Mapping[bytes, bytes]) -> Principal | None:
-        """The principal of a request whose credential was recognised before, and holds still."""
+        """The principal of a request whose credential was recognised before and is still good; else None."""
         value = headers.get(AUTHORIZATION)
         if value is None or _AZURE in headers or _COMMON in headers or _GATEWAY in headers:
             found = only(headers)
@@ -114,7 +114,7 @@ class Authenticator:
             raise
 
     async def authenticate(self, headers: Mapping[bytes, bytes], address: str) -> Principal:
-        """Both steps, for whoever is in no hurry."""
+        """Both steps in one: for callers that may wait for the slow one."""
         return self.known(headers) or await self.recognise(headers, address)
 
     def refuse_keys(self, query: bytes, address: Callable[[], str]) -> None:
@@ -157,7 +157,10 @@ class Authenticator:
         return await self._by(digest, verifier.verify(sent, now))
 
     async def _by_cookie(self, headers: Mapping[bytes, bytes]) -> Principal:
-        """Whose console this is. It is looked up each time: pages ask seldom, and who signs out is out at once."""
+        """The principal of a browser's session.
+
+        It is looked up each time: pages ask seldom, and signing out counts at once.
+        """
         if self._cookie is None or _COOKIE not in headers:
             raise Unauthenticated("missing")
         digest = self._digest(_COOKIE, headers[_COOKIE])
@@ -167,7 +170,7 @@ class Authenticator:
         return Recognised(await self._look(cookie.principal, headers, self._clock()), 0)
 
     async def _by(self, digest: bytes, verifying: Coroutine[Any, Any, Recognised]) -> Principal:
-        """The principal that was proven, or that is known from before while nothing can be proven."""
+        """The principal that was proven; while nothing can be proven, the one that is known from before."""
         emptied, now = self._emptied, self._clock()
         try:
             recognised = await verifying
@@ -197,7 +200,7 @@ class Authenticator:
 
 
 def _tell(recognised: Recognised, now: float, address: str) -> bool:
-    """Tell whoever wants to know that a credential came again; whether that is all there is to do."""
+    """Report that a known credential came again. True if nothing else is left to do for it."""
     if recognised.again is None or recognised.principal.expires_at <= now:
         return False
     recognised.again(now, address)
@@ -205,7 +208,7 @@ def _tell(recognised: Recognised, now: float, address: str) -> bool:
 
 
 def _changes_now(change_counters: Callable[[], object]) -> object:
-    """None where the accounts are out of reach: then any count that comes is another one."""
+    """The counts of changes. None where the accounts are out of reach, so that any count that comes later differs."""
     try:
         return change_counters()
     except AccountsUnavailable:

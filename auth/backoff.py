@@ -42,7 +42,7 @@ class Backoff:
         self._failures[key] = _Failures(known.count + 1, now)
 
     def take_back(self, key: str) -> None:
-        """The attempt did not fail: as if it had not been made."""
+        """Undo an attempt that was counted and did not fail."""
         known = self._failures.get(key)
         if known is None:
             return

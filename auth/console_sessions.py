@@ -68,7 +68,7 @@ class ConsoleStore(Protocol):
 
 
 Proven = Callable[[str, str, Callable[[Transaction], str]], str | None]
-"""Does something in a transaction, if a name's password fits."""
+"""A function that does something in a transaction, if the password fits the name."""
 
 
 class ConsoleSessions:

@@ -12,13 +12,13 @@ from auth.database import Database
 from auth.errors import SetupError
 
 _OWN: Final = ("schema_version", "revocations")
-"""What says nothing of accounts, and is made with each database."""
+"""Tables that say nothing of accounts, and are made anew with each database."""
 
 
 def copy_accounts(file: Path, setting: str) -> dict[str, int]:
-    """Copy what is in a file to the database that a setting leads to; how many rows of each table.
+    """Copy the accounts of a file to the database that a setting names; how many rows each table had.
 
-    Raise `SetupError` unless there is such a file, and nobody has an account in the database.
+    Raise `SetupError` unless there is such a file, and the database has no account yet.
     """
     if not file.exists():
         raise SetupError(f"{file} is not there, so there is nothing to copy.")
@@ -44,7 +44,7 @@ def copy_accounts(file: Path, setting: str) -> dict[str, int]:
 
 
 def _tables(source: Database) -> Iterator[str]:
-    """The tables, those first that others refer to."""
+    """The tables, in such an order that a table comes after those that it refers to."""
     made = "SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name <> 'accounts', rowid"
     for (name,) in source.read(made):
         if name not in _OWN and not name.startswith("sqlite_"):

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 
 class Result(Protocol):
-    """What a query gave."""
+    """The result of a query."""
 
     @property
     def rowcount(self) -> int:
@@ -24,30 +24,33 @@ class Result(Protocol):
 
 
 class Transaction(Protocol):
-    """What queries inside a transaction are put to."""
+    """An open transaction, in which queries are made."""
 
     def execute(self, query: str, values: Sequence[object] = (), /) -> Result:
-        """Put one query."""
+        """Make one query."""
 
 
 class Database(Protocol):
-    """A database of the schema of `migrations.py`. What cannot be done in it raises `AccountsUnavailable`."""
+    """A database of the schema of `migrations.py`. Where something cannot be done it raises `AccountsUnavailable`."""
 
     @property
     def remote(self) -> bool:
         """Whether a query takes a while, so that it must not hold up the event loop."""
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close the connections."""
 
     def read(self, query: str, *values: object) -> list[Any]:
         """The rows of a query, as they are now."""
 
     def transaction(self) -> AbstractContextManager[Transaction]:
-        """All of it or none of it, and nobody else writes meanwhile."""
+        """A transaction: all of it happens or nothing, and nobody else writes meanwhile."""
 
     def away_s(self) -> float:
-        """Seconds for which it has been out of reach; 0 while it can be reached."""
+        """Seconds for which the database has been out of reach; 0 while it can be reached."""
 
     def changes(self) -> int:
-        """Differs from before if anything was taken away from anybody. Cheap enough for every second."""
+        """A number that differs from the one before if anything was revoked.
+
+        It is cheap enough to ask for every second.
+        """

@@ -24,11 +24,11 @@ class EndingKeys:
         self.count = 0
 
     def due(self, now: float) -> bool:
-        """Whether it is time to look."""
+        """Whether it is time to look again."""
         return self._looked_at is None or not 0 <= now - self._looked_at < EVERY_S
 
     def take(self, now: float) -> Callable[[], None]:
-        """What looks, for a thread."""
+        """A function that looks once, to be run in a thread."""
         self._looked_at = now
 
         def look() -> None:

@@ -70,31 +70,34 @@ class AuthError(Exception):
 
 
 class Unauthenticated(AuthError):
-    """We do not know who is asking. The caller's fault; signing in again may cure it."""
+    """It is not known who is asking. The caller is at fault; signing in again may cure it."""
 
     text = "The credentials are missing, not valid, or no longer valid."
 
     def __init__(self, reason: Reason, rule: str = "") -> None:
-        """`rule` is what did not hold, in words for an administrator who looks into it."""
+        """Say why. `rule` is what did not hold, in words for an administrator who looks into it."""
         super().__init__(f"{reason}: {rule}" if rule else reason)
         self.reason: Final = reason
         self.rule: Final = rule
 
 
 class TwoCredentials(AuthError):
-    """A request shows two credentials that differ. The caller's fault: a proxy and we could believe different ones."""
+    """A request has two credentials that differ.
+
+    The caller is at fault: a proxy and we could believe different ones.
+    """
 
     text = "The request has two credentials that differ. Send one."
 
 
 class KeyInUrl(AuthError):
-    """An API key stands in the address of a request. The caller's fault: it lies in somebody's log now."""
+    """An API key stands in the address of a request. The caller is at fault, and the key lies in some log now."""
 
     text = "There is an API key in the address, so it is in somebody's log now: replace it. Send keys in a header."
 
 
 class Forbidden(AuthError):
-    """We know who is asking, and their role does not allow this. Trying again will not help."""
+    """The caller is known, and their role does not allow what they ask for. Trying again does not help."""
 
     text = "Your role does not allow this."
 
@@ -104,7 +107,7 @@ class Forbidden(AuthError):
 
 
 class ProviderRefusal(AuthError):
-    """Somebody brought the word of an identity provider, and nothing may be done on it. `code` says of which kind."""
+    """An identity provider vouches for the caller, and still the request is refused. `code` says in which way."""
 
     code: ClassVar[Literal["forbidden", "groups_overage", "provider_unavailable"]]
 
@@ -115,25 +118,25 @@ class ProviderRefusal(AuthError):
 
 
 class NoRole(ProviderRefusal):
-    """A provider vouches for them, and gives them nothing that is a role here. Trying again will not help."""
+    """A provider vouches for the caller, and names nothing that is a role here. Trying again does not help."""
 
     code = "forbidden"
     text = "Your identity provider gives you no role here."
 
     def __init__(self, claims: tuple[str, ...], asked: tuple[str, ...]) -> None:
-        """`claims` are the names of those that came, `asked` of those that roles are read from."""
+        """Say which claims came (`claims`), and from which ones roles are read (`asked`), each by name."""
         super().__init__(", ".join(claims))
         self._claims = claims
         self._asked = asked
 
     @property
     def explanation(self) -> str:
-        """Which claims came and which were looked at, by name."""
+        """Which claims came and from which ones roles are read, in words for the caller."""
         return f"{self.text} Roles are read from {', '.join(self._asked)}; it sent {', '.join(self._claims)}."
 
 
 class GroupsOverage(ProviderRefusal):
-    """The token has a pointer in place of its groups, because they are too many. An administrator can cure it."""
+    """A token has a pointer in place of its groups, because they are too many. An administrator can cure it."""
 
     code = "groups_overage"
     text = (
@@ -143,7 +146,7 @@ class GroupsOverage(ProviderRefusal):
 
 
 class ProviderUnavailable(ProviderRefusal):
-    """An identity provider's keys cannot be had, so nobody can say yet whether a token is good. Worth trying again."""
+    """The keys of an identity provider cannot be fetched, so its tokens cannot be checked. Trying again may help."""
 
     code = "provider_unavailable"
     text = "The identity provider cannot be reached, so its tokens cannot be checked. Try again shortly."
@@ -151,7 +154,7 @@ class ProviderUnavailable(ProviderRefusal):
 
 
 class AccountsUnavailable(AuthError):
-    """The database of accounts cannot be read or written, so nobody new can be recognised. Worth trying again."""
+    """The database of accounts cannot be read or written, so nobody new can be recognised. Trying again may help."""
 
     code: Final = "accounts_unavailable"
     text = "The accounts cannot be reached, so who is asking cannot be looked up. Try again shortly."
@@ -159,7 +162,7 @@ class AccountsUnavailable(AuthError):
 
 
 class CrossSite(AuthError):
-    """A cookie came with a request that a page of another site may have made. Trying again will not help."""
+    """A cookie came with a request that a page of another site may have made. Trying again does not help."""
 
     text = "A cookie is taken only from a page of this server itself."
 
@@ -171,7 +174,7 @@ class ConfirmFirst(AuthError):
 
 
 class SignInFailed(AuthError):
-    """A sign-in with an identity provider cannot begin or go on. The caller's fault, or the provider's word."""
+    """A sign-in with an identity provider cannot begin or go on. The caller or the provider is at fault."""
 
     text = "The sign-in did not succeed. Begin it again."
 
@@ -181,7 +184,7 @@ class SignInFailed(AuthError):
 
 
 class Throttled(AuthError):
-    """Too many attempts, or too many at once. Worth trying again after `retry_after_s`."""
+    """There were too many attempts, or too many at once. Trying again helps after `retry_after_s`."""
 
     text = "Too many attempts. Try again later."
     retryable = True
@@ -192,13 +195,13 @@ class Throttled(AuthError):
 
 
 class OverLimit(AuthError):
-    """A principal has asked for more than a limit allows. Worth trying again after `retry_after_s`."""
+    """A principal has asked for more than a limit allows. Trying again helps after `retry_after_s`."""
 
     text = "A limit on your requests is reached."
     retryable = True
 
     def __init__(self, code: Literal["rate_limited", "quota_exceeded"], limit: str, allows: str, wait_s: float) -> None:
-        """`limit` is its name, `allows` what it allows in words."""
+        """Name the limit (`limit`), and say in words what it allows (`allows`)."""
         super().__init__(f"{code}: {limit}")
         self.code: Final = code
         self.limit: Final = limit
@@ -207,7 +210,7 @@ class OverLimit(AuthError):
 
 
 class AccountError(AuthError):
-    """An account cannot be changed as asked. The caller's fault; `explanation` may be shown to an administrator."""
+    """An account cannot be changed as asked. The caller is at fault; `explanation` may be shown to an administrator."""
 
     text = "The account cannot be changed in this way."
 
@@ -274,15 +277,15 @@ class AccountError(AuthError):
 
 
 class NoRefreshTokens(AuthError):
-    """A refresh token was to be used where there are none. The caller's fault; signing in again cures it."""
+    """A refresh token was used where there are none. The caller is at fault; signing in again cures it."""
 
     text = "There are no refresh tokens here. Sign in again when the access token has expired."
 
 
 class SetupError(AuthError):
-    """The data folder or a file of secrets is not fit for use, and start-up must stop.
+    """The data folder or a file of secrets is not fit for use, and the start must stop.
 
-    The operator's fault: the message says what to do.
+    The operator is at fault, and the message says what to do.
     """
 
     text = "Authentication is not set up."

@@ -30,7 +30,7 @@ from jose.exceptions import JOSEError
 from auth.errors import Reason, Unauthenticated
 
 PublicAlgorithm = Literal["RS256", "ES256"]
-"""Those of a provider's that jose knows and nobody advises against."""
+"""The algorithms of providers that jose knows and nobody advises against."""
 SECRET_ALGORITHM: Final = "HS256"
 
 _SHORTEST_SECRET_BYTES: Final = 32  # RFC 7518, 3.2
@@ -45,7 +45,7 @@ _BASE64URL: Final = re.compile(r"[A-Za-z0-9_-]+")
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key, and the one algorithm that it is for."""
+    """A key, with the one algorithm that it is for."""
 
     algorithm: str
     inner: Any = field(repr=False)
@@ -53,14 +53,14 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Unverified:
-    """A token of the right shape. Nothing in it may be believed, but that its header says what key to look for."""
+    """A token of the right shape. Nothing in it may be believed; its header only says which key to look for."""
 
     raw: bytes
     header: dict[str, Any]
 
     @property
     def payload(self) -> dict[str, Any]:
-        """What it claims, whoever signed it."""
+        """The claims of the token, which anybody may have made up."""
         return _json_object(_decoded(self.raw.split(b".")[1]))
 
 
@@ -77,7 +77,7 @@ def read(token: str | bytes, longest: int) -> Unverified:
 
 
 def verified(token: Unverified, key: Key) -> dict[str, Any]:
-    """The claims of a token that was signed by `key` in its own algorithm."""
+    """The claims of a token whose signature is by `key`, in the key's own algorithm."""
     try:
         payload = jws.verify(token.raw, key.inner, algorithms=[key.algorithm])
     except JOSEError as problem:
@@ -93,7 +93,7 @@ def sign(claims: dict[str, Any], key: Key, header: dict[str, str]) -> str:
 
 
 def secret_key(key: bytes) -> Key:
-    """A key of our own, that signs and verifies; raise ValueError if it will not do."""
+    """A key of our own, which signs and verifies; raise ValueError if it will not do."""
     if len(key) < _SHORTEST_SECRET_BYTES:
         raise ValueError(f"a signing key has at least {_SHORTEST_SECRET_BYTES} bytes, this one has {len(key)}")
     try:
@@ -144,7 +144,7 @@ def _numbers(entry: Mapping[str, Any], kind: str, names: tuple[str, ...]) -> dic
 
 
 def require(holds: bool, reason: Reason, rule: str = "") -> None:
-    """Raise `Unauthenticated` with this reason unless it holds."""
+    """Raise `Unauthenticated` with this reason unless the rule holds."""
     if not holds:
         raise Unauthenticated(reason, rule)
 
@@ -174,7 +174,7 @@ def _decoded(part: bytes) -> bytes:
 
 
 def json_object(text: bytes) -> dict[str, Any]:
-    """What is a JSON object that names nothing twice; raise ValueError for anything else."""
+    """A JSON object that names nothing twice; raise ValueError for anything else."""
     try:
         parsed = json.loads(text.decode(), object_pairs_hook=_unique, parse_constant=_refuse)
     except RecursionError as problem:

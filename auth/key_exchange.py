@@ -19,7 +19,7 @@ from auth.tokens import Tokens
 
 
 class KeyExchange:
-    """Gives a token for a key."""
+    """Gives an access token for an API key."""
 
     def __init__(
         self,

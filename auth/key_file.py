@@ -12,21 +12,21 @@ from auth.tokens import LIFETIME_S, Tokens
 
 
 class KeyFileTokens(Tokens):
-    """Access tokens by the keys of a file, as it is now."""
+    """Access tokens that are signed with the keys of a file, as the file is now."""
 
     def __init__(self, path: Path, advice: str = "", lifetime_s: int = LIFETIME_S) -> None:
         self._file = SecretFile(path, parse, advice)
         super().__init__(*self._file.value, lifetime_s=lifetime_s)
 
     def change_counter(self) -> int:
-        """Look at the file; differs from before if it has other keys."""
+        """Look at the file. The number differs from the one before if it has other keys."""
         if self._file.look():
             self.use(*self._file.value)
         return self._file.changes
 
 
 def parse(raw: bytes) -> tuple[bytes, ...]:
-    """The keys, the first of which signs; raise ValueError with the number of a line that is none."""
+    """The keys of a file, the first of which signs; raise ValueError with the number of a line that is none."""
     keys = []
     for number, line in enumerate(raw.split(b"\n"), 1):
         key = line.strip()

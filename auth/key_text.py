@@ -29,7 +29,7 @@ class KeyText:
 
     @property
     def digest(self) -> bytes:
-        """What is kept of it."""
+        """The SHA-256 of the key, which alone is kept."""
         return hashlib.sha256(self.text.encode()).digest()
 
 
@@ -41,7 +41,7 @@ def new_key() -> KeyText:
 
 
 def read_key(raw: bytes) -> KeyText | None:
-    """The key that this spells; None if it is none, by shape or checksum."""
+    """The key that some bytes spell; None if they are none, by shape or checksum."""
     found = _SHAPE.fullmatch(raw)
     if found is None or _checksum(raw[:-_CHECKSUM]).encode() != found[3]:
         return None
@@ -49,17 +49,17 @@ def read_key(raw: bytes) -> KeyText | None:
 
 
 def looks_like_key(raw: bytes) -> bool:
-    """Whether this is meant as a key, even if it is not a good one."""
+    """Whether some bytes are meant as a key, even if the key is not a good one."""
     return raw.startswith(PREFIX.encode())
 
 
 def has_key(raw: bytes) -> bool:
-    """Whether something of a key's shape is anywhere in it."""
+    """Whether something of a key's shape is anywhere in some bytes."""
     return b"tdm_" in raw and _SHAPE.search(raw) is not None
 
 
 def key_in(raw: bytes) -> str:
-    """The id of the first real key in it; empty where there is none."""
+    """The id of the first real key in some bytes; empty where there is none."""
     found = (read_key(match[0]) for match in _SHAPE.finditer(raw))
     return next((key.id for key in found if key is not None), "")
 

@@ -40,7 +40,7 @@ class Grant:
 
 
 class Login:
-    """The grants, with their limits."""
+    """The grants of OAuth2 (password and refresh token), with limits on attempts."""
 
     def __init__(
         self,
@@ -64,7 +64,7 @@ class Login:
         self._homes: dict[tuple[str, str], None] = {}  # oldest first
 
     def close(self) -> None:
-        """Finish what runs."""
+        """Finish the work that is running."""
         self.hashing.close()
         self.writing.close()
 
@@ -74,7 +74,7 @@ class Login:
         return self._grant(await self.prove(self._accounts.sign_in, name, password, address), now)
 
     async def prove(self, attempt: Callable[[str, str, float], T | None], name: str, password: str, address: str) -> T:
-        """What an attempt gives for a name and a password; raise `Unauthenticated` or `Throttled`, and count it."""
+        """What an attempt gives for a name and a password. It is counted; raise `Unauthenticated` or `Throttled`."""
         try:
             return await self._limited(name, network_of(address), attempt, password, self._clock())
         except Unauthenticated as refusal:
@@ -87,7 +87,10 @@ class Login:
             raise
 
     async def check(self, name: str, password: str, address: str) -> Account:
-        """The account whose password this is, with the limits of signing in; raise `Unauthenticated` or `Throttled`."""
+        """The account whose password this is, under the limits of signing in.
+
+        Raise `Unauthenticated` or `Throttled`.
+        """
         return await self._limited(name, network_of(address), self._accounts.check, password)
 
     async def refresh(self, refresh_token: str) -> Grant:
@@ -107,7 +110,7 @@ class Login:
     async def _limited(
         self, name: str, network: str, attempt: Callable[Concatenate[str, P], T | None], *rest: P.args, **more: P.kwargs
     ) -> T:
-        """What an attempt gives that needs a password; it is counted before it is made."""
+        """What an attempt gives that needs a password. It is counted before it is made."""
         if not self.takes_passwords:
             raise Unauthenticated("password_not_taken")
         now = self._clock()
@@ -131,9 +134,10 @@ class Login:
         return given
 
     def _counted(self, name: str, network: str) -> str:
-        """What failures are counted against: a network that has signed in to this account has a count of its own.
+        """The name against which failures are counted.
 
-        Otherwise whoever fails on purpose, from anywhere, could keep the owner of an account out.
+        A network that has signed in to this account has a count of its own. Otherwise an attacker who fails on purpose,
+        from anywhere, could keep the owner of an account out.
         """
         return f"{name} {network}" if (name, network) in self._homes else name  # no name has a space
 

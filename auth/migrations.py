@@ -22,7 +22,7 @@ Dialect = Literal["sqlite", "postgresql"]
 
 @dataclass(frozen=True, slots=True)
 class Apart:
-    """What has to be said in another way to each database."""
+    """A statement that differs between the databases."""
 
     sqlite: tuple[str, ...]
     postgresql: tuple[str, ...]
@@ -43,7 +43,7 @@ _TYPE: Final = re.compile(rf"\b({'|'.join(_TYPES)})\b")
 
 
 def statements(step: Step, dialect: Dialect) -> Iterator[str]:
-    """What a step says to a database of this kind."""
+    """The statements of a step for a database of this kind."""
     for statement in step:
         if isinstance(statement, Apart):
             yield from statement.sqlite if dialect == "sqlite" else statement.postgresql
@@ -290,4 +290,4 @@ STEPS: Final[tuple[Step, ...]] = (
     _MEMBERS,
     _ENDING,
 )
-"""All steps. A schema's version is how many of them were taken."""
+"""All steps. The version of a schema is how many of them were taken."""

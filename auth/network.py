@@ -7,7 +7,7 @@ from ipaddress import IPv4Address, IPv6Address, ip_address, ip_network
 
 
 def network_of(address: str) -> str:
-    """What one client controls: an IPv4 address, or the /64 of an IPv6 address."""
+    """The part of an address that one client controls: an IPv4 address, or the /64 of an IPv6 address."""
     parsed = _parsed(address)
     if isinstance(parsed, IPv6Address):
         return str(int(parsed) >> 64)
@@ -15,7 +15,7 @@ def network_of(address: str) -> str:
 
 
 def shown_network(address: str) -> str:
-    """What is written down of an address: the /24 of an IPv4 address, the /48 of an IPv6 address."""
+    """The part of an address that is written down: the /24 of an IPv4 address, the /48 of an IPv6 address."""
     parsed = _parsed(address)
     if parsed is None:  # a test client, a Unix socket
         return address[:64]

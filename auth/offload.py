@@ -18,14 +18,14 @@ T = TypeVar("T")
 
 
 class Look(Protocol):
-    """How a question is put to where accounts are kept."""
+    """How a question is put to the store of accounts: at once, or in a thread."""
 
     async def __call__(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What `work` gives."""
+        """What `work` returns."""
 
 
 async def at_once(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-    """Ask here and now, where that takes microseconds."""
+    """Run `work` here and now: for a store that answers in microseconds."""
     return work(*args, **kwargs)
 
 
@@ -51,30 +51,30 @@ class Offload:
         return await asyncio.wrap_future(job)
 
     def start(self, work: Callable[[], object]) -> bool:
-        """Have `work` run, for whoever does not wait for it; whether there was a place for it."""
+        """Run `work` in a thread without waiting for it. False if there was no place for it."""
         if not self._places.acquire(blocking=False):
             return False
         self._threads.submit(work).add_done_callback(lambda _: self._places.release())
         return True
 
     def close(self) -> None:
-        """Finish what runs, drop what waits."""
+        """Finish the work that is running, and drop what waits."""
         self._threads.shutdown(wait=True, cancel_futures=True)
 
 
 class Looks:
-    """A thread that looks things up, where that takes a while."""
+    """A thread for look-ups, where those take a while."""
 
     def __init__(self) -> None:
         self._offload = Offload("looks", threads=1, waiting=256)
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """What `work` gives; raise `AccountsUnavailable` where too many wait for theirs."""
+        """What `work` returns; raise `AccountsUnavailable` where too many look-ups wait."""
         try:
             return await self._offload.run(work, *args, **kwargs)
         except Throttled as full:
             raise AccountsUnavailable("too many wait to be looked up") from full
 
     def close(self) -> None:
-        """Finish what runs, drop what waits."""
+        """Finish the work that is running, and drop what waits."""
         self._offload.close()

@@ -48,7 +48,10 @@ def check_new_password(name: str, password: str) -> None:
 
 
 def verify_password(stored: str | None, password: str) -> bool:
-    """Whether `password` fits `stored`; None, for an unknown account, takes as long and is never true."""
+    """Whether `password` fits the hash `stored`.
+
+    None stands for an unknown account: it takes as long and is never true.
+    """
     encoded = _encode(password)
     try:
         matches = _HASHER.verify(stored or _DUMMY, encoded or b"")

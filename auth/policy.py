@@ -24,7 +24,7 @@ _GRANTEE: Final = re.compile(r"[!-~]{1,300}")
 
 @dataclass(frozen=True, slots=True)
 class RoleOfOwn:
-    """A name for some permissions."""
+    """A role that an administrator has made: a name for some permissions."""
 
     name: str
     permissions: tuple[Permission, ...]
@@ -43,19 +43,19 @@ class Grant:
 
 
 class PolicyStore(Protocol):
-    """The roles and grants. What changes one raises `AccountError` where that cannot be."""
+    """Where roles and grants are kept. A change that cannot be made raises `AccountError`."""
 
     def roles(self) -> tuple[RoleOfOwn, ...]:
         """Every role, the built-in ones first."""
 
     def permissions(self, role: str) -> frozenset[Permission]:
-        """What a role consists of; raise `AccountError` if there is none of this name."""
+        """The permissions of a role; raise `AccountError` if there is none of this name."""
 
     def put_role(self, name: str, permissions: Iterable[Permission]) -> RoleOfOwn:
-        """Make a role, or make it another."""
+        """Make a role, or give it other permissions."""
 
     def remove_role(self, name: str) -> None:
-        """Remove a role that nobody has."""
+        """Remove a role that no account and no grant has."""
 
     def grants(self) -> tuple[Grant, ...]:
         """Every grant, by whom it is for."""
@@ -64,45 +64,45 @@ class PolicyStore(Protocol):
         """Give a role on the targets of `allowance`."""
 
     def remove_grant(self, grant: str) -> Grant:
-        """Take a grant back; as it was."""
+        """Take a grant back, and return it as it was."""
 
     def allowances(self, name: str, role: str, groups: Iterable[str] = ()) -> tuple[Allowance, ...]:
-        """What somebody of this name and role, in these groups, is allowed in all."""
+        """All that somebody of this name and role is allowed, in these groups."""
 
 
 class NoPolicy:
-    """Where accounts are kept in a file: the built-in roles, and no grants."""
+    """The roles and grants of a file of accounts: the built-in roles, and no grants."""
 
     def roles(self) -> tuple[RoleOfOwn, ...]:
         """The built-in roles."""
         return tuple(_built_in_roles())
 
     def permissions(self, role: str) -> frozenset[Permission]:
-        """What a built-in role consists of."""
+        """The permissions of a built-in role."""
         return _built_in(role)
 
     def put_role(self, name: str, permissions: Iterable[Permission]) -> NoReturn:
-        """There are none."""
+        """Refuse: a file of accounts has the built-in roles alone."""
         raise AccountError("in_file")
 
     def remove_role(self, name: str) -> NoReturn:
-        """There are none."""
+        """Refuse: a file of accounts has the built-in roles alone."""
         raise AccountError("in_file")
 
     def grants(self) -> NoReturn:
-        """There are none."""
+        """Refuse: a file of accounts has no grants."""
         raise AccountError("in_file")
 
     def add_grant(self, to: str, allowance: Allowance, role: str, by: str, now: float) -> NoReturn:
-        """There are none."""
+        """Refuse: a file of accounts has no grants."""
         raise AccountError("in_file")
 
     def remove_grant(self, grant: str) -> NoReturn:
-        """There are none."""
+        """Refuse: a file of accounts has no grants."""
         raise AccountError("in_file")
 
     def allowances(self, name: str, role: str, groups: Iterable[str] = ()) -> tuple[Allowance, ...]:
-        """What the role allows."""
+        """What the role allows: a file of accounts has no grants."""
         return built_in(role)
 
 
@@ -119,7 +119,7 @@ class Policy:
         return (*_built_in_roles(), *(RoleOfOwn(name, tuple(permissions.split())) for name, permissions in rows))
 
     def permissions(self, role: str) -> frozenset[Permission]:
-        """What a role consists of; raise `AccountError` if there is none of this name."""
+        """The permissions of a role; raise `AccountError` if there is none of this name."""
         if role in ROLES:
             return _built_in(role)
         rows = self._database.read("SELECT permissions FROM roles WHERE name = ?", role)
@@ -128,7 +128,7 @@ class Policy:
         return frozenset(rows[0][0].split())
 
     def put_role(self, name: str, permissions: Iterable[Permission]) -> RoleOfOwn:
-        """Make a role, or make it another."""
+        """Make a role, or give it other permissions."""
         if not is_role_name(name):
             raise AccountError("bad_role_name")
         if name in BUILT_IN:
@@ -142,7 +142,7 @@ class Policy:
         return made
 
     def remove_role(self, name: str) -> None:
-        """Remove a role that nobody has."""
+        """Remove a role that no account and no grant has."""
         if name in BUILT_IN:
             raise AccountError("built_in")
         with self._database.transaction() as db:
@@ -172,7 +172,7 @@ class Policy:
         return made
 
     def remove_grant(self, grant: str) -> Grant:
-        """Take a grant back; as it was."""
+        """Take a grant back, and return it as it was."""
         with self._database.transaction() as db:
             row = db.execute(f"{_GRANTS} WHERE id = ?", (grant,)).fetchone()
             if row is None:
@@ -183,7 +183,7 @@ class Policy:
         return _grant(row)
 
     def allowances(self, name: str, role: str, groups: Iterable[str] = ()) -> tuple[Allowance, ...]:
-        """What somebody of this name and role, in these groups, is allowed in all."""
+        """All that somebody of this name and role is allowed, in these groups."""
         if role == "peer":
             return built_in(role)
         found = [Allowance(self._permissions(role))]
@@ -195,7 +195,10 @@ class Policy:
         return tuple(found)
 
     def _permissions(self, role: str) -> frozenset[Permission]:
-        """Nothing for a role that is gone: who had it is refused what it allowed, and not altogether."""
+        """The permissions of a role.
+
+        A role that is gone has none, so that its holders lose what it allowed and no more.
+        """
         try:
             return self.permissions(role)
         except AccountError:

@@ -32,12 +32,12 @@ from auth.postgresql_address import Address
 T = TypeVar("T")
 
 KNOWN_FOR_S: Final = 300.0
-"""How long what was known stays known while nobody can look."""
+"""Seconds for which known callers stay known while the database is out of reach."""
 LOOK_EVERY_S: Final = 1.0
 PATIENCE_S: Final = 3.0
-"""How long an answer is waited for. A database that was stopped takes connections still, and says nothing."""
+"""Seconds for which an answer is waited for. A database that was stopped still takes connections, and says nothing."""
 _SESSION: Final = "SET statement_timeout = 2500; SET idle_in_transaction_session_timeout = 10000"
-"""The database gives up a little before we do, so that the connection can be used again."""
+"""Settings of a connection: the database gives up a little before we do, so that the connection can be used again."""
 _MIGRATION_S: Final = 120.0
 _LOCK: Final = 0x74616E64656D  # "tandem"
 _BEGIN: Final = f"BEGIN; SELECT pg_advisory_xact_lock({_LOCK})"
@@ -48,13 +48,13 @@ log = logging.getLogger(__name__)
 
 
 class _Connection(psycopg.Connection[Any]):
-    """A connection that waits so long for an answer and no longer."""
+    """A connection that waits for an answer only so long."""
 
     patience_s = PATIENCE_S
     gave_up = False
 
     def wait(self, gen: PQGen[T], interval: float = 0.1, timeout: float | None = None) -> T:
-        """Wait for what comes next."""
+        """Wait for what comes next from the database."""
         if timeout is not None:
             return super().wait(gen, interval, timeout)
         began = time.monotonic()
@@ -68,18 +68,18 @@ class _Connection(psycopg.Connection[Any]):
 
 
 class _Queries:
-    """A transaction that is open."""
+    """The queries of an open transaction."""
 
     def __init__(self, connection: _Connection) -> None:
         self._connection = connection
 
     def execute(self, query: str, values: Sequence[object] = (), /) -> Result:
-        """Put one query."""
+        """Make one query."""
         return _put(self._connection, query, values)
 
 
 class Postgresql:
-    """One database, shared by whoever has its address."""
+    """One database, shared by all servers that have its address."""
 
     remote: Final = True
 
@@ -103,7 +103,7 @@ class Postgresql:
             self._reader = self._connect()
 
     def close(self) -> None:
-        """Close what is open."""
+        """Close the connections, and end the thread that watches."""
         self._closed.set()
         for connection in (self._reader, self._writer):
             if connection is not None:
@@ -111,7 +111,7 @@ class Postgresql:
 
     def read(self, query: str, *values: object) -> list[Any]:
         """The rows of a query, as they are now."""
-        with self._reading, self._told():
+        with self._reading, self._failures():
             self._reader = self._ready(self._reader)
             try:
                 return _put(self._reader, query, values).fetchall()
@@ -123,8 +123,8 @@ class Postgresql:
 
     @contextmanager
     def transaction(self) -> Iterator[Transaction]:
-        """All of it or none of it, and nobody else writes meanwhile, at any server."""
-        with self._writing, self._told():
+        """A transaction: all of it happens or nothing, and nobody writes meanwhile, at any server."""
+        with self._writing, self._failures():
             connection = self._begin()
             try:
                 yield _Queries(connection)
@@ -137,11 +137,11 @@ class Postgresql:
                 raise
 
     def away_s(self) -> float:
-        """Seconds for which it has been out of reach, as far as the watcher knows."""
+        """Seconds for which the database has been out of reach, as far as the watcher knows."""
         return time.monotonic() - max(self._looked_at, self._opened_at) if self._away else 0.0
 
     def changes(self) -> int:
-        """Differs from before if any process has taken anything away from anybody, as far as the watcher knows."""
+        """A number that differs from the one before if the watcher has heard that any process has revoked anything."""
         if not self._watched:
             return int(self.read(_COUNT)[0][0])
         if time.monotonic() - self._looked_at > KNOWN_FOR_S:
@@ -163,14 +163,14 @@ class Postgresql:
         return self._anew() if connection is None or connection.closed else connection
 
     def _anew(self) -> _Connection:
-        """A new connection for whoever is in the middle of something."""
+        """A new connection, where one broke in the middle of something."""
         try:
             return self._connect()
         except SetupError as problem:
             raise AccountsUnavailable(str(problem)) from problem
 
     def _connect(self) -> _Connection:
-        """A new connection, to a database of today's schema; raise `SetupError` if it cannot be had."""
+        """A new connection to a database of today's schema; raise `SetupError` if there can be none."""
         if self._closed.is_set():
             raise SetupError(f"{self._address} was closed")
         try:
@@ -188,7 +188,7 @@ class Postgresql:
         return connection
 
     def _bring_up(self, connection: _Connection) -> None:
-        """Bring the database to today's schema, once a process; raise `SetupError` if it is of a later one."""
+        """Bring the database to today's schema, once in a process; raise `SetupError` if its schema is a later one."""
         if self._brought_up:
             return
         found = _version(connection)
@@ -200,8 +200,8 @@ class Postgresql:
         self._brought_up = True
 
     @contextmanager
-    def _told(self) -> Iterator[None]:
-        """Whatever keeps the database from doing as it is told becomes `AccountsUnavailable`."""
+    def _failures(self) -> Iterator[None]:
+        """Turn whatever keeps the database from doing its work into `AccountsUnavailable`."""
         if self._away and self._watched:
             raise AccountsUnavailable(self._away)
         try:
@@ -216,7 +216,7 @@ class Postgresql:
             raise AccountsUnavailable(said) from problem
 
     def _watch(self) -> None:
-        """Look each second, and whenever there is word of a change, until closed."""
+        """Look each second, and whenever the database reports a change, until closed."""
         while not self._closed.is_set():
             try:
                 with closing(self._connect()) as connection:
@@ -250,7 +250,7 @@ class Postgresql:
 
 
 def _migrate(connection: _Connection) -> int:
-    """Take all steps that are left, unless another server has; the version there is then."""
+    """Take all steps that are left, unless another server has; the version that is reached."""
     connection.execute("BEGIN; SET LOCAL statement_timeout = 0")
     connection.execute(f"SELECT pg_advisory_xact_lock({_LOCK})")
     version = _version(connection)
@@ -273,12 +273,12 @@ def _version(connection: _Connection) -> int:
 
 
 def _died(connection: _Connection) -> bool:
-    """Whether a connection had ended before it was used; not that an answer did not come."""
+    """Whether a connection had ended before it was used. An answer that did not come is another matter."""
     return connection.closed and not connection.gave_up
 
 
 def _put(connection: _Connection, query: str, values: Sequence[object] = ()) -> Result:
-    """Put a query. A text of PostgreSQL has no NUL, so what is looked for with one is found nowhere."""
+    """Make a query. A text of PostgreSQL has no NUL, so a query for a text with one finds nothing."""
     if not values:
         return connection.execute(query.encode())
     return connection.execute(_with_percent(query), [_without_nul(value) for value in values])

@@ -38,7 +38,7 @@ _USUAL: Final = {
 
 
 class Address:
-    """The address that a setting stands for; read again at each use, so that a password can be replaced."""
+    """The address that a setting stands for. It is read again at each use, so that a password can be replaced."""
 
     def __init__(self, setting: str) -> None:
         self._setting = setting
@@ -57,14 +57,14 @@ class Address:
                 )
 
     def parameters(self) -> Mapping[str, str]:
-        """What a connection is made with."""
+        """The parameters of a connection."""
         if self._file is None:
             return self._parsed
         self._file.look()
         return self._file.value
 
     def __str__(self) -> str:
-        """For people: where it is, without who goes there."""
+        """The address in words for people, without user and password."""
         found = self.parameters()
         hosts = found.get("host") or found["hostaddr"]
         return f"the database {found.get('dbname', found.get('user', ''))} at {hosts}"
@@ -75,7 +75,7 @@ def _of_file(raw: bytes) -> dict[str, str]:
 
 
 def _parse(text: str) -> dict[str, str]:
-    """The parameters of an address. Faults are told in words of ours: libpq's quote what may be the password."""
+    """The parameters of an address. Faults are told in our own words: those of libpq may quote the password."""
     if not text.startswith(SCHEMES) or len(text.split()) != 1:
         raise ValueError(f"it is no address of PostgreSQL, {_FORM}")
     try:

@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 from typing import Final, Literal, get_args
 
 Kind = Literal["person", "service", "application", "peer"]
-"""A person signs in, a service has keys, an application brings its provider's token, a peer is another server."""
+"""Kinds of callers.
+
+A person signs in, a service has keys, an application brings its provider's token, a peer is another server.
+"""
 Role = Literal["scorer", "analyst", "auditor", "admin", "none"]
-"""The roles that are always there. `none` allows nothing, for an account that has what its grants give it."""
+"""The roles that are always there. `none` allows nothing: an account with it has what its grants give it."""
 Permission = Literal["list", "score", "details", "audit", "accounts", "catalog"]
 
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
@@ -19,7 +22,7 @@ PERMISSIONS: Final[tuple[Permission, ...]] = get_args(Permission)
 OF_TARGETS: Final[frozenset[Permission]] = frozenset({"list", "score", "details"})
 """The permissions that are about one model or endpoint. The others are about the whole server."""
 GRANTABLE: Final[tuple[Permission, ...]] = tuple(name for name in PERMISSIONS if name != "catalog")
-"""What a role may consist of. The catalog is for other servers alone."""
+"""The permissions that a role may have. The catalog is for other servers alone."""
 
 BUILT_IN: Final[dict[str, frozenset[Permission]]] = {
     "none": frozenset(),
@@ -31,7 +34,7 @@ BUILT_IN: Final[dict[str, frozenset[Permission]]] = {
 }
 
 OF_KEY: Final = "key."
-"""How the credential of a token begins that was given for an API key; its id follows."""
+"""How the credential begins that stands for a token which was given for an API key; the key's id follows."""
 EVERY_TARGET: Final = ("*",)
 _MOST_DECIDED: Final = 10_000
 _PATTERN: Final = re.compile(r"(?!$)[A-Za-z0-9._@-]{0,128}\*?", re.ASCII)
@@ -40,7 +43,7 @@ _ROLE_NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
 
 @dataclass(frozen=True, slots=True)
 class Allowance:
-    """Permissions on targets. A target's pattern is its name, or the beginning of its name and `*`.
+    """Permissions on targets. The pattern of targets is a name, or the beginning of names and `*`.
 
     `granted` is the role of the grant that it comes from.
     """
@@ -50,7 +53,10 @@ class Allowance:
     granted: str = field(default="", compare=False)
 
     def covers(self, permission: Permission, target: str | None) -> bool:
-        """Whether `permission` is in it, on `target`; without a target, on any if it is about targets, else on all."""
+        """Whether `permission` is allowed on `target`.
+
+        Without a target: on any, if the permission is about targets, else on all.
+        """
         if permission not in self.permissions:
             return False
         if permission not in OF_TARGETS:
@@ -58,12 +64,12 @@ class Allowance:
         return target is None or self.is_about(target)
 
     def is_about(self, target: str) -> bool:
-        """Whether this target is one of its own."""
+        """Whether a target is named by this allowance itself."""
         return any(fits(pattern, target) for pattern in self.targets)
 
     @property
     def unbounded(self) -> bool:
-        """Whether it covers every target, also those that are yet to come."""
+        """Whether this allowance covers every target, also those that are yet to come."""
         return "*" in self.targets
 
 
@@ -73,7 +79,7 @@ def fits(pattern: str, target: str) -> bool:
 
 
 def is_pattern(pattern: str) -> bool:
-    """Whether this is the name of a target, or a beginning of names and an asterisk."""
+    """Whether a text is the name of a target, or a beginning of names and an asterisk."""
     return _PATTERN.fullmatch(pattern) is not None
 
 
@@ -93,20 +99,20 @@ class Principal:
     allowances: tuple[Allowance, ...]
     narrowed: Allowance | None = None
     signed_in_at: float | None = None
-    """When its person last proved who they are, if it is a session of a browser."""
+    """When the person last proved who they are, if this is a session of a browser."""
     groups: tuple[str, ...] = ()
-    """What an identity provider says they are in."""
+    """The groups that an identity provider says the caller is in."""
     _decided: dict[tuple[Permission, str | None], bool] = field(default_factory=dict, compare=False, repr=False)
     _roles: dict[str, frozenset[str]] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def key(self) -> str | None:
-        """The id of the API key that it was recognised by, or whose token; None for any other credential."""
+        """The id of the API key that the caller was recognised by, or that the token was given for; else None."""
         of_key = self.credential.startswith(OF_KEY)
         return self.credential if self.via == "key" else self.credential.removeprefix(OF_KEY) if of_key else None
 
     def may(self, permission: Permission, target: str | None = None) -> bool:
-        """Whether this is allowed on `target`; without one, whether on any target if it is about targets."""
+        """Whether the caller may do this on `target`. Without a target: on any, if the permission is about targets."""
         question = permission, target
         answer = self._decided.get(question)
         if answer is None:
@@ -116,7 +122,7 @@ class Principal:
         return answer
 
     def roles_on(self, target: str) -> frozenset[str]:
-        """The roles that it has there: its own, and those that it has been granted."""
+        """The roles that the caller has on a target: its own, and those that were granted."""
         roles = self._roles.get(target)
         if roles is None:
             if len(self._roles) >= _MOST_DECIDED:
@@ -126,7 +132,7 @@ class Principal:
         return roles
 
     def holds(self, allowance: Allowance) -> bool:
-        """Whether it may do all that `allowance` allows. What a pattern stands for is held by one that is as wide."""
+        """Whether the caller may do all that `allowance` allows. A pattern is held by one that is as wide."""
         return all(self.may(permission, target) for permission in allowance.permissions for target in allowance.targets)
 
     def _decide(self, permission: Permission, target: str | None) -> bool:
@@ -141,5 +147,5 @@ def built_in(role: str) -> tuple[Allowance, ...]:
 
 
 def is_role_name(role: str) -> bool:
-    """Whether a role could be called this. A name is shown in tables, so it is plain and short."""
+    """Whether a role could have this name. Names are shown in tables, so they are plain and short."""
     return _ROLE_NAME.fullmatch(role) is not None

@@ -16,7 +16,7 @@ from auth.network import shown_network
 EVERY_S: Final = 60.0
 _MOST: Final = 1000
 _ELSEWHERE: Final = "elsewhere"
-"""The name for all further networks, if more are refused in a minute than are told apart."""
+"""The name for all further networks, where more are refused in a minute than are told apart."""
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +30,7 @@ class Refusals:
         self._since = 0.0
 
     def note(self, reason: Reason, address: str, now: float, key: str = "") -> None:
-        """Somebody was refused; `key` is the id of the API key that it is about."""
+        """Take note that somebody was refused; `key` is the id of the API key that it is about."""
         if not self._pending:
             self._since = now
         what = shown_network(address), reason, key
@@ -42,7 +42,7 @@ class Refusals:
         return bool(self._pending) and not 0 <= now - self._since < EVERY_S
 
     def take(self) -> Callable[[], None]:
-        """What writes all that is there now, for a thread."""
+        """A function that writes all refusals that are there now, to be run in a thread."""
         acts = [
             Act(
                 "refused",

@@ -19,14 +19,14 @@ PURPOSE: Final = "console"
 
 
 class Lines(Protocol):
-    """The part of a file's accounts that this needs."""
+    """What this module needs of a file's accounts."""
 
     def sign_in(self, name: str, password: str, now: float) -> Opened | None:
-        """What stands for an account's line if the password fits."""
+        """What stands for an account's line, if the password fits."""
 
     @property
     def sessions(self) -> SessionStore:
-        """What stands for each line that is there."""
+        """What stands for each line of the file."""
 
 
 class SealedSessions:
@@ -70,7 +70,7 @@ class SealedSessions:
         return self._sealed(Vouched(name, "", (), (), now), opened.session.id, now, session.expires_at)
 
     def end(self, secret: str) -> None:
-        """Nothing is kept that could be ended."""
+        """Do nothing: no session is kept that could be ended."""
 
     def _sealed(self, person: Vouched, line: str, now: float, ends: float) -> str:
         said = {"provider": person.provider, "roles": " ".join(person.roles), "line": line}

@@ -24,20 +24,20 @@ log = logging.getLogger(__name__)
 
 
 class SecretFile(Generic[T]):
-    """What a file holds, as `parse` reads it; `parse` raises ValueError for what will not do."""
+    """The content of a file, as `parse` reads it. `parse` raises ValueError for a content that will not do."""
 
     def __init__(self, path: Path, parse: Callable[[bytes], T], advice: str = "") -> None:
         self._path = path
         self._parse = parse
         self._advice = advice
         self._seen: object = None
-        self._taken: object = None  # so the first looks read it again: it may have been in the writing just now
+        self._taken: object = None  # so that the first two looks read the file again: it may be half written now
         self._complaint = ""
         self.value = self._read()
         self.changes = 0
 
     def look(self) -> bool:
-        """Take what the file holds now; whether that differs from before. To be called about every second."""
+        """Take over what the file holds now. True if that differs from before. To be called about every second."""
         seen = _state(self._path)
         settled, self._seen = seen == self._seen, seen
         if seen == self._taken or not settled:
@@ -85,7 +85,7 @@ class SecretFile(Generic[T]):
 
 
 def _state(path: Path) -> object:
-    """Differs from before if the file was written to, swapped, given away or removed."""
+    """What differs from before if the file was written to, swapped, given away or removed."""
     try:
         found = path.stat()
     except OSError as problem:

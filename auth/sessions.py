@@ -41,8 +41,10 @@ class Opened:
 
 
 PEER: Final = Session(id="@peer", account="@tandem", role="peer", expires_at=inf)
-"""What a server is that shares the accounts and the key. Neither word is the name of an account or the id of a session,
-so nobody gets this by signing in."""
+"""The session of another server that shares the accounts and the key.
+
+Neither word is the name of an account or the id of a session, so nobody gets this by signing in.
+"""
 
 
 class Sessions:
@@ -88,7 +90,7 @@ def open_session(db: Transaction, account: str, role: str, now: float) -> Opened
 
 
 def count_revocation(db: Transaction) -> None:
-    """Let every process notice that something it may remember no longer holds."""
+    """Have every process notice that something it remembers may no longer hold."""
     db.execute("UPDATE revocations SET count = count + 1")
 
 

@@ -54,7 +54,7 @@ _PEER_TOKEN_LIFETIME_S: Final = 300  # as far as the clocks of servers may be ap
 
 @dataclass(frozen=True, slots=True)
 class Auth:
-    """Everything a web process needs to know who is asking."""
+    """All of auth that a web process needs."""
 
     accounts: AccountStore
     tokens: Tokens
@@ -71,7 +71,7 @@ class Auth:
     providers: Providers | None = None
 
     async def follow(self) -> None:
-        """Keep what others own up to date until cancelled: the keys of identity providers."""
+        """Keep the keys of identity providers up to date until cancelled."""
         if self.providers is not None:
             await self.providers.follow()
 
@@ -94,7 +94,7 @@ class Auth:
         return self.rounds.take(asyncio.get_running_loop().call_soon_threadsafe)
 
     def close(self) -> None:
-        """Finish what runs and close the database."""
+        """Finish the work that is running, and close the database."""
         self.login.close()
         self.uses.take(self.clock())()
         self.refusals.take()()
@@ -103,13 +103,13 @@ class Auth:
 
 
 class PeerTokens:
-    """The tokens by which a server asks another one, that shares its accounts and keys, for its catalog."""
+    """The tokens with which a server asks another one for its catalog. Both share accounts and keys."""
 
     def __init__(self, key_file: Path) -> None:
         self._tokens = KeyFileTokens(key_file, lifetime_s=_PEER_TOKEN_LIFETIME_S)
 
     def token(self, now: float) -> str:
-        """A token by the keys as they are now."""
+        """A token that is signed with the keys as they are now."""
         self._tokens.change_counter()
         return self._tokens.issue(PEER.account, PEER.role, PEER.id, now)
 
@@ -124,8 +124,7 @@ def prepare(
 ) -> Path | None:
     """Make everything ready; raise `SetupError` if it cannot be.
 
-    Returns:
-        Where the new admin's password was written, if this was the first start.
+    Returns: where the new admin's password was written, if this was the first start.
     """
     if identity_file is not None:
         Providers(identity_file)  # what will not do stops us here, not in a web process
@@ -209,7 +208,7 @@ def issue_for(
     key_file: Path | None = None,
     database: str | None = None,
 ) -> str:
-    """An access token for an account, for whoever may read the key. It ends with the account's other sessions."""
+    """An access token for an account: for a caller that may read the key. It ends with the account's other sessions."""
     accounts, tokens = _open(data_dir, accounts_file, key_file, database)
     with closing(accounts):
         session = accounts.open_session(name, now).session
@@ -266,7 +265,7 @@ def _alone_in(folder: Path) -> Iterator[None]:
 
 
 def _write(path: Path, text: str) -> None:
-    """Write a secret whole or not at all, never readable by anybody else."""
+    """Write a secret whole or not at all, readable by its owner alone."""
     part = path.with_name(path.name + ".part")
     part.unlink(missing_ok=True)
     with os.fdopen(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as file:

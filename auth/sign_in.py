@@ -28,7 +28,7 @@ from auth.tokens import Tokens
 PURPOSE: Final = "sign-in"
 LIFE_S: Final = 600
 _NEXT: Final = re.compile(r"/(console(/[A-Za-z0-9_~-][A-Za-z0-9._~-]{0,63}){0,8}/?|docs)?")
-"""Addresses that a browser may be sent to after a sign-in: pages of ours, never another host."""
+"""Paths that a browser may be sent to after a sign-in: pages of ours, never another host."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +40,7 @@ class Started:
 
 
 class SignIn:
-    """Begins and ends sign-ins."""
+    """Begins and ends sign-ins with identity providers."""
 
     def __init__(self, providers: Providers, tokens: Tokens, clock: Callable[[], float]) -> None:
         self._providers = providers
@@ -80,7 +80,7 @@ class SignIn:
         return Started(url, self._tokens.seal(PURPOSE, kept, self._clock(), LIFE_S))
 
     async def finish(self, name: str, kept: str | None, answer: Mapping[str, str]) -> tuple[oidc.Identity, str]:
-        """Who has signed in, and the path to go on at; `answer` is the query that the provider sent back."""
+        """The person who has signed in, and the path to go on at. `answer` is the query that the provider sent back."""
         provider = self._provider(name)
         held = self._held(kept, name)
         endpoints = await self._providers.keys_of(provider).endpoints()
@@ -149,7 +149,7 @@ def _code(answer: Mapping[str, str], held: Mapping[str, str], provider: Provider
 
 
 def _check_again(who: oidc.Identity, held: Mapping[str, str]) -> None:
-    """Refuse a sign-in of before where one was asked for. Not every provider says when it was."""
+    """Refuse a sign-in from before, where a new one was asked for. Not every provider says when it was."""
     if "asked_at" in held and who.signed_in_at is not None:
         fresh = who.signed_in_at >= float(held["asked_at"]) - oidc.LEEWAY_S
         jws.require(fresh, "bad_claims", "its auth_time is of before the person was to sign in again")
@@ -160,7 +160,7 @@ def _challenge(verifier: str) -> str:
 
 
 def _login(provider: Provider) -> tuple[str, str] | None:
-    """The id and the secret that the provider gave us; None for a client without a secret: PKCE makes up for it."""
+    """The id and the secret that the provider gave us. None for a client without a secret: PKCE makes up for it."""
     if provider.client_secret_file is None or provider.client_id is None:
         return None
     return provider.client_id, SecretFile(provider.client_secret_file, lambda raw: raw.decode().strip()).value

@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 
 class Sqlite:
-    """One file, readable by its owner alone."""
+    """A database in one file, readable by its owner alone."""
 
     remote: Final = False
 
@@ -51,15 +51,15 @@ class Sqlite:
 
     def read(self, query: str, *values: object) -> list[Any]:
         """The rows of a query, as they are now."""
-        with self._reading, _told():
+        with self._reading, _failures():
             return self._reader.execute(query, values).fetchall()
 
     def away_s(self) -> float:
-        """0: a file is there, or what is asked of it fails."""
+        """Always 0: a file is there, or what is asked of it fails."""
         return 0.0
 
     def changes(self) -> int:
-        """Differs from before if any process has taken anything away from anybody.
+        """A number that differs from the one before if any process has revoked anything.
 
         Not `PRAGMA data_version`: that moves with every sign-in, and would empty a busy server's caches for nothing.
         """
@@ -68,8 +68,8 @@ class Sqlite:
 
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
-        """All of it or none of it, and nobody else writes meanwhile."""
-        with self._writing, _told():
+        """A transaction: all of it happens or nothing, and nobody else writes meanwhile."""
+        with self._writing, _failures():
             self._writer.execute("BEGIN IMMEDIATE")  # a write lock taken later can fail half-way
             try:
                 yield self._writer
@@ -80,8 +80,8 @@ class Sqlite:
 
 
 @contextmanager
-def _told() -> Iterator[None]:
-    """What keeps a file from being read or written, as a full disk does, becomes `AccountsUnavailable`."""
+def _failures() -> Iterator[None]:
+    """Turn what keeps a file from being read or written, as a full disk does, into `AccountsUnavailable`."""
     try:
         yield
     except sqlite3.OperationalError as problem:
@@ -102,7 +102,7 @@ def _connect(path: Path) -> sqlite3.Connection:
 
 
 def _migrate(db: sqlite3.Connection, path: Path) -> None:
-    """Bring the file to today's schema, one step at a time; raise `SetupError` if it is of a later one."""
+    """Bring the file to today's schema, one step at a time; raise `SetupError` if its schema is a later one."""
     try:
         found = _version(db)
         if found < len(STEPS):
@@ -116,7 +116,7 @@ def _migrate(db: sqlite3.Connection, path: Path) -> None:
 
 
 def _step(db: sqlite3.Connection) -> int:
-    """Take the next step, unless another process has; the version there is then."""
+    """Take the next step, unless another process has; the version that is reached."""
     db.execute("BEGIN IMMEDIATE")
     try:
         version = _version(db)
@@ -133,7 +133,7 @@ def _step(db: sqlite3.Connection) -> int:
 
 
 def _version(db: sqlite3.Connection) -> int:
-    """How many steps the file has taken; 0 if it is empty, or of the time before steps were numbered."""
+    """How many steps the file has taken; 0 if it is empty, or from before steps were numbered."""
     if not db.execute("SELECT 1 FROM sqlite_master WHERE name = 'schema_version'").fetchone():
         return 0
     version: int = db.execute("SELECT version FROM schema_version").fetchone()[0]

@@ -27,7 +27,7 @@ _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}")
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """Somebody who may sign in, or a service that has keys. `created_at` is None where nobody wrote it down."""
+    """Somebody who may sign in, or a service that has keys. `created_at` is None where it was not written down."""
 
     name: str
     role: str
@@ -40,7 +40,7 @@ class Account:
 
 @dataclass(frozen=True, slots=True)
 class AccountChange:
-    """What is to be changed of an account; None stays."""
+    """What is to be changed of an account. What is None stays as it is."""
 
     role: str | None = None
     disabled: bool | None = None
@@ -49,7 +49,7 @@ class AccountChange:
 
 
 class SessionStore(Protocol):
-    """Which sessions there are."""
+    """Where sessions are kept."""
 
     def find(self, session: str) -> Session | None:
         """The session of this id, unless it was ended. The caller compares `expires_at`."""
@@ -62,42 +62,42 @@ class SessionStore(Protocol):
 
 
 class AccountStore(Protocol):
-    """The accounts, and their sessions. What changes an account raises `AccountError` where that cannot be."""
+    """Where accounts and their sessions are kept. A change that cannot be made raises `AccountError`."""
 
     @property
     def sessions(self) -> SessionStore:
-        """Their sessions."""
+        """The accounts' sessions."""
 
     @property
     def console(self) -> ConsoleStore | None:
-        """Who is signed in to the console; None where that is not kept: then the cookies say so themselves."""
+        """The console's sessions; None where they are not kept, because each cookie has its own."""
 
     @property
     def keys(self) -> KeyStore:
-        """Their API keys."""
+        """The accounts' API keys."""
 
     @property
     def policy(self) -> PolicyStore:
-        """Roles of one's own, and grants."""
+        """The roles that administrators have made, and the grants."""
 
     @property
     def limits(self) -> LimitStore:
-        """How much they may ask for."""
+        """The limits on how much principals may ask for."""
 
     @property
     def usage(self) -> UsageStore:
-        """How much they have asked for."""
+        """How much principals have asked for."""
 
     @property
     def audit(self) -> AuditStore:
-        """What was done to them, by whom."""
+        """The audit of what was done to accounts, and by whom."""
 
     @property
     def look(self) -> Look:
-        """How anything that is only looked up here is asked for on the event loop, so that it is not held up."""
+        """How the event loop puts a question to this store, so that it is not held up."""
 
     def close(self) -> None:
-        """Let go of what is open."""
+        """Close the files and connections."""
 
     def list(self) -> tuple[Account, ...]:
         """Every account, by name."""
@@ -109,7 +109,7 @@ class AccountStore(Protocol):
         """The groups of our own that an account is in."""
 
     def allowances(self, name: str, role: str, groups: Iterable[str] = ()) -> tuple[Allowance, ...]:
-        """What somebody of this name and role, in these groups and those of the account, is allowed in all."""
+        """All that somebody of this name and role is allowed, in these groups and in those of the account."""
 
     def add(self, name: str, role: str, password: str, now: float) -> Account:
         """Create an account."""
@@ -118,7 +118,7 @@ class AccountStore(Protocol):
         """Create an account that has no password, for a program."""
 
     def change(self, name: str, change: AccountChange) -> Account:
-        """Change an account; as it is then."""
+        """Change an account, and return it as it is then."""
 
     def remove(self, name: str) -> None:
         """Remove an account, and end its sessions and keys."""
@@ -130,19 +130,22 @@ class AccountStore(Protocol):
         """End the sessions of an account, of programs and browsers; its keys stay."""
 
     def sign_in(self, name: str, password: str, now: float) -> Opened | None:
-        """Begin a session if the password fits. Takes as long for a name that is not known."""
+        """Begin a session if the password fits. An unknown name takes as long as a known one."""
 
     def check(self, name: str, password: str) -> Account | None:
-        """The account if the password fits, without a session. Takes as long for a name that is not known."""
+        """The account, if the password fits, without a session. An unknown name takes as long as a known one."""
 
     def open_session(self, name: str, now: float) -> Opened:
-        """Begin a session without a password, for whoever may read what the accounts are kept in."""
+        """Begin a session without a password: for a caller that may read what the accounts are kept in."""
 
     def away_s(self) -> float:
-        """Seconds for which nobody has been able to look anything up here; 0 while that works."""
+        """Seconds for which nothing could be looked up here; 0 while that works."""
 
     def change_counter(self) -> int:
-        """Differs from before if something that was recognised may be so no longer. Cheap enough for every second."""
+        """A number that differs from the one before if a recognised caller may be so no longer.
+
+        It is cheap to ask for.
+        """
 
 
 def narrowing(permissions: Sequence[Permission], targets: Sequence[str]) -> Allowance:
@@ -153,5 +156,5 @@ def narrowing(permissions: Sequence[Permission], targets: Sequence[str]) -> Allo
 
 
 def is_name(name: str) -> bool:
-    """Whether an account may have this name. It begins with a letter or digit, so `..` and `-h` are none."""
+    """Whether an account may have this name. It begins with a letter or a digit, so `..` and `-h` are none."""
     return _NAME.fullmatch(name) is not None

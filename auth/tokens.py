@@ -24,7 +24,7 @@ _LEEWAY_S: Final = 10.0  # between the clocks of machines that share a key
 
 @dataclass(frozen=True, slots=True)
 class Claims:
-    """What a token that verified says."""
+    """The claims of a token that was verified."""
 
     name: str
     role: str
@@ -45,12 +45,12 @@ class Tokens:
         self.use(*keys)
 
     def use(self, *keys: bytes) -> None:
-        """Sign with the first of `keys` and verify with all from now on; raise ValueError if one will not do."""
+        """Sign with the first of `keys` and verify with all, from now on; raise ValueError if one will not do."""
         self._keys = {_key_id(key): jws.secret_key(key) for key in keys}
         self._signing_id = _key_id(keys[0])
 
     def change_counter(self) -> int:
-        """Differs from before if the keys do."""
+        """A number that differs from the one before if the keys do."""
         return 0
 
     def issue(self, name: str, role: str, session: str, now: float, until: float = inf) -> str:
@@ -79,12 +79,15 @@ class Tokens:
             raise Unauthenticated("malformed") from problem
 
     def seal(self, purpose: str, values: dict[str, str], now: float, lifetime_s: int) -> str:
-        """Sign values that somebody keeps for us, so that they come back as they were. They can be read by whoever."""
+        """Sign values that somebody else keeps for us, so that they come back unchanged. Anybody can read them."""
         header = {"typ": f"tandem-{purpose}", "kid": self._signing_id}  # no access token is of this type
         return jws.sign(values | {"exp": int(now) + lifetime_s}, self._keys[self._signing_id], header)
 
     def unseal(self, purpose: str, sealed: str, now: float) -> dict[str, str]:
-        """What was sealed for this purpose; raise `Unauthenticated` for anything else, or if it is over."""
+        """The values that were sealed for this purpose.
+
+        Raise `Unauthenticated` for others, or if their time is over.
+        """
         try:
             unverified = jws.read(sealed, _LONGEST_TOKEN)
             key = self._key(unverified.header | {"typ": _TYPES[0]})

@@ -24,7 +24,7 @@ class Uses:
         self._written_at = 0.0
 
     def note(self, key: str, now: float, address: str) -> None:
-        """A key was used."""
+        """Take note that a key was used."""
         self._pending[key] = now, shown_network(address)
 
     def due(self, now: float) -> bool:
@@ -32,7 +32,7 @@ class Uses:
         return bool(self._pending) and not 0 <= now - self._written_at < EVERY_S
 
     def take(self, now: float) -> Callable[[], None]:
-        """What writes all that is there now, for a thread."""
+        """A function that writes all uses that are there now, to be run in a thread."""
         pending, self._pending, self._written_at = self._pending, {}, now
 
         def write() -> None:

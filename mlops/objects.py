@@ -18,21 +18,21 @@ from obstore import exceptions
 from obstore.store import LocalStore, from_url
 
 BUCKETS: Final = ("az://", "s3://", "gs://")
-"""How the address of a bucket begins; anything else is the path of a folder."""
+"""How the address of a bucket begins. Any other address is the path of a folder."""
 CHUNK_BYTES: Final = 4 << 20
 PATIENCE: Final = timedelta(seconds=10)
-"""How long a bucket that does not answer is asked again."""
+"""How long requests to a bucket that does not answer are repeated."""
 _NO_BUCKET: Final = ("ContainerNotFound", "NoSuchBucket", "bucket does not exist")
-"""What a reply says of an object that is not there because nothing is."""
+"""Codes of replies that say that the bucket itself is not there."""
 ONE_REQUEST: Final = timedelta(seconds=120)
 
 
 class StoreUnavailable(Exception):
-    """The store cannot be reached or used; the text says which and why."""
+    """The store cannot be reached or used. The text says which store, and why."""
 
 
 class Objects:
-    """The objects below an address."""
+    """The objects of a store, below an address."""
 
     def __init__(self, address: str | Path) -> None:
         self.address = str(address)
@@ -42,7 +42,7 @@ class Objects:
             raise StoreUnavailable(f"the store {self.address} cannot be opened: {_first_line(e)}") from e
 
     def create(self, path: str, data: bytes) -> bool:
-        """Create an object. False if there is one of this name, which then stays as it is."""
+        """Create an object. False if there is one of this name already, which then stays as it is."""
         with self._asking():
             try:
                 obstore.put(self._store, path, data, mode="create")
@@ -51,12 +51,12 @@ class Objects:
         return True
 
     def put_file(self, path: str, file: Path) -> None:
-        """Put a file's bytes under a name that stands for these bytes, so that it is all the same who puts them."""
+        """Put the bytes of a file under a name that stands for these bytes. So it makes no difference who puts them."""
         with self._asking():
             obstore.put(self._store, path, file)
 
     def read(self, path: str) -> bytes | None:
-        """An object's bytes; None if there is none."""
+        """The bytes of an object; None if there is none."""
         try:
             with self._asking():
                 return bytes(obstore.get(self._store, path).bytes())
@@ -64,7 +64,7 @@ class Objects:
             return None
 
     def pieces(self, path: str) -> Iterator[bytes]:
-        """An object's bytes, piece by piece. Raises FileNotFoundError."""
+        """The bytes of an object, piece by piece. Raises FileNotFoundError."""
         with self._asking():
             for piece in obstore.get(self._store, path).stream(min_chunk_size=CHUNK_BYTES):
                 yield bytes(piece)

@@ -20,7 +20,7 @@ class AccessTokens:
         self._tokens = tokens
 
     def takes(self, shown: Shown) -> bool:
-        """Whatever a bearer brings that no other verifier takes."""
+        """Take whatever a bearer brings: this kind is asked last."""
         return shown.scheme == b"bearer"
 
     async def verify(self, shown: Shown, now: float) -> Recognised:
@@ -48,7 +48,7 @@ class AccessTokens:
         return Recognised(principal, inf)
 
     async def _of_key(self, claims: Claims, now: float) -> Principal:
-        """The owner of the key that a token was given for, narrowed as the key is, while there is the key."""
+        """The owner of the API key that a token was given for, narrowed as the key is, as long as there is the key."""
         held = await self._accounts.look(self._accounts.keys.find, claims.session.removeprefix(OF_KEY))
         if held is None or (held.owner, held.role) != (claims.name, claims.role):
             raise Unauthenticated("revoked")

@@ -16,7 +16,10 @@ from auth.principal import Principal
 from auth.store import AccountStore
 
 REMEMBER_S: Final = 60.0
-"""How exact the last use of a key is. No key is looked up again for it: every change empties what is remembered."""
+"""Seconds for which a key is remembered, and so how exact its last use is.
+
+Any change of a key empties what is remembered.
+"""
 _SCHEMES: Final = (b"bearer", b"key")
 _NOBODYS: Final = bytes(32)
 
@@ -29,7 +32,7 @@ class ApiKeyCredentials:
         self._on_use = on_use
 
     def takes(self, shown: Shown) -> bool:
-        """Whatever has the shape of a key; in a key's own header, whatever it is."""
+        """Whether this has the shape of a key. In a header that is for keys, whatever stands there is taken."""
         return shown.scheme == b"key" or (shown.scheme in _SCHEMES and looks_like_key(shown.secret))
 
     async def verify(self, shown: Shown, now: float) -> Recognised:

@@ -24,7 +24,7 @@ from auth.principal import Principal
 from auth.store import AccountStore
 
 Passwords = Literal["keys", "passwords", "off"]
-"""What Basic takes: API keys alone, also the passwords of accounts, or nothing."""
+"""What Basic takes as a password: API keys alone, API keys and passwords of accounts, or nothing."""
 
 REMEMBER_S: Final = 600.0
 REMEMBER_WRONG_S: Final = 60.0
@@ -32,7 +32,7 @@ _MOST_WRONG: Final = 10_000
 
 
 class BasicCredentials:
-    """Recognises users by what they send as a password."""
+    """Recognises users by what they send as a password under the scheme Basic."""
 
     def __init__(self, accounts: AccountStore, keys: ApiKeyCredentials, login: Login, takes: Passwords) -> None:
         self._accounts = accounts
@@ -44,7 +44,7 @@ class BasicCredentials:
         self._digest_key: Final = secrets.token_bytes(32)
 
     def takes(self, shown: Shown) -> bool:
-        """Whatever is sent as Basic."""
+        """Whether this was sent under the scheme Basic."""
         return shown.scheme == b"basic" and self._takes != "off"
 
     async def verify(self, shown: Shown, now: float) -> Recognised:
@@ -57,7 +57,7 @@ class BasicCredentials:
         return await self._once(user, password, shown, now)
 
     async def _once(self, user: str, password: str, shown: Shown, now: float) -> Recognised:
-        """Check a password, together with all who ask for the same at the time."""
+        """Check a password once for all requests that ask for the same at the time."""
         digest = blake2b(shown.secret, key=self._digest_key, digest_size=16).digest()
         if 0 <= now - self._wrong.get(digest, -REMEMBER_WRONG_S) < REMEMBER_WRONG_S:
             raise Unauthenticated("bad_password")
@@ -95,7 +95,7 @@ class BasicCredentials:
 
 
 def _read(secret: bytes) -> tuple[str, str]:
-    """The user and the password of a header (RFC 7617)."""
+    """The user and the password of a Basic header (RFC 7617)."""
     try:
         user, colon, password = b64decode(secret, validate=True).decode().partition(":")
     except (NotBase64, UnicodeDecodeError) as problem:

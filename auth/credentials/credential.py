@@ -12,7 +12,7 @@ from auth.principal import Principal
 
 AUTHORIZATION: Final = b"authorization"
 KEY_HEADERS: Final = (b"api-key", b"x-api-key", b"ocp-apim-subscription-key")
-"""Headers that hold a key as it is: Azure OpenAI's, the common one, and that of Azure's API gateway."""
+"""Headers that hold a key without a scheme: Azure OpenAI's, the common one, and that of Azure's API gateway."""
 HEADERS: Final = (AUTHORIZATION, *KEY_HEADERS)
 SECRET_HEADERS: Final = frozenset((*HEADERS, b"cookie", b"proxy-authorization"))
 """Headers that no model may see: with what they hold it could act in its caller's name."""
@@ -22,7 +22,7 @@ _LONGEST: Final = 16 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A credential as it was sent: the `secret` by itself, what scheme it came under, and who sent it from where."""
+    """A credential as it was sent: the `secret` by itself, the scheme before it, and the address of the sender."""
 
     scheme: bytes
     secret: bytes
@@ -46,14 +46,14 @@ class Verifier(Protocol):
     """Recognises the credentials of one kind."""
 
     def takes(self, shown: Shown) -> bool:
-        """Whether this is of its kind, by scheme and shape. What none takes is refused."""
+        """Whether a credential is of this kind, by scheme and shape. A credential that no verifier takes is refused."""
 
     async def verify(self, shown: Shown, now: float) -> Recognised:
-        """The principal that `shown` proves; raise `Unauthenticated`, or `Throttled` for who has to wait."""
+        """The principal that `shown` proves; raise `Unauthenticated`, or `Throttled` for a caller that has to wait."""
 
 
 def only(headers: Mapping[bytes, bytes]) -> tuple[bytes, bytes] | None:
-    """The header that holds the credential, as name and value; raise `TwoCredentials` where two differ."""
+    """The one header that holds a credential, as name and value; raise `TwoCredentials` where two differ."""
     found = [(name, headers[name]) for name in HEADERS if name in headers]
     if len({_bare(*one) for one in found}) > 1:
         raise TwoCredentials
@@ -61,7 +61,7 @@ def only(headers: Mapping[bytes, bytes]) -> tuple[bytes, bytes] | None:
 
 
 def shown(name: bytes, value: bytes, address: str) -> Shown:
-    """A header taken apart; raise `Unauthenticated` for one that is no credential."""
+    """A header taken apart into scheme and secret; raise `Unauthenticated` for one that is no credential."""
     if len(value) > _LONGEST:
         raise Unauthenticated("too_large")
     if name != AUTHORIZATION:

@@ -22,7 +22,7 @@ MOST_BYTES: Final = 256 * 1024
 
 
 class FetchRefused(ProviderUnavailable):
-    """The provider answered, and not with 200."""
+    """The identity provider answered with another status than 200."""
 
     def __init__(self, url: str, status: int) -> None:
         super().__init__(f"{url} answered {status}")
@@ -30,18 +30,18 @@ class FetchRefused(ProviderUnavailable):
 
 
 class Fetch:
-    """Asks providers."""
+    """Asks identity providers over the network."""
 
     def __init__(self, timeout_s: float = TIMEOUT_S, most_bytes: int = MOST_BYTES) -> None:
         self._timeout_s = timeout_s
         self._most_bytes = most_bytes
 
     async def get(self, url: str) -> dict[str, Any]:
-        """The object at an address."""
+        """The JSON object at an address."""
         return await self._ask("GET", url)
 
     async def post(self, url: str, form: Mapping[str, str], login: tuple[str, str] | None = None) -> dict[str, Any]:
-        """What is answered to a form, sent by a client with this id and secret."""
+        """The JSON object that answers a form, which is sent by a client with this id and secret."""
         return await self._ask("POST", url, data=dict(form), headers=_basic(*login) if login else {})
 
     async def _ask(self, method: str, url: str, **content: Any) -> dict[str, Any]:

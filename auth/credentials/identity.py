@@ -17,7 +17,7 @@ from auth.jws import PublicAlgorithm
 from auth.principal import Permission, Role
 
 CALLBACK: Final = "/auth/oidc/{name}/callback"
-"""Where a provider sends a browser back to."""
+"""Path of ours to which a provider sends the browser back."""
 
 _NAME: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _MOST_PROVIDERS: Final = 16
@@ -25,7 +25,7 @@ _MOST_FAULTS: Final = 10
 
 
 def is_safe_url(url: str) -> bool:
-    """Whether this is an address that keys and codes may travel to: https, or http on the machine itself."""
+    """Whether keys and codes may travel to an address: https, or http on this machine itself."""
     try:
         split = urlsplit(url)
         port_is_good = split.port is None or split.port > 0
@@ -76,7 +76,7 @@ class Provider(BaseModel):
 
     @property
     def discovery_url(self) -> str:
-        """Where the provider describes itself."""
+        """The address at which the provider describes itself."""
         return self.discovery or self.issuer.rstrip("/") + "/.well-known/openid-configuration"
 
     @field_validator("name")

@@ -32,7 +32,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A key of a provider, and the issuer that alone may use it, where the set says so."""
+    """A key of a provider, and the issuer that alone may use it, where the key set says so."""
 
     public: jws.Key
     issuer: str | None = None
@@ -40,7 +40,7 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class Endpoints:
-    """What a provider's discovery document says of it, as far as it concerns us."""
+    """The parts of a provider's discovery document that concern us."""
 
     keys: str
     authorization: str | None
@@ -62,16 +62,19 @@ class KeySet:
         self._asked_at: float | None = None
         self._failed = False
         self.removed = 0
-        """How often a key was taken away. What it has proven before no longer holds."""
+        """How often a key was taken away. Whatever such a key has proven before no longer holds."""
         self._fetching: asyncio.Task[None] | None = None
 
     @property
     def age_s(self) -> float | None:
-        """How old the set is; None before there is one."""
+        """The age of the key set in seconds; None before there is one."""
         return None if self._fetched_at is None else self._clock() - self._fetched_at
 
     async def key(self, kid: str) -> Key:
-        """The key of this id; raise `Unauthenticated` where there is none, `ProviderUnavailable` if nobody can say."""
+        """The key of this id.
+
+        Raise `Unauthenticated` where there is none, `ProviderUnavailable` if that cannot be known.
+        """
         found = self._good(kid)
         if found is None:
             await self._ask_for_unknown()
@@ -83,7 +86,7 @@ class KeySet:
         raise Unauthenticated("bad_header", "its kid is none of the provider's keys")
 
     async def endpoints(self) -> Endpoints:
-        """Where the provider signs people in."""
+        """The addresses at which the provider signs people in."""
         if self._endpoints is None:
             await self._ask_for_unknown()
         if self._endpoints is None:
@@ -91,13 +94,16 @@ class KeySet:
         return self._endpoints
 
     async def follow(self) -> None:
-        """Keep the set fresh until cancelled."""
+        """Keep the key set fresh until cancelled."""
         while True:
             await self.refresh()
             await asyncio.sleep(RETRY_S if self._failed else EVERY_S)
 
     async def refresh(self) -> None:
-        """Ask for the set, together with whoever else asks. A failure is logged, and the last good set stays."""
+        """Ask for the key set, together with all who ask at the time.
+
+        A failure is logged, and the last good set stays.
+        """
         if self._fetching is None:
             self._fetching = asyncio.create_task(self._refresh())
         # A caller who goes away does not end what others wait for.
@@ -155,7 +161,7 @@ def _url(document: Mapping[str, Any], name: str) -> str | None:
 
 
 def _keys(document: Mapping[str, Any], algorithm: PublicAlgorithm) -> dict[str, Key]:
-    """The keys that will do. One that will not is left out: a provider may have others for other ends."""
+    """The keys of a set that can be used. Others are left out: a provider may have keys for other ends."""
     entries = document.get("keys")
     if not isinstance(entries, list) or len(entries) > MOST_KEYS:
         raise ProviderUnavailable(f"its key set is no list of {MOST_KEYS} keys at most")

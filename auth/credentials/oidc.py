@@ -31,7 +31,10 @@ _LONGEST_SUBJECT: Final = 255
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Who a provider says is asking. `narrowed` is what the client was allowed to do for them; None: all they may."""
+    """The caller that a provider's token names.
+
+    `narrowed` is what the client may do for them; None means all they may.
+    """
 
     name: str
     kind: Literal["person", "application"]
@@ -41,7 +44,7 @@ class Identity:
     narrowed: frozenset[Permission] | None
     expires_at: float
     signed_in_at: float | None = None
-    """When the person proved to the provider who they are, where it says so."""
+    """When the person proved to the provider who they are, where the token says so."""
 
 
 def key_id(token: Unverified, provider: Provider) -> str:
@@ -59,7 +62,7 @@ def key_id(token: Unverified, provider: Provider) -> str:
 
 
 def identity(token: Unverified, provider: Provider, key: Key, now: float) -> Identity:
-    """What a token says that `key` has signed; raise `Unauthenticated`, `NoRole` or `GroupsOverage`."""
+    """The caller that a token names, which `key` has signed; raise `Unauthenticated`, `NoRole` or `GroupsOverage`."""
     claims = jws.verified(token, key.public)
     expires_at = _check_issuer_and_times(claims, provider, key, now, provider.audiences)
     client = _client(claims, provider)
@@ -79,7 +82,7 @@ def identity(token: Unverified, provider: Provider, key: Key, now: float) -> Ide
 
 
 def signed_in(token: Unverified, provider: Provider, key: Key, nonce: str, now: float) -> Identity:
-    """Who an ID token says has signed in, in answer to the request that had this `nonce`."""
+    """The person that an ID token names, in answer to the request that had this `nonce`."""
     claims = jws.verified(token, key.public)
     expires_at = _check_issuer_and_times(claims, provider, key, now, frozenset({provider.client_id or ""}))
     require(claims.get("nonce") == nonce, "bad_claims", "its nonce is not the one that was sent")
@@ -129,7 +132,10 @@ def _client(claims: Mapping[str, Any], provider: Provider) -> str:
 
 
 def _refuse_id_token(claims: Mapping[str, Any]) -> None:
-    """With one registration for the API and for signing in, the audience alone cannot tell."""
+    """Refuse an ID token.
+
+    Where one client is for the API and for signing in, the audience does not tell the two apart.
+    """
     kind = claims.get("typ")
     require(not any(claim in claims for claim in _OF_ID_TOKENS) and kind != "ID", "bad_claims", "it is an ID token")
     require("nonce" not in claims or kind == "Bearer", "bad_claims", "it has a nonce, as ID tokens do")

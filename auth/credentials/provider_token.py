@@ -27,7 +27,7 @@ class ProviderTokens:
         self._look = look
 
     def takes(self, shown: Shown) -> bool:
-        """A bearer's token whose header names an algorithm that is not ours."""
+        """Whether a bearer's token has a header that names an algorithm which is not ours."""
         return shown.scheme == b"bearer" and _algorithm(shown.secret) in _ALGORITHMS
 
     async def verify(self, shown: Shown, now: float) -> Recognised:

@@ -21,7 +21,7 @@ from auth.secret_file import SecretFile
 
 
 class Providers:
-    """The providers of a file, as it is now."""
+    """The identity providers of a file, as the file is now."""
 
     def __init__(self, path: Path, fetch: Fetch | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._file = SecretFile(path, identity.parse)
@@ -44,22 +44,22 @@ class Providers:
         return tuple(self._file.value.values())
 
     def keys_of(self, provider: Provider) -> KeySet:
-        """The keys of one of them."""
+        """The key set of one provider."""
         return self._sets[provider.issuer]
 
     def ages(self) -> dict[str, float]:
-        """How old the keys of each are, in seconds; infinite where they were never had."""
+        """The age of each provider's keys in seconds; infinite where they were never fetched."""
         ages = {provider.name: self.keys_of(provider).age_s for provider in self.all()}
         return {name: inf if age is None else age for name, age in ages.items()}
 
     def change_counter(self) -> object:
-        """Look at the file; differs from before if a token that was good may be so no longer."""
+        """Look at the file. The number differs from the one before if a token that was good may be so no longer."""
         if self._file.look():
             self._take()
         return self._file.changes, tuple(keys.removed for keys in self._sets.values())
 
     async def follow(self) -> None:
-        """Keep the keys of all of them fresh until cancelled."""
+        """Keep the key sets of all providers fresh until cancelled."""
         while True:
             self._changed.clear()
             tasks = [asyncio.create_task(keys.follow()) for keys in self._sets.values()]
@@ -72,9 +72,9 @@ class Providers:
                         await task
 
     async def identity(self, token: str | bytes, now: float) -> oidc.Identity:
-        """Who a token is of; raise `Unauthenticated`, `NoRole`, `GroupsOverage` or `ProviderUnavailable`.
+        """The caller that a token names; raise `Unauthenticated`, `NoRole`, `GroupsOverage` or `ProviderUnavailable`.
 
-        The rule that refuses it is in the error, in words for an administrator.
+        The error has the rule that refuses the token, in words for an administrator.
         """
         try:
             return await self._identity(token, now)
@@ -92,7 +92,7 @@ class Providers:
         return oidc.identity(unverified, provider, await self.keys_of(provider).key(kid), now)
 
     def _take(self) -> None:
-        """Keys that were had already are kept, if the provider is described as before."""
+        """Take over the providers of the file. Keys are kept of a provider that is described as before."""
         kept = {issuer: keys for issuer, keys in self._sets.items() if keys.provider == self.by_issuer(issuer)}
         new = {issuer: KeySet(p, self.fetch, self._clock) for issuer, p in self._file.value.items()}
         self._sets = new | kept

@@ -15,7 +15,10 @@ from auth.errors import CrossSite, Unauthenticated
 from auth.principal import BUILT_IN, Allowance, Principal
 
 COOKIE: Final = "__Host-tandem"
-"""A browser takes a cookie of this prefix over https or on the machine itself alone, and from no other host."""
+"""Name of the console's cookie.
+
+Browsers take this prefix over https or on this machine alone, and from no other host.
+"""
 
 
 class SessionCookie:
@@ -73,7 +76,7 @@ def refuse_other_sites(headers: Mapping[bytes, bytes]) -> None:
 
 
 def value(headers: Mapping[bytes, bytes], name: str) -> str | None:
-    """A cookie's value; None where it is not there, or there twice."""
+    """A cookie's value; None where it is absent or there twice."""
     pairs = (pair.strip().partition("=") for pair in headers.get(b"cookie", b"").decode("latin-1").split(";"))
     found = [value for cookie, _, value in pairs if cookie == name]
     return found[0] if len(found) == 1 and found[0] else None

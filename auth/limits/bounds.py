@@ -18,32 +18,35 @@ from auth.limits.usage import Counted, DaySum, Key
 
 
 class Bound(Protocol):
-    """One limit, as it holds for one principal."""
+    """One limit, as it holds for one principal on one model."""
 
     limit: Limit
 
     @property
     def seconds(self) -> int:
-        """The time that it is for."""
+        """The time that the limit is for, in seconds."""
 
     def allows(self, now: float) -> bool:
-        """Whether it allows one more request, which `take` is then called for, or which another limit refuses."""
+        """Whether the limit allows one more request.
+
+        It is charged by `take`, unless another limit refuses the request.
+        """
 
     def take(self) -> None:
         """Charge the request that was allowed last."""
 
     def charge(self, count: int, now: float) -> None:
-        """Charge so many rows."""
+        """Charge some rows."""
 
     def wait_s(self, now: float) -> float:
-        """Seconds until it allows one more request; 0 or less where it does."""
+        """Seconds until the limit allows one more request; 0 or less where it does now."""
 
     def figures(self, now: float) -> tuple[int, int]:
-        """How many it allows still, and in how many seconds all of it is there again."""
+        """How many requests the limit still allows, and in how many seconds all of them are there again."""
 
 
 class Rate:
-    """A bucket."""
+    """A rate: a bucket that fills by itself."""
 
     __slots__ = ("_next", "at", "limit", "numbers", "pace", "seconds")
 
@@ -55,7 +58,7 @@ class Rate:
         self._next = 0.0
 
     def allows(self, now: float) -> bool:
-        """Whether it allows one more request."""
+        """Whether the rate allows one more request."""
         self._next = self.pace.admitted(self.numbers[self.at], now)
         return self._next > 0.0
 
@@ -64,38 +67,38 @@ class Rate:
         self.numbers[self.at] = self._next
 
     def charge(self, count: int, now: float) -> None:
-        """Charge so many rows."""
+        """Charge some rows."""
         self.numbers[self.at] = self.pace.after(self.numbers[self.at], now, count)
 
     def wait_s(self, now: float) -> float:
-        """Seconds until it allows one more request; 0 or less where it does."""
+        """Seconds until the rate allows one more request; 0 or less where it does now."""
         return self.pace.wait_s(self.numbers[self.at], now)
 
     def figures(self, now: float) -> tuple[int, int]:
-        """How many it allows still, and in how many seconds it is full again."""
+        """How many requests the rate still allows, and in how many seconds its bucket is full again."""
         return self.pace.left(self.numbers[self.at], now)
 
 
 class Quota:
-    """A sum. What others have used is told by the database, again and again."""
+    """A quota: a sum for a day or a month. The database says again and again what others have used of it."""
 
     __slots__ = ("_clock", "_period", "_used", "limit", "since")
 
     def __init__(self, limit: Limit, clock: Callable[[], float]) -> None:
         self.limit = limit
         self.since = 0
-        """What was used here, and not yet taken to the database."""
+        """What was used in this process and not yet written to the database."""
         self._clock = clock
         self._used = 0
         self._period = Period.of(limit.per, clock())
 
     @property
     def seconds(self) -> int:
-        """How long its day or month is."""
+        """The length of the quota's day or month, in seconds."""
         return self._now().seconds
 
     def allows(self, now: float) -> bool:
-        """Whether it allows one more request."""
+        """Whether the quota allows one more request."""
         self._now()
         return self._used < self.limit.amount
 
@@ -105,29 +108,29 @@ class Quota:
         self.since += 1
 
     def charge(self, count: int, now: float) -> None:
-        """Charge so many rows."""
+        """Charge some rows."""
         self._now()
         self._used += count
         self.since += count
 
     def wait_s(self, now: float) -> float:
-        """Seconds until it allows one more request; 0 where it does."""
+        """Seconds until the quota allows one more request; 0 where it does now."""
         return 0.0 if self.allows(now) else self._period.end - self._clock()
 
     def figures(self, now: float) -> tuple[int, int]:
-        """How many it allows still, and in how many seconds its day or month is over."""
+        """How many requests the quota still allows, and in how many seconds its day or month is over."""
         period = self._now()
         return max(self.limit.amount - self._used, 0), max(ceil(period.end - self._clock()), 0)
 
     def hear(self, sums: list[DaySum]) -> None:
-        """Take over what all have used, as the database says; what is not there yet is added."""
+        """Take over what all processes have used, as the database says; what is not written yet is added."""
         first_day = self._now().first_day
         own = "requests" if self.limit.unit == "requests" else "rows"
         counted = (getattr(one, own) for one in sums if one.day >= first_day and self.limit.covers(one.model))
         self._used = sum(counted) + self.since
 
     def _now(self) -> Period:
-        """The time that it is for; a new one begins with nothing used."""
+        """The sum of the present day or month; a new one begins at nothing."""
         if not self._period.begin <= self._clock() < self._period.end:
             self._period = Period.of(self.limit.per, self._clock())
             self._used = self.since = 0
@@ -143,16 +146,16 @@ class Tally:
         self.key: Final = key
         self.requests = self.rows = self.refused = 0
         self.noted = False
-        """Whether it is among those that are to be written."""
+        """Whether this tally is on the list of those to be written."""
 
     def note(self, to: Callable[["Tally"], None]) -> None:
-        """Have it written down, unless it will be already."""
+        """Put this tally on the list of those to be written, unless it is there."""
         if not self.noted:
             self.noted = True
             to(self)
 
     def taken(self) -> Counted:
-        """What it has; it begins anew."""
+        """What was counted so far. Counting begins anew."""
         counted = Counted(self.requests, self.rows, self.refused)
         self.requests = self.rows = self.refused = 0
         self.noted = False
@@ -186,7 +189,7 @@ class Bounds:
         tally.requests += 1
 
     def answered(self, rows: int, now: float) -> bytes:
-        """Count the rows of a request that a model has answered; the headers of the answer."""
+        """Count the rows of a request that a model has answered, and return the two headers of the answer."""
         tally = self._tally
         tally.rows += rows
         if not tally.noted:
@@ -196,21 +199,24 @@ class Bounds:
         return self.lines(now)
 
     def lines(self, now: float) -> bytes:
-        """The two headers."""
+        """The two headers that tell a caller of the limits."""
         figures: tuple[int, ...] = ()
         for bound in self._all:
             figures += bound.figures(now)
         return self._template % figures
 
     def _over(self, now: float) -> OverLimit:
-        """The refusal, for the limit that keeps the caller longest."""
+        """The refusal by that limit which keeps the caller waiting longest."""
         wait_s, bound = max(((bound.wait_s(now), bound) for bound in self._all), key=lambda pair: pair[0])
         limit, code = bound.limit, _CODES[bound.limit.is_rate]
         return OverLimit(code, limit.id, limit.in_words(), max(wait_s, _LEAST_WAIT_S))
 
 
 class OneRate(Bounds):
-    """One rate of requests and nothing else, which is what most callers have: the same in half of the steps."""
+    """One rate of requests and no other limit, which is what most callers have.
+
+    It does the same in half of the steps.
+    """
 
     __slots__ = ("_at", "_numbers", "_pace")
 
@@ -234,12 +240,12 @@ class OneRate(Bounds):
         tally.requests += 1
 
     def lines(self, now: float) -> bytes:
-        """The two headers."""
+        """The two headers that tell a caller of the limits."""
         return self._template % self._pace.left(self._numbers[self._at], now)
 
 
 def bounds_of(found: list[Bound], tally: Tally, note: Callable[[Tally], None]) -> Bounds:
-    """All of these limits, in the quickest form."""
+    """All limits for a principal on a model, in the form that is quickest to ask."""
     first = found[0]
     if len(found) == 1 and isinstance(first, Rate) and first.limit.unit == "requests":
         return OneRate(first, tally, note)

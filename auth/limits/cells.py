@@ -26,14 +26,14 @@ _FREE: Final = bytes(_NAME_BYTES)
 
 
 class Cell(NamedTuple):
-    """One number: where it is among others."""
+    """One number in the table, and its place there."""
 
     numbers: "memoryview[float] | array[float]"
     at: int
 
 
 class Cells:
-    """The table. Its first slot has the server's own name and how many slots are taken."""
+    """The table of numbers. Its first slot has the server's own name, and how many slots are taken."""
 
     def __init__(self, path: Path | None = None, slots: int = _SLOTS, most_filled: int = _MOST_FILLED) -> None:
         self._slots = slots
@@ -49,10 +49,10 @@ class Cells:
         self._leads: int | None = None
         self._path = path
         self.server: Final = self._own_name()
-        """The same in all processes of this server, and in no other's."""
+        """A name that is the same in all processes of this server, and in no other's."""
 
     def cell(self, name: str) -> Cell:
-        """The number of this name, 0 if it is new."""
+        """The number of this name, which is 0 if the name is new."""
         digest = _digest(name)
         slot = self._find(digest)
         if slot is None:
@@ -60,12 +60,12 @@ class Cells:
         return Cell(array("d", [0.0]), 0) if slot is None else self._cell(slot)
 
     def known(self, name: str) -> Cell | None:
-        """The number of this name, if any process of this server has it."""
+        """The number of this name, if any process of this server has made it."""
         slot = self._find(_digest(name))
         return None if slot is None else self._cell(slot)
 
     def leads(self) -> bool:
-        """Whether this process is the one that acts for all of this server, until it ends."""
+        """Whether this process acts for the whole server, until it ends."""
         if self._leads is None and self._path is not None:
             leads = os.open(self._path.with_name(self._path.name + ".leads"), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC)
             try:
@@ -111,7 +111,7 @@ class Cells:
         return self._bytes[slot * _SLOT_BYTES : slot * _SLOT_BYTES + _NAME_BYTES]
 
     def _places(self, digest: bytes) -> Iterator[int]:
-        """The places where a name may be, in the order in which one looks."""
+        """The slots where a name may be, in the order in which they are looked at."""
         first = int.from_bytes(digest[:8], "little")
         return (1 + (first + step) % (self._slots - 1) for step in range(self._slots - 1))
 

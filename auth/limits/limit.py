@@ -16,12 +16,12 @@ from auth.policy import check_role
 from auth.principal import fits, is_pattern
 
 Per = Literal["second", "minute", "day", "month"]
-"""A second and a minute are of rates. A day and a month, of UTC, are of quotas."""
+"""The time that a limit is for. Rates are per second or minute, quotas per day or month of UTC."""
 Unit = Literal["requests", "rows"]
 PERS: Final[tuple[Per, ...]] = get_args(Per)
 UNITS: Final[tuple[Unit, ...]] = get_args(Unit)
 RATE_SECONDS: Final[dict[Per, int]] = {"second": 1, "minute": 60}
-"""The times of rates. What is not among them is a quota."""
+"""Seconds of the times that rates are for. A limit for any other time is a quota."""
 MOST: Final = 1_000_000_000
 MOST_LIMITS: Final = 1000
 
@@ -49,32 +49,32 @@ class Limit:
 
     @property
     def is_rate(self) -> bool:
-        """Whether it is a rate and not a quota."""
+        """Whether the limit is a rate and not a quota."""
         return self.per in RATE_SECONDS
 
     @property
     def bucket(self) -> str:
-        """What it counts: a limit that only becomes higher or lower goes on where it was."""
+        """The name of what the limit counts. A limit that becomes higher or lower goes on with the same count."""
         return f"{self.id}\n{self.who}\n{self.model}\n{self.unit}"
 
     def covers(self, model: str) -> bool:
-        """Whether requests to a model count."""
+        """Whether requests to a model count towards the limit."""
         return fits(self.model, model)
 
     def binds(self, name: str, roles: Container[str], groups: Container[str]) -> bool:
-        """Whether it holds for somebody of this name, with these roles, in these groups."""
+        """Whether the limit holds for somebody of this name, with these roles, in these groups."""
         if self.who in ("*", name):
             return True
         kind, colon, rest = self.who.partition(":")
         return bool(colon) and ((kind == "role" and rest in roles) or (kind == "group" and rest in groups))
 
     def in_words(self) -> str:
-        """What it allows, as a sentence's end."""
+        """What the limit allows, as the end of a sentence."""
         return f"{self.amount:,} {self.unit if self.amount > 1 else self.unit[:-1]} a {self.per}"
 
 
 class LimitStore(Protocol):
-    """The limits. What changes one raises `AccountError` where that cannot be."""
+    """Where limits are kept. A change that cannot be made raises `AccountError`."""
 
     def list(self) -> tuple[Limit, ...]:
         """Every limit, by its id; raise `AccountError` where there can be none."""
@@ -83,29 +83,29 @@ class LimitStore(Protocol):
         """Every limit that callers are to be held to."""
 
     def put(self, limit: Limit) -> Limit:
-        """Set a limit, or make it another."""
+        """Set a limit: a new one, or one that takes the place of an old one."""
 
     def remove(self, limit: str) -> None:
         """Remove a limit."""
 
 
 class NoLimits:
-    """Where accounts are kept in a file there are no limits."""
+    """The limits of a file of accounts, which has none."""
 
     def list(self) -> NoReturn:
-        """There are none."""
+        """Refuse: a file of accounts has no limits."""
         raise AccountError("in_file")
 
     def in_force(self) -> tuple[Limit, ...]:
-        """There are none."""
+        """No limit: a file of accounts has none."""
         return ()
 
     def put(self, limit: Limit) -> NoReturn:
-        """There are none."""
+        """Refuse: a file of accounts has no limits."""
         raise AccountError("in_file")
 
     def remove(self, limit: str) -> NoReturn:
-        """There are none."""
+        """Refuse: a file of accounts has no limits."""
         raise AccountError("in_file")
 
 
@@ -125,7 +125,7 @@ class Limits:
         return tuple(Limit(*row) for row in self._database.read(f"SELECT {_COLUMNS} FROM limits ORDER BY id"))
 
     def put(self, limit: Limit) -> Limit:
-        """Set a limit, or make it another."""
+        """Set a limit: a new one, or one that takes the place of an old one."""
         check(limit)
         values = _values(limit)
         marks = ", ".join("?" for _ in values)
@@ -154,7 +154,7 @@ _COLUMNS: Final = "id, who, model, unit, amount, per, burst, created_at, created
 
 
 def check(limit: Limit) -> None:
-    """Raise `AccountError` for a limit that cannot be."""
+    """Raise `AccountError` for a limit that makes no sense."""
     if not _ID.fullmatch(limit.id):
         raise AccountError("bad_limit_name")
     if not _WHO.fullmatch(limit.who):

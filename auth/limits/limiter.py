@@ -29,10 +29,10 @@ class Limiter:
         self._quotas: dict[str, dict[str, Quota]] = {}
         self.limits: tuple[Limit, ...] = ()
         self.on = False
-        """Whether there is any limit. Where there is none, a request costs no more than to ask for this."""
+        """Whether there is any limit. Where there is none, a request costs no more than this question."""
 
     def replace(self, limits: Iterable[Limit]) -> None:
-        """These are the limits from now on. Buckets go on where they were, and so do quotas that are as they were."""
+        """Put these limits into force. Buckets and unchanged quotas go on where they were."""
         self.limits = tuple(limits)
         self.on = bool(self.limits)
         self._decided.clear()
@@ -42,7 +42,7 @@ class Limiter:
                 del quotas[name]
 
     def of(self, principal: Principal, model: str) -> Bounds | None:
-        """What holds for a principal on a model; None where nothing does."""
+        """The limits that hold for a principal on a model; None where none does."""
         asked = principal.name, principal.roles_on(model), principal.groups, model
         try:
             return self._decided[asked]
@@ -55,7 +55,7 @@ class Limiter:
             return decided
 
     def take(self) -> dict[Key, Counted]:
-        """What was counted since this was last asked, to be written down."""
+        """What was counted since the last call, to be written down."""
         tallies, self._to_write = self._to_write, []
         for principal in {tally.key.principal for tally in tallies}:
             for quota in self._quotas.get(principal, {}).values():
@@ -66,7 +66,7 @@ class Limiter:
         return counts
 
     def put_back(self, counts: dict[Key, Counted]) -> None:
-        """This could not be written: it is to be tried again."""
+        """Take back what could not be written, so that it is tried again."""
         for key, counted in counts.items():
             tally = self._tally(key)
             tally.requests += counted.requests
@@ -82,12 +82,12 @@ class Limiter:
         return bool(self._quotas.get(principal))
 
     def hear(self, principal: str, sums: list[DaySum]) -> None:
-        """The database says that this was used by all."""
+        """Take over what all processes have used, as the database says."""
         for quota in self._quotas.get(principal, {}).values():
             quota.hear(sums)
 
     def charge(self, key: Key, requests: int, rows: int, since_s: float, now: float) -> None:
-        """Other servers have let this through in the last `since_s` seconds."""
+        """Charge what other servers have let through in the last `since_s` seconds."""
         for limit in self.limits:
             if limit.is_rate and limit.covers(key.model) and (":" in limit.who or limit.who in ("*", key.principal)):
                 cell = self._cells.known(_bucket(limit, key.principal))

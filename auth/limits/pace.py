@@ -9,12 +9,14 @@ rate leaves between two. It may lie ahead of now by the time that the burst stan
 from math import ceil
 
 _SLACK = 1e-3
-"""Share of an interval that is let pass: sums of many small numbers are not exact, and nobody is to lose a request
-to that."""
+"""Share of an interval that is let pass.
+
+Sums of many small numbers are not exact, and no caller shall lose a request by that.
+"""
 
 
 class Pace:
-    """A rate: so many in a time, with so many at once at most."""
+    """A rate: how many requests in a time, and how many at once at most."""
 
     __slots__ = ("_interval_s", "_most_ahead_s")
 
@@ -23,28 +25,29 @@ class Pace:
         self._most_ahead_s = (burst + _SLACK) * self._interval_s
 
     def wait_s(self, empty_at: float, now: float) -> float:
-        """Seconds until one more is allowed; 0 or less where it is already."""
+        """Seconds until one more request is allowed; 0 or less where it is now."""
         ahead_s = empty_at - now
         return (ahead_s if ahead_s > 0.0 else 0.0) + self._interval_s - self._most_ahead_s
 
     def admitted(self, empty_at: float, now: float) -> float:
-        """The bucket's number after one more; 0 where it is not allowed."""
+        """The bucket's number after one more request; 0 where that is not allowed."""
         ahead_s = (empty_at - now if empty_at > now else 0.0) + self._interval_s
         return now + ahead_s if ahead_s <= self._most_ahead_s else 0.0
 
     def after(self, empty_at: float, now: float, count: int = 1) -> float:
-        """The bucket's number after `count` more."""
+        """The bucket's number after `count` more requests."""
         return (empty_at if empty_at > now else now) + count * self._interval_s
 
     def after_others(self, empty_at: float, now: float, count: int, since_s: float) -> float:
-        """The bucket's number after `count` that others have let through at some time in the last `since_s` seconds.
+        """The bucket's number after `count` requests that others have let through in the last `since_s` seconds.
 
-        When is not known. All of it is taken to be at the beginning, so that nobody gets less than the rate.
+        At what moment is not known. All of them are taken to be at the beginning, so that nobody gets less than the
+        rate.
         """
         return self.after(empty_at, now - since_s, count)
 
     def left(self, empty_at: float, now: float) -> tuple[int, int]:
-        """How many would be allowed at once, and in how many whole seconds as many as ever."""
+        """How many requests would be allowed at once, and in how many whole seconds as many as ever."""
         if empty_at <= now:
             return int(self._most_ahead_s / self._interval_s), 0
         ahead_s = empty_at - now

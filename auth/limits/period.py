@@ -7,7 +7,7 @@ from auth.limits.limit import Per
 
 
 class Period(NamedTuple):
-    """A day or a month: its beginning and its end in unix seconds, and its first day as it is written."""
+    """A day or a month: its beginning and its end in unix seconds, and its first day as a date."""
 
     begin: float
     end: float
@@ -15,12 +15,12 @@ class Period(NamedTuple):
 
     @property
     def seconds(self) -> int:
-        """How long it is."""
+        """The length of the period in seconds."""
         return round(self.end - self.begin)
 
     @classmethod
     def of(cls, per: Per, now: float) -> Self:
-        """The one that a time in unix seconds lies in."""
+        """The period that a time in unix seconds lies in."""
         begin = datetime.fromtimestamp(now, UTC).replace(hour=0, minute=0, second=0, microsecond=0)
         end = begin + timedelta(1)
         if per == "month":

@@ -22,17 +22,17 @@ from auth.limits.usage import Counted, DaySum, Key, Line, UsageStore, day_of
 
 EVERY_S: Final = 0.5
 LATE_S: Final = 1.0
-"""How long ago it may be, at most, that another server has let through what is heard of now."""
+"""Seconds after which, at most, a request that another server has let through is heard of here."""
 
 log = logging.getLogger(__name__)
 
 Deliver = Callable[[Callable[[], None]], object]
-"""Has the event loop's thread call something."""
+"""Has the thread of the event loop call a function."""
 
 
 @dataclass(slots=True)
 class _Found:
-    """What a round has found."""
+    """What one round has found in the database."""
 
     limits: tuple[Limit, ...] = ()
     charges: dict[Key, list[int]] = field(default_factory=dict)
@@ -68,16 +68,16 @@ class Rounds:
         self._lines: dict[tuple[str, Key, str], Line] = {}
 
     def begin(self) -> None:
-        """Read the limits for the first time, before anybody is served; later, if the database is away as yet."""
+        """Read the limits for the first time, before anybody is served; or later, if the database is away."""
         with suppress(AccountsUnavailable):
             self._limiter.replace(self._limits.in_force())
 
     def due(self) -> bool:
-        """Whether it is time for a round, and none is on its way."""
+        """Whether it is time for a round, and none is running."""
         return not self._running and self._monotonic() - self._began >= EVERY_S
 
     def take(self, deliver: Deliver) -> Callable[[], None]:
-        """A round, for a thread. What it finds is handed to `deliver`."""
+        """A round, to be run in a thread. What it finds is handed to `deliver`."""
         self._running = True
         self._began = self._monotonic()
         counts = self._to_write = self._limiter.take()
@@ -96,7 +96,7 @@ class Rounds:
         return run
 
     def skip(self) -> None:
-        """The round that was taken did not come to its end; what it was to write waits for the next."""
+        """Note that a round did not come to its end. What it was to write waits for the next one."""
         self._running = False
         self._limiter.put_back(self._to_write)
 
@@ -136,7 +136,7 @@ class Rounds:
         return True
 
     def _look_around(self, today: date, found: _Found) -> set[str]:
-        """Whose use has changed elsewhere."""
+        """Find the principals whose use has changed elsewhere."""
         first = self._tick is None
         after = -1 if self._tick is None else self._tick
         self._tick, lines = self._usage.lines(self._process, today.isoformat(), after)

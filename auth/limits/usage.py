@@ -19,19 +19,19 @@ KEPT_DAYS: Final = 400
 
 
 class Counted(NamedTuple):
-    """Numbers of requests and rows that were let through, and of requests that were refused for a limit."""
+    """How many requests and rows were let through, and how many requests were refused for a limit."""
 
     requests: int
     rows: int
     refused: int
 
     def plus(self, other: "Counted | None") -> "Counted":
-        """Both together."""
+        """The sum of both."""
         return self if other is None else Counted(*map(sum, zip(self, other, strict=True)))
 
 
 class Key(NamedTuple):
-    """Of whom, with which model."""
+    """A principal, and the model that it asks."""
 
     principal: str
     model: str
@@ -70,18 +70,21 @@ class UsageRow:
 
 @dataclass(frozen=True, slots=True)
 class WantedUsage:
-    """Which rows: of somebody, of a model, from a day to a day, both of them included; after a row, in their order."""
+    """Which rows are wanted: of somebody, of a model, from a day to a day, both included.
+
+    `after` names a row; rows come in order.
+    """
 
     who: str | None = None
     model: str | None = None
     since: date | None = None
     until: date | None = None
     after: tuple[str, str, str] | None = None
-    """Day, principal and model of the row before."""
+    """Day, principal and model of the row before the first that is wanted."""
 
 
 class UsageStore(Protocol):
-    """What was let through, wherever accounts are kept."""
+    """Where it is kept what was let through."""
 
     def add(self, process: str, day: str, counts: Mapping[Key, Counted]) -> None:
         """Add what a process has counted."""
@@ -96,33 +99,33 @@ class UsageStore(Protocol):
         """The rows, by day, principal and model and at most so many; raise `AccountError` where nothing is counted."""
 
     def forget(self, today: date) -> None:
-        """Take out what is too old to be asked for."""
+        """Delete what is too old to be asked for."""
 
 
 class NoUsage:
-    """Where accounts are kept in a file nothing is counted."""
+    """The use of a file of accounts, where nothing is counted."""
 
     def add(self, process: str, day: str, counts: Mapping[Key, Counted]) -> None:
-        """Nothing is."""
+        """Do nothing: where accounts are kept in a file, nothing is counted."""
 
     def lines(self, process: str, day: str, tick: int) -> tuple[int, Sequence[Line]]:
-        """There are none."""
+        """No line: where accounts are kept in a file, nothing is counted."""
         return tick, ()
 
     def sums(self, principal: str, since: str) -> Sequence[DaySum]:
-        """There are none."""
+        """No sum: where accounts are kept in a file, nothing is counted."""
         return ()
 
     def rows(self, wanted: WantedUsage, limit: int) -> NoReturn:
-        """There are none."""
+        """Refuse: where accounts are kept in a file, nothing is counted."""
         raise AccountError("in_file")
 
     def forget(self, today: date) -> None:
-        """There is nothing to forget."""
+        """Do nothing: where accounts are kept in a file, nothing is counted."""
 
 
 class Usage:
-    """What was let through, in a database."""
+    """What was let through, as a database keeps it."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -174,7 +177,7 @@ class Usage:
         return [UsageRow(*row[:3], *map(int, row[3:])) for row in rows]
 
     def forget(self, today: date) -> None:
-        """Take out what is too old to be asked for."""
+        """Delete what is too old to be asked for."""
         with self._database.transaction() as db:
             db.execute("DELETE FROM usage WHERE day < ?", ((today - timedelta(KEPT_DAYS)).isoformat(),))
 
@@ -191,5 +194,5 @@ def _one(value: Any) -> tuple[Any, ...] | None:
 
 
 def day_of(now: float) -> date:
-    """The day of UTC at a time in unix seconds."""
+    """The day of UTC that a time in unix seconds lies in, as a date."""
     return datetime.fromtimestamp(now, UTC).date()

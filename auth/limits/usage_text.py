@@ -20,7 +20,7 @@ def as_json_lines(rows: Iterable[UsageRow]) -> str:
 
 
 def as_csv(rows: Iterable[UsageRow]) -> str:
-    """A line of CSV for each row, without a head."""
+    """A line of CSV for each row, without a line of names."""
     written = StringIO()
     csv.writer(written).writerows([cell(value) for value in astuple(row)] for row in rows)
     return written.getvalue()
@@ -31,7 +31,7 @@ WRITERS: Final[dict[Form, Callable[[Iterable[UsageRow]], str]]] = {"csv": as_csv
 
 
 def pages(usage: UsageStore, wanted: WantedUsage, size: int = _AT_ONCE) -> Iterator[list[UsageRow]]:
-    """All the rows, so many at a time."""
+    """All rows that are wanted, a page at a time."""
     while found := list(usage.rows(wanted, size)):
         yield found
         wanted = replace(wanted, after=(found[-1].day, found[-1].principal, found[-1].model))

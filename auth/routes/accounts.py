@@ -135,13 +135,13 @@ async def end_sessions(request: Request, name: str, admin: Admin) -> None:
 
 
 async def _check_role(admin: Principal, auth: Auth, name: str, role: str) -> None:
-    """Refuse a role that there is not, and one that allows what the giver may not do."""
+    """Refuse an unknown role, and a role that allows more than the giver may do."""
     await auth.accounts.look(auth.accounts.policy.permissions, role)
     must_hold(admin, *await auth.accounts.look(auth.accounts.allowances, name, role))
 
 
 async def _check_account(admin: Principal, auth: Auth, name: str) -> None:
-    """Refuse to change somebody who may do more: with their password one would be them."""
+    """Refuse to change an account that may do more than the caller: with its password the caller would be its owner."""
     account = await auth.accounts.look(auth.accounts.find, name)
     if account is not None:
         must_hold(admin, *await auth.accounts.look(auth.accounts.allowances, name, account.role))

@@ -35,7 +35,7 @@ class AuditRow(BaseModel):
 
 
 class Asked(BaseModel):
-    """Which rows are wanted."""
+    """The query of the route: which rows are wanted."""
 
     model_config = ConfigDict(extra="forbid")
 

@@ -20,7 +20,7 @@ CONFIRMED_FOR_S: Final = 15 * 60.0
 _READING: Final = ("GET", "HEAD")
 
 router = APIRouter(prefix="/auth", tags=["auth"])
-"""Each file of the routes adds its own to it."""
+"""The router of auth, to which each file of routes adds its own."""
 
 
 def require(permission: Permission | None = None) -> Callable[..., Awaitable[Principal]]:
@@ -40,7 +40,7 @@ def require(permission: Permission | None = None) -> Callable[..., Awaitable[Pri
 
 
 def _confirmed(asking: Principal, now: float) -> None:
-    """Refuse a browser that was left open: a session's person has shown who they are within the last minutes."""
+    """Refuse a browser that was left open: the person must have shown who they are within the last minutes."""
     if asking.signed_in_at is not None and not 0 <= now - asking.signed_in_at < CONFIRMED_FOR_S:
         raise ConfirmFirst
 
@@ -50,13 +50,13 @@ ADMIN: Final = [Depends(require("accounts"))]
 
 
 def auth_of(request: Request) -> Auth:
-    """All of auth, as this process has it."""
+    """Everything of auth, as this process has it."""
     auth: Auth = request.app.state.auth
     return auth
 
 
 def address_of(request: Request) -> str:
-    """The address of who asks; empty where there is none."""
+    """The address of the caller; empty where there is none."""
     return request.client.host if request.client else ""
 
 
@@ -66,6 +66,6 @@ def request_id_of(request: Request) -> str:
 
 
 def must_hold(principal: Principal, *allowances: Allowance) -> None:
-    """Refuse to let anybody give what they lack."""
+    """Refuse to let a caller give what they may not do themselves."""
     if not all(principal.holds(allowance) for allowance in allowances):
         raise AccountError("lacking")

@@ -16,18 +16,18 @@ async def page_of_ours(request: Request) -> None:
 
 
 def session_secret(request: Request) -> str:
-    """What the console's cookie holds; empty where there is none."""
+    """The value of the console's cookie; empty where there is none."""
     return value(dict(request.headers.raw), COOKIE) or ""
 
 
 def signed_in(reply: Response, secret: str) -> Response:
-    """The reply, with the cookie of a session."""
+    """The reply, with the cookie of a session added."""
     set_cookie(reply, COOKIE, secret, int(LIFE_S), "strict")
     return reply
 
 
 def signed_out(reply: Response) -> Response:
-    """The reply, which takes the cookie from the browser."""
+    """The reply, with the cookie taken from the browser."""
     set_cookie(reply, COOKIE, "", 0, "strict")
     return reply
 

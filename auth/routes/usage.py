@@ -33,7 +33,7 @@ class UsageReply(BaseModel):
 
 
 class AskedUsage(BaseModel):
-    """Which rows are wanted."""
+    """The query of the route: which rows are wanted."""
 
     model_config = ConfigDict(extra="forbid")
 

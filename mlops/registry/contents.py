@@ -25,7 +25,7 @@ MOST_FILES: Final = 10_000
 
 @dataclass(frozen=True, slots=True)
 class Contents:
-    """The files of a version to be, and where each lies."""
+    """The files that a version will have, and where each lies now."""
 
     runtime: str
     files: tuple[File, ...]
@@ -33,7 +33,7 @@ class Contents:
 
 
 def contents_of(path: Path) -> Contents:
-    """What would be registered of a model file, or of the folder of a version or a script. Raises RegistryError."""
+    """What would be registered of a model file, of a version's folder, or of a script's. Raises RegistryError."""
     candidate = candidate_at(path) if path.exists() else None
     if candidate is None:
         raise RegistryError(

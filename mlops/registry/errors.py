@@ -20,7 +20,7 @@ Code = Literal[
 
 
 class RegistryError(Exception):
-    """The registry refuses; the text says what was wrong and what to do about it."""
+    """The registry refuses. The text says what was wrong and what to do about it."""
 
     def __init__(self, code: Code, text: str) -> None:
         super().__init__(text)

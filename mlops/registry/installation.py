@@ -21,7 +21,7 @@ from mlops.registry.registry import Registry, blob
 
 PARTIAL: Final = ".partial"
 FOLDERS: Final = ("r", "python")
-"""The folders of R's models, and of all others."""
+"""The folders for models of R, and for all others."""
 _NUMBER: Final = re.compile(r"[1-9][0-9]{0,7}")
 
 
@@ -71,7 +71,7 @@ class Installation:
         return {(place.parent.name, int(place.name)) for place in found if _NUMBER.fullmatch(place.name)}
 
     def keep(self, needed: Iterable[tuple[str, int]]) -> set[tuple[str, int]]:
-        """Remove all versions but these; which were removed."""
+        """Remove all versions but these, and return those that were removed."""
         surplus = self.installed() - set(needed)
         for model, number in surplus:
             for folder in self.folders.values():
@@ -79,7 +79,7 @@ class Installation:
         return surplus
 
     def _remove(self, place: Path) -> None:
-        """Remove a version's folder, which goes as a whole too."""
+        """Remove a version's folder as a whole, so that nobody sees half of it."""
         (self.top / PARTIAL).mkdir(mode=0o700, parents=True, exist_ok=True)
         gone = Path(tempfile.mkdtemp(dir=self.top / PARTIAL))
         with suppress(FileNotFoundError):
@@ -117,7 +117,10 @@ def _damaged(version: Version, file: File, what: str) -> RegistryError:
 
 
 def _checked(version: Version, name: str) -> PurePosixPath:
-    """A file's name, which stays inside of its folder. Whoever may write into the store may write any name there."""
+    """A file's name, which must not lead out of its folder.
+
+    Whoever may write into the store may write any name there.
+    """
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or not path.parts or "\0" in name:
         raise RegistryError("damaged_version", f"{version.name}: {name!r} is no name of a file")
@@ -125,7 +128,7 @@ def _checked(version: Version, name: str) -> PurePosixPath:
 
 
 def _rename(partial: Path, place: Path) -> None:
-    """Rename a folder. Another process may have been first, whose version has the same bytes."""
+    """Rename a folder. If another process was first, its version has the same bytes."""
     try:
         partial.rename(place)
     except OSError:

@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Any, Literal
 
 Source = Literal["registered", "dropped", "imported"]
-"""Whether a version's bytes came to the registry, or only word of them from a server whose folder has the file."""
+"""Whether the registry has a version's bytes, or only knows of them from a server whose folder has the file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,20 +23,20 @@ class File:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """Everything about a version but its number. It never changes."""
+    """Everything about a version but its number. A record never changes."""
 
     model: str
     files: tuple[File, ...]
     runtime: str
     source: Source = "registered"
     run: str | None = None
-    """What made it, where something that has a name did. A run makes one version."""
+    """The run that made the version, where something that has a name did. A run makes one version."""
     lineage: Mapping[str, Any] = field(default_factory=dict)
-    """Pipeline, commit, digests of inputs, parameters, environment, seed, test results; whatever the maker knows."""
+    """Where the version comes from: pipeline, commit, digests of inputs, parameters, environment, seed, tests."""
     metrics: Mapping[str, float] = field(default_factory=dict)
     who: str = ""
     when: str = ""
-    """When it was registered, in UTC, as 2026-11-30T04:05:06Z."""
+    """The time of registration in UTC, such as 2026-11-30T04:05:06Z."""
 
     @property
     def digest(self) -> str:
@@ -49,7 +49,7 @@ class Record:
 
     @classmethod
     def from_json(cls, text: bytes) -> Record:
-        """Back from `to_json`; what a later Tandem has added is left out."""
+        """The record that `to_json` wrote. Members that a later Tandem has added are left out."""
         data = json.loads(text)
         known = {name: data[name] for name in cls.__dataclass_fields__ if name in data}
         return cls(**known | {"files": tuple(File(**file) for file in data["files"])})
@@ -68,7 +68,7 @@ class Version:
     number: int
     record: Record
     deleted: bool = False
-    """Whether its bytes were removed. The number stays taken."""
+    """Whether the version's bytes were removed. Its number stays taken."""
 
     @property
     def model(self) -> str:
@@ -77,13 +77,13 @@ class Version:
 
     @property
     def name(self) -> str:
-        """The version as one writes it: `diabetes:7`."""
+        """The version as it is written in commands: `diabetes:7`."""
         return f"{self.model}:{self.number}"
 
 
 @dataclass(frozen=True, slots=True)
 class Alias:
-    """The version that a name points to since a revision of it."""
+    """A name that moves among versions: where it points to since one of its revisions."""
 
     alias: str
     version: int

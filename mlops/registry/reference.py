@@ -9,14 +9,14 @@ from typing import Final
 from mlops.registry.errors import RegistryError
 
 NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
-"""A model's name; the same as a model file may have."""
+"""The form of a model's name, which is that of model files."""
 ALIAS: Final = re.compile(r"[a-z][a-z0-9-]{0,31}")
 _REFERENCE: Final = re.compile(r"(?:azureml:)?([^:@]+)(?::([1-9][0-9]{0,7})|@([^:@]+))")
 
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """A model, and either the number of a version or an alias."""
+    """A model, with either the number of a version or an alias."""
 
     model: str
     number: int | None = None
@@ -24,7 +24,7 @@ class Reference:
 
 
 def parse(text: str) -> Reference:
-    """The reference that a text is. Raises RegistryError."""
+    """The reference that a text stands for. Raises RegistryError."""
     found = _REFERENCE.fullmatch(text.strip())
     if found is None:
         raise RegistryError(
@@ -45,7 +45,7 @@ def check_model(name: str) -> None:
 
 
 def check_alias(alias: str) -> None:
-    """Raise RegistryError where no alias can be called this. A number would be taken for a version's."""
+    """Raise RegistryError where no alias can be called this: a number would be taken for a version's."""
     if not ALIAS.fullmatch(alias):
         what = "small letters, digits and '-', at most 32, a letter first"
         raise RegistryError("bad_reference", f"{alias!r} is no name of an alias; names have {what}")

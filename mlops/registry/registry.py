@@ -32,11 +32,11 @@ CHAMPION: Final = "champion"
 """The alias that answers for a model by its name."""
 _DIGITS: Final = 8
 _FRESH: Final = timedelta(days=1)
-"""Bytes that lie there for longer without being named may be removed soon, so they are put again."""
+"""Age of bytes above which they are put again: unnamed for so long, they may be removed soon."""
 
 
 class Registry:
-    """The versions and aliases of all models in a store. What it has read of what never changes it keeps."""
+    """The versions and aliases of all models in a store. What never changes is read once and kept."""
 
     def __init__(self, objects: Objects, clock: Callable[[], float] = time.time) -> None:
         self.objects = objects
@@ -74,7 +74,7 @@ class Registry:
         return Version(number, self._record(model, digest), gone)
 
     def resolve(self, text: str) -> Version:
-        """The version that `model:7` or `model@champion` means now, and that can be had. Raises RegistryError."""
+        """The version that `model:7` or `model@champion` means now, if its bytes are there. Raises RegistryError."""
         found = reference.parse(text)
         number = found.number if found.alias is None else self.alias(found.model, found.alias).version
         assert number is not None
@@ -128,7 +128,7 @@ class Registry:
         return self._again(record), False
 
     def _again(self, record: Record) -> Version:
-        """The version that these bytes are already, where they may be registered again."""
+        """The version that has these bytes already, where they may be registered again."""
         there = self._record(record.model, record.digest)
         version = Version(self._number(record.model, record.digest, 0), there)
         if there.run != record.run:
@@ -177,14 +177,14 @@ class Registry:
                 self.objects.remove(blob(file))
 
     def _named_files(self) -> Iterator[str]:
-        """The digests of all files of all versions that can be had."""
+        """The digests of all files of all versions whose bytes are there."""
         for model in self.models():
             for version in self.versions(model):
                 if not version.deleted:
                     yield from (file.sha256 for file in version.record.files)
 
     def now(self) -> str:
-        """This moment, as records have it."""
+        """The present time, as records have it."""
         return datetime.fromtimestamp(self._clock(), UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
     # Numbers
@@ -214,7 +214,7 @@ class Registry:
                 yield number, digest
 
     def _digest(self, model: str, number: int) -> str | None:
-        """Which record has a number; None if it is free."""
+        """The digest of the record that has a number; None if the number is free."""
         reference.check_model(model)
         known = self._versions.get((model, number))
         if known is None:

@@ -6,20 +6,27 @@ import os
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 import httpx
 import orjson
 
+from auth.setup import issue_for
+
 ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT_S = 120.0
 TEMPLATE = re.compile(rb"server\.workers\.template|server/workers/start\.py")
 """What a template was started as, and what its forks are called too."""
+PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+"""For httpx, which else reads the machine's authorities for each request, though these servers speak no TLS."""
 
 
 def eventually(check: Callable[[], Any], timeout_s: float = 60.0, every_s: float = 0.02) -> Any:
@@ -44,6 +51,15 @@ def run_r(code: str, *arguments: str) -> str:
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+@cache
+def saved_by_r(code: str) -> bytes:
+    """The file in which R saves the value of some code. R is started once for all tests that ask for the same."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.rds")
+        run_r(f"saveRDS({{{code}}}, commandArgs(TRUE))", str(path))
+        return path.read_bytes()
 
 
 def free_port() -> int:
@@ -103,7 +119,7 @@ class Tandem:
 
     def ready(self) -> bool:
         assert self.process is not None and self.process.poll() is None, self.log_path.read_text()[-3000:]
-        return httpx.get(f"{self.url}/health/ready").status_code == 200
+        return httpx.get(f"{self.url}/health/ready", verify=PLAIN).status_code == 200
 
     def stop(self, timeout_s: float = 30.0) -> int:
         """SIGTERM to the supervisor alone; its exit code."""
@@ -132,10 +148,12 @@ class Tandem:
     # Asking
 
     def token(self, user: str = "admin") -> str:
+        """An access token, made as `tandem token` makes one, but without another process."""
         if user not in self._tokens:
-            done = self.command("token", "--user", user)
-            assert done.returncode == 0, done.stderr
-            self._tokens[user] = done.stdout.strip()
+            given = [self.environment.get(f"TANDEM_{name}") for name in ("ACCOUNTS", "TOKEN_KEY")]
+            files = [None if path is None else Path(path) for path in given]
+            data, database = Path(self.environment["TANDEM_DATA"]), self.environment.get("TANDEM_DATABASE")
+            self._tokens[user] = issue_for(data, user, time.time(), *files, database)
         return self._tokens[user]
 
     def headers(self, user: str = "admin") -> dict[str, str]:
@@ -143,14 +161,14 @@ class Tandem:
 
     def get(self, path: str, user: str | None = "admin", **more: Any) -> httpx.Response:
         headers = self.headers(user) if user else {}
-        return httpx.get(self.url + path, headers=headers | more.pop("headers", {}), **more)
+        return httpx.get(self.url + path, headers=headers | more.pop("headers", {}), verify=PLAIN, **more)
 
     def score(self, model: str, body: object, user: str | None = "admin", **more: Any) -> httpx.Response:
         """POST to a model's scoring route; `body` is JSON data, or bytes as they are."""
         headers = {"content-type": "application/json"} | (self.headers(user) if user else {}) | more.pop("headers", {})
         content = body if isinstance(body, bytes) else orjson.dumps(body)
         path = more.pop("path", f"/v1/models/{model}/score")
-        return httpx.post(self.url + path, content=content, headers=headers, timeout=60, **more)
+        return httpx.post(self.url + path, content=content, headers=headers, timeout=60, verify=PLAIN, **more)
 
     def model(self, name: str) -> dict[str, Any]:
         """The model's details; {} while there is no such model."""
@@ -163,12 +181,12 @@ class Tandem:
 
     def drop(self, name: str, r_code: str) -> None:
         """Have R evaluate `r_code` and save its value as `<name>.rds`, as an analyst would."""
-        run_r(f"saveRDS({{{r_code}}}, commandArgs(TRUE))", str(self.r_models / f"{name}.rds"))
+        (self.r_models / f"{name}.rds").write_bytes(saved_by_r(r_code))
 
     def metric(self, name: str, **labels: str) -> float:
         """The sum of a metric's samples that carry these labels."""
         total = 0.0
-        for line in httpx.get(self.metrics_url).text.splitlines():
+        for line in httpx.get(self.metrics_url, verify=PLAIN).text.splitlines():
             series, _, value = line.rpartition(" ")
             if series.partition("{")[0] == name and all(f'{k}="{v}"' in series for k, v in labels.items()):
                 total += float(value)

@@ -21,7 +21,7 @@ ENCODINGS: Mapping[bytes, int] = {
     b"deflate": Encoding.DEFLATE,
     b"zstd": Encoding.ZSTD,
 }
-"""How a body may be compressed, in every dialect."""
+"""The ways in which a body may be compressed, in every dialect."""
 
 
 class Asked(NamedTuple):
@@ -31,7 +31,7 @@ class Asked(NamedTuple):
     accept: int
     encoding: int
     parameters: bytes | None = None
-    """What the codec is told beside the body; None where that is the query of the address."""
+    """What the codec is given beside the body. None where that is the query of the address."""
 
 
 class Head(Protocol):
@@ -47,36 +47,36 @@ class Extended(Protocol):
     """What a contract has beyond a body that is posted to a path, and an answer of status 200."""
 
     def path(self, asking: Head) -> str:
-        """The path of what shall answer: a header may name a version."""
+        """The path of the model that shall answer. A header may name the version."""
 
     def methods(self, entry: Entry) -> Sequence[str]:
-        """The methods that a model is asked with."""
+        """The methods by which a model may be asked."""
 
     def at_once(self, asking: Head, entry: Entry) -> Answer | None:
         """The answer to a method that asks nothing of the model."""
 
     def parameters(self, asking: Head, entry: Entry) -> bytes:
-        """What the codec is told beside the body."""
+        """What the codec is given beside the body."""
 
     def answered(self, result: Result, entry: Entry, predict_s: float) -> tuple[int, bytes]:
         """The status of a good answer, and the lines of its head. Raises WireError for notes that are not ours."""
 
     def in_own_words(self, problem: Problem, timeout_s: float) -> Problem:
-        """What went wrong in the contract's own words, where they are not those of the code."""
+        """The problem in the contract's own words, where they differ from those of the code."""
 
     def echoed(self, headers: Mapping[bytes, bytes], request_id: str) -> bytes:
-        """Lines of the head of every answer: what it repeats of its request."""
+        """Lines for the head of every answer: what it repeats of its request."""
 
 
 class Dialect(Protocol):
-    """One contract's HTTP half."""
+    """The HTTP half of one contract."""
 
     name: str
     """The dialect's name in metrics and log."""
 
     @property
     def extended(self) -> Extended | None:
-        """What more the contract has."""
+        """What the contract has beyond a body that is posted and an answer of status 200; None for most."""
 
     def mounts(self, entry: Entry) -> Mapping[str, bool]:
         """The paths at which a model version is asked, each with whether it names the version."""
@@ -85,16 +85,16 @@ class Dialect(Protocol):
         """Whether requests for this path are scoring requests of this dialect; there may be no such model."""
 
     def owns(self, path: str) -> bool:
-        """Whether what goes wrong at this path is told in the form of this dialect, on other routes too."""
+        """Whether problems at this path are written in the form of this dialect, on other routes too."""
 
     def negotiated(self, headers: Mapping[bytes, bytes], entry: Entry) -> Asked:
         """What the headers ask of this model. Raises ProblemError where the model or this server cannot do that."""
 
     def content_lines(self, accept: int, result: Result) -> bytes:
-        """Lines of the head of a good answer: how its body is written, and what the body has no place for."""
+        """Lines for the head of a good answer: the form of its body, and what the body has no place for."""
 
     def refusal(self, problem: Problem, request_id: str) -> Answer:
-        """The whole answer that tells what went wrong."""
+        """The whole answer to a request that went wrong."""
 
 
 class Dialects:
@@ -117,15 +117,15 @@ class Dialects:
         return any(dialect.leads(path) for dialect in self._dialects)
 
     def of(self, path: str) -> Dialect:
-        """The dialect in which it is told what went wrong at a path."""
+        """The dialect in whose form problems at a path are written."""
         *others, last = self._dialects
         return next((dialect for dialect in others if dialect.owns(path)), last)
 
     def echoed(self, path: str, headers: Mapping[bytes, bytes], request_id: str) -> bytes:
-        """Lines of the head of every answer at a path: what it repeats of its request."""
+        """Lines for the head of every answer at a path: what it repeats of its request."""
         extended = self.of(path).extended
         return b"" if extended is None else extended.echoed(headers, request_id)
 
     def refusal(self, path: str, problem: Problem, request_id: str) -> Answer:
-        """The whole answer that tells what went wrong at a path, in the form of the dialect that owns it."""
+        """The whole answer to a request that went wrong, in the form of the dialect that owns its path."""
         return self.of(path).refusal(problem, request_id)

@@ -44,7 +44,7 @@ KSERVE_STATUSES = {"invalid_input": 400}
 
 
 def with_error(problem: Problem, request_id: str) -> Answer:
-    """What went wrong as KServe tells it: an object whose `error` is a text, with what else there is to tell."""
+    """The problem as KServe writes it: an object whose `error` is a text, with what else there is to say beside it."""
     document: dict[str, Any] = {"error": in_one_text(problem), "code": problem.code, "request_id": request_id}
     if problem.errors:
         document["errors"] = list(problem.errors)

@@ -17,36 +17,36 @@ _VERB = re.compile(r"/v1/models/[^/]+:[a-z]+")
 
 
 class KServeV1:
-    """See the module. The body is JSON whatever its Content-Type says, as KServe has it."""
+    """KServe's first protocol. A body is JSON whatever its Content-Type says, as KServe has it."""
 
     name = "kserve_v1"
     extended = None
 
     def mounts(self, entry: Entry) -> Mapping[str, bool]:
-        """The model's path; the protocol knows no versions."""
+        """The path of the model. The protocol has no versions."""
         return {f"/v1/models/{entry.name}:predict": False} if entry.current else {}
 
     def leads(self, path: str) -> bool:
-        """Whether the path is that of a model, known or not."""
+        """Whether a path is that of a model, known or not."""
         return _PATH.fullmatch(path) is not None
 
     def owns(self, path: str) -> bool:
-        """Whether the path is one of the protocol's verbs, of which there is one here."""
+        """Whether a path ends in one of the protocol's verbs, of which Tandem has one."""
         return _VERB.fullmatch(path) is not None
 
     def negotiated(self, headers: Mapping[bytes, bytes], entry: Entry) -> Asked:
-        """How the body is compressed."""
+        """How the body is compressed. Its form is always JSON."""
         encoding = ENCODINGS.get(headers.get(b"content-encoding", b"identity").lower())
         if encoding is None:
             raise ProblemError(problem("unsupported_encoding"))
         return Asked(BodyFormat.KSERVE_V1, BodyFormat.KSERVE_V1, encoding)
 
     def content_lines(self, accept: int, result: Result) -> bytes:
-        """JSON, and the warnings."""
+        """The lines for JSON, and for warnings."""
         return b"content-type: application/json\r\n" + (warning_line(result.notes) if result.notes else b"")
 
     def refusal(self, problem: Problem, request_id: str) -> Answer:
-        """An object whose `error` is a text."""
+        """The answer to a request that went wrong: an object whose `error` is a text."""
         return with_error(problem, request_id)
 
 

@@ -22,7 +22,7 @@ ERROR_CODES: Mapping[Code, str] = {
     "not_found": "RESOURCE_DOES_NOT_EXIST",
     "queue_full": "REQUEST_LIMIT_EXCEEDED",
 }
-"""MLflow's words for what is wrong; for all others they are those of the status."""
+"""MLflow's words for codes of ours. For all others they are those of the status."""
 FORMATS = {b"application/json": BodyFormat.MLFLOW, b"text/csv": BodyFormat.CSV}
 
 _PATH = re.compile(r"/(serving-)?endpoints/[^/]+(/versions/[^/]+)?/invocations")
@@ -33,28 +33,28 @@ _CHARSET = re.compile(rb';\s*charset\s*=\s*"?([^";\s]+)', re.IGNORECASE)
 
 
 class Mlflow:
-    """See the module. `/serving-endpoints` is Databricks' name of the same."""
+    """MLflow's scoring protocol. `/serving-endpoints` is Databricks' name for the same path."""
 
     name = "mlflow"
     extended = None
 
     def mounts(self, entry: Entry) -> Mapping[str, bool]:
-        """The model's paths, and that of the version."""
+        """The paths of the model, and those of its version."""
         paths = {f"/endpoints/{entry.name}/versions/{entry.version}/invocations": True}
         if entry.current:
             paths |= {f"/{root}/{entry.name}/invocations": False for root in ("endpoints", "serving-endpoints")}
         return paths
 
     def leads(self, path: str) -> bool:
-        """Whether the path is that of a model, known or not."""
+        """Whether a path is that of a model, known or not."""
         return _PATH.fullmatch(path) is not None
 
     def owns(self, path: str) -> bool:
-        """What MLflow's server has of an endpoint."""
+        """Whether a path is one that MLflow's server has."""
         return _OWN.fullmatch(path) is not None
 
     def negotiated(self, headers: Mapping[bytes, bytes], entry: Entry) -> Asked:
-        """JSON or CSV in UTF-8; a reply is JSON."""
+        """The form of the body, JSON or CSV in UTF-8. A reply is JSON."""
         content_type = headers.get(b"content-type", b"")
         content = FORMATS.get(content_type.partition(b";")[0].strip().lower())
         charset = _CHARSET.search(content_type)
@@ -68,11 +68,11 @@ class Mlflow:
         return Asked(content, BodyFormat.MLFLOW, encoding)
 
     def content_lines(self, accept: int, result: Result) -> bytes:
-        """JSON, and the warnings."""
+        """The lines for JSON, and for warnings."""
         return b"content-type: application/json\r\n" + (warning_line(result.notes) if result.notes else b"")
 
     def refusal(self, problem: Problem, request_id: str) -> Answer:
-        """An object with MLflow's word for it and a text; our code stands beside them."""
+        """The answer to a request that went wrong: an object with MLflow's word, a text, and our code beside them."""
         document = {
             "error_code": ERROR_CODES.get(problem.code) or _of_status(problem.status),
             "message": in_one_text(problem),

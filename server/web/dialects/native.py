@@ -23,7 +23,7 @@ MEDIA_TYPES: dict[bytes, int] = {
 }
 """Media types of bodies and of replies."""
 IMAGE_TYPES: dict[bytes, int] = {b"image/jpeg": BodyFormat.JPEG, b"image/png": BodyFormat.PNG}
-"""Media types of bodies only, each a row of a model whose only input is an image; it is answered in JSON."""
+"""Media types of images. Each body is a row of a model whose only input is an image. It is answered in JSON."""
 _IMAGES = frozenset(IMAGE_TYPES.values())
 NAMES = {number: name for name, number in MEDIA_TYPES.items()}
 
@@ -32,27 +32,27 @@ _LINES = {number: b"content-type: %b\r\n" % name for number, name in NAMES.items
 
 
 class Native:
-    """See the module."""
+    """Tandem's own contract, `/v1/models/{model}/score`."""
 
     name = "native"
     extended = None
 
     def mounts(self, entry: Entry) -> Mapping[str, bool]:
-        """The model's path, and that of the version."""
+        """The path of the model, and that of its version."""
         path = f"/v1/models/{entry.name}"
         pinned = {f"{path}/versions/{entry.version}/score": True}
         return pinned | {f"{path}/score": False} if entry.current else pinned
 
     def leads(self, path: str) -> bool:
-        """Whether the path is that of a model, known or not."""
+        """Whether a path is that of a model, known or not."""
         return _SCORE_PATH.fullmatch(path) is not None
 
     def owns(self, path: str) -> bool:
-        """Every path is told of in this form that no other dialect has."""
+        """True for every path: what no other dialect owns is written in this form."""
         return True
 
     def negotiated(self, headers: Mapping[bytes, bytes], entry: Entry) -> Asked:
-        """The body's form, the reply's and the encoding; a reply is like its request if nothing is said."""
+        """The form and encoding of the body, and the form of the reply: the body's, unless a header says otherwise."""
         found = _understood(headers.get(b"content-type"), headers.get(b"content-encoding"), headers.get(b"accept"))
         content, _, encoding, _ = found
         if is_raw(entry):  # a script takes text and answers in JSON, whatever else is wanted
@@ -65,13 +65,13 @@ class Native:
         return found
 
     def content_lines(self, accept: int, result: Result) -> bytes:
-        """The media type, and the warnings that a body other than JSON has no place for."""
+        """The line for the media type, and one for warnings where the body has no place for them."""
         if result.notes:
             return _LINES[accept] + warning_line(result.notes)
         return _LINES[accept]
 
     def refusal(self, problem: Problem, request_id: str) -> Answer:
-        """A problem document."""
+        """The answer to a request that went wrong: a problem document."""
         return problem.message(request_id)
 
 
@@ -80,7 +80,7 @@ NATIVE = Native()
 
 @lru_cache(maxsize=64)  # of successes only, and a head has 64 KiB at most
 def _understood(content_type: bytes | None, encoded: bytes | None, accept: bytes | None) -> Asked:
-    """What headers mean for a model that takes everything; a client sends the same ones again and again."""
+    """What headers mean for a model that takes everything. It is kept: a client sends the same ones again and again."""
     name = _bare(content_type or b"")
     content = MEDIA_TYPES.get(name)
     like = BodyFormat.JSON if content is None else content

@@ -16,27 +16,27 @@ _LENGTH = re.compile(rb"[0-9]{1,10}")
 
 
 class OpenInference:
-    """See the module. What a body is stands in itself, so that its Content-Type is not looked at."""
+    """The Open Inference Protocol. A body says itself what it is, so its Content-Type is not looked at."""
 
     name = "open_inference"
     extended = None
 
     def mounts(self, entry: Entry) -> Mapping[str, bool]:
-        """The model's path, and that of the version."""
+        """The path of the model, and that of its version."""
         path = f"/v2/models/{entry.name}"
         pinned = {f"{path}/versions/{entry.version}/infer": True}
         return pinned | {f"{path}/infer": False} if entry.current else pinned
 
     def leads(self, path: str) -> bool:
-        """Whether the path is that of a model, known or not."""
+        """Whether a path is that of a model, known or not."""
         return _PATH.fullmatch(path) is not None
 
     def owns(self, path: str) -> bool:
-        """Everything at and below `/v2`."""
+        """Whether a path is `/v2` or below it."""
         return path == "/v2" or path.startswith("/v2/")
 
     def negotiated(self, headers: Mapping[bytes, bytes], entry: Entry) -> Asked:
-        """How the body is compressed, and how long its head is where bytes follow it."""
+        """How the body is compressed, and how long its JSON head is where bytes follow it."""
         length = headers.get(b"inference-header-content-length", b"")
         if length and not _LENGTH.fullmatch(length):
             raise ProblemError(problem("bad_request", "Inference-Header-Content-Length is a number of bytes."))
@@ -46,7 +46,7 @@ class OpenInference:
         return Asked(BodyFormat.OPEN_INFERENCE, BodyFormat.OPEN_INFERENCE, encoding, length)
 
     def content_lines(self, accept: int, result: Result) -> bytes:
-        """JSON, or bytes behind a head in JSON of a length that a header tells."""
+        """The lines for JSON, or for bytes behind a JSON head whose length a header tells."""
         if result.notes:
             if not result.notes.isdigit():  # a model may speak for its worker, and this becomes a header
                 raise ValueError("the length of a reply's head is no number")
@@ -54,7 +54,7 @@ class OpenInference:
         return b"content-type: application/json\r\n"
 
     def refusal(self, problem: Problem, request_id: str) -> Answer:
-        """An object whose `error` is a text; what else there is to tell stands beside it."""
+        """The answer to a request that went wrong: an object whose `error` is a text, with details beside it."""
         return with_error(problem, request_id)
 
 

@@ -13,9 +13,9 @@ from server.wire.snapshot import Entry
 
 _INPUTS = {"numeric": "FP64", "integer": "INT32", "logical": "BOOL", "tensor": "FP64"}
 _OUTPUTS = {"number": "FP64", "integer": "INT32", "logical": "BOOL", "columns": "FP64", "tensor": "FP64"}
-"""The types of numbers; all others are BYTES."""
+"""The protocol's types of numbers. All other types are BYTES."""
 _TEXT, _REPLY = "raw_data", "result"
-"""What a script takes and gives: one text each."""
+"""The tensors that a script takes and gives: one text each."""
 
 
 def metadata(entry: Entry, versions: Sequence[str]) -> dict[str, Any]:
@@ -26,7 +26,10 @@ def metadata(entry: Entry, versions: Sequence[str]) -> dict[str, Any]:
 
 
 def config(entry: Entry) -> dict[str, Any]:
-    """A model's configuration as Triton writes it. The rows of a request are part of its shapes, so no batch size."""
+    """A model's configuration as Triton writes it.
+
+    The rows of a request are part of its shapes, so it names no batch size.
+    """
     inputs, outputs = tensors(entry)
     return {
         "name": entry.name,

@@ -24,7 +24,7 @@ STATES = {"ready": "READY", "loading": "LOADING", "failed": "UNAVAILABLE"}
 
 
 class Catalog(Protocol):
-    """What is served at the moment."""
+    """The models that are served at the moment."""
 
     snapshot: Snapshot
 
@@ -137,7 +137,7 @@ def _catalog(request: Request) -> Catalog:
 
 
 def _versions(request: Request, asking: Principal, model: str, version: str | None) -> list[Entry]:
-    """The versions that are asked for. Whoever may not see a model is told what is told of one that is not there."""
+    """The versions that are asked for. For a caller who may not see a model it does not exist."""
     found = [e for e in _catalog(request).snapshot.entries if e.name == model and version in (None, e.version)]
     if not found or not asking.may("list", model):
         raise HTTPException(404)
@@ -164,7 +164,7 @@ def _statistics(entries: list[Entry]) -> dict[str, Any]:
 
 
 def _of_model(entry: Entry, counts: dict[str, float]) -> dict[str, Any]:
-    """Counts since the server started, of all versions of the model; times are those of the stages of its requests."""
+    """Counts of all versions of a model since the server started, with the times of the stages of its requests."""
     answered = int(counts.get("ok", 0))
 
     def stage(name: str) -> dict[str, int]:

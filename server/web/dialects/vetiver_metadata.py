@@ -12,7 +12,7 @@ from server.wire.schema import Input, Schema
 from server.wire.snapshot import Entry
 
 R_CLASSES = {"string": "character", "date": "Date", "datetime": "POSIXct", "image": "character", "tensor": "list"}
-"""R's names of the types that Tandem calls otherwise."""
+"""R's names of types that Tandem calls otherwise."""
 
 
 def metadata(entry: Entry) -> dict[str, Any]:

@@ -16,7 +16,7 @@ def warning_line(notes: bytes) -> bytes:
 
 
 def _warnings(notes: bytes) -> bytes:
-    """The first warnings, as many as a header may hold: a JSON array in ASCII."""
+    """The first warnings, as many as a header may hold, as a JSON array in ASCII."""
     told: list[str] = []
     size = 2
     for warning in orjson.loads(notes):

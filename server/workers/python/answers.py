@@ -13,7 +13,7 @@ from sklearn.base import is_classifier, is_outlier_detector, is_regressor
 from server.workers.predictions import Predicted, Predictions
 
 Method = Callable[..., Any]
-"""Takes rows; and options, where the model has any and the request names some."""
+"""A function of the model that takes rows, and options where the model has any and the request names some."""
 
 _METHODS = {
     "response": "predict",
@@ -24,13 +24,13 @@ _METHODS = {
     "transform": "transform",
 }
 _DENSITIES = ("density_estimator", "DensityEstimator")
-"""What scikit-learn calls them, from 1.6 on and before."""
+"""The names of scikit-learn's method for densities: from 1.6 on, and before."""
 MAX_LEVELS = 10_000
-"""A label output of more classes does not list them."""
+"""The most classes of which a label output lists its levels."""
 
 
 def methods(model: Any) -> dict[str, Method]:
-    """The model's outputs with what answers them, the default first."""
+    """The model's outputs, each with the function that answers it; the default comes first."""
     names = ["transform"]
     if hasattr(model, "predict"):
         regressor = _says(is_regressor, model) or not (_labels(model) or hasattr(model, "predict_proba"))
@@ -51,7 +51,10 @@ def _groups(model: Any) -> bool:
 
 
 def _says(test: Callable[[Any], bool], model: Any) -> bool:
-    """Whether scikit-learn finds it so; it raises for what only looks like an estimator."""
+    """Whether scikit-learn says that this is an estimator of a kind.
+
+    It raises for an object that only looks like one.
+    """
     try:
         return test(model)
     except Exception:
@@ -68,7 +71,7 @@ def _type(model: Any) -> Any:
 
 
 def output(model: Any, name: str, value: Any) -> dict[str, Any]:
-    """An output's part in the schema, from what the model answered for a row or two."""
+    """The schema of an output, from what the model answered for a row or two."""
     table = _table(value)
     if table.ndim == 1:
         return {"name": name, **_single(model, table)}
@@ -110,7 +113,7 @@ def _column_names(model: Any, name: str, value: Any, width: int) -> list[str]:
 
 
 def predictions(value: Any, names: Sequence[str] | None, warnings: tuple[str, ...] = ()) -> Predictions:
-    """A library's answer, with `names` for its columns where it has several."""
+    """A library's answer as predictions, with `names` for its columns where it has several."""
     table = _table(value)
     if table.ndim == 1:
         return Predictions((_predicted(table),), None, warnings)
@@ -119,7 +122,7 @@ def predictions(value: Any, names: Sequence[str] | None, warnings: tuple[str, ..
 
 
 def _table(value: Any) -> Any:
-    """One or two dimensions; one column is one value a row."""
+    """An answer of one or two dimensions as predictions. A single column is one value for each row."""
     if isinstance(value, list) and value and isinstance(value[0], np.ndarray):
         value = np.hstack(value)
     if type(value) is not np.ndarray:
@@ -151,7 +154,7 @@ def _doubles(values: Any) -> array[float]:
 
 
 def _mixed(cells: list[Any]) -> Predicted:
-    """Objects: of one kind after all, or as they are where JSON can hold them."""
+    """An array of objects: as values of one type if they all are, else as they are where JSON can hold them."""
     types = set(map(type, cells))
     for one, kind in ((bool, "logical"), (int, "integer"), (float, "number")):
         if types == {one}:

@@ -13,14 +13,14 @@ from server.workers.table import Column
 from server.workers.tensors import Tensor
 
 UNNAMED = "input"
-"""What the only input is called where the signature has no name for it."""
+"""The name of the only input, where the signature has no name for it."""
 _OF_ONE_NUMBER = {"b": "logical", "i": "integer", "u": "integer", "f": "numeric"}
 
 Signature = Sequence[Mapping[str, Any]]
 
 
 def are_told(signature: Signature) -> bool:
-    """Whether these are tensors of numbers."""
+    """Whether a signature names tensors of numbers."""
     return bool(signature) and all(_is_of_numbers(one) for one in signature)
 
 
@@ -33,7 +33,7 @@ def _is_of_numbers(one: Mapping[str, Any]) -> bool:
 
 
 def inputs(signature: Signature) -> list[dict[str, Any]]:
-    """Inputs of a row: a tensor, or one value where each row has no more."""
+    """The inputs of a row: a tensor for each, or one number where a row has no more."""
     return [
         {"name": _name(one), "type": "tensor", "shape": list(one["shape"]), "na": False}
         if one["shape"]

@@ -11,16 +11,16 @@ from typing import Any
 from server.workers.python.tree import attribute
 
 Categories = Mapping[str, Sequence[Any]]
-"""Column to the categories of pandas' Categorical that it has to be, in order."""
+"""The categories of pandas' Categorical that each column has to be, by column, in order."""
 
 
 def library(model: Any) -> str:
-    """The package of a model's class."""
+    """The name of the package that a model's class comes from."""
     return type(model).__module__.partition(".")[0]
 
 
 def names(model: Any) -> list[str] | None:
-    """The columns that CatBoost, or a booster of LightGBM alone, was fitted on; mere numbers are those of an array."""
+    """The columns that CatBoost, or a LightGBM booster alone, was fitted on. Mere numbers are those of an array."""
     found = attribute(model, "feature_names_") if library(model) == "catboost" else None
     if library(model) == "lightgbm" and attribute(model, "feature_name") is not None:
         found = model.feature_name()
@@ -30,7 +30,7 @@ def names(model: Any) -> list[str] | None:
 
 
 def width(model: Any) -> int | None:
-    """How many columns CatBoost was fitted on."""
+    """The number of columns that CatBoost was fitted on."""
     found = attribute(model, "feature_names_") if library(model) == "catboost" else None
     return len(found) if found else None
 
@@ -45,7 +45,7 @@ def categories(model: Any, known: Sequence[str]) -> Categories:
 
 
 def facts(model: Any, known: Sequence[str]) -> list[Mapping[str, Any]] | None:
-    """What is known of each column; None of what is none of these."""
+    """What boosted trees know of each column; None for any other model."""
     if library(model) == "catboost":
         texts = {*(attribute(model, "get_cat_feature_indices") or list)(), *_text_columns(model)}
         return [{"type": "string"} if i in texts else {} for i in range(len(known))]
@@ -71,7 +71,10 @@ def _text_columns(model: Any) -> Sequence[int]:
 
 
 def _of_lightgbm(booster: Any, known: Sequence[str]) -> Categories:
-    """It keeps the categories without saying of which columns, and the numbers of the categorical columns."""
+    """The categories of LightGBM.
+
+    It keeps them without saying of which columns, and the numbers of the categorical columns.
+    """
     levels = attribute(booster, "pandas_categorical") or []
     settings = attribute(booster, "params") or {}
     places = settings.get("categorical_column", settings.get("categorical_feature"))
@@ -82,7 +85,7 @@ def _of_lightgbm(booster: Any, known: Sequence[str]) -> Categories:
 
 
 def _of_xgboost(booster: Any) -> dict[str, Sequence[Any] | None]:
-    """From version 3.1 on a model keeps its categories."""
+    """The categories of XGBoost, whose models keep them from version 3.1 on."""
     ask = attribute(booster, "get_categories")
     if ask is None:
         return {}
@@ -94,7 +97,7 @@ def _of_xgboost(booster: Any) -> dict[str, Sequence[Any] | None]:
 
 
 def _category(levels: Sequence[Any]) -> dict[str, Any]:
-    """A column of pandas' category: its texts are levels, of numbers only these are known."""
+    """A column of pandas' categories: texts are its levels, and of numbers only these are allowed."""
     if all(isinstance(level, str) for level in levels):
         return {"type": "factor", "levels": list(levels)}
     if all(isinstance(level, bool) for level in levels):

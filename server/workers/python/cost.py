@@ -6,14 +6,14 @@ from time import perf_counter, process_time
 
 
 class Stopwatch:
-    """Counts the processor's seconds, as a busy machine makes no model dearer.
+    """Counts seconds of the processor, because a busy machine makes no model dearer.
 
-    Of a model that waits for something it counts a tenth of the clock's.
+    Where a model waits for something, a tenth of the clock's seconds count.
     """
 
     def __init__(self) -> None:
         self._clock, self._processor = perf_counter(), process_time()
 
     def spent(self) -> float:
-        """The seconds since it was made."""
+        """Seconds that were spent since the stopwatch was made."""
         return max(process_time() - self._processor, (perf_counter() - self._clock) / 10)

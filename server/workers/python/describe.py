@@ -18,7 +18,7 @@ from server.workers.python.model import PythonModel
 
 SAMPLE_ROWS = 64
 PROOF_SHARE = 1 / 3
-"""How much of the time that loading may take is for the proof."""
+"""Share of the time that loading may take that is for the proof."""
 
 
 def describe(spec: ModelSpec, read_model: ReadModel) -> Description:
@@ -56,13 +56,13 @@ def describe(spec: ModelSpec, read_model: ReadModel) -> Description:
 
 
 def _dies(model: PythonModel, example: Mapping[str, Any]) -> str | None:
-    """Why the model must be read by each worker itself, if it must."""
+    """Why each worker must read the model itself: its library does not live on in a fork. None if it does."""
     lives = forked.survives(golden.calls(model, example), golden.calls_of_others(model, example))
     return None if lives else forked.REASON
 
 
 def _example(spec: ModelSpec, trial: PythonModel, made_up: Mapping[str, Any]) -> dict[str, Any]:
-    """The row of the first golden row; else the author's example, if the model answers it; else one made up."""
+    """The row of the first golden row; else the author's example, if the model answers it; else a made-up row."""
     stated = golden.example(spec.golden)
     if stated is not None:
         return dict(stated)
@@ -82,7 +82,7 @@ def _schema(
 
 
 def _watched(read_model: ReadModel, name: str, method: Method, shapes: dict[str, dict[str, Any]]) -> Method:
-    """A method that notes what its answer looks like."""
+    """A method that also notes what its answer looks like."""
 
     def watched(rows: Any) -> Any:
         value = method(rows)
@@ -99,7 +99,7 @@ def _outputs(
     shapes: Mapping[str, dict[str, Any]],
     age: str | None,
 ) -> list[dict[str, Any]]:
-    """The outputs that answer for the example, the default first; of these, those that the sidecar states."""
+    """The outputs that answered for the example, the default first; where the sidecar states outputs, only those."""
     default = trial.schema.default_output
     for output in trial.schema.outputs:
         try:
@@ -134,7 +134,7 @@ def _failed(error: Exception, age: str | None) -> str:
 def _with_na(
     spec: ModelSpec, trial: PythonModel, found: Sequence[Mapping[str, Any]], example: Mapping[str, Any]
 ) -> list[dict[str, Any]]:
-    """The inputs with whether they may be missing, tried where nobody says."""
+    """The inputs, each with whether it may be missing. Where nobody says it, that is tried."""
     # Columns of one type are often treated alike, and then in few questions.
     open_ = [i["name"] for i in sorted(found, key=lambda i: str(i["type"])) if "na" not in i]
     bearing = missing.may_be(partial(_bears, trial, example), open_)
@@ -144,7 +144,7 @@ def _with_na(
 
 
 def _counting(inputs: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The inputs, of which the numbers take true and false as 1 and 0: pandas writes its columns of bool so."""
+    """The inputs, of which numbers take true and false as 1 and 0: pandas writes its columns of bool so."""
     return [{"logical": "number", **i} if i["type"] in ("numeric", "integer") else dict(i) for i in inputs]
 
 

@@ -45,7 +45,7 @@ _WORDS = ("y", "n", "yes", "no", "on", "off", "true", "false", "null")
 
 
 def no_schema(model: Any) -> LoadFailed:
-    """A model that does not tell its inputs; or that has never been fitted."""
+    """The refusal of a model that does not tell its inputs, or that has never been fitted."""
     if _never_fitted(model):
         return LoadFailed("predict_fails", "the model was never fitted; call its fit() before you save it")
     names = _names(model)
@@ -57,7 +57,10 @@ def no_schema(model: Any) -> LoadFailed:
 
 
 def with_categories(found: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    """The inputs, if each category has its levels: XGBoost before 3.1 keeps none. Raises LoadFailed with a draft."""
+    """The inputs, if each category has its levels, which XGBoost before 3.1 does not keep.
+
+    Raises LoadFailed with a draft.
+    """
     lacking = [str(i["name"]) for i in found if i["type"] == "factor" and not i.get("levels")]
     if lacking:
         quoted = ", ".join(f"'{name}'" for name in lacking)
@@ -86,7 +89,7 @@ def _never_fitted(model: Any) -> bool:
 
 
 def _names(model: Any) -> list[str]:
-    """Names of columns somewhere in the model: of a part of it, or under a name by which people keep them."""
+    """Names of columns that are found somewhere in the model: in a part of it, or under a name that people use."""
     for one in (model, *estimators(model)):
         for kept in _NAMES:
             found = attribute(one, kept)

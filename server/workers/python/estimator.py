@@ -30,45 +30,48 @@ class ReadModel(Protocol):
 
     @property
     def warnings(self) -> tuple[str, ...]:
-        """What was warned of while reading it."""
+        """The warnings that came while the file was read."""
 
     @property
     def age(self) -> str | None:
-        """The version of its library that it was made with and the one that is here, if they differ."""
+        """The version of the library that made the model and the one that is here, if they differ."""
 
     @property
     def alone(self) -> str | None:
-        """Why it must have a process of its own whose workers read it by themselves; None if that is to be tried."""
+        """Why the model must have a process of its own whose workers read it by themselves.
+
+        None if that is to be tried.
+        """
 
     @property
     def methods(self) -> Mapping[str, Method]:
-        """The outputs with what answers them, the default first."""
+        """The outputs, each with the function that answers it; the default comes first."""
 
     def about(self) -> About:
-        """What it is."""
+        """The model's class, and the package that it needs."""
 
     def inputs(self, stated: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """The inputs, with what the sidecar states; one without `na` is still to be tried. Raises LoadFailed."""
+        """The inputs, with what the sidecar states. One without `na` is still to be tried. Raises LoadFailed."""
 
     def usual(self, names: Sequence[str]) -> samples.Middles:
         """Usual values of inputs, as far as the model remembers them."""
 
     @property
     def options(self) -> Sequence[Mapping[str, Any]]:
-        """What a request may say in its options, as a schema has them; the methods take them after the rows."""
+        """What a request may say in its options, as a schema has them. The methods take them after the rows."""
 
     def feed(self, schema: Schema) -> Feed:
         """How the model wants its rows. Raises SchemaError."""
 
     def ready(self, feed: Feed) -> Mapping[str, Method]:
-        """The methods as they are to be called from now on, with rows of this feed, of several requests too."""
+        """The methods as they are called from now on, with rows of this feed, of several requests too."""
 
     def output(self, name: str, value: Any) -> dict[str, Any]:
-        """An output's part in the schema, from an answer."""
+        """The schema of an output, from an answer."""
 
 
 class Estimator:
-    """An object of scikit-learn, or one that has its methods."""
+    """An estimator of scikit-learn, or an object that has the methods of one."""
 
     alone: str | None = None
     options: Sequence[Mapping[str, Any]] = ()
@@ -86,7 +89,7 @@ class Estimator:
 
     @property
     def age(self) -> str | None:
-        """See `ReadModel`."""
+        """The version of scikit-learn that made the model and the one that is here, if they differ."""
         return reasons.age(reasons.warned_of(self.warnings))
 
     def about(self) -> About:
@@ -101,24 +104,24 @@ class Estimator:
             return About(name, package, attribute(sys.modules.get(root), "__version__"))
 
     def inputs(self, stated: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """See `ReadModel`."""
+        """The inputs that the estimator remembers, with what the sidecar states. Raises LoadFailed."""
         return inputs.of(self._model, stated, self._signature)
 
     def usual(self, names: Sequence[str]) -> samples.Middles:
-        """See `ReadModel`."""
+        """Usual values of inputs, as far as a part of the estimator remembers them."""
         return samples.middles(self._model, names)
 
     def feed(self, schema: Schema) -> Feed:
-        """See `ReadModel`."""
+        """Rows as the estimator was fitted on them: an array, a data frame, or texts. Raises SchemaError."""
         return feed_for(self._model, schema)
 
     def ready(self, feed: Feed) -> Mapping[str, Method]:
-        """See `ReadModel`."""
+        """The methods, with weights that know where one request ends and the next begins."""
         if takes_arrays(feed):
             forget_names(self._model)
         per_request_matmul.prepare(self._model)
         return self.methods
 
     def output(self, name: str, value: Any) -> dict[str, Any]:
-        """See `ReadModel`."""
+        """The schema of an output, from an answer."""
         return answers.output(self._model, name, value)

@@ -20,7 +20,7 @@ from server.workers.python.tree import attribute, first, is_text, needs_frame
 from server.workers.table import NA_INTEGER, Column
 
 Feed = Callable[[Sequence[Column], int, bool], Any]
-"""Columns, rows, and whether every row is of a request of its own."""
+"""Makes the rows that a predict takes, of columns, the number of rows, and whether each row is a request of its own."""
 
 NUMBERS = ("numeric", "integer", "logical")
 
@@ -45,7 +45,7 @@ def feed_for(model: Any, schema: Schema) -> Feed:
 
 
 def frame_feed(schema: Schema) -> Feed:
-    """Rows as a data frame, whatever the model."""
+    """A feed that hands rows over as a data frame, whatever the model."""
     return _Frame(schema, {})
 
 
@@ -55,7 +55,7 @@ def takes_arrays(feed: Feed) -> bool:
 
 
 class _Numbers:
-    """Rows as doubles."""
+    """A feed that hands rows over as an array of doubles."""
 
     def __init__(self, schema: Schema, as_frame: bool) -> None:
         self._doubles = all(i.type == "numeric" for i in schema.inputs)
@@ -71,7 +71,10 @@ class _Numbers:
 
 
 class _Frame:
-    """Rows as a pandas data frame with the types that pandas would find, and the categories that the model knows."""
+    """A feed that hands rows over as a pandas data frame.
+
+    The columns have the types that pandas would find, and the model's categories.
+    """
 
     def __init__(self, schema: Schema, categories: Categories) -> None:
         self._inputs = schema.inputs
@@ -133,7 +136,7 @@ def _cells(spec: Input, column: Column) -> Any:
 
 
 def with_nan(column: Column) -> Any:
-    """Numbers as they are; whole ones become doubles where one is missing."""
+    """Numbers as they are. Whole numbers become doubles where one is missing."""
     values = np.asarray(column)
     if values.dtype.kind == "i" and NA_INTEGER in column:
         return np.where(values == NA_INTEGER, np.nan, values)

@@ -31,9 +31,9 @@ def import_from(folder: Path, code: str | None) -> None:
 
 
 def guarded(read: Callable[[], Any], path: Path) -> tuple[Any, tuple[str, ...]]:
-    """What is read, and what was warned of meanwhile. Raises LoadFailed.
+    """What `read` returns, and the warnings that came meanwhile. Raises LoadFailed.
 
-    What a pickle runs may raise or leave anything; a probe's process bears it.
+    The code of a pickle may raise or leave behind anything; this runs in a probe's process, which bears it.
     """
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
@@ -75,9 +75,10 @@ def _skops(path: Path, trusted: Sequence[str]) -> Any:
 
 
 def _skops_io() -> Any:
-    """skops, when the first file of its kind is read: it then imports all of scikit-learn, which takes seconds.
+    """The module skops.io, imported when the first file of its kind is read.
 
-    Among that is scikit-learn's way to PyTorch, which would be several times as much and which nothing here uses.
+    It imports all of scikit-learn, which takes seconds. Among that is scikit-learn's way to PyTorch, which would take
+    several times as long and which nothing here uses.
     """
     if "skops.io" not in sys.modules and "torch" not in sys.modules:
         sys.modules["torch"] = None  # type: ignore[assignment]  # whose import then fails

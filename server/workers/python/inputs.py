@@ -19,13 +19,13 @@ from server.workers.stated_inputs import corrected, from_signature
 
 TEXT = "text"
 Facts = Mapping[str, Any]
-"""What is known of a column: type, levels, allowed."""
+"""What is known of a column: its type, its levels, the values that are allowed."""
 DROPPED: Facts = {"dropped": True}
-"""What is known of a column that no transformer takes."""
+"""The facts of a column that no transformer takes."""
 
 
 def named(model: Any) -> list[str] | None:
-    """The columns of the data frame that the model was fitted on; None if it was none."""
+    """The columns of the data frame that the model was fitted on; None if it was fitted on something else."""
     for one in (model, first(model)):
         names = attribute(one, "feature_names_in_")
         if names is not None:
@@ -46,7 +46,7 @@ def categories(model: Any, names: Sequence[str]) -> boosted.Categories:
 def of(
     model: Any, stated: Sequence[Mapping[str, Any]], signature: Sequence[Mapping[str, Any]] = ()
 ) -> list[dict[str, Any]]:
-    """The inputs as found, with what MLflow's signature tells, corrected by what the sidecar states.
+    """The inputs as they were found, with what MLflow's signature tells, corrected by what the sidecar states.
 
     Raises LoadFailed.
     """
@@ -75,7 +75,10 @@ def of(
 
 
 def _as_told(found: Sequence[dict[str, Any]], columns: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """What was found, with the signature's types but where the model knows the very values that it takes."""
+    """The inputs that were found, with the types of the signature.
+
+    Where the model knows the values that it takes, these count.
+    """
     by_name = {one["name"]: one for one in columns}
     both = []
     for one in found:
@@ -120,7 +123,7 @@ def columns(model: Any, names: Sequence[str]) -> list[Facts]:
 
 
 def _chained(steps: Sequence[Any], names: Sequence[str]) -> list[Facts]:
-    """The first step that tells something, as long as those before it keep the columns apart and in order."""
+    """What the first step tells that tells anything, as long as those before it keep the columns apart and in order."""
     merged: list[Facts] = [{} for _ in names]
     for step in steps:
         if step is None or step == "passthrough":
@@ -135,7 +138,7 @@ def _chained(steps: Sequence[Any], names: Sequence[str]) -> list[Facts]:
 
 
 def _by_column(model: ColumnTransformer, names: Sequence[str]) -> list[Facts]:
-    """Each transformer tells of its own columns; one that no transformer takes is not needed."""
+    """What each transformer tells of its own columns. A column that no transformer takes is not needed."""
     known: list[Facts] = [DROPPED for _ in names]
     for name, part, where in model.transformers_:
         if isinstance(part, str) and part == "drop":
@@ -154,7 +157,7 @@ def _by_column(model: ColumnTransformer, names: Sequence[str]) -> list[Facts]:
 
 
 def _merged(several: Sequence[Sequence[Facts]], names: Sequence[str]) -> list[Facts]:
-    """All that several parts tell of each column; it is dropped only if none of them takes it."""
+    """All that several parts tell of each column. It is dropped only if none of them takes it."""
     known: list[Facts] = []
     for column in zip(*several, strict=True):
         kept = [facts for facts in column if facts != DROPPED]
@@ -163,7 +166,7 @@ def _merged(several: Sequence[Sequence[Facts]], names: Sequence[str]) -> list[Fa
 
 
 def _encoded(encoder: Any, name: str) -> Facts:
-    """A column of an encoder of category_encoders: a text, unless it knows it otherwise."""
+    """What an encoder of category_encoders tells of its columns: texts, unless it knows otherwise."""
     if name not in [str(column) for column in attribute(encoder, "cols") or ()]:
         return {}
     mapping = attribute(attribute(encoder, "ordinal_encoder") or encoder, "mapping")
@@ -174,7 +177,7 @@ def _encoded(encoder: Any, name: str) -> Facts:
 
 
 def _category(levels: Any, handle_unknown: str | None) -> Facts:
-    """An encoder's column: closed unless it bears what it does not know."""
+    """What an encoder tells of a column: it takes these levels alone, unless the encoder bears unknown ones."""
     known = [v for v in np.asarray(levels).tolist() if v is not None and v == v]
     closed = handle_unknown == "error"
     if known and all(isinstance(v, bool) for v in known):

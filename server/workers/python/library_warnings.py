@@ -12,6 +12,6 @@ FOR_DEVELOPERS = (DeprecationWarning, PendingDeprecationWarning, FutureWarning)
 
 
 def distinct(caught: Iterable[warnings.WarningMessage], developers_too: bool = False) -> tuple[str, ...]:
-    """Each text once, in order, the first twenty."""
+    """The texts of warnings, each once and in order, at most the first twenty."""
     texts = [str(w.message) for w in caught if developers_too or not issubclass(w.category, FOR_DEVELOPERS)]
     return tuple(dict.fromkeys(texts))[:MAX_WARNINGS]

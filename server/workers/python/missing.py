@@ -9,13 +9,13 @@ from server.workers.python.cost import Stopwatch
 
 FEW = 64
 ENOUGH_S = 1.5
-"""What is spent on asking. What could not be asked in that time may not be missing."""
+"""Seconds to spend on asking. An input that could not be asked about in that time may not be missing."""
 
 
 def may_be(bears: Callable[[Sequence[str]], bool], names: Sequence[str]) -> set[str]:
-    """Those of `names` that may be missing; `bears` says of several whether they may be all at once.
+    """Those of `names` that may be missing. `bears` says of several inputs whether they may be missing all at once.
 
-    All are asked for at once, and if that fails a few are asked for one by one, and of many each half and so on: a
+    All are asked about at once. If that fails, a few are asked about one by one, and of many each half and so on: a
     call for each of 4,000 inputs would take minutes.
     """
     spent = Stopwatch().spent

@@ -25,7 +25,7 @@ _UNKNOWN = re.compile(r"[Ff]ound unknown categor|Unknown Category|previously uns
 
 
 class PythonModel:
-    """A model in this process."""
+    """A loaded model, ready to be called in this process."""
 
     def __init__(self, spec: ModelSpec, schema: Schema, feed: Feed, methods: Mapping[str, Method]) -> None:
         self.name = spec.name
@@ -63,7 +63,7 @@ class PythonModel:
         raise OutOfMemory(words or "MemoryError")
 
     def _limits(self) -> AbstractContextManager[Any]:
-        """One thread, as the environment has it, or those that the sidecar grants."""
+        """A context in which libraries use as many threads as the sidecar grants, or one, as the environment says."""
         if self._threads == 1:
             return nullcontext()
         if self._pools is None:

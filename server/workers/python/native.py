@@ -19,11 +19,11 @@ from server.workers.errors import LoadFailed
 
 _BEGINNING = 256
 _LABELS = ("Logloss", "CrossEntropy", "MultiClass", "MultiClassOneVsAll", "MultiLogloss", "MultiCrossEntropy")
-"""CatBoost's losses of models that answer with classes."""
+"""CatBoost's names of the losses whose models answer with classes."""
 
 
 def reader(path: Path, threads: int) -> Callable[[], Any] | None:
-    """What reads a file with this ending; None if no library has it for its own."""
+    """A function that reads a file with this ending; None if no library has this ending for its own."""
     read = _READERS.get(path.suffix.lower())
     return None if read is None else lambda: read(path, threads)
 
@@ -74,7 +74,7 @@ def _of_booster(booster: Any, content: bytearray, threads: int) -> Any:
 
 
 def that_takes_rows(found: Any, threads: int) -> Any:
-    """What was read; in place of XGBoost's Booster, whose predict takes only its own matrices, an estimator."""
+    """The model that was read. XGBoost's Booster, whose predict takes only its own matrices, becomes an estimator."""
     if (type(found).__module__, type(found).__name__) != ("xgboost.core", "Booster"):
         return found
     return _of_booster(found, found.save_raw("ubj"), threads)

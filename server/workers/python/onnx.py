@@ -35,7 +35,7 @@ _TYPES: dict[str, tuple[str, Any]] = {
     "tensor(bool)": ("logical", np.bool_),
     "tensor(string)": ("string", object),
 }
-"""A tensor's type: that of its columns as inputs, and as numpy has it."""
+"""The types of tensors, each with the type of its columns as inputs and in numpy."""
 
 _WEIGHTS_FOLDER = "session.model_external_initializers_file_folder_path"
 
@@ -57,7 +57,7 @@ schema:
 
 
 class Graph:
-    """One graph; its session is made on first use, or by `open_all` after a fork."""
+    """One graph. Its session is made on first use, or by `open_all` after a fork."""
 
     def __init__(self, path: Path, weights_beside: bool = False) -> None:
         self._bytes = path.read_bytes()
@@ -84,7 +84,7 @@ class Graph:
         return self._session
 
     def run(self, name: str, given: Mapping[str, Any]) -> Any:
-        """One output for some rows."""
+        """The graph's answer for one output and some rows."""
         return self.session.run([name], given)[0]
 
 
@@ -114,7 +114,7 @@ def open_all() -> None:
 
 
 class OnnxModel:
-    """See `server.workers.python.estimator.ReadModel`."""
+    """An ONNX graph as a model that was read from its file."""
 
     warnings: tuple[str, ...] = ()
     age: str | None = None
@@ -128,20 +128,23 @@ class OnnxModel:
 
     @property
     def methods(self) -> Mapping[str, Method]:
-        """Outputs by the names that other models give them; only asking one opens the graph."""
+        """The outputs, by the names that other models give them. Only asking for one opens the graph."""
         if self._outputs is None:
             self._outputs = list(_names(self._graph.session))
         return {name: partial(self._answer, name) for name in self._outputs}
 
     def about(self) -> About:
-        """What made the graph, and what runs it."""
+        """The tool that made the graph, and the library that runs it."""
         producer = self._graph.session.get_modelmeta().producer_name
         return About(
             f"ONNX graph{f' by {producer}' if producer else ''}", "onnxruntime", metadata.version("onnxruntime")
         )
 
     def inputs(self, stated: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """A column of a tensor is an input; what is stated in full replaces names that were made up."""
+        """The inputs: one for each column of a tensor.
+
+        Inputs that are stated in full replace names that were made up.
+        """
         alone = len(self._tensors()) == 1
         expected = len(stated or self._signature) if alone else 0
         found = [
@@ -155,19 +158,19 @@ class OnnxModel:
         return corrected(found, stated)
 
     def usual(self, names: Sequence[str]) -> Mapping[str, float]:
-        """A graph tells of none."""
+        """Nothing: a graph remembers no usual values."""
         return {}
 
     def feed(self, schema: Schema) -> Feed:
-        """Cut the columns into the graph's tensors, which are looked at when the first rows come."""
+        """A feed that cuts the columns into the graph's tensors. It looks at the tensors when the first rows come."""
         return _Feed(self._tensors, schema)
 
     def ready(self, feed: Feed) -> Mapping[str, Method]:
-        """Nothing is to be done."""
+        """The methods as they are: a graph needs nothing more."""
         return self.methods
 
     def output(self, name: str, value: Any) -> dict[str, Any]:
-        """An output's part in the schema."""
+        """The schema of an output, from an answer."""
         if isinstance(value, _Maps):
             return {"name": name, "type": "columns", "columns": value.names}
         return answers.output(self._graph, name, value)
@@ -192,7 +195,7 @@ class OnnxModel:
 
 
 class _Maps(np.ndarray[Any, Any]):
-    """Probabilities that came as maps from label to number, with the labels."""
+    """Probabilities that came as maps from label to number, together with the labels."""
 
     names: list[str]
 
@@ -212,7 +215,7 @@ def _takes_one(session: Any) -> bool:
 
 
 def _names(session: Any) -> dict[str, str]:
-    """Our names of outputs to the graph's: `class` and `prob` of a classifier, `response` of one lone number."""
+    """Our names of outputs, each with the graph's: `class` and `prob` of a classifier, `response` of a lone number."""
     found: dict[str, str] = {}
     outputs = session.get_outputs()
     labels = [o.name for o in outputs if o.type in ("tensor(int64)", "tensor(string)") and len(o.shape) < 2]
@@ -227,7 +230,7 @@ def _names(session: Any) -> dict[str, str]:
 
 
 def _columns(tensor: Any, alone: bool, expected: int) -> list[str]:
-    """Names for a tensor's columns; as many as are `expected` where the graph does not say."""
+    """Names for a tensor's columns; as many as are `expected` where the graph does not say how many there are."""
     width = _width(tensor) or expected
     if not width:
         raise LoadFailed("no_schema", (_NO_WIDTH if alone else _NO_WIDTHS).format(name=tensor.name))
@@ -237,13 +240,13 @@ def _columns(tensor: Any, alone: bool, expected: int) -> list[str]:
 
 
 def _width(tensor: Any) -> int | None:
-    """How many columns a tensor has; None where it takes any number."""
+    """The number of a tensor's columns; None where it takes any number."""
     width = tensor.shape[1] if len(tensor.shape) == 2 else 1
     return width if isinstance(width, int) else None
 
 
 class _Feed:
-    """Columns as the graph's tensors."""
+    """A feed that hands columns over as the graph's tensors."""
 
     def __init__(self, tensors: Callable[[], list[Any]], schema: Schema) -> None:
         self._find = tensors

@@ -21,7 +21,10 @@ Params = Sequence[Mapping[str, Any]]
 
 
 def options(params: Params) -> list[dict[str, Any]]:
-    """What a request may say: single values of a known type. A list or a time keeps the signature's value."""
+    """The options of a request: parameters that are single values of a known type.
+
+    A list or a time keeps its default.
+    """
     return [
         {"name": str(one["name"]), "type": _TYPES[one["type"]], "default": one.get("default")}
         for one in params
@@ -30,7 +33,7 @@ def options(params: Params) -> list[dict[str, Any]]:
 
 
 def defaults(params: Params) -> dict[str, Any]:
-    """What the signature says."""
+    """The parameters' defaults, as the signature has them."""
     return {str(one["name"]): _default(one) for one in params}
 
 

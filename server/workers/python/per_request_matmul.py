@@ -25,12 +25,12 @@ WEIGHTS = (
 """Fitted attributes by which estimators multiply rows."""
 
 _requests: Sequence[int] = ()
-"""The numbers of rows of the requests that are being predicted together; nothing while there is one."""
+"""How many rows each request has that is being predicted; nothing while there is one request."""
 
 
 @contextmanager
 def requests(sizes: Sequence[int]) -> Iterator[None]:
-    """Have rows multiplied request by request while this lasts."""
+    """While this context lasts, rows are multiplied request by request."""
     global _requests
     _requests = sizes
     try:
@@ -60,7 +60,7 @@ class Weights(np.ndarray[Any, Any]):
 
 
 def _of_requests(rows: Any) -> bool:
-    """Whether these are the requests' rows: not weights themselves, and as many."""
+    """Whether an array has the rows of the requests: it is not made of weights itself, and has as many rows."""
     return bool(_requests) and type(rows) is np.ndarray and rows.ndim == 2 and len(rows) == sum(_requests)
 
 
@@ -71,7 +71,7 @@ def _matmul(rows: Any, weights: Any) -> Any:
 
 
 def _each(multiply: Any, rows: Any, weights: Any) -> Any:
-    """Request by request, laid out in memory as the rows of one request are."""
+    """The product, computed request by request and laid out in memory as the rows of one request are."""
     order: Literal["C", "F"] = "C" if rows.flags.c_contiguous else "F"
     ends = [*accumulate(_requests)]
     starts = [0, *ends]

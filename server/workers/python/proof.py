@@ -23,16 +23,16 @@ SPLITS: tuple[tuple[int, ...], ...] = ((1,), (2, 1, 3), (8, 1, 1, 16, 1), (1, 1,
 """How many rows the joined requests have, over and over until the rows are used up."""
 MANY_ROWS = 1024
 ENOUGH_S = 4.0
-"""Seconds to spend on one model, about."""
+"""About how many seconds to spend on one model."""
 LEAST_ROWS = 4
 CALLS = 20
-"""How many calls the proof makes for each output, of a slow model."""
+"""How many calls the proof makes for each output, if the model is slow."""
 
 
 def prove(model: PythonModel, samples: Iterable[Mapping[str, Any]], patience_s: float) -> tuple[int, str | None]:
-    """How many rows were tried, and why requests must not be joined: None if every answer has the same bits.
+    """How many rows were tried, and why requests must not be joined; None if every answer has the same bits.
 
-    If the proof would take longer than `patience_s`, only that two rows are answered is tried. Raises LoadFailed.
+    If the proof would take longer than `patience_s`, it is only tried whether two rows are answered. Raises LoadFailed.
     """
     calls = CALLS * len(model.schema.outputs)
     rows, call_s = _bearable(model, samples, patience_s / calls)
@@ -43,9 +43,9 @@ def prove(model: PythonModel, samples: Iterable[Mapping[str, Any]], patience_s: 
 
 
 def _bearable(model: PythonModel, rows: Iterable[Mapping[str, Any]], limit_s: float) -> tuple[list[list[Any]], float]:
-    """The cells of those rows that the model can predict alone, by input, and how long the quickest took.
+    """The cells of the rows that the model can predict alone, by input, and the time of its quickest call.
 
-    Fewer of a slow model, and one if that takes longer than the limit.
+    A slow model is tried with fewer rows, and with one if that takes longer than the limit.
     """
     started = perf_counter()
     kept: list[list[Any]] = []
@@ -65,7 +65,7 @@ def _bearable(model: PythonModel, rows: Iterable[Mapping[str, Any]], limit_s: fl
 
 
 def _refuse_one_row_only(model: PythonModel, rows: Sequence[Sequence[Any]]) -> None:
-    """Raise LoadFailed if the model answers a row but not the same row twice: it would fail when it is asked."""
+    """Raise LoadFailed if the model answers a row but not the same row twice: it would fail when it is called."""
     if not rows:
         return
     output = model.schema.default_output
@@ -113,7 +113,7 @@ def _differs(model: PythonModel, rows: Sequence[Sequence[Any]], output: str) -> 
 
 
 def _many(model: PythonModel, rows: Sequence[Sequence[Any]], output: str) -> int:
-    """How many single rows to try together: as many as may be joined, or fewer of a slow model."""
+    """How many single rows to try together: as many as may be joined, or fewer if the model is slow."""
     started = perf_counter()
     with suppress(ModelFailed):
         model.predict(_columns(model, rows[:1]), [1], output, ())
@@ -122,7 +122,7 @@ def _many(model: PythonModel, rows: Sequence[Sequence[Any]], output: str) -> int
 
 
 def _alone(model: PythonModel, rows: Sequence[Sequence[Any]], sizes: Sequence[int], output: str) -> list[Any]:
-    """Each request by itself; repeated rows are not asked twice."""
+    """The answers to each request by itself. A repeated row is asked about once."""
     found: list[Any] = []
     start = 0
     for size in sizes:

@@ -36,7 +36,7 @@ schema:
 
 
 class Pyfunc:
-    """See `server.workers.python.estimator.ReadModel`."""
+    """MLflow's `python_function` as a model that was read from its file."""
 
     age: str | None = None
 
@@ -56,7 +56,7 @@ class Pyfunc:
         )
 
     def about(self) -> About:
-        """The loader, and the package that it is of."""
+        """The module that loads the model, and the package that the module is of."""
         package = reasons.distribution(self._about["loader_module"])
         name = f"MLflow python_function by {self._about['loader_module']}"
         try:
@@ -65,7 +65,7 @@ class Pyfunc:
             return About(name, None, None)
 
     def inputs(self, stated: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-        """Those of the signature."""
+        """The inputs of the model's signature."""
         if arrays.are_told(self._signature):
             return corrected(arrays.inputs(self._signature), stated)
         found = corrected(from_signature(self._signature), stated)
@@ -82,11 +82,11 @@ class Pyfunc:
         return found
 
     def usual(self, names: Sequence[str]) -> Mapping[str, float]:
-        """It tells of none."""
+        """Nothing: a python_function remembers no usual values."""
         return {}
 
     def feed(self, schema: Schema) -> Feed:
-        """A data frame or arrays, as MLflow hands them over."""
+        """A feed that hands over a data frame or arrays, as MLflow does."""
         if arrays.are_told(self._signature):
             return arrays.feed(self._signature, schema)
         frame = frame_feed(schema)
@@ -95,11 +95,11 @@ class Pyfunc:
         return lambda columns, rows, single: _typed(frame(columns, rows, single), types)
 
     def ready(self, feed: Feed) -> Mapping[str, Method]:
-        """Nothing is to be done."""
+        """The methods as they are: a python_function needs nothing more."""
         return self.methods
 
     def output(self, name: str, value: Any) -> dict[str, Any]:
-        """An output's part in the schema; a data frame has names for its columns."""
+        """The schema of an output. The columns of a data frame have its names."""
         found = answers.output(self._model, name, value)
         if isinstance(value, pd.DataFrame) and "columns" in found:
             found["columns"] = [str(column) for column in value.columns]
@@ -114,7 +114,7 @@ class Pyfunc:
 
 
 def _loaded(spec: ModelSpec) -> Any:
-    """The model, loaded as mlflow.pyfunc.load_model would."""
+    """The model, loaded as `mlflow.pyfunc.load_model` would load it."""
     assert spec.settings.pyfunc is not None
     about, folder = spec.settings.pyfunc, Path(spec.path).parent
     files.import_from(folder, about["code"])
@@ -124,7 +124,7 @@ def _loaded(spec: ModelSpec) -> Any:
 
 
 def _typed(frame: Any, types: Mapping[str, str]) -> Any:
-    """The frame with the signature's types; whole numbers stay doubles where a value is missing, or is none."""
+    """A data frame with the signature's types. Whole numbers stay doubles where a value is missing, or is not whole."""
     fit = {name: kind for name, kind in types.items() if kind == "float32" or _is_whole(frame[name].to_numpy())}
     return frame.astype(fit) if fit else frame
 

@@ -43,9 +43,9 @@ _PICKLED = re.compile(
     rb"_sklearn_version.{1,12}?([0-9]+\.[0-9]+(?:\.[0-9]+)*(?:(?:rc|\.dev|\.post|a|b)[0-9]+)?)", re.DOTALL
 )
 _OF_NATIVE_CODE = re.compile(r"^\[\d\d:\d\d:\d\d\] \S+:\d+: |\s*Stack trace:.*", re.DOTALL)
-"""What XGBoost puts around its words: the time, its source file and where it was."""
+"""What XGBoost writes around its words: the time, its source file and where it was."""
 _LAYOUTS = re.compile(r":?\s*- expected\s*: [{\[].*", re.DOTALL)
-"""scikit-learn's two dtypes of a tree's nodes, of fifteen fields each."""
+"""The two dtypes that scikit-learn has had for the nodes of a tree, of fifteen fields each."""
 _UNPACK: tuple[tuple[bytes, Callable[[Any], Any]], ...] = (
     (b"\x1f\x8b", lambda file: gzip.GzipFile(fileobj=file)),
     (b"BZh", bz2.BZ2File),
@@ -55,25 +55,25 @@ _UNPACK: tuple[tuple[bytes, Callable[[Any], Any]], ...] = (
 
 
 def distribution(module: str) -> str:
-    """What to install for a module."""
+    """The name of the distribution to install for a module."""
     root = module.partition(".")[0]
     return _DISTRIBUTIONS.get(root, root)
 
 
 def age(theirs: str | None) -> str | None:
-    """The two versions, if a file was made with another scikit-learn than the one here."""
+    """The version of scikit-learn that made a file and the one that is here, if they differ."""
     if theirs is None or theirs == sklearn.__version__:
         return None
     return f"made with scikit-learn {theirs}, here is {sklearn.__version__}"
 
 
 def warned_of(warnings: Iterable[str]) -> str | None:
-    """The version of scikit-learn that a file was made with, as scikit-learn warns of it."""
+    """The version of scikit-learn that made a file, as scikit-learn's warning says it."""
     return next((found["theirs"] for text in warnings if (found := _WARNED.search(text))), None)
 
 
 def pickled(path: Path) -> str | None:
-    """The version of scikit-learn that the file itself tells, for one that cannot be read."""
+    """The version of scikit-learn that stands in a file itself, for a file that cannot be read."""
     try:
         with path.open("rb") as file:
             return _version_in(_unpacked(file))
@@ -102,7 +102,7 @@ def _version_in(stream: Any) -> str | None:
 
 
 def missing(error: ModuleNotFoundError, path: Path) -> LoadFailed:
-    """A package is missing, or only a module of a package that is here in another version."""
+    """The refusal where a package is missing, or only a module of a package that is here in another version."""
     name = error.name or "an unknown one"
     root = distribution(name)
     if "." in name and find_spec(name.partition(".")[0]) is not None:
@@ -128,7 +128,7 @@ def _version(package: str) -> str:
 
 
 def unreadable(error: Exception, path: Path) -> LoadFailed:
-    """An error of reading a file, without a path in it."""
+    """The refusal for an error of reading a file. Its text has no path."""
     found = _NO_ATTRIBUTE.search(str(error))
     versions = age(pickled(path))
     if found:
@@ -144,7 +144,7 @@ def unreadable(error: Exception, path: Path) -> LoadFailed:
 
 
 def words(said: str) -> str:
-    """What a library said, without where it stood when it said so."""
+    """What a library said, without the place in which it said so."""
     return without_folders(_LAYOUTS.sub("", _OF_NATIVE_CODE.sub("", said))).strip()[:MAX_WORDS]
 
 
@@ -168,13 +168,13 @@ def _missing_code(name: str, module: str, versions: str | None) -> LoadFailed:
 
 
 def _own_main() -> str | None:
-    """How this process's main module is called in errors."""
+    """How error texts call the main module of this process."""
     spec = getattr(sys.modules.get("__main__"), "__spec__", None)
     return None if spec is None else spec.name
 
 
 def no_model(found: Any) -> LoadFailed:
-    """The object of a file can neither predict nor transform."""
+    """The refusal of an object that can neither predict nor transform."""
     parts: Mapping[Any, Any] = found if isinstance(found, dict) else {}
     if isinstance(found, list | tuple):
         parts = dict(enumerate(found))

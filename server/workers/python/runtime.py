@@ -31,7 +31,7 @@ from server.workers.runtime import Runtime
 from server.workers.traces import Part
 
 REHEARSING_S = 1.0
-"""A model whose calls take so long gains nothing from more of them."""
+"""Seconds of a call above which a model gains nothing from being called again before the template forks."""
 
 
 class PythonRuntime(Runtime):
@@ -40,7 +40,7 @@ class PythonRuntime(Runtime):
     name = "python"
 
     def start(self) -> Mapping[str, str]:
-        """The libraries came with this module; say which."""
+        """Say which versions of the libraries there are; they were imported with this module."""
         return {
             "python": platform.python_version(),
             "scikit-learn": sklearn.__version__,
@@ -71,7 +71,10 @@ class PythonRuntime(Runtime):
         return model
 
     def after_fork(self, seed: int, scratch: Path, slot: int) -> None:
-        """Own random numbers, own temporary files; graphs are compiled here because the template must not."""
+        """Give this fork random numbers and a temporary folder of its own.
+
+        Graphs are compiled here, because the template must not compile them.
+        """
         os.environ["JOBLIB_TEMP_FOLDER"] = str(scratch)
         random.seed(seed)
         np.random.seed(seed % 2**32)

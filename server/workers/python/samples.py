@@ -15,7 +15,7 @@ WORDS = ("how", "do", "i", "reset", "my", "password", "price", "of", "the", "rep
 SCALES = (0.1, 1.0, 10.0, 1000.0)
 
 Middles = Mapping[str, float]
-"""Input to a usual value of it."""
+"""A usual value of each numeric input, by its name."""
 
 
 def middles(model: Any, names: Sequence[str]) -> Middles:
@@ -96,7 +96,7 @@ def _drawn(spec: Input, usual: Any, chance: random.Random, number: int) -> Any:
 
 
 def _filled(shape: Sequence[int | None], number: Callable[[], float]) -> Any:
-    """Nested lists of a shape; one element where any number will do."""
+    """Nested lists of a shape, with one element where any number will do."""
     if not shape:
         return number()
     return [_filled(shape[1:], number) for _ in range(shape[0] or 1)]

@@ -53,7 +53,7 @@ _SETTINGS: dict[str, Ask] = {
 
 
 def _quick() -> tuple[Ask, ...]:
-    """What is asked after each call: of the settings above those that change answers, by the shortest way there is."""
+    """The settings that are looked at after each call: those that change answers, by the shortest way to them."""
     main, built_in = vars(sys.modules["__main__"]), vars(builtins)
     numpy_errors: Ask = getattr(_numpy("_core._ufunc_config"), "_extobj_contextvar", None) or np.geterr
     printing: Ask = getattr(_numpy("_core.printoptions"), "format_options", None) or np.get_printoptions
@@ -69,7 +69,7 @@ def _quick() -> tuple[Ask, ...]:
 
 
 def _group(group: dict[str, Any]) -> Ask:
-    """Asks for a group of pandas' options."""
+    """A function that asks for a group of pandas' options."""
     return lambda: group
 
 
@@ -80,7 +80,7 @@ def _numpy(name: str) -> Any:
 
 
 class PythonPart:
-    """See `server.workers.traces.Part`."""
+    """The settings that models of Python share, as `server.workers.traces.Part` describes such a part."""
 
     def __init__(self) -> None:
         self._asks = _quick()
@@ -90,19 +90,19 @@ class PythonPart:
         self.note()
 
     def note(self, closely: bool = False) -> None:
-        """See `Part`."""
+        """Note the settings as they are now to be the right state."""
         self._settings = tuple((ask, deepcopy(ask())) for ask in _SETTINGS.values())
         self._quickly = tuple((ask, _copied(ask())) for ask in self._asks)
         self._state = _state()
         self._looked = self._look()
 
     def enter(self, model_key: str) -> None:
-        """See `Part`."""
+        """Prepare a call of this model: it goes on with the random numbers that it had, if it ever drew any."""
         if model_key in self._drawing:
             _restore(self._drawing[model_key])
 
     def unchanged(self) -> bool:
-        """See `Part`."""
+        """Whether the settings that change answers seem to be as noted, random numbers aside."""
         for ask, then in self._quickly:
             now = ask()
             if now is not then and now != then:
@@ -111,21 +111,21 @@ class PythonPart:
         return True
 
     def leave(self, model_key: str) -> None:
-        """See `Part`."""
+        """End a call after which nothing has changed: the random numbers that others draw are as noted again."""
         if self._drawn:
             self._drawing[model_key] = _state()
             _restore(self._state)
 
     def changes(self) -> Changes:
-        """See `Part`."""
+        """The settings that have changed since they were noted."""
         return {what: None for what, (ask, then) in zip(_SETTINGS, self._settings, strict=True) if ask() != then}
 
     def packages(self) -> set[str]:
-        """See `Part`."""
+        """The packages that are loaded."""
         return {name.partition(".")[0] for name in list(sys.modules)}
 
     def load(self, packages: Iterable[str]) -> None:
-        """See `Part`."""
+        """Import packages, as far as they can be imported."""
         for package in packages:
             with suppress(Exception):
                 importlib.import_module(package)
@@ -149,9 +149,9 @@ WORDS = 624
 
 
 def _generators() -> Ask:
-    """Something that tells in a microsecond whether random numbers were drawn or a seed was set.
+    """A function that tells in a microsecond whether random numbers were drawn or a seed was set.
 
-    Both generators are the Mersenne Twister; to ask for their state by Python takes ten times as long as to copy it.
+    Both generators are the Mersenne Twister. To ask for their state by Python takes ten times as long as to copy it.
     """
     numbers: Any = np.random.mtrand._rand
     of_numpy = numbers._bit_generator.ctypes.state_address

@@ -17,7 +17,7 @@ _LISTS = ("estimators_", "calibrated_classifiers_")
 
 
 def estimators(model: Any) -> Iterator[BaseEstimator]:
-    """All of them, the outermost first, each once."""
+    """All estimators inside an estimator, the outermost first, each once."""
     seen: set[int] = set()
     waiting: list[Any] = [model]
     while waiting:
@@ -38,7 +38,7 @@ def estimators(model: Any) -> Iterator[BaseEstimator]:
 
 
 def attribute(model: Any, name: str) -> Any:
-    """An attribute; None where there is none, or where it is a property that raises."""
+    """An attribute of an object; None where there is none, or where it is a property that raises."""
     try:
         return getattr(model, name, None)
     except Exception:
@@ -80,12 +80,12 @@ def same_inputs(outer: Any, inner: Any) -> bool:
 
 
 def _subsets(model: Any) -> bool:
-    """Bagging gives each member columns of its own choice."""
+    """The columns of each member, where bagging gives each member a choice of its own."""
     return hasattr(model, "estimators_features_") and getattr(model, "max_features", 1.0) != 1.0
 
 
 def is_text(model: Any) -> bool:
-    """Whether it takes one text a row."""
+    """Whether a model takes one text for each row."""
     return isinstance(model, CountVectorizer | HashingVectorizer)
 
 
@@ -102,13 +102,13 @@ def needs_frame(model: Any) -> bool:
 
 
 def forget_names(model: Any) -> None:
-    """Make a model take arrays without a warning that they have no names."""
+    """Have a model take arrays without a warning that they have no names."""
     for one in estimators(model):
         one.__dict__.pop("feature_names_in_", None)
 
 
 def use_threads(model: Any, threads: int) -> None:
-    """Let no part of a model start more threads than it was granted, whatever it was fitted with."""
+    """Let no part of a model start more threads than were granted, whatever it was fitted with."""
     for one in estimators(model):
         if one.__dict__.get("n_jobs") is not None:
             one.__dict__["n_jobs"] = threads

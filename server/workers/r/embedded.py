@@ -73,12 +73,12 @@ def start() -> None:
 
 
 def version() -> str:
-    """R's version, as "4.2.2"."""
+    """The version of R, such as "4.2.2"."""
     return str(rinterface.evalr("paste(R.version$major, R.version$minor, sep = '.')")[0])
 
 
 def blas() -> str:
-    """The file of the BLAS that R uses."""
+    """The path of the BLAS library that R uses."""
     return str(rinterface.evalr("as.character(extSoftVersion()[['BLAS']])")[0])
 
 
@@ -89,9 +89,9 @@ def api_mode() -> bool:
 
 MAX_COLLECTIONS = 130
 AT_ONCE = 5
-"""Young collections between two that say which collection has been made: saying it costs as much as making it."""
+"""Young collections for each one that reports its number: to report costs as much as to collect."""
 MANY_LEFT = 100
-"""Collections until that of all generations, with which a fork may begin."""
+"""Young collections, at least, that a fork may make before R makes one of all generations."""
 
 _young_before = 0
 """How many young collections there had been at the latest one of all generations that was not asked for."""
@@ -155,7 +155,7 @@ def call(function: str, *arguments: Any) -> Any:
 
 
 def call_r(function: str, *arguments: Any) -> Any:
-    """Call an R function of ours and leave the answer in R."""
+    """Call one of our R functions, and leave the answer in R."""
     value, code, message = _code["attempt"](_code[function], *(to_r(a) for a in arguments))
     if code is rinterface.NULL:
         return value
@@ -319,7 +319,7 @@ def _char(text: str) -> Any:
 
 
 def _value(sexp: Any) -> Any:
-    """NULL as None, lists and strings as lists, doubles and integers as arrays, logicals as ("logical", array)."""
+    """An R value as Python has it: vectors as arrays or lists, logicals as ("logical", array), NULL as None."""
     kind = sexp.sxpinfo.type
     if kind == _NILSXP:
         return None

@@ -33,7 +33,7 @@ WARM_CALLS = 3
 """Calls of a model before its template forks: R compiles a function at its second call."""
 
 WARMING_S = 1.0
-"""A model whose calls take so long gains nothing from more of them."""
+"""Seconds of a call above which a model gains nothing from further calls before the template forks."""
 
 OPTIONAL_SHARE, PROOF_SHARE = 1 / 6, 1 / 3
 """How much of the time that loading may take is for trying outputs that nobody may want, and for the proof."""
@@ -55,7 +55,7 @@ YAML_WORDS = frozenset({"y", "n", "yes", "no", "on", "off", "true", "false", "nu
 
 
 class RModel:
-    """One loaded R model: a schema and a scorer closure."""
+    """One loaded R model: a schema and a scorer."""
 
     def __init__(self, spec: ModelSpec, schema: Schema, scorer: Any) -> None:
         self.name = spec.name
@@ -115,7 +115,7 @@ class RRuntime(Runtime):
         return {"r": embedded.version(), "blas": embedded.blas(), "rpy2": mode}
 
     def folders(self) -> Sequence[Path]:
-        """R itself, and the libraries of packages."""
+        """The folders of R itself, and the libraries of its packages."""
         return [found for folder in embedded.call("r_folders") for found in sandbox.with_linked(Path(folder))]
 
     def shared(self) -> Sequence[Part]:
@@ -148,19 +148,19 @@ class RRuntime(Runtime):
         embedded.call("drop_tempdir")
 
     def limit_memory(self, ceiling_bytes: int) -> None:
-        """R's own limit: where it is reached R signals an error."""
+        """Set R's own limit. Where it is reached, R signals an error."""
         embedded.call("limit_memory", ceiling_bytes / 2**20)
 
     def free(self) -> None:
-        """Have R free what lived only a moment."""
+        """Have R free what lived only for a moment."""
         embedded.collect_young_garbage()
 
     def on_idle(self) -> None:
-        """Say what R printed and what was left out."""
+        """Write what R has printed into the log, and say what was left out."""
         embedded.printed.on_idle()
 
     def after_fork(self, seed: int, scratch: Path, slot: int) -> None:
-        """Own random numbers, own temporary files."""
+        """Give this fork random numbers and a temporary folder of its own."""
         embedded.call("seed_worker", seed)
         embedded.call("new_tempdir", str(scratch))
 
@@ -254,7 +254,7 @@ def _failed(model: Any, reason: str) -> str:
 
 
 def _cure(draft: Sequence[Mapping[str, Any]]) -> str:
-    """What to write into the sidecar: the columns that the model itself names, as far as it names any."""
+    """The lines to write into the sidecar: the columns that the model itself names, as far as it names any."""
     if not draft:
         return CURE
     lines = "".join(f"\n    - {_drafted(one)}" for one in draft)
@@ -269,7 +269,7 @@ def _drafted(one: Mapping[str, Any]) -> str:
 
 
 def _yaml(text: Any) -> str:
-    """Plain where YAML takes it for the same text."""
+    """A text as YAML has it: plain where that is read as the same text, else quoted."""
     plain = re.fullmatch(r"[A-Za-z][A-Za-z0-9_.]*", str(text)) and str(text).lower() not in YAML_WORDS
     return str(text) if plain else json.dumps(str(text), ensure_ascii=False)
 
@@ -283,7 +283,7 @@ def _warned(facts: Mapping[str, Any]) -> list[str]:
 
 
 def _left_out(facts: Mapping[str, Any]) -> list[str]:
-    """What to say of the outputs that cost too much to be tried."""
+    """The warning of outputs that cost too much to be tried."""
     cure = "raise TANDEM_LOAD_TIMEOUT_S, or state it under outputs in the sidecar"
     names = [name for name, about in facts["outputs"].items() if "left_out" in about]
     return [f"the output {name} is left out: {_reason(facts, name)}; {cure}" for name in names]
@@ -317,7 +317,7 @@ def _options(found: Mapping[str, Mapping[str, Any]]) -> list[dict[str, Any]]:
 
 
 def _outputs(model: Any, facts: Mapping[str, Any], stated: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """The outputs that answered for the example, the default first; or those that the sidecar states."""
+    """The outputs that answered for the example, the default first; where the sidecar states outputs, those."""
     if stated:
         return [dict(o) for o in stated]
     default = _first(facts["default_output"])

@@ -35,7 +35,7 @@ class Built:
     kind: str
     sample: Callable[[int], list[Tensor]]
     example: dict[str, Any]
-    """A row as a request would have it."""
+    """A made-up row as a request would have it."""
 
 
 def build(spec: ModelSpec, device: torch.device, pool: ThreadPoolExecutor) -> Built:

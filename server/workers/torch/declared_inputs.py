@@ -43,7 +43,7 @@ def stated_inputs(
 
 
 def of_signature(signature: Sequence[Mapping[str, Any]], program: Program) -> list[dict[str, Any]]:
-    """The inputs of MLflow's signature, as a sidecar would state them; none where they say less than the program."""
+    """The inputs of MLflow's signature as a sidecar would state them; none where they say less than the program."""
     if signature and all(i["type"] == "tensor" for i in signature):
         if program.arguments is not None and any(i["name"] is None for i in signature):
             return []

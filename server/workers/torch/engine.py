@@ -42,12 +42,15 @@ class Engine:
         self._graphs = Graphs(self._forward) if settings.cuda_graphs else None
 
     def step_by(self, step: int) -> None:
-        """Call with multiples of `step` rows from now on; `max_rows` becomes such a multiple, if it is not below."""
+        """Call with multiples of `step` rows from now on.
+
+        `max_rows` becomes such a multiple, if it is not below `step`.
+        """
         self.step = step
         self.max_rows = max(self.max_rows // step * step, self.min_rows)
 
     def moved(self, rows: Tensor) -> Tensor:
-        """Rows from the host's memory to the device; on a GPU while it still computes something else."""
+        """Rows, moved from the host's memory to the device. A GPU goes on computing meanwhile."""
         if self.device.type != "cuda":
             return rows
         return rows.pin_memory().to(self.device, non_blocking=True)

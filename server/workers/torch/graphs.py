@@ -14,14 +14,14 @@ Key = tuple[tuple[torch.Size, torch.dtype], ...]
 
 
 class Graphs:
-    """A function of CUDA tensors, recorded for every shape it is called with; callers keep these few."""
+    """A function of CUDA tensors, recorded for every shape that it is called with. Callers keep the shapes few."""
 
     def __init__(self, function: Callable[..., Tensor]) -> None:
         self._function = function
         self._recorded: dict[Key, tuple[torch.cuda.CUDAGraph, list[Tensor], Tensor]] = {}
 
     def __call__(self, arguments: Sequence[Tensor]) -> Tensor:
-        """The function's value, in memory of its own."""
+        """The function's value, in memory that later calls leave alone."""
         key = tuple((a.shape, a.dtype) for a in arguments)
         if key not in self._recorded:
             self._recorded[key] = self._record(arguments)

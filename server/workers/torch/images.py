@@ -33,7 +33,7 @@ Size = tuple[int, int]
 
 
 class Unfit(Exception):
-    """These bytes cannot be this model's image: what was expected, what was got, what to do."""
+    """Some bytes cannot be this model's image: what was expected, what was got, what to do."""
 
     def __init__(self, expected: str, got: str, hint: str) -> None:
         super().__init__(expected)
@@ -78,7 +78,7 @@ def _unreadable(data: bytes, error: Exception) -> Unfit:
 
 
 def _upright(image: Image.Image) -> Image.Image:
-    """Turned and mirrored as the camera says; a picture whose EXIF cannot be read is taken as it is."""
+    """The image, turned and mirrored as the camera says. One whose EXIF cannot be read is taken as it is."""
     try:
         orientation = image.getexif().get(ORIENTATION, 1)
         return image if orientation == 1 else ImageOps.exif_transpose(image)
@@ -121,14 +121,20 @@ def resized(size: Size, resize: Any) -> Size:
 
 
 def crop_box(size: Size, crop: Any) -> tuple[int, int, int, int]:
-    """Left, top, right and bottom of what is cut out of the middle; beyond a small image's border is black."""
+    """Left, top, right and bottom of the part that is cut out of the middle.
+
+    Beyond a small image's border it is black.
+    """
     height, width = (crop, crop) if isinstance(crop, int) else (int(crop[0]), int(crop[1]))
     left, top = _margin(size[0], width), _margin(size[1], height)
     return left, top, left + width, top + height
 
 
 def _margin(whole: int, part: int) -> int:
-    """Where the middle begins, rounded as torchvision does, which differs where the image must be padded first."""
+    """Where the middle begins, rounded as torchvision does.
+
+    It rounds otherwise where the image must be padded first.
+    """
     return -((part - whole) // 2) if part > whole else round((whole - part) / 2)
 
 
@@ -141,12 +147,12 @@ def fixed_size(settings: ImageSettings) -> Size | None:
 
 
 def blank(size: Size) -> bytes:
-    """A small PNG file of one gray, for an example."""
+    """A small PNG file of one gray, to be an example."""
     file = BytesIO()
     Image.new("L", (size[1], size[0]), 127).save(file, "PNG")
     return file.getvalue()
 
 
 def base64_of(data: bytes) -> str:
-    """Bytes as JSON has them."""
+    """Bytes as a text for JSON."""
     return b64encode(data).decode()

@@ -28,10 +28,10 @@ Batch = tuple[list[int], list[torch.Tensor]]
 """The numbers of some rows, and these rows as the program's arguments."""
 
 SMALL_BYTES = 4096
-"""Handing a smaller image to another thread takes longer than to decode it."""
+"""Size of an image, in bytes, below which decoding it takes less time than handing it to another thread."""
 
 UNKNOWN_SIZE = 32
-"""Pixels a side, or elements a dimension, of a sample where any size would do."""
+"""Pixels of a side, or elements of a dimension, of a sample where any size would do."""
 
 
 class Inputs(Protocol):
@@ -51,7 +51,7 @@ class Inputs(Protocol):
 
 
 class ImageInput:
-    """The only input is an image; it is decoded by other threads and normalised on the device."""
+    """The only input is an image. Other threads decode it, and the device normalises it."""
 
     def __init__(
         self, spec: Input, settings: ImageSettings, argument: Argument | None, pool: ThreadPoolExecutor
@@ -68,7 +68,7 @@ class ImageInput:
         self._std = None if settings.std is None else torch.tensor(settings.std).view(channels)
 
     def _fit(self, argument: Argument) -> None:
-        """Compare with what the program takes. Raises LoadFailed."""
+        """Compare the images with what the program takes. Raises LoadFailed."""
         size = self._size or (None, None)
         ours = (self._settings.channels, *size)
         fits = len(argument.shape) == 3 and all(
@@ -112,7 +112,7 @@ class ImageInput:
         return pixels
 
     def _normal(self, pixels: torch.Tensor, engine: Engine) -> torch.Tensor:
-        """Bytes, (rows, height, width, channels), as the model's numbers, (rows, channels, height, width)."""
+        """Bytes of (rows, height, width, channels) as the model's numbers of (rows, channels, height, width)."""
         rows = engine.moved(pixels).permute(0, 3, 1, 2).to(torch.float32)
         rows = rows / 255 if self._settings.scale == 1 / 255 else rows * self._settings.scale
         if self._mean is not None:
@@ -186,7 +186,7 @@ class TensorInputs:
 
 
 class NumberInputs:
-    """Every input is a number; together they are one tensor, (rows, inputs), in the stated order."""
+    """Every input is a number. Together they are one tensor of (rows, inputs), in the stated order."""
 
     def __init__(self, specs: Sequence[Input], argument: Argument | None) -> None:
         self._names = [spec.name for spec in specs]
@@ -214,7 +214,7 @@ class NumberInputs:
 
 
 def _random(shape: Sequence[int], dtype: torch.dtype, generator: torch.Generator) -> torch.Tensor:
-    """Ordinary numbers; of whole ones only 0 and 1, which every table of embeddings has."""
+    """Made-up numbers of an ordinary size. Whole ones are 0 and 1, which every table of embeddings has."""
     if dtype.is_floating_point:
         return torch.randn(*shape, generator=generator).to(dtype)
     return torch.randint(0, 2, tuple(shape), generator=generator).to(dtype)

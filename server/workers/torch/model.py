@@ -17,7 +17,7 @@ from server.workers.torch.outputs import Answers
 
 
 class TorchModel:
-    """See `server.workers.score.Model`."""
+    """A loaded PyTorch model, as `server.workers.score.Model` describes one."""
 
     def __init__(self, spec: ModelSpec, schema: Schema, inputs: Inputs, engine: Engine, answers: Answers) -> None:
         self.name = spec.name

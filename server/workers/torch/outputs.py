@@ -18,11 +18,11 @@ from server.workers.predictions import Predicted, Predictions
 from server.workers.tensors import shape_told
 
 MAX_COLUMNS = 64
-"""A row of more numbers than this is an array, not an object."""
+"""The most numbers of a row that are named one by one, as an object. A row of more is an array."""
 
 
 class Answers:
-    """How the rows of one model's tensor are told. `shape` is that of one row."""
+    """How the rows of one model's tensor become predictions. `shape` is that of one row."""
 
     def __init__(self, settings: TorchSettings, shape: Sequence[int], stated: Sequence[Mapping[str, Any]]) -> None:
         self._activation = settings.activation
@@ -42,7 +42,7 @@ class Answers:
         return Output("response", "tensor")
 
     def activated(self, rows: Tensor) -> Tensor:
-        """The activation that the sidecar asks for, in single precision at least."""
+        """The numbers after the activation that the sidecar asks for, in single precision at least."""
         rows = rows if rows.dtype == torch.float64 else rows.float()
         match self._activation:
             case "softmax" if rows.dim() > 1:
@@ -52,7 +52,7 @@ class Answers:
         return rows
 
     def predictions(self, parts: Sequence[Tensor], order: Sequence[int], output: str) -> Predictions:
-        """All rows in their order. `order` holds the number of each row in `parts`."""
+        """The predictions of all rows, in their order. `order` holds the number of each row in `parts`."""
         kind = self.outputs[0].type
         if kind == "tensor":
             rows = [_nested(row) for part in parts for row in part.tolist()]
@@ -103,7 +103,7 @@ def _labels(settings: TorchSettings, shape: tuple[int, ...]) -> tuple[str, ...]:
 
 
 def _columns(count: int, stated: Sequence[Mapping[str, Any]]) -> tuple[str, ...]:
-    """Names for several numbers a row: those that the sidecar states, else their positions. Raises LoadFailed."""
+    """Names for the numbers of a row: those that the sidecar states, else their positions. Raises LoadFailed."""
     names = next((o.get("columns") for o in stated if o["name"] == "response"), None)
     if names is None:
         return tuple(map(str, range(count)))
@@ -127,7 +127,7 @@ def _ranking(labels: Sequence[str], codes: Sequence[int], probabilities: Sequenc
 
 
 def _nested(values: Any) -> Any:
-    """Nested lists as JSON can hold them."""
+    """A tensor as nested lists that JSON can hold."""
     if not isinstance(values, list):
         return next(with_specials([values]))
     return [_nested(v) for v in values] if values and isinstance(values[0], list) else list(with_specials(values))

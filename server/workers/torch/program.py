@@ -37,7 +37,7 @@ ROWS = (
 
 @dataclass(frozen=True, slots=True)
 class Argument:
-    """One tensor that a program takes, by what a row of it looks like; None in a shape is any size."""
+    """One tensor that a program takes, as it is for one row. None in the shape stands for any size."""
 
     name: str
     shape: tuple[int | None, ...]
@@ -142,7 +142,7 @@ def _bounds(program: torch.export.ExportedProgram, rows: Any) -> tuple[int, int 
 
 
 def _names_inside(path: str) -> set[str] | None:
-    """Names of the files in an archive, without their folders; None if it is none."""
+    """The names of the files in an archive, without their folders; None if the file is no archive."""
     try:
         with zipfile.ZipFile(path) as archive:
             return {Path(name).name for name in archive.namelist()}

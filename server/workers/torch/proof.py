@@ -15,7 +15,7 @@ from server.workers.torch.engine import Engine
 ROWS = 64
 FEW_ROWS = 8
 QUICK_S = 0.003
-"""A row that takes longer is tried with few others only: a large network on a CPU must not take minutes."""
+"""Seconds for a row above which it is tried with few others only. A large network on a CPU must not take minutes."""
 
 STEPS = (1, 2, 4, 8)
 MULTIPLES = (1, 2, 3, 5, 8, 13, 64)
@@ -67,7 +67,7 @@ def _seconds(engine: Engine, sample: Sequence[Tensor]) -> float:
 
 
 def _largest(engine: Engine, sample: Sequence[Tensor], rows: int) -> float:
-    """The largest difference between rows alone and together in several sizes."""
+    """The largest difference between the answers to rows alone and together, in several sizes."""
     alone = torch.cat([engine.run([a[i : i + 1] for a in sample]) for i in range(rows)])
     largest = 0.0
     for size in sorted({min(engine.step * multiple, rows) for multiple in MULTIPLES}):

@@ -27,11 +27,11 @@ from server.workers.torch.build import Built, build
 from server.workers.torch.model import TorchModel
 
 WARM_CALLS = 3
-"""TorchScript optimises at its second call."""
+"""Calls of a model before it serves: TorchScript optimises at its second call."""
 
 
 class TorchRuntime(Runtime):
-    """PyTorch in this process; models are loaded in each worker."""
+    """PyTorch in this process. Each worker loads the models itself."""
 
     name = "torch"
     loads_in_worker = True
@@ -41,7 +41,7 @@ class TorchRuntime(Runtime):
         self._pool: ThreadPoolExecutor | None = None
 
     def start(self) -> Mapping[str, str]:
-        """Nothing but to say which PyTorch this is: a template must not touch CUDA."""
+        """Say which PyTorch this is, and nothing more: a template must not touch CUDA."""
         os.environ.setdefault("TORCHINDUCTOR_COMPILE_THREADS", "1")  # its helpers would outlive a worker
         logging.getLogger("torch.export").setLevel(logging.CRITICAL)  # it prints a stack for every bad file
         warnings.filterwarnings("ignore", module="PIL")
@@ -49,11 +49,11 @@ class TorchRuntime(Runtime):
 
     @property
     def on_gpu(self) -> bool:
-        """Known after the fork."""
+        """Whether this fork has a GPU. It is known after the fork."""
         return self._device.type == "cuda"
 
     def after_fork(self, seed: int, scratch: Path, slot: int) -> None:
-        """Own random numbers, own folder, own device, as many threads as were granted."""
+        """Give this fork random numbers, a folder, a device and the threads that were granted."""
         torch.set_num_threads(int(os.environ.get("OMP_NUM_THREADS", "1")))
         torch.manual_seed(seed)
         if torch.cuda.is_available():
@@ -86,7 +86,7 @@ class TorchRuntime(Runtime):
         )
 
     def load(self, spec: ModelSpec) -> TorchModel:
-        """Load a described model and call it in the sizes that take time at first."""
+        """Load a described model, and call it in the sizes that take long at first."""
         built = self._build(spec)
         with suppress(ModelFailed), torch.inference_mode():
             for _ in range(WARM_CALLS):

@@ -25,7 +25,7 @@ VARIED = 0.1
 def rows_to_try(
     inputs: Inputs, stated: tuple[Input, ...], golden: Sequence[Mapping[str, Any]], engine: Engine, rows: int
 ) -> list[Tensor]:
-    """Arguments of so many rows, on the device; the same ones every time."""
+    """Arguments of several rows, on the device. They are the same ones every time."""
     generator = torch.Generator().manual_seed(SEED)
     row = golden_rows.example(golden)
     with suppress(BadBody, Invalid, TypeError):  # a bad golden row is told when it is checked
@@ -38,7 +38,7 @@ def rows_to_try(
 
 
 def _varied(argument: Tensor, rows: int, generator: torch.Generator) -> Tensor:
-    """One row as many; whole numbers stay as they are, since they may be places in a table."""
+    """One row, made into several. Whole numbers stay as they are, since they may be places in a table."""
     many = argument.expand(rows, *argument.shape[1:])
     if not many.is_floating_point():
         return many.contiguous()

@@ -7,11 +7,11 @@ from server.wire.models import RuntimeSettings, TorchSettings
 from server.workers.errors import LoadFailed
 
 FP32_TOLERANCE = 1e-5
-"""What golden rows may differ by where the sidecar does not say: another processor adds up in another order."""
+"""What golden rows may differ by where the sidecar does not say it: another processor adds up in another order."""
 
 
 def check(settings: RuntimeSettings) -> None:
-    """Raises LoadFailed where the settings contradict themselves."""
+    """Raise LoadFailed where the settings contradict themselves."""
     labels, image = settings.torch.labels, settings.image
     if labels is not None and len(set(labels)) < len(labels):
         twice = next(label for at, label in enumerate(labels) if label in labels[:at])
@@ -27,7 +27,10 @@ def check(settings: RuntimeSettings) -> None:
 
 
 def check_compiler(settings: TorchSettings) -> None:
-    """PyTorch compiles by starting a compiler, which a process in a sandbox cannot do."""
+    """Raise LoadFailed where a model is to be compiled.
+
+    PyTorch starts a compiler for it, which a process in a sandbox cannot do.
+    """
     if settings.compile and sandbox.locked():
         raise LoadFailed(
             "needs_compiler",
@@ -37,7 +40,7 @@ def check_compiler(settings: TorchSettings) -> None:
 
 
 def check_inexact(settings: TorchSettings, golden_rows: int) -> None:
-    """What changes answers must be proven by golden rows, within a tolerance that somebody stated."""
+    """Raise LoadFailed for a setting that changes answers, unless golden rows prove them within a stated tolerance."""
     if not settings.inexact:
         return
     inexact = ", ".join(settings.inexact)
