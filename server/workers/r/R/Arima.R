@@ -14,7 +14,7 @@ describe_inputs.Arima <- function(model) {
   found
 }
 
-# What stands behind the coefficients of the process itself.
+# The regressors: those coefficients that stand behind those of the process itself.
 regressors <- function(model) {
   beyond <- utils::tail(names(model$coef), length(model$coef) - sum(model$arma[1:4]))
   setdiff(beyond, c("intercept", "drift"))
@@ -35,7 +35,7 @@ predict_rows.Arima <- function(model, newdata, output, arguments) {
   steps_ahead(do.call(forecast::forecast, c(list(quote(model)), arguments)), output)
 }
 
-# What forecast() makes of predict().
+# The interval that forecast() makes of what predict() answers.
 steps_of_arima <- function(model, h, xreg, output, level) {
   # predict() counts the columns of what was given as xreg, which is not in the file.
   if (!is.null(xreg)) model$call["xreg"] <- list(xreg)

@@ -24,7 +24,7 @@ describe_inputs.Learner <- function(model) {
   inputs_from_frame(as.data.frame(columns, optional = TRUE))
 }
 
-# A column without rows, as mlr3 before 0.14 tells of it.
+# A column without rows, made from how mlr3 before 0.14 describes it.
 column_of_type <- function(name, type, levels) {
   switch(type,
     factor = factor(character(), levels),

@@ -29,7 +29,7 @@ describe_inputs.WrappedModel <- function(model) {
   inputs_from_terms(terms, xlevels = levels)
 }
 
-# Which of several factors are ordered the model does not say.
+# The model does not say which of several factors are ordered.
 classes_of_features <- function(model, levels) {
   ordered <- model$task.desc$n.feat[["ordered"]]
   if (ordered > 0 && ordered < length(levels)) {

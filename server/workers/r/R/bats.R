@@ -6,7 +6,7 @@ takes_horizon.bats <- function(model) TRUE
 
 output_names.bats <- function(model) c("response", "interval")
 
-# A season may be of 52.18 weeks.
+# A season need not be a whole number of steps: a year has 52.18 weeks.
 predict_options.bats <- function(model) {
   forecast_options(period = max(stats::frequency(model$y), ceiling(as.double(model$seasonal.periods))))
 }

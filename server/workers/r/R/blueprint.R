@@ -1,7 +1,8 @@
-# Whatever package hardhat's blueprint says the columns of: tidymodels' workflows, and models of packages made with
-# hardhat. The blueprint has a data frame without rows of the raw predictors, with types, levels and time zones.
+# Models whose columns a blueprint of package hardhat describes: tidymodels' workflows, and models of packages that are
+# made with hardhat. The blueprint has a data frame of the raw predictors without rows, with types, levels and time
+# zones.
 
-# NULL where there is none. A workflow keeps it in what went before the fit.
+# The blueprint of a model; NULL where it has none. A workflow keeps it in what went before the fit.
 blueprint_of <- function(model) {
   if (!is.list(model)) return(NULL)
   places <- list(
@@ -23,7 +24,8 @@ inputs_of_blueprint <- function(blueprint) {
   inputs_from_frame(predictors)
 }
 
-# tidymodels' names of columns: .pred, .pred_class, .pred_high. A single column is what each row is answered.
+# The columns that tidymodels answers with are named .pred, .pred_class, .pred_high. A single column is each row's
+# answer.
 without_pred <- function(prediction) {
   if (!is.data.frame(prediction)) return(prediction)
   if (ncol(prediction) == 1L) return(prediction[[1L]])

@@ -1,4 +1,5 @@
-# Package bundle: a model that saveRDS() cannot keep by itself, with the way to make it again. What is within is served.
+# Package bundle: a model that saveRDS() cannot keep by itself, together with a way to make it again. The model within
+# is served.
 
 make_ready.bundle <- function(model, packages) {
   for (package in c("bundle", packages)) load_package(package)

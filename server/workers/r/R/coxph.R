@@ -48,7 +48,7 @@ predict_rows.coxph <- function(model, newdata, output, arguments) {
   if (length(times) == 1L) columns[[1L]] else do.call(cbind, stats::setNames(columns, times))
 }
 
-# `type` among the arguments: predict.coxph.penal hands it on twice if it comes as part of `...`.
+# `type` is an argument of this function, because predict.coxph.penal hands it on twice if it comes as part of `...`.
 predict_coxph <- function(model, newdata, output, arguments) {
   call_predict(model, newdata, c(arguments, list(type = output)))
 }

@@ -26,7 +26,7 @@ inputs_from_design <- function(terms, design, scaling, rename = identity) {
   inputs_from_terms(terms, frame = frame_of_design(labels, stems, xlevels, design), xlevels = xlevels)
 }
 
-# The same for a model made from a matrix: new rows must have its columns, in its order.
+# The inputs of a model that was made from a matrix: new rows must have its columns, in its order.
 inputs_from_matrix <- function(design, scaling) {
   names <- if (is.matrix(design)) colnames(design)
   if (is.null(names)) {
@@ -41,8 +41,8 @@ inputs_from_matrix <- function(design, scaling) {
   found
 }
 
-# As signif() is far finer than any data and coarser than the rounding of there and back, a reader recognises the
-# example.
+# signif() is far finer than any data, and coarser than the rounding of scaling there and back. So a reader recognises
+# the example.
 unscaled <- function(design, scaling) {
   if (is.null(scaling) || !any(scaling$columns)) return(design)
   part <- design[, scaling$columns, drop = FALSE]
@@ -84,7 +84,7 @@ levels_lost <- function(label) {
   ))
 }
 
-# What the rows of the design were in the data, as far as it can be read off them.
+# The values that the rows of the design had in the data, as far as they can be read off the design.
 frame_of_design <- function(labels, stems, xlevels, design) {
   columns <- Map(function(label, stem) {
     levels <- xlevels[[label]]

@@ -1,6 +1,6 @@
-# What a refusal for want of a schema can say all the same: the names of columns that the model itself holds.
+# What a refusal says of a model without a schema: the names of columns that the model itself holds.
 
-# list(name =, type =, levels =) of each, or an empty list.
+# A list(name =, type =, levels =) for each column, or an empty list.
 draft_inputs <- function(model) {
   found <- if (is.function(model)) columns_of_function(model) else lapply(known_columns(model), as_numeric_input)
   utils::head(found, 50L)
@@ -26,7 +26,7 @@ known_columns <- function(model) {
   character()
 }
 
-# What the models that a function keeps would take, and the columns that its own body names.
+# The columns that the models which a function keeps would take, and those that its own body names.
 columns_of_function <- function(f) {
   home <- environment(f)
   kept <- if (!is.null(home) && !identical(home, globalenv()) && !isNamespace(home)) mget(ls(home), envir = home)
@@ -37,7 +37,7 @@ columns_of_function <- function(f) {
   inputs[!duplicated(vapply(inputs, `[[`, "", "name"))]
 }
 
-# df$age and df[["age"]], where `df` is the argument.
+# Columns are named as df$age and df[["age"]], where `df` is the argument.
 columns_named <- function(expression, argument) {
   if (!is.call(expression)) return(NULL)
   taken <- as.character(expression[[1L]])[1L] %in% c("$", "[[") && identical(expression[[2L]], as.name(argument))

@@ -18,7 +18,7 @@ describe_inputs.earth <- function(model) {
   inputs_from_names(names, split_points = points)
 }
 
-# Where the hinges stand, per column.
+# The values at which the hinges stand, by column.
 earth_cuts <- function(model) {
   at <- which(abs(model$dirs) == 1, arr.ind = TRUE)
   split(model$cuts[at], colnames(model$dirs)[at[, "col"]])

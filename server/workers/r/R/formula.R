@@ -30,7 +30,7 @@ inputs_from_terms <- function(terms, frame = NULL, xlevels = NULL, split_points 
   )
 }
 
-# The same for a model that only knows the names of its columns.
+# The inputs of a model that only knows the names of its columns.
 inputs_from_names <- function(names, xlevels = list(), split_points = list()) {
   fields <- lapply(names, function(name) {
     symbol_field(name, list(levels = xlevels[[name]], points = split_points[[name]]))
@@ -41,7 +41,7 @@ inputs_from_names <- function(names, xlevels = list(), split_points = list()) {
   )
 }
 
-# As model.frame() names its columns.
+# The names that model.frame() gives to its columns.
 expression_label <- function(expression) {
   if (is.symbol(expression)) return(as.character(expression))
   paste(deparse(expression, width.cutoff = 500L, backtick = TRUE), collapse = " ")

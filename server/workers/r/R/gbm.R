@@ -22,7 +22,7 @@ predict_options.gbm <- function(model) {
   ))
 }
 
-# As predict() chooses.
+# The number of trees, chosen as predict() chooses it.
 best_trees <- function(model) {
   method <- if (model$train.fraction < 1) "test" else if (!is.null(model$cv.error)) "cv"
   if (is.null(method)) return(length(model$train.error))

@@ -16,7 +16,7 @@ describe_inputs.glmnet <- function(model) {
   inputs_from_names(names)
 }
 
-# As predict() calls the argument.
+# The name that predict() has for the argument.
 offset_name <- "newoffset"
 
 output_names.glmnet <- function(model) {

@@ -1,6 +1,7 @@
 # What the classes of time series share: they are asked for a number of steps ahead.
 
-# As forecast() has them: twice the season or 10 steps; a level in percent or, below 1, as a share.
+# The options of forecast(), with its defaults: twice the season or 10 steps; a level in percent or, below 1, as a
+# share.
 forecast_options <- function(period, longest = 10000L) {
   steps <- if (period > 1) 2L * as.integer(period) else 10L
   list(
@@ -25,7 +26,7 @@ steps_ahead <- function(forecast, output) {
   cbind(fit = fit, lower = as.vector(forecast$lower), upper = as.vector(forecast$upper))
 }
 
-# What forecast() makes of predict()'s list(pred, se).
+# The interval that forecast() makes of predict()'s list(pred, se).
 normal_interval <- function(steps, level) {
   fit <- as.vector(steps$pred)
   width <- stats::qnorm(0.5 * (1 + in_percent(level) / 100)) * as.vector(steps$se)

@@ -18,7 +18,7 @@ predict_rows.lda <- function(model, newdata, output, arguments) {
   )
 }
 
-# Neither lda nor qda keeps rows: the means of the groups stand for them. Columns of a matrix that had no names are
+# Neither lda nor qda keeps rows, so the means of the groups stand for them. Columns of a matrix that had no names are
 # called 1, 2, ...
 discriminant_inputs <- function(model) {
   names <- colnames(model$means)

@@ -28,7 +28,7 @@ describe_inputs.lme <- function(model) {
   inputs_with_groups(model, c(variables, random, nlme_groups(model)), classes, environment(terms))
 }
 
-# factor(x) without levels of its own.
+# Whether an expression is factor(x) without levels of its own.
 makes_levels <- function(expression) {
   makers <- c("factor", "as.factor", "ordered", "as.ordered")
   is.call(expression) && as.character(expression[[1L]])[1L] %in% makers && !"levels" %in% names(expression)

@@ -14,7 +14,7 @@ describe_inputs.naiveBayes <- function(model) {
   list(inputs = unname(lapply(fields, `[[`, "input")), values = lapply(fields, `[[`, "values"))
 }
 
-# Means of the classes, and values around them.
+# Values of a column: the means of the classes, and values around them.
 normal_values <- function(table) {
   mean <- table[, 1L]
   spread <- table[, 2L]

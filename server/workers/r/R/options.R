@@ -1,4 +1,4 @@
-# Arguments of predict: from the sidecar for every request, from a request for itself.
+# Arguments of predict(). Those of the sidecar hold for every request, those of a request for itself.
 
 # predict_options() with every member present, and what the sidecar sets as the default.
 known_options <- function(model, arguments) {
@@ -16,7 +16,7 @@ known_options <- function(model, arguments) {
   stats::setNames(known, as.character(names(options)))
 }
 
-# The sidecar's arguments and the defaults of options beside them.
+# The sidecar's arguments, and beside them the defaults of options.
 all_arguments <- function(arguments, known) {
   arguments <- lapply(arguments, as_vector)
   for (name in names(known)) arguments[[name]] <- known[[name]]$default

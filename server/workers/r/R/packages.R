@@ -1,7 +1,7 @@
 # Which package answers predict() for a model, and loading it. Namespaces are loaded, never attached, so that models
 # of different packages live side by side.
 
-# Made on first need, and again when a package was installed: that changes the library folder's time.
+# This is made on first need, and made again when a package was installed, which changes the time of the library folder.
 cache <- new.env(parent = emptyenv())
 
 # Classes that inherit from lm or glm but must not be answered by their methods when their package is missing.
@@ -87,7 +87,8 @@ load_package <- function(package) {
   invisible()
 }
 
-# For a package that looks for what it exports itself among what is attached, which it is not here.
+# Gives the value of `answer`. Meanwhile `name`, which the package exports, stands in the global environment: there the
+# package looks for it, as if it were attached, which it is not here.
 lent <- function(name, package, answer) {
   if (exists(name, envir = globalenv())) return(answer)
   assign(name, getExportedValue(package, name), envir = globalenv())
@@ -103,7 +104,7 @@ unloadable <- function(package, cause) {
   tandem_condition("package_missing", paste0(package, " is installed but cannot be loaded: ", cause, cure))
 }
 
-# As R's system() says it, in the language of the process.
+# The error of R's system(), in the language of the process.
 starts_program <- function(message) {
   said <- strsplit(gettext("cannot popen '%s', probable reason '%s'", domain = "R"), "%s", fixed = TRUE)[[1L]][1L]
   grepl(said, message, fixed = TRUE)

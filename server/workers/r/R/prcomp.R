@@ -9,7 +9,8 @@ describe_inputs.prcomp <- function(model) {
   inputs_from_names(names, split_points = stats::setNames(prcomp_points(model), names))
 }
 
-# The rows are kept as scores, if at all: back to what they were, or near it where components were left out.
+# The rows are kept as scores, if at all. They are turned back to what they were, or near it where components were left
+# out.
 prcomp_points <- function(model) {
   sdev <- model$sdev[seq_len(ncol(model$rotation))]
   scores <- if (is.null(model$x)) rbind(-sdev, 0, sdev) else stats::na.omit(utils::head(model$x, 200L))

@@ -33,7 +33,7 @@ new_tempdir <- function(path) {
   tempdir(check = TRUE)
 }
 
-# What R reads while it runs.
+# Files that R reads while it runs.
 r_folders <- function() {
   c(R.home(), R.home("share"), R.home("include"), R.home("doc"), .libPaths())
 }

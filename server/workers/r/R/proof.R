@@ -75,7 +75,7 @@ score_sample <- function(scorer, sample, outputs, enough) {
   list(good = good, error = error, telling = telling, replies = scored)
 }
 
-# Numbers show what a label hides.
+# The output whose answers tell most: numbers show a difference that a label hides.
 telling_output <- function(outputs) {
   numbers <- vapply(outputs, function(output) output$type %in% c("number", "columns"), NA)
   names(outputs)[c(which(numbers), 1L)[1L]]

@@ -64,7 +64,7 @@ ranger_quantiles <- function(model, newdata, probabilities, arguments) {
   )
 }
 
-# A column per time at which someone died; one row comes as a vector.
+# There is a column for each time at which someone died. A single row comes as a vector.
 ranger_survival <- function(prediction, rows) {
   times <- prediction$unique.death.times
   names <- as.character(times)

@@ -62,7 +62,7 @@ not_models <- list(
   decomposed.ts = function(object) "a series taken apart, not a model: save what forecast::stlm() or ets() returns"
 )
 
-# Of these classes a package may have predict() all the same.
+# Classes for which a package may have a predict method all the same.
 asked_elsewhere <- c("kmeans", "R6", "hclust", "density", "tune_results")
 
 refuse_not_model <- function(object) {
@@ -78,7 +78,7 @@ refuse_not_model <- function(object) {
   )))
 }
 
-# Several models in a plain list.
+# The refusal of several models in a plain list.
 refuse_list <- function(object) {
   if (!is.list(object) || is.object(object)) return(invisible())
   classes <- vapply(object, function(part) if (is.list(part) && is.object(part)) class(part)[1L] else "", "")
@@ -130,7 +130,7 @@ cure_of_variable <- function(model, name) {
   )
 }
 
-# Of an installed package, or the analyst's own.
+# The cure for a function that is not found: it is of an installed package, or the analyst's own.
 cure_of_function <- function(name) {
   packages <- packages_exporting(name)
   if (length(packages) > 0L) {

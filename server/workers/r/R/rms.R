@@ -32,7 +32,7 @@ rms_field <- function(name, design) {
   at <- match(name, design$name)
   seen <- design$limits[[name]]
   if (is.na(at)) return(field(name, "numeric"))
-  # Of a category, a score or a stratum.
+  # The levels of a category, a score or a stratum.
   if (design$assume.code[at] %in% c(5L, 7L, 8L)) return(rms_levels_field(name, design$parms[[name]], seen))
   if (is.logical(seen)) return(field(name, "logical", values = seen))
   if (is_time(seen)) return(time_field(name, seen))

@@ -21,7 +21,7 @@ may_be_model <- function(value) {
   is.object(value) && !is.atomic(value) && !is.data.frame(value) && !is.function(value) && !is.language(value)
 }
 
-# Asked without loading packages: of those of the other variables none is wanted here.
+# This is asked without loading packages: none that belongs to the other variables is wanted here.
 can_predict <- function(model) {
   tryCatch(!is.null(package_of(model)), error = function(e) TRUE)
 }

@@ -63,14 +63,14 @@ as_vector <- function(argument) {
 }
 
 with_blame <- function(message) {
-  # As model.frame() says it, in the language of the process, and randomForest.
+  # The errors of model.frame(), in the language of the process, and of randomForest.
   known <- vapply(1:2, ngettext, "", "factor %s has new level %s", "factor %s has new levels %s", domain = "R-stats")
   known <- c(gsub("%s", ".*", known, fixed = TRUE), "^New factor levels not present in the training data")
   if (any(vapply(known, grepl, NA, x = message))) return(c(message, "input"))
   if (lacks_memory(message)) c(message, "memory") else message
 }
 
-# As R's memory.c says it, in the language of the process.
+# The errors of R's memory.c, in the language of the process.
 lacks_memory <- function(message) {
   said <- c("cannot allocate vector of size %0.1f Gb", "cannot allocate vector of size %0.1f Mb",
             "cannot allocate memory block of size %0.1f Tb", "memory exhausted (limit reached?)",
@@ -94,7 +94,7 @@ frame_maker <- function(inputs) {
   }
 }
 
-# What makes a plain vector of codes, days or seconds the column that the input's type says.
+# The attributes that make a plain vector of codes, days or seconds a column of the input's type.
 column_attributes <- function(input) {
   switch(input$type,
     factor = list(levels = input$levels, class = "factor"),
@@ -104,7 +104,7 @@ column_attributes <- function(input) {
   )
 }
 
-# list(value, column names, levels) of whatever predict() returned.
+# Whatever predict() returned, as list(value, column names, levels).
 split_prediction <- function(prediction, rows) {
   if (is.object(prediction)) {
     if (is.data.frame(prediction)) return(split_columns(prediction, rows))
@@ -132,7 +132,8 @@ other_than_numbers <- function(prediction, rows) {
   )
 }
 
-# What came instead, and where in it the values are, as far as that can be seen: mlr has them in $data$response.
+# What predict() returned in place of predictions, and where in it the values are, as far as that can be seen. mlr has
+# them in $data$response.
 no_values <- function(prediction, rows) {
   classed <- is.object(prediction) && !inherits(prediction, "AsIs")
   what <- if (classed) paste("an object of class", class(prediction)[1L]) else paste("a", typeof(prediction))
@@ -155,14 +156,14 @@ place_of_values <- function(parts, rows) {
   }
 }
 
-# Classes whose bare numbers would say something else than they do.
+# Classes whose bare numbers would mean something else.
 plain_prediction <- function(prediction) {
   if (is_time(prediction)) return(iso_text(prediction))
   if (inherits(prediction, "integer64")) {
     stop("predict() returned 64-bit integers, which a reply cannot hold exactly; turn them into numbers with ",
          "as.double() or into text with as.character()", call. = FALSE)
   }
-  # Of package Matrix.
+  # A matrix of package Matrix.
   if (isS4(prediction) && length(dim(prediction)) == 2L) as.matrix(prediction) else prediction
 }
 

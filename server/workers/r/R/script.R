@@ -30,7 +30,7 @@ read_script <- function(path) {
   structure(list(home = script), class = "tandem_script")
 }
 
-# After library(): the same functions are found in the same order, but by this script alone.
+# Called after library(): the same functions are found in the same order, but by this script alone.
 move_packages <- function(script, attached) {
   names <- setdiff(search(), attached)
   environments <- lapply(names, as.environment)
@@ -43,7 +43,7 @@ move_packages <- function(script, attached) {
   parent.env(below) <- globalenv()
 }
 
-# After source("helpers.R"), or model <<- readRDS("model.rds") for a model not mentioned before.
+# Called after source("helpers.R"), or after model <<- readRDS("model.rds") for a model that was not mentioned before.
 move_globals <- function(script, before) {
   for (name in setdiff(ls(globalenv(), all.names = TRUE), ".Random.seed")) {
     value <- get(name, envir = globalenv())

@@ -3,7 +3,7 @@
 
 asked_of_a_class <- c("describe_inputs", "output_names", "predict_options", "takes_horizon", "predict_rows")
 
-# Found once for each vector of classes, as long as the packages that it depends on are loaded.
+# What was found for each vector of classes. It holds as long as the packages that it depends on are loaded.
 known_classes <- new.env(parent = emptyenv())
 known_ways <- new.env(parent = emptyenv())
 

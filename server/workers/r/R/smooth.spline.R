@@ -5,7 +5,7 @@ describe_inputs.smooth.spline <- function(model) {
   inputs_from_terms(stats::terms(~x), frame = data.frame(x = as.double(seen)))
 }
 
-# The derivative that is wanted; 0 is the curve itself.
+# The option is the derivative that is wanted; 0 is the curve itself.
 predict_options.smooth.spline <- function(model) {
   list(deriv = list(type = "integer", default = 0L, minimum = 0L, maximum = 3L, values = NULL))
 }

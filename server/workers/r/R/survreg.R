@@ -2,7 +2,7 @@
 
 model_package.survreg <- function(model) "survival"
 
-# The scales are named after the strata.
+# The model keeps the levels of its strata as the names of its scales.
 describe_inputs.survreg <- function(model) {
   terms <- model$terms
   strata <- attr(terms, "specials")$strata

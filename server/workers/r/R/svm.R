@@ -14,7 +14,8 @@ describe_inputs.svm <- function(model) {
   inputs_from_design(model$terms, model$SV, scaling, rename = make.names)
 }
 
-# As libsvm numbers them: 0 and 1 classify, 2 tells whether a row is like the others, 3 and 4 are regressions.
+# libsvm numbers its kinds of models: 0 and 1 classify, 2 tells whether a row is like the others, 3 and 4 are
+# regressions.
 output_names.svm <- function(model) {
   if (model$type > 2) return("response")
   c("class", if (model$type < 2 && model$compprob) "prob", "decision")

@@ -2,7 +2,7 @@
 
 is_time <- function(value) inherits(value, c("Date", "POSIXct", "POSIXlt"))
 
-# The zone of a POSIXct. One without was local to a machine that the file does not tell of: taken as UTC.
+# The zone of a POSIXct. One without a zone was local to a machine that the file does not name, so it is taken as UTC.
 zone_of <- function(value) if (has_zone(value)) attr(value, "tzone")[1L] else "UTC"
 
 has_zone <- function(value) {
@@ -16,7 +16,7 @@ iso_text <- function(value) {
   iso_datetime(as.double(value), zone_of(value))
 }
 
-# To the microsecond, with the offset that the zone has at that time.
+# Times as text, to the microsecond, with the offset that the zone has at that time.
 iso_datetime <- function(seconds, zone) {
   micro <- round((seconds - floor(seconds)) * 1e6)
   whole <- .POSIXct(floor(seconds) + (micro == 1e6), tz = zone)
@@ -28,7 +28,7 @@ iso_datetime <- function(seconds, zone) {
   text
 }
 
-# Back again. Text without an offset is in the input's own zone.
+# Text as times. Text without an offset is in the input's own zone.
 days_from_iso <- function(text) {
   if (is.character(text)) text <- as.Date(text, format = "%Y-%m-%d")
   as.double(text)
@@ -49,7 +49,7 @@ seconds_from_iso <- function(text, zone) {
   }, 0)
 }
 
-# In formulas
+# Dates and times in formulas.
 
 # format(x, "%m"), weekdays(x), x - as.Date("2024-01-01") and the like take a date or a time; so does I(x) if it kept
 # one. as.numeric(x) tells nothing: it takes numbers, days or seconds, until a sidecar says more.
@@ -123,7 +123,8 @@ time_made <- function(expressions) {
   if ("as.Date" %in% called) "date"
 }
 
-# Of base and of lubridate. julian() of a time gives no number but a difftime.
+# What functions of base and of lubridate take for a date or a time. julian() is for dates alone: of a time it gives no
+# number but a difftime.
 time_functions <- c(
   as.POSIXct = "moment", as.POSIXlt = "clock", hour = "clock", minute = "clock", second = "clock", am = "clock",
   pm = "clock", with_tz = "moment", as_datetime = "moment", as.Date = "calendar", as_date = "calendar",

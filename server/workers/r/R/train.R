@@ -75,7 +75,7 @@ predict_rows.train <- function(model, newdata, output, arguments) {
   predict_complete(newdata, answer, none = no_train_answer(model, output))
 }
 
-# And with a missing value in one row caret answers NA to all if the model is a ksvm.
+# With a missing value in one row, caret answers NA to all rows if the model is a ksvm.
 leaves_out_missing <- function(model, arguments) {
   if (inherits(model, "train.formula")) return(is.null(arguments$na.action))
   inherits(model$finalModel, "ksvm") && !any(grepl("Impute", names(model$preProcess$method)))

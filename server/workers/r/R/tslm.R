@@ -19,7 +19,7 @@ fourier_terms <- function(model) {
   lapply(Filter(is_fourier, model$model), colnames)
 }
 
-# The variables of a formula without some.
+# The variables of a formula, without some of them.
 without_terms <- function(terms, labels) {
   variables <- as.list(attr(terms, "variables"))[-1L]
   keep <- !vapply(variables, expression_label, "") %in% labels

@@ -1,7 +1,7 @@
 # vetiver's models, and the list(model =, prototype =) that vetiver_pin_write() leaves in a pin: a model beside a data
 # frame, mostly of no rows, that shows what predict() takes. Everything else is answered for the model within.
 
-# Such a list, of whatever origin, gets the class.
+# A list of model and prototype gets vetiver's class, wherever it comes from.
 as_vetiver <- function(object) {
   if (inherits(object, "vetiver_model") || !is.list(object) || is.object(object)) return(object)
   paired <- !is.null(object[["model"]]) && is.data.frame(object[["prototype"]])

@@ -90,7 +90,7 @@ predict_rows.xgb.Booster <- function(model, newdata, output, arguments) {
   answer
 }
 
-# In the order of the booster's columns; factors, which only version 2 and later take, stay in a data frame.
+# Columns go in the order of the booster's. Factors, which only version 2 and later take, stay in a data frame.
 xgb_rows <- function(model, newdata) {
   names <- xgb_feature_names(model)
   if (!is.null(names) && all(names %in% names(newdata))) newdata <- newdata[names]
