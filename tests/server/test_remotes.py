@@ -51,7 +51,7 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, object]:
 
 @pytest.fixture(scope="module")
 def pair(tmp_path_factory: pytest.TempPathFactory, shared: dict[str, object]) -> Iterator[tuple[Tandem, Tandem]]:
-    """Two servers: the first has `near` and relays to the second, which has `far`, `tallied` and its own `near`."""
+    """Two servers: the first has `near` and relays to the second, which has the others and its own `near`."""
     folder = tmp_path_factory.mktemp("pair")
     back = Tandem(folder / "back", **shared, r_workers=1)
     for name in ("far", "tallied"):
@@ -59,6 +59,9 @@ def pair(tmp_path_factory: pytest.TempPathFactory, shared: dict[str, object]) ->
     back.drop("near", "lm(mpg ~ wt, mtcars)")
     for name in SCRIPTS:
         shutil.copytree(azure_cases.SCRIPTS / name, back.python_models / name)
+    script = back.python_models / "sleepy" / "score.py"
+    script.parent.mkdir()
+    script.write_text(SLEEPY)
     front = Tandem(folder / "front", **shared, remotes=f"back=http://127.0.0.1:{back.port}")
     front.drop("near", CARS)
     back.start()
@@ -159,7 +162,8 @@ def test_a_remote_model_answers_here_as_it_does_there(pair: tuple[Tandem, Tandem
 
 def test_the_catalog_the_schema_and_the_documentation_have_remote_models(pair: tuple[Tandem, Tandem]) -> None:
     front, back = pair
-    assert [m["model"] for m in front.get("/v1/models", "ann").json()] == ["far", "headers", "near", "raw", "tallied"]
+    listed = [model["model"] for model in front.get("/v1/models", "ann").json()]
+    assert listed == ["far", "headers", "near", "raw", "sleepy", "tallied"]
     [version] = front.get("/v1/models/far", "ann").json()["versions"]
     assert (version["remote"], version["runtime"], version["model_class"]) == ("back", "r", "lm")
     assert front.get("/v1/models/far/schema", "ann").json() == back.get("/v1/models/far/schema", "ann").json()
@@ -291,10 +295,8 @@ def test_a_body_that_is_too_large_is_refused_whether_it_says_so_or_not(
         assert (reply.status_code, reply.json()["code"]) == (413, "body_too_large")
 
 
-def test_the_time_that_a_caller_has_left_is_carried(
-    tandem_factory: Callable[..., Tandem], shared: dict[str, object]
-) -> None:
-    front, back = _script_pair(tandem_factory, shared)
+def test_the_time_that_a_caller_has_left_is_carried(pair: tuple[Tandem, Tandem]) -> None:
+    front, back = pair
     started = time.monotonic()
     late = front.score("sleepy", {"seconds": 20}, "ann", headers={"x-request-timeout-ms": "700"})
     assert (late.status_code, late.json()["code"]) == (504, "deadline_exceeded")
@@ -302,10 +304,8 @@ def test_the_time_that_a_caller_has_left_is_carried(
     eventually(lambda: back.metric("tandem_requests_total", model="sleepy", code="deadline_exceeded") == 1)
 
 
-def test_a_caller_that_hangs_up_is_told_to_the_remote(
-    tandem_factory: Callable[..., Tandem], shared: dict[str, object]
-) -> None:
-    front, back = _script_pair(tandem_factory, shared)
+def test_a_caller_that_hangs_up_is_told_to_the_remote(pair: tuple[Tandem, Tandem]) -> None:
+    front, back = pair
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(
             f"{front.url}/v1/models/sleepy/score",
@@ -317,25 +317,22 @@ def test_a_caller_that_hangs_up_is_told_to_the_remote(
     eventually(lambda: front.metric("tandem_requests_total", model="sleepy", code="client_gone") == 1)
 
 
-def _script_pair(tandem_factory: Callable[..., Tandem], shared: dict[str, object]) -> tuple[Tandem, Tandem]:
-    back = tandem_factory(**shared)
-    script = back.python_models / "sleepy" / "score.py"
-    script.parent.mkdir()
-    script.write_text(SLEEPY)
-    back.start()
-    front = tandem_factory(**shared, remotes=f"back=http://127.0.0.1:{back.port}").start()
-    eventually(lambda: front.score("sleepy", {"seconds": 0}, "ann").status_code == 200)
-    return front, back
-
-
-def test_a_remote_that_is_down_takes_its_models_along_and_nothing_else(
-    tandem_factory: Callable[..., Tandem], shared: dict[str, object]
-) -> None:
-    back = tandem_factory(**shared, r_workers=1)
+@pytest.fixture(scope="module")
+def frail(tmp_path_factory: pytest.TempPathFactory, shared: dict[str, object]) -> Iterator[tuple[Tandem, Tandem]]:
+    """A server that relays, and the other one, which comes and goes: a test that needs it starts it."""
+    folder = tmp_path_factory.mktemp("frail")
+    back = Tandem(folder / "back", **shared, r_workers=1)
     back.drop("far", CARS)
-    front = tandem_factory(**shared, remotes=f"back=http://127.0.0.1:{back.port}")
+    front = Tandem(folder / "front", **shared, remotes=f"back=http://127.0.0.1:{back.port}")
     front.drop("near", CARS)
-    front.start()  # before it has ever been heard of
+    yield front.start(), back
+    assert front.stop() == 0
+    if back.process is not None:
+        back.stop()
+
+
+def test_a_remote_that_is_down_takes_its_models_along_and_nothing_else(frail: tuple[Tandem, Tandem]) -> None:
+    front, back = frail  # the other has never been heard of
     unknown = front.score("far", ROWS, "ann")
     assert (unknown.status_code, unknown.json()["code"]) == (503, "remote_unavailable")
     assert "back" in unknown.json()["detail"]
@@ -404,13 +401,10 @@ class Unreliable:
         self._listener.close()
 
 
-def test_a_small_request_whose_connection_breaks_goes_once_more_and_only_once(
-    tandem_factory: Callable[..., Tandem], shared: dict[str, object]
-) -> None:
-    back = tandem_factory(**shared, r_workers=1)
-    back.drop("far", CARS)
-    back.start()
-    front = tandem_factory(**shared, remotes=f"back=http://127.0.0.1:{back.port}").start()
+def test_a_small_request_whose_connection_breaks_goes_once_more_and_only_once(frail: tuple[Tandem, Tandem]) -> None:
+    front, back = frail
+    if back.process is None:
+        back.start()
     eventually(lambda: front.score("far", ROWS, "ann").status_code == 200)
     assert back.stop() == 0
     for drops in (1, 9):

@@ -9,7 +9,7 @@ import signal
 import socket
 import statistics
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -21,28 +21,55 @@ from tests.harness.tandem import Tandem, eventually, parent_of
 
 SPEED = {"rows": [{"speed": 10}]}
 LOOPS_ABOVE_100 = "local({f <- function(x) {while (any(x > 100)) {}; x}; lm(dist ~ f(speed), cars)})"
-SLEEPS_ABOVE_100 = "local({f <- function(x) {if (any(x > 100)) Sys.sleep(1); x}; lm(dist ~ f(speed), cars)})"
+SLEEPS_ABOVE_100 = "local({f <- function(x) {if (any(x > 100)) Sys.sleep(0.2); x}; lm(dist ~ f(speed), cars)})"
 CRASHES_ABOVE_100 = (
     "local({f <- function(x) {if (any(x > 100)) tools::pskill(Sys.getpid(), 9L); x}; lm(dist ~ f(speed), cars)})"
 )
 
+WORKERS = 4
+"""Two workers, and as many spares, because there are several models."""
+
 Factory = Callable[..., Tandem]
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tandem]:
+    """A server for all that one outlives; each test leaves all of its workers serving."""
+    tandem = Tandem(tmp_path_factory.mktemp("faults"))
+    tandem.environment["TMPDIR"] = str(tandem.folder)  # where its run folder is looked for
+    for name in ("cars", "counted", "swapped"):
+        tandem.drop(name, "lm(dist ~ speed, cars)")
+    tandem.drop("fragile", CRASHES_ABOVE_100)
+    tandem.drop("slow", "local({f <- function(x) {Sys.sleep(0.02); x}; lm(dist ~ f(speed), cars)})")
+    (tandem.r_models / "slow.yaml").write_text("max_rows: 1")
+    yield tandem.start()
+    assert tandem.stop() == 0
+
+
+@pytest.fixture(scope="module")
+def narrow(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tandem]:
+    """A server that waits for little and not for long."""
+    tandem = Tandem(tmp_path_factory.mktemp("narrow"), queue_max=4, timeout_s=1.5)
+    tandem.drop("loops", LOOPS_ABOVE_100)
+    tandem.drop("slow", SLEEPS_ABOVE_100)
+    yield tandem.start()
+    assert tandem.stop() == 0
 
 
 def prediction(server: Tandem, model: str = "cars") -> list[float]:
     return list(server.score(model, SPEED).json()["predictions"])
 
 
-def test_killing_random_workers_under_load_fails_nothing_and_answers_nothing_wrong(tandem_factory: Factory) -> None:
-    server = tandem_factory()
-    server.drop("cars", "lm(dist ~ speed, cars)")
-    server.start()
+def test_killing_random_workers_under_load_fails_nothing_and_answers_nothing_wrong(server: Tandem) -> None:
+    before = server.metric("tandem_worker_restarts_total", reason="crashed")
     chance = random.Random(1)
     with Load(server, "cars", SPEED, expect(prediction(server))) as load:
         for killed in range(1, 9):
             os.kill(chance.choice(server.processes("worker")), signal.SIGKILL)
-            eventually(lambda n=killed: server.metric("tandem_worker_restarts_total", reason="crashed") == n)
-            eventually(lambda: server.metric("tandem_workers", state="ready") == len(server.processes("worker")) == 2)
+            eventually(lambda n=killed: server.metric("tandem_worker_restarts_total", reason="crashed") == before + n)
+            eventually(
+                lambda: server.metric("tandem_workers", state="ready") == len(server.processes("worker")) == WORKERS
+            )
             answered = load.answered
             eventually(lambda seen=answered: load.answered > seen + 50)
     assert load.wrong == []
@@ -50,27 +77,23 @@ def test_killing_random_workers_under_load_fails_nothing_and_answers_nothing_wro
     assert server.get("/health/ready").status_code == 200
 
 
-def test_a_looping_predict_is_answered_504_on_time_and_its_worker_replaced(tandem_factory: Factory) -> None:
-    server = tandem_factory(timeout_s=1.5)
-    server.drop("loops", LOOPS_ABOVE_100)
-    server.start()
+def test_a_looping_predict_is_answered_504_on_time_and_its_worker_replaced(narrow: Tandem) -> None:
+    server = narrow
     before = server.processes("worker")
-    server.token()  # a command of its own, and no part of what is timed
+    server.token()  # no part of what is timed
     started = time.monotonic()
     reply = server.score("loops", {"rows": [{"speed": 101}]})
     took_s = time.monotonic() - started
     assert (reply.status_code, reply.json()["code"]) == (504, "deadline_exceeded")
     assert 1.4 < took_s < 1.9
-    after = eventually(lambda: len(now := server.processes("worker")) == 2 and now != before and now)
-    assert len(set(before) & set(after)) == 1
+    after = eventually(lambda: len(now := server.processes("worker")) == WORKERS and now != before and now)
+    assert len(set(before) & set(after)) == WORKERS - 1
     assert server.metric("tandem_worker_restarts_total", reason="deadline") == 1
     assert server.score("loops", SPEED).status_code == 200
 
 
-def test_a_full_queue_answers_429_with_retry_after_at_once(tandem_factory: Factory) -> None:
-    server = tandem_factory(queue_max=4, r_workers=1, timeout_s=20)
-    server.drop("slow", SLEEPS_ABOVE_100)
-    server.start()
+def test_a_full_queue_answers_429_with_retry_after_at_once(narrow: Tandem) -> None:
+    server = narrow
     slow = {"rows": [{"speed": 101}]}
     with Load(server, "slow", slow, lambda status, body: None, threads=12) as load:
         eventually(lambda: load.statuses[429] > 5)
@@ -91,25 +114,20 @@ def test_a_full_queue_answers_429_with_retry_after_at_once(tandem_factory: Facto
     assert load.statuses[200] > 0
 
 
-def test_sigterm_under_load_answers_all_that_was_accepted_and_exits_0(tandem_factory: Factory) -> None:
+def test_sigterm_under_load_answers_all_that_was_accepted_exits_0_and_leaves_nothing_behind(
+    tandem_factory: Factory,
+) -> None:
     server = tandem_factory()
     server.drop("slow", "local({f <- function(x) {Sys.sleep(0.05); x}; lm(dist ~ f(speed), cars)})")
     server.start()
+    pids = [*server.processes("worker"), *server.processes("template"), *server.processes("web")]
+    assert len(pids) == 4
     with Load(server, "slow", SPEED, expect(prediction(server, "slow"))) as load:
         eventually(lambda: load.answered > 50)
         assert server.stop() == 0
         answered = load.answered
     assert answered > 50
     assert load.wrong == []
-
-
-def test_nothing_is_left_behind_after_a_stop(tandem_factory: Factory) -> None:
-    server = tandem_factory()
-    server.drop("cars", "lm(dist ~ speed, cars)")
-    server.start()
-    pids = [*server.processes("worker"), *server.processes("template"), *server.processes("web")]
-    assert len(pids) == 4
-    assert server.stop() == 0
     eventually(lambda: not any(_alive(pid) for pid in pids))
 
 
@@ -150,10 +168,8 @@ def test_ctrl_c_reaches_every_process_and_still_answers_what_was_accepted(tandem
     assert not [line for line in server.log_lines() if "exception" in line or line.get("reason") == "crashed"]
 
 
-def test_a_killed_template_is_rebuilt_while_its_workers_serve(tandem_factory: Factory) -> None:
-    server = tandem_factory()
-    server.drop("cars", "lm(dist ~ speed, cars)")
-    server.start()
+def test_a_killed_template_is_rebuilt_while_its_workers_serve(server: Tandem) -> None:
+    before = server.metric("tandem_worker_restarts_total", reason="template")
     [template] = server.processes("template")
     with Load(server, "cars", SPEED, expect(prediction(server))) as load:
         os.kill(template, signal.SIGKILL)
@@ -161,7 +177,7 @@ def test_a_killed_template_is_rebuilt_while_its_workers_serve(tandem_factory: Fa
         server.drop("later", "lm(dist ~ speed, cars)")
         eventually(lambda: server.score("later", SPEED).status_code == 200)
     assert load.wrong == []
-    assert server.metric("tandem_worker_restarts_total", reason="template") == 1
+    assert server.metric("tandem_worker_restarts_total", reason="template") == before + 1
 
 
 def test_a_model_that_cannot_be_read_once_more_serves_as_long_as_its_state_says_so(tandem_factory: Factory) -> None:
@@ -194,38 +210,28 @@ def test_a_model_that_cannot_be_read_once_more_serves_as_long_as_its_state_says_
     assert others.wrong == []
 
 
-def test_a_killed_web_process_comes_back_with_the_catalog(tandem_factory: Factory) -> None:
-    server = tandem_factory()
-    server.drop("cars", "lm(dist ~ speed, cars)")
-    server.start()
-    expected = prediction(server)
-    eventually(lambda: server.metric("tandem_requests_total", model="cars") == 1)
+def test_a_killed_web_process_comes_back_with_the_catalog(server: Tandem) -> None:
+    expected = prediction(server, "counted")
+    eventually(lambda: server.metric("tandem_requests_total", model="counted") == 1)
     [web] = server.processes("web")
     os.kill(web, signal.SIGKILL)
     eventually(lambda: server.processes("web") not in ([], [web]))
     eventually(server.ready)
-    assert prediction(server) == expected
-    eventually(lambda: server.metric("tandem_requests_total", model="cars") == 2)
+    assert prediction(server, "counted") == expected
+    eventually(lambda: server.metric("tandem_requests_total", model="counted") == 2)
 
 
-def test_a_request_that_kills_two_workers_is_answered_and_its_neighbours_are_not_harmed(
-    tandem_factory: Factory,
-) -> None:
-    server = tandem_factory()
-    server.drop("fragile", CRASHES_ABOVE_100)
-    server.start()
+def test_a_request_that_kills_two_workers_is_answered_and_its_neighbours_are_not_harmed(server: Tandem) -> None:
     with Load(server, "fragile", SPEED, expect(prediction(server, "fragile")), threads=4) as load:
         for _ in range(3):
             reply = server.score("fragile", {"rows": [{"speed": 101}]})
             assert (reply.status_code, reply.json()["code"]) == (500, "worker_crashed")
-            eventually(lambda: len(server.processes("worker")) == 2)
+            eventually(lambda: len(server.processes("worker")) == WORKERS)
     assert load.wrong == []
 
 
-def test_a_client_that_hangs_up_harms_nobody(tandem_factory: Factory) -> None:
-    server = tandem_factory()
-    server.drop("cars", "lm(dist ~ speed, cars)")
-    server.start()
+def test_a_client_that_hangs_up_harms_nobody(server: Tandem) -> None:
+    before = server.metric("tandem_requests_total", code="client_gone")
     body = orjson.dumps(SPEED)
     head = f"POST /v1/models/cars/score HTTP/1.1\r\nhost: x\r\nauthorization: Bearer {server.token()}\r\n"
     head += f"content-type: application/json\r\ncontent-length: {len(body)}\r\n\r\n"
@@ -234,16 +240,12 @@ def test_a_client_that_hangs_up_harms_nobody(tandem_factory: Factory) -> None:
             with socket.create_connection(("127.0.0.1", server.port)) as connection:
                 connection.sendall(whole)
     assert server.score("cars", SPEED).status_code == 200
-    assert eventually(lambda: server.metric("tandem_requests_total", code="client_gone") > 0)
+    assert eventually(lambda: server.metric("tandem_requests_total", code="client_gone") > before)
     eventually(lambda: server.metric("tandem_queue_depth", runtime="r") == 0)
 
 
-def test_no_worker_dies_of_garbage_on_its_socket(tandem_factory: Factory, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_no_worker_dies_of_garbage_on_its_socket(server: Tandem) -> None:
     """Whoever reaches a worker's socket (only this user can) and talks nonsense is dropped; the worker serves on."""
-    server = tandem_factory()
-    monkeypatch.setitem(server.environment, "TMPDIR", str(server.folder))
-    server.drop("cars", "lm(dist ~ speed, cars)")
-    server.start()
     workers = server.processes("worker")
     [run_dir] = server.folder.glob("tandem-*")
     assert run_dir.stat().st_mode & 0o777 == 0o700
@@ -264,32 +266,25 @@ def test_two_servers_on_one_port_are_told_apart(tandem_factory: Factory) -> None
     assert "TANDEM_PORT" in second.log_path.read_text()
 
 
-def test_idle_connections_survive_a_model_swap(tandem_factory: Factory) -> None:
-    server = tandem_factory()
-    server.drop("cars", "lm(dist ~ speed, cars)")
-    server.start()
-    connection = http.client.HTTPConnection("127.0.0.1", server.port)
-    headers = server.headers() | {"content-type": "application/json"}
-    for power in (2, 3, 4):
-        connection.request("POST", "/v1/models/cars/score", orjson.dumps(SPEED), headers)
-        assert connection.getresponse().read()
-        old = server.model("cars")["version"]
-        server.drop("cars", f"lm(dist ~ I(speed^{power}), cars)")
-        eventually(lambda seen=old: server.model("cars")["version"] != seen)
-    connection.close()
-
-
-def test_no_more_requests_are_joined_than_the_sidecar_allows_rows(tandem_factory: Factory) -> None:
+def test_no_more_requests_are_joined_than_the_sidecar_allows_rows(server: Tandem) -> None:
     """Else one worker is handed all that waits, and the other stands idle beside it."""
-    server = tandem_factory()
-    server.drop("slow", "local({f <- function(x) {Sys.sleep(0.02); x}; lm(dist ~ f(speed), cars)})")
-    (server.r_models / "slow.yaml").write_text("max_rows: 1")
-    server.start()
     with Load(server, "slow", SPEED, expect(prediction(server, "slow")), threads=12) as load:
         eventually(lambda: load.answered > 100)
     assert load.wrong == []
-    most = max(line["batch_requests"] for line in server.log_lines() if line["message"] == "scored")
-    assert most == 1
+    scored = [line for line in server.log_lines() if line["message"] == "scored" and line["model"] == "slow"]
+    assert max(line["batch_requests"] for line in scored) == 1
+
+
+def test_idle_connections_survive_a_model_swap(server: Tandem) -> None:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port)
+    headers = server.headers() | {"content-type": "application/json"}
+    for power in (2, 3, 4):
+        connection.request("POST", "/v1/models/swapped/score", orjson.dumps(SPEED), headers)
+        assert connection.getresponse().read()
+        old = server.model("swapped")["version"]
+        server.drop("swapped", f"lm(dist ~ I(speed^{power}), cars)")
+        eventually(lambda seen=old: server.model("swapped")["version"] != seen)
+    connection.close()
 
 
 def _alive(pid: int) -> bool:

@@ -332,15 +332,17 @@ def test_the_endings_that_people_use_are_served(tandem_factory: Callable[..., Ta
 
 
 def test_what_is_not_served_is_listed_with_its_cure_and_check_says_the_same(server: Tandem) -> None:
-    for folder, name, cure in (
+    left = (
         (server.r_models, "cars.qs", "saveRDS(model, 'NAME.rds')"),
         (server.python_models, "net.h5", "ONNX"),
         (server.python_models, "nested/other.pkl", "rename it"),
         (server.python_models, "lost/weights.dat", "the folder holds no model"),
-    ):
+    )
+    for folder, name, _ in left:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_bytes(b"x")
+    for folder, name, cure in left:
         path = folder / name
-        path.parent.mkdir(exist_ok=True)
-        path.write_bytes(b"x")
         listed = name.partition("/")[0].partition(".")[0]
         version = eventually(lambda listed=listed: server.version(listed, "failed"), 60)
         assert version["code"] == "not_served"

@@ -6,7 +6,7 @@ import gzip
 import itertools
 import math
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import httpx
@@ -46,6 +46,18 @@ OUTPUTS = [("mpg", None), ("mpg", "confidence"), ("iris", None), ("iris", "class
 def client(tandem: Tandem) -> Any:
     with httpx.Client(base_url=tandem.url, headers=tandem.headers(), timeout=60) as client:
         yield client
+
+
+@pytest.fixture(scope="module")
+def special(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tandem]:
+    """A server that takes small bodies only, with a model that asks for finite numbers and one that asks for text."""
+    server = Tandem(tmp_path_factory.mktemp("special"), max_body_mb="0.1")
+    server.drop("cars", "lm(dist ~ speed, cars)")
+    server.drop("forest", "randomForest::randomForest(dist ~ speed, cars, ntree = 5)")
+    server.drop("length", "function(d) as.numeric(nchar(d$s))")
+    (server.r_models / "length.yaml").write_text("schema: {inputs: [{name: s, type: string}]}\n")
+    yield server.start()
+    assert server.stop() == 0
 
 
 Post = Callable[..., httpx.Response]
@@ -224,16 +236,13 @@ def test_a_body_that_is_not_compressed_as_it_says_is_a_bad_body(post: Post, enco
         problem(post("mpg", body, "text/csv", content_encoding=encoding), 400, "bad_body")
 
 
-def test_a_body_that_is_too_large_once_inflated_is_refused(tandem_factory: Any) -> None:
-    server = tandem_factory(max_body_mb="0.1")
-    server.drop("cars", "lm(dist ~ speed, cars)")
-    server.start()
+def test_a_body_that_is_too_large_once_inflated_is_refused(special: Tandem) -> None:
     line = b"speed\n1.5\n"
     allowed = line + b"2.5\n" * ((int(0.1 * 2**20) - len(line)) // 4)
     for encoding, pack in ENCODINGS.items():
 
         def send(body: bytes, encoding: str = encoding) -> httpx.Response:
-            return server.score("cars", body, headers={"content-type": "text/csv", "content-encoding": encoding})
+            return special.score("cars", body, headers={"content-type": "text/csv", "content-encoding": encoding})
 
         assert send(pack(allowed)).status_code == 200
         for large in (allowed + b"2.5\n" * 2, line + bytes(50 << 20)):
@@ -439,30 +448,23 @@ def test_a_fault_names_row_and_column_in_every_media_type(tandem: Tandem, post: 
         assert fault == fault | expected
 
 
-def test_a_number_that_the_models_own_code_cannot_have_is_the_callers_fault(tandem_factory: Any) -> None:
+def test_a_number_that_the_models_own_code_cannot_have_is_the_callers_fault(special: Tandem) -> None:
     """Found by schemathesis: randomForest hands its rows to C code that takes finite numbers only."""
-    server = tandem_factory()
-    server.drop("forest", "randomForest::randomForest(dist ~ speed, cars, ntree = 5)")
-    server.start()
-    told = problem(server.score("forest", {"rows": [{"speed": "Inf"}]}), 422, "invalid_input")
+    told = problem(special.score("forest", {"rows": [{"speed": "Inf"}]}), 422, "invalid_input")
     assert "infinite" in told["detail"]
-    assert server.score("forest", {"rows": [{"speed": 5}]}).status_code == 200
+    assert special.score("forest", {"rows": [{"speed": 5}]}).status_code == 200
 
 
-def test_text_that_r_cannot_hold_is_refused_and_no_process_dies(tandem_factory: Any) -> None:
+def test_text_that_r_cannot_hold_is_refused_and_no_process_dies(special: Tandem) -> None:
     """R's own check of U+0000 jumps out of the C code that called it, and took the worker with it."""
-    server = tandem_factory()
-    server.drop("length", "function(d) as.numeric(nchar(d$s))")
-    (server.r_models / "length.yaml").write_text("schema: {inputs: [{name: s, type: string}]}\n")
-    server.start()
-    workers = server.processes("worker")
+    workers = special.processes("worker")
     for content, body in (
         ("application/json", b'{"rows":[{"s":"a"},{"s":"a\\u0000b"}]}'),
         ("text/csv", b"s\na\na\0b\n"),
         ("application/vnd.apache.arrow.stream", stream(pa.table({"s": ["a", "a\0b"]}))),
     ):
-        reply = server.score("length", body, headers={"content-type": content})
+        reply = special.score("length", body, headers={"content-type": content})
         [fault] = problem(reply, 422, "invalid_input")["errors"]
         assert (fault["row"], fault["column"]) == (1, "s")
-    assert server.score("length", {"rows": [{"s": "süß"}]}).json()["predictions"] == [3]
-    assert server.processes("worker") == workers
+    assert special.score("length", {"rows": [{"s": "süß"}]}).json()["predictions"] == [3]
+    assert special.processes("worker") == workers

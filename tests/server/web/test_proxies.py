@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import httpx
 import pytest
@@ -19,9 +19,11 @@ def sign_in(tandem: Tandem, forwarded_for: str, attempt: int) -> int:
     return httpx.post(f"{tandem.url}/auth/token", data=form, headers=headers, timeout=30).status_code
 
 
-@pytest.fixture
-def behind_a_proxy(tandem_factory: Callable[..., Tandem]) -> Tandem:
-    return tandem_factory(trusted_proxies="10.0.0.0/8, 127.0.0.1").start()
+@pytest.fixture(scope="module")
+def behind_a_proxy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tandem]:
+    server = Tandem(tmp_path_factory.mktemp("behind-a-proxy"), trusted_proxies="10.0.0.0/8, 127.0.0.1")
+    yield server.start()
+    assert server.stop() == 0
 
 
 def test_who_fails_too_often_behind_a_trusted_proxy_waits_alone(behind_a_proxy: Tandem) -> None:
@@ -32,7 +34,7 @@ def test_who_fails_too_often_behind_a_trusted_proxy_waits_alone(behind_a_proxy: 
 
 
 def test_what_a_client_says_of_itself_before_the_trusted_proxy_is_not_believed(behind_a_proxy: Tandem) -> None:
-    answers = [sign_in(behind_a_proxy, f"198.51.100.{n}, 203.0.113.9", n) for n in range(ATTEMPTS)]
+    answers = [sign_in(behind_a_proxy, f"198.51.100.{n}, 203.0.113.9", 1000 + n) for n in range(ATTEMPTS)]
     assert answers[-1] == 429
 
 

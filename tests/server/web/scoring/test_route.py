@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import socket
+from collections.abc import Iterator
 from typing import Any
 
 import httpx
@@ -13,6 +14,22 @@ from tests.harness.tandem import Tandem, run_r
 
 CAR = {"wt": 2.6, "hp": 110, "cyl": "6"}
 FLOWER = {"Sepal.Length": 6.1, "Sepal.Width": 2.8, "Petal.Length": 4.7, "Petal.Width": 1.2}
+
+
+@pytest.fixture(scope="module")
+def special(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Tandem]:
+    """A server that takes small bodies only, with models that warn, fail, are slow, or refuse NA."""
+    server = Tandem(tmp_path_factory.mktemp("special"), max_body_mb="0.01")
+    server.drop("trees", "randomForest::randomForest(cars['speed'], cars$dist, ntree = 5)")
+    server.drop("cars", "lm(dist ~ speed, cars)")
+    for name, body in (
+        ("picky", "if (any(x > 100)) stop('secret: ', x) else x"),
+        ("wary", "{if (any(x > 100)) warning('far out'); x}"),
+        ("slow", "{Sys.sleep(0.3); x}"),
+    ):
+        server.drop(name, f"local({{f <- function(x) {body}; lm(dist ~ f(speed), cars)}})")
+    yield server.start()
+    assert server.stop() == 0
 
 
 def problem(reply: httpx.Response, status: int, code: str) -> dict[str, Any]:
@@ -149,11 +166,8 @@ def test_a_body_that_does_not_fit_is_told_where_and_why(tandem: Tandem, body: ob
     assert told == told | fault
 
 
-def test_na_is_refused_where_the_model_cannot_take_it(tandem_factory: Any) -> None:
-    server = tandem_factory()
-    server.drop("trees", "randomForest::randomForest(cars['speed'], cars$dist, ntree = 5)")
-    server.start()
-    [fault] = problem(server.score("trees", {"rows": [{"speed": None}]}), 422, "invalid_input")["errors"]
+def test_na_is_refused_where_the_model_cannot_take_it(special: Tandem) -> None:
+    [fault] = problem(special.score("trees", {"rows": [{"speed": None}]}), 422, "invalid_input")["errors"]
     assert (fault["row"], fault["column"], fault["got"]) == (0, "speed", "null")
 
 
@@ -192,10 +206,8 @@ def test_routes_and_methods_and_media_types(tandem: Tandem) -> None:
     assert refused.headers["allow"] == "POST"
 
 
-def test_a_body_over_the_limit_is_refused_declared_or_not(tandem_factory: Any) -> None:
-    server = tandem_factory(max_body_mb="0.01")
-    server.drop("cars", "lm(dist ~ speed, cars)")
-    server.start()
+def test_a_body_over_the_limit_is_refused_declared_or_not(special: Tandem) -> None:
+    server = special
     large = b'{"rows":[' + b" " * 20_000 + b"]}"
     problem(server.score("cars", large), 413, "body_too_large")
     url = f"{server.url}/v1/models/cars/score"
@@ -223,12 +235,8 @@ def test_a_removed_account_is_refused_within_seconds(tandem: Tandem) -> None:
     eventually(lambda: tandem.score("mpg", {"rows": [CAR]}, user="leaver").status_code == 401, 5)
 
 
-def test_only_who_may_see_details_is_told_the_models_own_words(tandem_factory: Any) -> None:
-    server = tandem_factory()
-    server.drop(
-        "picky", "local({f <- function(x) if (any(x > 100)) stop('secret: ', x) else x; lm(dist ~ f(speed), cars)})"
-    )
-    server.start()
+def test_only_who_may_see_details_is_told_the_models_own_words(special: Tandem) -> None:
+    server = special
     for user, role in (("s", "scorer"), ("a", "analyst")):
         assert server.command("users", "add", user, "--role", role, text="long enough\n").returncode == 0
     body = {"rows": [{"speed": 101}]}
@@ -240,24 +248,16 @@ def test_only_who_may_see_details_is_told_the_models_own_words(tandem_factory: A
     assert server.score("picky", {"rows": [{"speed": 10}]}).status_code == 200
 
 
-def test_warnings_of_the_model_come_back(tandem_factory: Any) -> None:
-    server = tandem_factory()
-    server.drop(
-        "wary", "local({f <- function(x) {if (any(x > 100)) warning('far out'); x}; lm(dist ~ f(speed), cars)})"
-    )
-    server.start()
-    assert server.score("wary", {"rows": [{"speed": 101}]}).json()["warnings"] == ["far out"]
-    assert "warnings" not in server.score("wary", {"rows": [{"speed": 10}]}).json()
+def test_warnings_of_the_model_come_back(special: Tandem) -> None:
+    assert special.score("wary", {"rows": [{"speed": 101}]}).json()["warnings"] == ["far out"]
+    assert "warnings" not in special.score("wary", {"rows": [{"speed": 10}]}).json()
 
 
-def test_a_caller_may_wait_for_less_long_than_the_server(tandem_factory: Any) -> None:
-    server = tandem_factory()
-    server.drop("slow", "local({f <- function(x) {Sys.sleep(0.3); x}; lm(dist ~ f(speed), cars)})")
-    server.start()
+def test_a_caller_may_wait_for_less_long_than_the_server(special: Tandem) -> None:
     body = {"rows": [{"speed": 10}]}
     for name in ("x-request-timeout-ms", "x-envoy-expected-rq-timeout-ms"):
-        problem(server.score("slow", body, headers={name: "50"}), 504, "deadline_exceeded")
-        assert server.score("slow", body, headers={name: "9999999999"}).status_code == 200
+        problem(special.score("slow", body, headers={name: "50"}), 504, "deadline_exceeded")
+        assert special.score("slow", body, headers={name: "9999999999"}).status_code == 200
 
 
 @pytest.mark.parametrize("said", ["0", "-1", "1.5", "soon", "", "99999999999"])
