@@ -49,7 +49,7 @@ def sign_in(server: Tandem, name: str, password: str = PASSWORD) -> httpx.Respon
 def statuses(servers: list[Tandem], token: str) -> set[int]:
     """What both servers answer to this token, in all of their web processes as far as a few tries reach them."""
     headers = {"authorization": f"Bearer {token}"}
-    return {httpx.get(f"{server.url}/auth/me", headers=headers).status_code for server in servers for _ in range(6)}
+    return {server.get("/auth/me", None, headers=headers).status_code for server in servers for _ in range(6)}
 
 
 def test_each_takes_what_the_other_issues_and_has_no_data_folder(servers: list[Tandem]) -> None:

@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, urlsplit
 
 import pytest
 
-from auth.credentials.fetch import Refused
+from auth.credentials.fetch import FetchRefused
 from auth.credentials.providers import Providers
 from auth.errors import AuthError, NoRole, ProviderUnavailable, SignInFailed, Unauthenticated
 from auth.sign_in import LIFE_S, SignIn, Started
@@ -57,7 +57,7 @@ class SigningIn(Imitation):
     async def post(self, url: str, form: Mapping[str, str], login: object = None) -> dict[str, Any]:
         self.posted.append((form, login))
         if self.refusal is not None:
-            raise Refused(url, self.refusal)
+            raise FetchRefused(url, self.refusal)
         return self.answer if self.answer is not None else {"id_token": self.id_token()}
 
     def id_token(self, key: str = "one") -> str:

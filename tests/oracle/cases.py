@@ -13,8 +13,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import httpx
-
 from tests.harness.tandem import START_TIMEOUT_S, Tandem, eventually
 
 HERE = Path(__file__).resolve().parent
@@ -184,7 +182,7 @@ def _drop(folder: Path, tandem: Tandem, name: str) -> None:
 
 def _await_settled(tandem: Tandem, saved: Sequence[str]) -> None:
     """Return when no model is loading, or when all that are hang: those fail their own tests."""
-    eventually(lambda: httpx.get(f"{tandem.url}/health/live").status_code == 200, START_TIMEOUT_S)
+    eventually(lambda: tandem.get("/health/live", None).status_code == 200, START_TIMEOUT_S)
     loading = _loading(tandem, saved)
     while loading:
         try:

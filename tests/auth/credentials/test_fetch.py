@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable
 import pytest
 from aiohttp import web
 
-from auth.credentials.fetch import Fetch, Refused
+from auth.credentials.fetch import Fetch, FetchRefused
 from auth.errors import ProviderUnavailable
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -118,7 +118,7 @@ def test_what_is_too_large_is_not_read_to_its_end(path: str) -> None:
 
 @pytest.mark.parametrize("path", ["/elsewhere", "/html", "/absent"])
 def test_no_redirect_is_followed_and_no_failure_is_read(path: str) -> None:
-    with pytest.raises(Refused):
+    with pytest.raises(FetchRefused):
         asking(Fetch(), path)
 
 

@@ -50,7 +50,7 @@ def signed_in(server: Tandem, name: str) -> dict[str, str]:
 def statuses(server: Tandem, token: str) -> set[int]:
     """What the processes answer to this token, on connections of their own."""
     headers = {"authorization": f"Bearer {token}"}
-    return {httpx.get(f"{server.url}/auth/me", headers=headers).status_code for _ in range(6 * PROCESSES)}
+    return {server.get("/auth/me", None, headers=headers).status_code for _ in range(6 * PROCESSES)}
 
 
 def test_of_twenty_refreshes_at_once_one_is_good_and_what_it_got_is_dead_in_every_process(server: Tandem) -> None:
