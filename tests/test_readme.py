@@ -286,7 +286,7 @@ def refused_in(folder: str) -> set[str]:
     return {code for path in sources for code in re.findall(REFUSING, path.read_text())}
 
 
-REFUSING = re.compile(r'(?:LoadFailed|Signed|Refused|_refuse|tandem_condition)\(\s*(?:[\w.]+,\s*)?"(\w+)"')
+REFUSING = re.compile(r'(?:LoadFailed|Signed|RefusedFile|_refuse|tandem_condition)\(\s*(?:[\w.]+,\s*)?"(\w+)"')
 
 
 def test_the_reasons_of_refused_tokens_are_all_told() -> None:
