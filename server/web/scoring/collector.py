@@ -212,5 +212,5 @@ def collected(snapshot: Snapshot) -> dict[tuple[str, Behind | None], _Collected]
                 continue
             names = endpoint.name, one.name
             described = Described(one.model, one.version, entry_of.schema, Collect.from_data(settings), *names)
-            found[entry_of.key, Behind(*names)] = _Collected(described)
+            found[entry_of.model_key, Behind(*names)] = _Collected(described)
     return found
