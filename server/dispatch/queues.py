@@ -66,7 +66,7 @@ class Queues:
 
     def length(self, model_key: str) -> int:
         """How many requests wait for a model."""
-        queue = self._queues.get(key)
+        queue = self._queues.get(model_key)
         return 0 if queue is None else len(queue.requests)
 
     def offer(self, request: Request, workers: Callable[[], int], now: float) -> Refusal | None:

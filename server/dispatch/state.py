@@ -155,9 +155,10 @@ class DispatchState:
         if state is None or state.requests is None or state.batch != batch or len(state.requests) != results:
             return None
         requests, state.requests = state.requests, None
-        key = requests[0].model_key
-        self._predict_s[key] = (1 - NEWEST) * self._predict_s.get(key, 0.0) + NEWEST * predict_s / len(requests)
-        self._lanes[requests[0].lane].settle(key, len(requests), now - state.sent, state.charged_s)
+        model_key = requests[0].model_key
+        known_s, each_s = self._predict_s.get(model_key, 0.0), predict_s / len(requests)
+        self._predict_s[model_key] = (1 - NEWEST) * known_s + NEWEST * each_s
+        self._lanes[requests[0].lane].correct(model_key, len(requests), now - state.sent, state.charged_s)
         return requests
 
     def on_returned(self, worker: str, batch: int) -> list[Instruction] | None:
@@ -227,17 +228,17 @@ class DispatchState:
     def _take(self, lane: Queues, idle: list[_Worker], now: float) -> list[Instruction]:
         """The next batch for one of the idle workers, or what was too late to be part of it; empty if there is none."""
         taken = self._workers_of_models() if self._model_share else None
-        for key in lane.turns():
+        for model_key in lane.turns():
             for worker in idle:
                 policy = self._policy(worker, model_key)
                 if policy is None:
                     continue
                 if taken is not None and taken[policy.model] >= self._model_share:
                     break
-                late = lane.late_first(key, now)
+                late = lane.late_first(model_key, now)
                 if late:  # whether anything is left in this queue shows in the next round
                     return [self._refuse(r, self._why_late(r, now)) for r in late]
-                requests = lane.take(key, self._most(lane, key, policy, len(idle)), now)
+                requests = lane.take(model_key, self._most(lane, model_key, policy, len(idle)), now)
                 idle.remove(worker)
                 return [self._send(worker, model_key, requests, now)]
         return []
@@ -256,18 +257,18 @@ class DispatchState:
             return None
         return self._generations.get(worker.generation, {}).get(model_key)
 
-    def _most(self, lane: Queues, key: str, policy: ModelPolicy, idle_workers: int) -> int:
+    def _most(self, lane: Queues, model_key: str, policy: ModelPolicy, idle_workers: int) -> int:
         """How many requests one call may hold; a queue of slow calls is spread over idle workers."""
         most = min(policy.max_requests, self._limits.batch_max_requests)
-        waiting = lane.length(key)
-        if idle_workers > 1 and waiting * self._predict_s.get(key, 0.0) > self._limits.spread_above_s:
+        waiting = lane.length(model_key)
+        if idle_workers > 1 and waiting * self._predict_s.get(model_key, 0.0) > self._limits.spread_above_s:
             most = min(most, -(-waiting // idle_workers))
         return most
 
     def _send(self, worker: _Worker, model_key: str, requests: list[Request], now: float) -> Send:
         self._batch = self._batch % 0xFFFFFFFF + 1
         worker.batch, worker.requests, worker.sent = self._batch, requests, now
-        worker.charged_s = self._lanes[requests[0].lane].charge(key, len(requests))
+        worker.charged_s = self._lanes[requests[0].lane].charge(model_key, len(requests))
         for request in requests:
             request.attempts += 1
             request.sent = now
@@ -303,13 +304,15 @@ class DispatchState:
         leaving = [w for w in self._workers.values() if w.leaving or w.generation < self._newest]
         for worker in leaving:
             own = self._generations.get(worker.generation, {}) if not worker.leaving else {}
-            if worker.requests is None and not any(key in own and key not in newest for key in self._wanted()):
+            if worker.requests is None and not any(
+                model_key in own and model_key not in newest for model_key in self._wanted()
+            ):
                 del self._workers[worker.name]
                 instructions.append(Close(worker.name))
         self._anyone_leaves = len(instructions) < len(leaving)
         living = {w.generation for w in self._workers.values() if not w.leaving} | {self._newest}
         self._generations = {n: keys for n, keys in self._generations.items() if n in living}
-        self._predict_s = {key: s for key, s in self._predict_s.items() if key in newest}
+        self._predict_s = {model_key: s for model_key, s in self._predict_s.items() if model_key in newest}
         for lane in self._lanes:
             lane.forget_all_but(newest)
         return instructions
@@ -318,8 +321,8 @@ class DispatchState:
         """Requests whose model version no living generation holds go to the current one, or are answered."""
         instructions: list[Instruction] = []
         for lane in self._lanes:
-            for key in [k for k in lane.turns() if not self._is_served(k)]:
-                for request in lane.remove_all(key):
+            for model_key in [k for k in lane.turns() if not self._is_served(k)]:
+                for request in lane.remove_all(model_key):
                     if self._moved(request):
                         lane.add(request)
                     else:
@@ -328,10 +331,10 @@ class DispatchState:
 
     def _wanted(self) -> list[str]:
         """The models that are waited for."""
-        return [key for lane in self._lanes for key in lane.turns()]
+        return [model_key for lane in self._lanes for model_key in lane.turns()]
 
-    def _is_served(self, key: str) -> bool:
-        if key in self._generations.get(self._newest, ()):
+    def _is_served(self, model_key: str) -> bool:
+        if model_key in self._generations.get(self._newest, ()):
             return True
         return any(model_key in keys for keys in self._generations.values())
 
