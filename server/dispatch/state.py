@@ -304,9 +304,7 @@ class DispatchState:
         leaving = [w for w in self._workers.values() if w.leaving or w.generation < self._newest]
         for worker in leaving:
             own = self._generations.get(worker.generation, {}) if not worker.leaving else {}
-            if worker.requests is None and not any(
-                model_key in own and model_key not in newest for model_key in self._wanted()
-            ):
+            if worker.requests is None and not any(k in own and k not in newest for k in self._wanted()):
                 del self._workers[worker.name]
                 instructions.append(Close(worker.name))
         self._anyone_leaves = len(instructions) < len(leaving)
