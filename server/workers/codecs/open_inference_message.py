@@ -168,6 +168,10 @@ def _typed(name: str, datatype: str, values: list[Any]) -> list[Any]:
                 return [_rounded(name, datatype, row, value) for row, value in enumerate(values)]
     elif datatype in NUMBERS:
         known = types <= {int} or all(v is None or type(v) is int or _is_whole(v) for v in values)
+        low, high = _range(NUMBERS[datatype])
+        if known and any(v is not None and not low <= v <= high for v in values):
+            row = next(r for r, v in enumerate(values) if v is not None and not low <= v <= high)
+            raise _unfit(name, datatype, row, "a number out of range")
     else:
         known = types <= {bool if datatype == "BOOL" else str}
     if not known:
@@ -177,6 +181,12 @@ def _typed(name: str, datatype: str, values: list[Any]) -> list[Any]:
 
 
 _SPECIAL = ("NaN", "Inf", "-Inf")
+
+
+def _range(letter: str) -> tuple[int, int]:
+    """The least and the largest whole number of a type."""
+    bits = 8 * struct.calcsize(f"<{letter}")
+    return (0, 2**bits - 1) if letter.isupper() else (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
 
 
 def _is_whole(value: Any) -> bool:
