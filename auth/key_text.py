@@ -40,6 +40,16 @@ def new_key() -> KeyText:
     return KeyText(key_id, body + _checksum(body.encode()))
 
 
+def derived_key(seed: bytes) -> KeyText:
+    """The key that belongs to a seed of 32 bytes that nobody else can make."""
+    digits, rest = "", int.from_bytes(seed)
+    for _ in range(_ID + _SECRET):
+        rest, digit = divmod(rest, len(_DIGITS))
+        digits += _DIGITS[digit]
+    body = f"{PREFIX}{digits[:_ID]}_{digits[_ID:]}"
+    return KeyText(digits[:_ID], body + _checksum(body.encode()))
+
+
 def read_key(raw: bytes) -> KeyText | None:
     """The key that some bytes spell; None if they are none, by shape or checksum."""
     found = _SHAPE.fullmatch(raw)

@@ -277,6 +277,24 @@ _MEMBERS: Final = (
 # The audit is told once of a key that ends soon.
 _ENDING: Final = ("ALTER TABLE keys ADD COLUMN ending_told INTEGER NOT NULL DEFAULT 0",)
 
+# What endpoints and their deployments are to be, in documents. The deployment '' is the endpoint itself. Each change is
+# counted, so that servers that share the database see it; each of them says which one it has in force.
+_ENDPOINTS: Final = (
+    """CREATE TABLE endpoint_definitions (
+        endpoint TEXT NOT NULL,
+        deployment TEXT NOT NULL,
+        definition TEXT NOT NULL,
+        PRIMARY KEY (endpoint, deployment)
+    ) STRICT""",
+    "CREATE TABLE endpoint_changes (one INTEGER PRIMARY KEY CHECK (one = 1), count INTEGER NOT NULL) STRICT",
+    "INSERT INTO endpoint_changes VALUES (1, 0)",
+    """CREATE TABLE endpoint_servers (
+        server TEXT PRIMARY KEY,
+        beat INTEGER NOT NULL,
+        in_force INTEGER NOT NULL
+    ) STRICT""",
+)
+
 STEPS: Final[tuple[Step, ...]] = (
     _FIRST,
     _KINDS,
@@ -289,5 +307,6 @@ STEPS: Final[tuple[Step, ...]] = (
     _LIMITS,
     _MEMBERS,
     _ENDING,
+    _ENDPOINTS,
 )
 """All steps. The version of a schema is how many of them were taken."""

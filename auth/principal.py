@@ -13,13 +13,13 @@ Kind = Literal["person", "service", "application", "peer"]
 
 A person signs in, a service has keys, an application brings its provider's token, a peer is another server.
 """
-Role = Literal["scorer", "analyst", "auditor", "admin", "none"]
+Role = Literal["scorer", "analyst", "publisher", "auditor", "admin", "none"]
 """The roles that are always there. `none` allows nothing: an account with it has what its grants give it."""
-Permission = Literal["list", "score", "details", "audit", "accounts", "catalog"]
+Permission = Literal["list", "score", "details", "publish", "audit", "accounts", "catalog"]
 
 ROLES: Final[tuple[Role, ...]] = get_args(Role)
 PERMISSIONS: Final[tuple[Permission, ...]] = get_args(Permission)
-OF_TARGETS: Final[frozenset[Permission]] = frozenset({"list", "score", "details"})
+OF_TARGETS: Final[frozenset[Permission]] = frozenset({"list", "score", "details", "publish"})
 """The permissions that are about one model or endpoint. The others are about the whole server."""
 GRANTABLE: Final[tuple[Permission, ...]] = tuple(name for name in PERMISSIONS if name != "catalog")
 """The permissions that a role may have. The catalog is for other servers alone."""
@@ -28,8 +28,9 @@ BUILT_IN: Final[dict[str, frozenset[Permission]]] = {
     "none": frozenset(),
     "scorer": frozenset({"list", "score"}),
     "analyst": frozenset({"list", "score", "details"}),
+    "publisher": frozenset({"list", "score", "details", "publish"}),
     "auditor": frozenset({"audit"}),
-    "admin": frozenset({"list", "score", "details", "audit", "accounts"}),
+    "admin": frozenset({"list", "score", "details", "publish", "audit", "accounts"}),
     "peer": frozenset({"catalog"}),
 }
 

@@ -30,6 +30,7 @@ from auth.credentials.provider_token import ProviderTokens
 from auth.credentials.providers import Providers
 from auth.credentials.session_cookie import SessionCookie
 from auth.ending_keys import EndingKeys
+from auth.endpoint_keys import EndpointKeys
 from auth.errors import AccountError, Reason, SetupError
 from auth.key_exchange import KeyExchange
 from auth.key_file import KeyFileTokens
@@ -45,6 +46,7 @@ from auth.tokens import Tokens
 from auth.uses import Uses
 
 _KEY_FILE: Final = "signing.key"
+ENDPOINT_KEY_FILE: Final = "endpoint.key"
 ACCOUNTS_FILE: Final = "accounts.sqlite"
 _PASSWORD_FILE: Final = "admin-password"
 _LOCK_FILE: Final = "lock"
@@ -68,6 +70,7 @@ class Auth:
     clock: Callable[[], float]
     console: ConsoleStore
     exchange: KeyExchange
+    endpoint_keys: EndpointKeys
     providers: Providers | None = None
 
     async def follow(self) -> None:
@@ -121,6 +124,7 @@ def prepare(
     key_file: Path | None = None,
     identity_file: Path | None = None,
     database: str | None = None,
+    endpoint_key: Path | None = None,
 ) -> Path | None:
     """Make everything ready; raise `SetupError` if it cannot be.
 
@@ -128,6 +132,7 @@ def prepare(
     """
     if identity_file is not None:
         Providers(identity_file)  # what will not do stops us here, not in a web process
+    EndpointKeys(endpoint_key)
     if accounts_file is not None:  # nothing is ours to make
         _open(data_dir, accounts_file, key_file)
         return None
@@ -136,6 +141,8 @@ def prepare(
         with _alone_in(data_dir):
             if key_file is None and database is None and not (data_dir / _KEY_FILE).exists():
                 _write(data_dir / _KEY_FILE, secrets.token_urlsafe(48))
+            if key_file is None and database is None and not (data_dir / ENDPOINT_KEY_FILE).exists():
+                _write(data_dir / ENDPOINT_KEY_FILE, secrets.token_urlsafe(48))
             # A key that will not do stops us here, not in a web process.
             with closing(_open(data_dir, accounts_file, key_file, database)[0]) as accounts:
                 return None if accounts.list() else _add_admin(accounts, data_dir / _PASSWORD_FILE, now)
@@ -157,6 +164,7 @@ def open_auth(
     buckets_file: Path | None = None,
     database: str | None = None,
     watched: bool = False,
+    endpoint_key: Path | None = None,
 ) -> Auth:
     """Build everything for one process. All of a server's have the same `buckets_file`, new at each start.
 
@@ -171,16 +179,18 @@ def open_auth(
         refusals.note(reason, address, clock(), key)
 
     login = Login(accounts, tokens, clock, on_failure, refused, passwords)
-    keys = ApiKeyCredentials(accounts, uses.note)
+    ours = data_dir / ENDPOINT_KEY_FILE
+    endpoint_keys = EndpointKeys(endpoint_key or (ours if key_file is None and ours.exists() else None))
+    keys = ApiKeyCredentials(accounts, uses.note, endpoint_keys)
     exchange = KeyExchange(accounts, keys, tokens, login, clock, on_failure, refused)
     verifiers: list[Verifier] = [keys, BasicCredentials(accounts, keys, login, basic)]
     if providers is not None:
         verifiers.append(ProviderTokens(providers, accounts.policy, accounts.look))
-    verifiers.append(AccessTokens(accounts, tokens))
+    verifiers.append(AccessTokens(accounts, tokens, endpoint_keys))
 
     def change_counters() -> object:
         theirs = providers.change_counter() if providers is not None else None
-        return accounts.change_counter(), tokens.change_counter(), theirs
+        return accounts.change_counter(), tokens.change_counter(), theirs, endpoint_keys.changes
 
     console = accounts.console or SealedSessions(accounts, tokens)
     cookie = SessionCookie(console, accounts.allowances, accounts.groups, lambda name: _has(providers, name))
@@ -192,7 +202,7 @@ def open_auth(
     rounds.begin()
     return Auth(
         *(accounts, tokens, authenticator, login, uses, ending, refusals, limiter, rounds, clock),
-        *(console, exchange, providers),
+        *(console, exchange, endpoint_keys, providers),
     )
 
 

@@ -7,14 +7,14 @@ into exit code 3.
 
 from __future__ import annotations
 
-import json
 import os
+import re
 from collections.abc import Mapping
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Literal, cast
 
-from pydantic import Field, ValidationError, field_validator, model_validator
+from pydantic import Field, SecretStr, ValidationError, field_validator, model_validator
 from pydantic_settings import BaseSettings, PydanticBaseSettingsSource, SettingsConfigDict, TomlConfigSettingsSource
 
 from server import remote_urls
@@ -23,10 +23,7 @@ from server.remote_urls import listed
 PREFIX = "TANDEM_"
 TOML_FILE = "tandem.toml"
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
-RUN_DIR = "TANDEM_RUN_DIR"
-"""Environment variable by which web processes are told of the run folder. It is no setting."""
-SETTINGS_FILE = "settings.json"
-"""File in the run folder: the settings of web processes that start from now on."""
+_DOMAIN = re.compile(r"[a-z0-9-]{1,63}(\.[a-z0-9-]{1,63}){0,8}")
 
 
 class ConfigError(Exception):
@@ -74,6 +71,20 @@ class Settings(BaseSettings):
     spool_mb: float = _setting("restart", 1024.0, ge=1, description="MiB of recordings that may wait for the store")
     spool_every_s: float = _setting(
         "restart", 60.0, ge=1, le=86400, description="seconds after which recordings go to the store"
+    )
+    endpoint_domain: str | None = _setting(
+        "web", None, description="domain below which each endpoint has a name: cars.ml.example.com for ml.example.com"
+    )
+    server: str | None = _setting(
+        "at_once", None, description="address of the server that commands ask; that of this machine if nothing is said"
+    )
+    token: SecretStr | None = _setting(
+        "at_once", None, description="API key or access token that commands show, or the path of a file that has it"
+    )
+    endpoint_key: Path | None = _setting(
+        "restart",
+        None,
+        description="file of the secret that keys of endpoints are derived from, shared by servers that share accounts",
     )
     database: str | None = _setting(
         "restart",
@@ -191,6 +202,9 @@ class Settings(BaseSettings):
         ge=1,
         description="files and folders in each model folder that are looked at; the rest is not read",
     )
+    publish: Literal["on", "off"] = _setting(
+        "web", "off", description="whether publishers may send model versions over HTTP; else they come as files alone"
+    )
     settle_s: float = _setting(
         "at_once", 0.4, ge=0, le=60, description="seconds a model file must be unchanged before it is read"
     )
@@ -211,6 +225,13 @@ class Settings(BaseSettings):
         return init_settings, env_settings, TomlConfigSettingsSource(settings_cls)
 
     _check_remotes = field_validator("remotes")(remote_urls.checked)
+
+    @field_validator("endpoint_domain")
+    @classmethod
+    def _check_domain(cls, value: str | None) -> str | None:
+        if value is not None and not _DOMAIN.fullmatch(value):
+            raise ValueError(f"{value} is no domain name, as ml.example.com")
+        return value
 
     @model_validator(mode="after")
     def _close_docs(self) -> Settings:
@@ -276,24 +297,6 @@ class Settings(BaseSettings):
     def max_payload_bytes(self) -> int:
         """Cap of one frame: a batch of the largest body, or a reply that is wordier than its request."""
         return 4 * self.max_body_bytes + (64 << 20)
-
-
-class _Handed(Settings):
-    """Settings that another process has put together: nothing is read from the environment or a file."""
-
-    model_config = SettingsConfigDict(toml_file=None)
-
-    @classmethod
-    def settings_customise_sources(
-        cls, settings_cls: type[BaseSettings], init_settings: PydanticBaseSettingsSource, *_: Any, **__: Any
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """What was handed over, as it is."""
-        return (init_settings,)
-
-
-def handed(text: str) -> Settings:
-    """Back from `model_dump_json`."""
-    return _Handed(**json.loads(text))
 
 
 def load(environment: Mapping[str, str] = os.environ) -> Settings:

@@ -63,7 +63,7 @@ class EndpointGauges:
         )
         self.refused = Gauge(
             "tandem_endpoints_refused",
-            "1 while the folder of endpoints cannot be used, and what it said before stays in force.",
+            "1 while the definitions of endpoints cannot be used, and those of before stay in force.",
             registry=registry,
         )
 

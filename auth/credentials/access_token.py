@@ -3,9 +3,11 @@
 Owns that a token ends with the session it was issued for. Must not know how tokens are signed.
 """
 
+from dataclasses import replace
 from math import inf
 
 from auth.credentials.credential import Recognised, Shown
+from auth.endpoint_keys import EndpointKeys
 from auth.errors import Unauthenticated
 from auth.principal import OF_KEY, Principal
 from auth.store import AccountStore
@@ -15,9 +17,10 @@ from auth.tokens import Claims, Tokens
 class AccessTokens:
     """Recognises the bearer of one of our access tokens."""
 
-    def __init__(self, accounts: AccountStore, tokens: Tokens) -> None:
+    def __init__(self, accounts: AccountStore, tokens: Tokens, endpoint_keys: EndpointKeys | None = None) -> None:
         self._accounts = accounts
         self._tokens = tokens
+        self._endpoint_keys = endpoint_keys or EndpointKeys()
 
     def takes(self, shown: Shown) -> bool:
         """Take whatever a bearer brings: this kind is asked last."""
@@ -49,7 +52,11 @@ class AccessTokens:
 
     async def _of_key(self, claims: Claims, now: float) -> Principal:
         """The owner of the API key that a token was given for, narrowed as the key is, as long as there is the key."""
-        held = await self._accounts.look(self._accounts.keys.find, claims.session.removeprefix(OF_KEY))
+        key_id = claims.session.removeprefix(OF_KEY)
+        of_endpoint = self._endpoint_keys.of_id(key_id)
+        if of_endpoint is not None and of_endpoint.name == claims.name:
+            return replace(of_endpoint, via="token", credential=claims.session, expires_at=claims.expires_at)
+        held = await self._accounts.look(self._accounts.keys.find, key_id)
         if held is None or (held.owner, held.role) != (claims.name, claims.role):
             raise Unauthenticated("revoked")
         if held.expires_at <= now:

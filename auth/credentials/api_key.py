@@ -6,10 +6,12 @@ kept.
 
 from collections.abc import Callable
 from hmac import compare_digest
+from math import inf
 from typing import Final
 
 from auth.api_keys import Held
 from auth.credentials.credential import Recognised, Shown
+from auth.endpoint_keys import EndpointKeys
 from auth.errors import Unauthenticated
 from auth.key_text import KeyText, looks_like_key, read_key
 from auth.principal import Principal
@@ -27,9 +29,15 @@ _NOBODYS: Final = bytes(32)
 class ApiKeyCredentials:
     """Recognises the holder of an API key; calls `on_use` with the key's id, the time and the address."""
 
-    def __init__(self, accounts: AccountStore, on_use: Callable[[str, float, str], None]) -> None:
+    def __init__(
+        self,
+        accounts: AccountStore,
+        on_use: Callable[[str, float, str], None],
+        endpoint_keys: EndpointKeys | None = None,
+    ) -> None:
         self._accounts = accounts
         self._on_use = on_use
+        self._endpoint_keys = endpoint_keys or EndpointKeys()
 
     def takes(self, shown: Shown) -> bool:
         """Whether this has the shape of a key. In a header that is for keys, whatever stands there is taken."""
@@ -44,6 +52,11 @@ class ApiKeyCredentials:
         key = read_key(secret)
         if key is None:
             raise Unauthenticated("malformed")
+        of_endpoint = self._endpoint_keys.holder(key)
+        if of_endpoint is not None:
+            if user not in ("", "key", of_endpoint.name):
+                raise Unauthenticated("bad_key")
+            return Recognised(of_endpoint, inf)
         held = await self._held(key)
         if held.expires_at <= now:
             raise Unauthenticated("expired")

@@ -425,7 +425,7 @@ def endpoints(docs: str) -> Dashboard:
             lines(
                 "Traffic that was asked for",
                 PercentUnit,
-                "The share of each deployment, as the YAML of the endpoint has it.",
+                "The share of each deployment, as the endpoint's definition has it.",
                 (name, over("max by (endpoint, deployment)", "tandem_endpoint_traffic_ratio", endpoint)),
             ),
             lines(
@@ -441,9 +441,9 @@ def endpoints(docs: str) -> Dashboard:
                 (name, rate_by("endpoint, deployment", "tandem_endpoint_rerouted_total", endpoint)),
             ),
             lines(
-                "Folder of endpoints refused",
+                "Definitions of endpoints refused",
                 Short,
-                "1: a file is wrong, and what was said before stays in force. The log names the file and the line.",
+                "1: what defines them is wrong, and that of before stays in force. The log says what and where.",
                 ("{{pod}}", over("max by (pod)", "tandem_endpoints_refused")),
             ),
             stacked(

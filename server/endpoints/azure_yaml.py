@@ -25,7 +25,7 @@ from server.endpoints.definition import (
 )
 from server.endpoints.yaml_text import Document, document
 
-ENDPOINT_KEYS = ("name", "description", "tags", "auth_mode", "traffic", "key_header")
+ENDPOINT_KEYS = ("name", "description", "tags", "auth_mode", "traffic", "key_header", "key_generations")
 DEPLOYMENT_KEYS = ("name", "endpoint_name", "description", "tags", "model", "request_settings", *collecting.KEYS)
 SCALED = "models share the cores of their server, and servers are scaled as a whole"
 INSTANCES = "a model of a pool of its own has 'workers' in its sidecar"
@@ -59,6 +59,7 @@ CURES: Mapping[str, str] = {
 }
 """What to do in place of a key that is refused."""
 _MILLISECONDS_MAX = 3_600_000
+_NO_NUMBER = 1 << 53
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +73,11 @@ class Read:
 def read(data: bytes, file: str) -> Read:
     """The endpoint or the deployment in a YAML file. Raises BadDefinition with file, line and cure."""
     found = document(data, file)
-    is_deployment = "endpoint_name" in found.data or "model" in found.data
+    return of(found, is_deployment="endpoint_name" in found.data or "model" in found.data)
+
+
+def of(found: Document, is_deployment: bool) -> Read:
+    """The endpoint or the deployment that a document defines. Raises BadDefinition with place and cure."""
     try:
         return _deployment(found) if is_deployment else _endpoint(found)
     except BadDefinition as e:
@@ -87,6 +92,7 @@ def _endpoint(found: Document) -> Read:
         auth_mode=_auth_mode(data.get("auth_mode", "key")),
         traffic=_weights(data, "traffic"),
         key_header=header_of(data.get("key_header", KEY_HEADER), "key_header"),
+        key_generations=_generations(_mapping(data, "key_generations")),
         description=_text(data, "description"),
         tags=_texts(data, "tags"),
     )
@@ -159,6 +165,13 @@ def _timeout_s(settings: Mapping[str, Any]) -> float | None:
     if type(given) is not int or not 1 <= given <= _MILLISECONDS_MAX:
         raise _bad("request_settings.request_timeout_ms", f"is {given!r}; it is 1 to {_MILLISECONDS_MAX} milliseconds")
     return given / 1000
+
+
+def _generations(given: Mapping[str, Any]) -> dict[str, int]:
+    for slot, number in given.items():
+        if slot not in ("primary", "secondary") or type(number) is not int or not 1 <= number < _NO_NUMBER:
+            raise _bad("key_generations", "has a number from 1 on for each of primary and secondary")
+    return dict(given)
 
 
 def _weights(data: Mapping[str, Any], key: str) -> dict[str, Any]:

@@ -38,6 +38,15 @@ class BadDefinition(Exception):
         """The member that is wrong, by its dotted name; empty where it is the whole."""
 
 
+class Refusal(Exception):
+    """A change cannot be made as things are. The text says what to do."""
+
+    def __init__(self, code: Literal["not_found", "has_traffic", "precondition_failed"], text: str) -> None:
+        super().__init__(text)
+        self.code = code
+        self.text = text
+
+
 @dataclass(frozen=True, slots=True)
 class ModelRef:
     """A model and one of its versions, by their names."""
@@ -70,6 +79,8 @@ class Endpoint:
     traffic: Mapping[str, int] = field(default_factory=dict)
     key_header: str = KEY_HEADER
     """The header by whose value requests are assigned, in small letters. Equal values stay together."""
+    key_generations: Mapping[str, int] = field(default_factory=dict)
+    """Numbers by the slots of keys, primary and secondary: a higher one is another key."""
     description: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
 

@@ -16,6 +16,7 @@ from typing import Any
 import orjson
 
 from server import logs
+from server.pools.recent import RECENT
 
 log = logging.getLogger(__name__)
 
@@ -99,7 +100,9 @@ class Output(asyncio.Protocol):
         if self._bytes > MAX_BYTES_PER_S:
             self._dropped += 1
         elif line.strip():
-            self._write(labelled(line, self._pool))
+            record = labelled(line, self._pool)
+            RECENT.take(self._pool, record)
+            self._write(record)
 
     def _tell_dropped(self) -> None:
         if self._dropped:

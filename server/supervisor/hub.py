@@ -1,6 +1,7 @@
-"""The control socket of the web processes: pushes snapshots, hears which are in force, passes on requests to kill.
+"""The control socket of the web processes: pushes snapshots, hears which are in force, passes on what they ask for.
 
-One line of JSON a message. To a web process: a snapshot. From it: the messages of `server/wire/control.py`.
+One line of JSON a message. To a web process: a snapshot, or the answer to what it asked. From it: the
+messages of `server/wire/control.py`.
 
 No web process can hold up or fill up the supervisor: one that reads slowly is sent only the newest snapshot when it has
 taken the one before, and one that does not follow in time, or talks nonsense, is let go. It ends, and gunicorn starts
@@ -13,19 +14,20 @@ import asyncio
 import logging
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import orjson
 
 from server.unix_sockets import address
-from server.wire.control import Confirmed, Kill, message
+from server.wire.control import Answer, Confirmed, Kill, Question, message
 from server.wire.snapshot import Snapshot
 
 log = logging.getLogger(__name__)
 
 CONFIRM_TIMEOUT_S = 10.0
-MAX_MESSAGE_BYTES = 1 << 16
+MAX_MESSAGE_BYTES = 1 << 20
+"""A change has a definition in it, whose body was 64 KiB at most; written as JSON inside of JSON it is longer."""
 UCRED = struct.Struct("3i")
 
 
@@ -43,8 +45,14 @@ class _Peer:
 class Hub:
     """All web processes, as the supervisor sees them."""
 
-    def __init__(self, on_kill: Callable[[str, str], None]) -> None:
+    def __init__(
+        self,
+        on_kill: Callable[[str, str], None],
+        on_question: Callable[[Question], Awaitable[Answer]],
+    ) -> None:
         self._on_kill = on_kill
+        self._on_question = on_question
+        self._answering: set[asyncio.Task[None]] = set()
         self._peers: set[_Peer] = set()
         self._line = b""
         self._serial = 0
@@ -126,10 +134,18 @@ class Hub:
             except OSError:
                 return  # the reader sees it too
 
-    def _hear(self, peer: _Peer, said: Confirmed | Kill) -> None:
+    async def _answer(self, peer: _Peer, question: Question) -> None:
+        answer = await self._on_question(question)
+        peer.writer.write(orjson.dumps(answer.to_data()) + b"\n")
+
+    def _hear(self, peer: _Peer, said: Confirmed | Kill | Question) -> None:
         match said:
             case Confirmed():
                 peer.confirmed = min(said.confirmed, self._serial)
                 self._changed.set()
             case Kill():
                 self._on_kill(said.kill, said.reason)
+            case _:
+                answering = asyncio.create_task(self._answer(peer, said))
+                self._answering.add(answering)
+                answering.add_done_callback(self._answering.discard)

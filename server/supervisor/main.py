@@ -67,7 +67,7 @@ class Supervisor:
         self._metric_files = self._run_dir / "metrics"
         self._metric_files.mkdir()
         self._metrics = SupervisorMetrics(self._metric_files)
-        self._hub = Hub(lambda worker, reason: self._pools.kill(worker, reason))
+        self._hub = Hub(lambda *kill: self._pools.kill(*kill), lambda asked: self._endpoints.answer(asked))
         self._measured: tuple[Entry, ...] = ()
         self._serial = 0
         self._scanned = False
@@ -88,7 +88,7 @@ class Supervisor:
         )
         self._web = WebProcesses(settings, self._run_dir, self._hub)
         self._remotes = Remotes(settings.remote_urls, settings.token_key, self._publish, self._on_remote)
-        self._endpoints = Changes(settings.endpoints, self._publish, EndpointGauges(self._metrics.registry))
+        self._endpoints = Changes(settings, self._publish, EndpointGauges(self._metrics.registry))
         self._recorder = Recorder(settings, self._run_dir, RecorderMetrics(self._metrics.registry))
         self._pools = Pools(self._run_dir, settings, self._publish, self._on_worker_end, self._on_refill, self._cores)
 
@@ -102,14 +102,9 @@ class Supervisor:
             check_sandbox(self._settings)
             listener = listen(self._settings.host, self._settings.port)
             self._serve_metrics()
-            password_file = prepare(
-                self._settings.data,
-                time.time(),
-                self._settings.accounts,
-                self._settings.token_key,
-                self._settings.identity,
-                self._settings.database,
-            )
+            of = self._settings
+            shared = of.accounts, of.token_key, of.identity, of.database, of.endpoint_key
+            password_file = prepare(of.data, time.time(), *shared)
             if password_file is not None:
                 log.info("first start: the password of admin was written", extra={"file": str(password_file)})
             await self._endpoints.begin()
@@ -123,6 +118,7 @@ class Supervisor:
             await self._web.stop()
             await asyncio.gather(self._recorder.stop(), self._pools.stop())
             await self._hub.stop()
+            await self._endpoints.stop()
             self._run_folder.remove()
             log.info("stopped")
 
@@ -132,8 +128,7 @@ class Supervisor:
             *(self._keep_house(), self._announce(address), self._reread_settings()),
             *(self._remotes.follow(), self._tell_progress(), self._endpoints.follow(), self._recorder.follow()),
         ]
-        beside = [asyncio.create_task(task) for task in more]
-        stopping = asyncio.create_task(self._stop.wait())
+        beside, stopping = [asyncio.create_task(task) for task in more], asyncio.create_task(self._stop.wait())
         ending = asyncio.create_task(self._web.ended())
         try:
             await asyncio.wait({stopping, ending, watching}, return_when=asyncio.FIRST_COMPLETED)
@@ -243,9 +238,9 @@ class Supervisor:
             self._complete = True
         self._measure(entries)
         self._endpoints.measure(entries)
-        self._recorder.look(own, self._endpoints.states)
+        self._recorder.look(own, self._endpoints.in_force)
         pools, remotes, complete = self._pools.states(), dict(self._remotes.states), self._complete
-        beside = self._draining, remotes, self._endpoints.states
+        beside = self._draining, remotes, self._endpoints.in_force
         await self._hub.push(Snapshot(self._serial, entries, pools, complete, *beside))
         if complete:
             self._signalled.set()

@@ -14,7 +14,8 @@ import socket
 import sys
 from pathlib import Path
 
-from server.config import RUN_DIR, SETTINGS_FILE, Settings
+from server.config import Settings
+from server.config_handed import RUN_DIR, SETTINGS_FILE
 from server.pools.environment import MEMORY_KEPT
 from server.supervisor.hub import Hub
 

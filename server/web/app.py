@@ -7,7 +7,7 @@ import gc
 import logging
 import os
 import signal
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,11 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from auth import routes as auth_routes
+from auth.endpoint_keys import Keyed
 from auth.setup import Auth, open_auth
-from server import config, logs
+from server import logs
 from server.config import Settings
+from server.config_handed import RUN_DIR, SETTINGS_FILE, handed
 from server.machine.memory import QuietHoard
 from server.metrics import WebMetrics
 from server.web.dialects import (
@@ -46,12 +48,25 @@ from server.web.dialects.vetiver import VETIVER, VETIVER_PYTHON
 from server.web.prefix import Prefixed
 from server.web.request_id import RequestIds
 from server.web.root_alias import RootAlias, aliases
-from server.web.routes import endpoints, exception_handlers, health, models, openapi, pages, peers, truth
+from server.web.routes import (
+    endpoint_credentials,
+    endpoint_logs,
+    endpoints,
+    exception_handlers,
+    health,
+    models,
+    openapi,
+    pages,
+    peers,
+    publish,
+    truth,
+)
 from server.web.scoring.access_log import AccessLog
 from server.web.scoring.aside import Aside
 from server.web.scoring.relay import Relay
 from server.web.scoring.route import ScoringRoute
 from server.web.scoring.serving import Serving
+from server.wire.snapshot import EndpointState
 
 log = logging.getLogger(__name__)
 
@@ -64,8 +79,11 @@ ROUTERS = tuple(
         auth_routes,
         health,
         models,
+        publish,
         endpoints,
         truth,
+        endpoint_credentials,
+        endpoint_logs,
         peers,
         openapi,
         pages,
@@ -91,7 +109,7 @@ class WebApp:
         self.settings = settings
         self._run_dir = run_dir
         self.metrics = WebMetrics()
-        self._serving = Serving(settings, self.metrics, DIALECTS, run_dir)
+        self._serving = Serving(settings, self.metrics, DIALECTS, run_dir, self._tell_endpoints)
         self._relay = Relay()
         self._auth: Auth = open_auth(
             settings.data,
@@ -104,6 +122,7 @@ class WebApp:
             buckets_file=run_dir / "buckets",
             database=settings.database,
             watched=True,
+            endpoint_key=settings.endpoint_key,
         )
         self._access_log = AccessLog()
         self._request_ids = RequestIds()
@@ -148,6 +167,8 @@ class WebApp:
 
     def _body_limit(self, path: str) -> int:
         """The size of the largest body that a route takes."""
+        if publish.takes(path):  # it knows who sends it before it reads
+            return self.settings.max_body_bytes
         wanted = mls_batch.MAX_BODY_BYTES if mls_batch.takes(path) else exception_handlers.MAX_BODY_BYTES
         return min(wanted, max(self.settings.max_body_bytes, exception_handlers.MAX_BODY_BYTES))
 
@@ -186,6 +207,13 @@ class WebApp:
         self._serving.switched.set()  # where it was not yet: the start has to end before the stop can begin
         signal.raise_signal(signal.SIGTERM)
 
+    def _tell_endpoints(self, endpoints: Iterable[EndpointState]) -> None:
+        """Know the keys of endpoints as they are from now on, and whoever showed one before no longer by it."""
+        modes = {"key": True, "aml_token": False}
+        keyed = (Keyed(e.name, e.key_generations, modes[e.auth_mode]) for e in endpoints if e.auth_mode in modes)
+        if self._auth.endpoint_keys.tell(keyed):
+            self._auth.authenticator.forget_if_changed()
+
     def _measure_accounts(self) -> None:
         self.metrics.accounts_away(self._auth.accounts.away_s())
         self.metrics.keys_ending(self._auth.ending.count)
@@ -218,7 +246,7 @@ def _behind(proxies: list[str], app: ASGIApp) -> ASGIApp:
 
 def create_app() -> WebApp:
     """Make the application for gunicorn. The environment names the run folder, which has the settings."""
-    run_dir = Path(os.environ[config.RUN_DIR])
-    settings = config.handed((run_dir / config.SETTINGS_FILE).read_text())
+    run_dir = Path(os.environ[RUN_DIR])
+    settings = handed((run_dir / SETTINGS_FILE).read_text())
     logs.configure(settings.log_level)
     return WebApp(settings, run_dir)

@@ -39,6 +39,13 @@ Code = Literal[
     "invalid_input",
     "conflict",
     "not_collected",
+    "in_file",
+    "has_traffic",
+    "precondition_failed",
+    "bad_definition",
+    "bad_traffic",
+    "unsupported_field",
+    "bad_archive",
     "queue_full",
     "too_many_attempts",
     "crashes_too_often",
@@ -55,6 +62,7 @@ Code = Literal[
     "provider_unavailable",
     "accounts_unavailable",
     "recorder_unavailable",
+    "store_unavailable",
     "deadline_exceeded",
 ]
 CODES: tuple[Code, ...] = get_args(Code)
@@ -81,6 +89,13 @@ STATUS: Mapping[Code, int] = {
     "invalid_input": 422,
     "conflict": 409,
     "not_collected": 409,
+    "in_file": 409,
+    "has_traffic": 409,
+    "precondition_failed": 412,
+    "bad_definition": 422,
+    "bad_traffic": 422,
+    "unsupported_field": 422,
+    "bad_archive": 422,
     "queue_full": 429,
     "too_many_attempts": 429,
     "crashes_too_often": 429,
@@ -97,6 +112,7 @@ STATUS: Mapping[Code, int] = {
     "provider_unavailable": 503,
     "accounts_unavailable": 503,
     "recorder_unavailable": 503,
+    "store_unavailable": 503,
     "deadline_exceeded": 504,
 }
 
@@ -124,6 +140,13 @@ DETAIL: Mapping[Code, str] = {
     "invalid_input": "The body does not fit the model's schema.",
     "conflict": "This is in conflict with what exists.",
     "not_collected": "Nothing is recorded of this model or endpoint; its sidecar or deployment has to say 'collect'.",
+    "in_file": "The endpoints of this server come from a folder of files. Change them where the files come from.",
+    "has_traffic": "The deployment has traffic. Give it to another one first.",
+    "precondition_failed": "Somebody has changed the endpoint since you looked. Look again, then decide.",
+    "bad_definition": "The definition cannot be used.",
+    "bad_traffic": "The percentages break a rule.",
+    "bad_archive": "The archive is not unpacked.",
+    "unsupported_field": "A field of the definition means nothing here.",
     "queue_full": "Too many requests wait already. Try again after the time in Retry-After.",
     "too_many_attempts": "Too many attempts. Try again after the time in Retry-After.",
     "crashes_too_often": "Several of your requests have ended this model's process within a minute. Correct them; try "
@@ -142,6 +165,7 @@ DETAIL: Mapping[Code, str] = {
     "accounts_unavailable": "The accounts cannot be reached, so who is asking cannot be looked up. Try again shortly.",
     "recorder_unavailable": "What was sent could not be kept: the recorder is being started, or its disk is full. "
     "Send it again.",
+    "store_unavailable": "The definitions of endpoints cannot be read or written at present. Try again shortly.",
     "deadline_exceeded": "The model did not answer in time.",
 }
 
@@ -153,6 +177,7 @@ RETRY_AFTER_S: Mapping[Code, float] = {
     "remote_unavailable": 1.0,
     "provider_unavailable": 1.0,
     "accounts_unavailable": 1.0,
+    "store_unavailable": 1.0,
 }
 """Seconds to say in Retry-After where nothing better is known."""
 

@@ -116,6 +116,8 @@ class DeploymentState:
     tags: Mapping[str, str] = field(default_factory=dict)
     collect: Mapping[str, Any] | None = None
     """What is recorded of its requests, in place of what its model's sidecar says."""
+    coming: tuple[str, str] | None = None
+    """The model and version that is wanted, while it cannot answer and the one before does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,13 +132,20 @@ class EndpointState:
     auth_mode: str = "key"
     traffic: Mapping[str, int] = field(default_factory=dict)
     deployments: tuple[DeploymentState, ...] = ()
+    key_generations: Mapping[str, int] = field(default_factory=dict)
+    """Numbers by the slots of keys, primary and secondary: a higher one is another key. 1 where nothing is said."""
     description: str = ""
     tags: Mapping[str, str] = field(default_factory=dict)
 
     @staticmethod
     def from_data(data: Mapping[str, Any]) -> EndpointState:
         """Back from JSON."""
-        return EndpointState(**{**data, "deployments": tuple(DeploymentState(**d) for d in data["deployments"])})
+        return EndpointState(**{**data, "deployments": tuple(_deployment(d) for d in data["deployments"])})
+
+
+def _deployment(data: Mapping[str, Any]) -> DeploymentState:
+    coming = data.get("coming")
+    return DeploymentState(**{**data, "coming": (coming[0], coming[1]) if coming else None})
 
 
 @dataclass(frozen=True, slots=True)

@@ -71,7 +71,7 @@ def test_comments_blank_lines_and_ends_of_line_of_windows_are_no_matter(tmp_path
         (f"@tandem:scorer:{HASH}", "its name is not"),
         (f"\ufeffann:scorer:{HASH}", "its name is not"),
         (f"{'n' * 65}:scorer:{HASH}", "its name is not"),
-        (f"ann:root:{HASH}", "its role is not one of scorer, analyst, auditor, admin, none"),
+        (f"ann:root:{HASH}", "its role is not one of scorer, analyst, publisher, auditor, admin, none"),
         (f"ann:peer:{HASH}", "its role is not one of"),
         (f"ann: scorer:{HASH}", "its role is not one of"),
         (f"ann::{HASH}", "its role is not one of"),

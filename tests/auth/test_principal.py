@@ -20,8 +20,9 @@ GRANTED: dict[str, set[Permission]] = {
     "none": set(),
     "scorer": {"list", "score"},
     "analyst": {"list", "score", "details"},
+    "publisher": {"list", "score", "details", "publish"},
     "auditor": {"audit"},
-    "admin": {"list", "score", "details", "audit", "accounts"},
+    "admin": {"list", "score", "details", "publish", "audit", "accounts"},
     "peer": {"catalog"},
 }
 

@@ -194,6 +194,8 @@ def test_while_the_database_says_nothing_who_is_known_is_served_and_who_is_not_i
             assert [(r.status_code, r.json()["code"]) for r in (scoring, changing)] == [
                 (503, "accounts_unavailable")
             ] * 2
+            endpoint = httpx.put(f"{one.url}/v1/endpoints/late", headers=one.headers(), json={}, timeout=30)
+            assert (endpoint.status_code, endpoint.json()["code"]) == (503, "store_unavailable")
         finally:
             postgresql.thaw()
         eventually(lambda: statuses(servers, unknown[0]) == {200})
@@ -233,6 +235,14 @@ def test_a_relayed_request_is_counted_once_under_a_limit_and_takes_keys_as_well_
     assert servers[0].model("faraway")["versions"][0]["runtime"] == "r"
     assert [answered(url) for url in (here, here, there, here, there)] == [200, 200, 200, 429, 429]
     eventually(lambda: used() == {"requests": 3, "rows": 3, "refused": 2})
+
+
+def test_a_change_of_an_endpoint_is_answered_when_both_have_it_in_force(servers: list[Tandem]) -> None:
+    for number in range(6):
+        changing, other = servers[number % 2], servers[1 - number % 2]
+        made = asked(changing, "PUT", "/v1/endpoints/shared", description=f"change {number}").json()
+        seen = other.get("/v1/endpoints/shared").json()
+        assert (made["provisioning_state"], seen["revision"]) == ("Succeeded", made["revision"])
 
 
 def test_the_audit_of_both_is_one_chain(servers: list[Tandem]) -> None:

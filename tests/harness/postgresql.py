@@ -28,6 +28,7 @@ _EMPTY = """DO $$ DECLARE name text; BEGIN
     FOR name IN SELECT tablename FROM pg_tables WHERE schemaname = 'public' LOOP
         IF name = 'revocations' THEN UPDATE revocations SET count = 0;
         ELSIF name = 'usage_ticks' THEN UPDATE usage_ticks SET tick = 0;
+        ELSIF name = 'endpoint_changes' THEN UPDATE endpoint_changes SET count = 0;
         ELSIF name <> 'schema_version' THEN EXECUTE format('DELETE FROM %I', name);
         END IF;
     END LOOP;

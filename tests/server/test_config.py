@@ -11,6 +11,7 @@ from pydantic import ValidationError
 
 from server import config
 from server.config import ConfigError, Settings, load
+from server.config_handed import handed
 from server.machine.cgroup import granted_cores
 
 
@@ -121,7 +122,7 @@ def test_a_web_process_has_the_settings_that_it_is_handed_and_no_others(monkeypa
     text = settings.model_dump_json()
     toml("port = nonsense\n")
     monkeypatch.setenv("TANDEM_PORT", "nonsense")
-    assert config.handed(text).model_dump() == settings.model_dump()
+    assert handed(text).model_dump() == settings.model_dump()
 
 
 def test_a_frame_holds_the_largest_body_with_room_to_spare(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,7 +198,7 @@ def test_a_trusted_proxy_is_an_address_or_a_network(monkeypatch: pytest.MonkeyPa
 def test_the_documentation_asks_for_a_token_where_others_reach_the_server(said: dict[str, str], docs: str) -> None:
     settings = Settings.model_validate(said)
     assert settings.docs == docs
-    assert config.handed(settings.model_dump_json()).docs == docs
+    assert handed(settings.model_dump_json()).docs == docs
 
 
 def test_where_the_sandbox_is_required_no_package_is_built(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from argparse import Namespace
 from pathlib import Path
 
 import orjson
 import pytest
 
 from server.cli import main
+from server.endpoints_written import written
+from tests.harness.tandem import free_port
 from tests.server.endpoints.test_azure_yaml import DEPLOYMENT, ENDPOINT
 
 NAME = "whats-in-a-name"
@@ -64,8 +67,30 @@ def test_what_cannot_be_done_is_one_line(
     assert refused in err
 
 
-def test_without_a_folder_the_setting_is_named(
+def test_without_a_folder_a_server_is_asked_and_the_setting_is_named_where_there_is_none(
     here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("TANDEM_ENDPOINTS")
-    assert "TANDEM_ENDPOINTS is not set" in told(capsys, "online-endpoint", "list")[2]
+    monkeypatch.setenv("TANDEM_SERVER", f"http://127.0.0.1:{free_port()}")
+    monkeypatch.setenv("TANDEM_TOKEN", "x")
+    assert "does not answer" in (said := told(capsys, "online-endpoint", "list")[2]) and "TANDEM_SERVER" in said
+
+
+@pytest.mark.parametrize(
+    ("query", "output", "expected"),
+    [
+        ("a.b", "tsv", "1"),
+        ("rows[].name", "tsv", "x\ny"),
+        ("rows[?name == 'y'] | [0]", "json", '{\n  "name": "y",\n  "n": 2\n}'),
+        ("rows", "table", "name  n\n----  -\nx     1\ny     2"),
+        ("rows[].name", "table", "Result\n------\nx\ny"),
+        ("none", "tsv", ""),
+        ("none", "json", "null"),
+        ("a", "yaml", "b: 1"),
+        ("a.b", "yaml", "1"),
+        ("a", "none", ""),
+    ],
+)
+def test_what_is_printed_is_chosen_and_formed_as_az_does(query: str, output: str, expected: str) -> None:
+    data = {"a": {"b": 1}, "rows": [{"name": "x", "n": 1}, {"name": "y", "n": 2}]}
+    assert "\n".join(written(data, Namespace(query=query, output=output))) == expected

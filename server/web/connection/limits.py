@@ -15,6 +15,7 @@ from typing import Protocol
 from starlette.types import Receive, Scope, Send
 
 from server.config import Settings
+from server.web.connection.domain import of_domain
 from server.web.problems import Code, problem
 from server.web.request_id import RequestIds
 
@@ -53,6 +54,8 @@ class ConnectionLimits:
         self.header_timeout_s = settings.header_timeout_s
         self.keepalive_s = settings.keepalive_s
         self.body_timeout_s = settings.timeout_s
+        self.meant = of_domain(settings.endpoint_domain)
+        """What a host and a path mean together, where endpoints have names of their own."""
         self.draining = False
         """The process stops: every reply is the last of its connection."""
         self._connections: set[Connection] = set()

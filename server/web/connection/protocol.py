@@ -197,6 +197,7 @@ class Protocol(HttpToolsProtocol):
         self._idle_bytes = 0
         method = parser.get_method()
         path, raw_path, query = split(self.url)
+        path = path if self._limits.meant is None else self._limits.meant(headers.get(b"host", b""), path)
         keep_alive = version != "1.0" and not self._spare and not self._limits.draining and parser.should_keep_alive()
         before = self.cycle
         waits = before is not None and not before.response_complete

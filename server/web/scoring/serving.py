@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 from server.collect_metrics import CollectMetrics
@@ -23,7 +24,8 @@ from server.web.scoring.collector import Collector
 from server.web.scoring.gauges import Gauges
 from server.web.scoring.target import Target
 from server.web.scoring.targets import targets
-from server.wire.snapshot import Entry, Snapshot
+from server.wire.control import EndpointChange, EndpointChanged
+from server.wire.snapshot import EndpointState, Entry, Snapshot
 
 log = logging.getLogger(__name__)
 
@@ -32,8 +34,14 @@ class Serving:
     """The current catalog and everything derived from it."""
 
     def __init__(
-        self, settings: Settings, metrics: WebMetrics, dialects: Dialects, run_dir: Path | None = None
+        self,
+        settings: Settings,
+        metrics: WebMetrics,
+        dialects: Dialects,
+        run_dir: Path | None = None,
+        on_endpoints: Callable[[tuple[EndpointState, ...]], None] = lambda _: None,
     ) -> None:
+        self._on_endpoints = on_endpoints
         self.dialects = dialects
         self._timeout_s = settings.timeout_s
         self._control = Control()
@@ -51,6 +59,14 @@ class Serving:
     async def follow(self, hub: Path) -> None:
         """Take catalogs from the supervisor until it is gone."""
         await self._control.follow(hub, self._switch)
+
+    async def change(self, change: EndpointChange) -> EndpointChanged | None:
+        """Have an endpoint changed; None where nobody answers. What was changed is in force here then."""
+        return await self._control.change(change)
+
+    async def lines(self, pool: str, most: int) -> str:
+        """The newest lines that the model of a pool has written."""
+        return await self._control.lines(pool, most)
 
     def not_ready(self) -> dict[str, str]:
         """Why this process cannot serve, by pool; empty when it can."""
@@ -85,6 +101,7 @@ class Serving:
         # From here on nothing waits: between two requests, everything changes.
         self.dispatchers.switch(snapshot)
         self.snapshot = snapshot
+        self._on_endpoints(snapshot.endpoints)
         counted = self.endpoint_metrics.rerouted
         self.targets = targets(snapshot, self.dispatchers, self.dialects, self._timeout_s, counted)
         self.collector.switch(snapshot)

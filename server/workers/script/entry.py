@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import inspect
+import json
 import os
 import socket
 import sys
@@ -19,6 +20,8 @@ from server.workers.errors import LoadFailed
 from server.workers.script.provided import provide
 
 MAX_WORDS_CHARS = 1000
+ENVIRONMENT = "tandem-environment.json"
+"""File beside the script: variables that are set before it is imported."""
 BOTH = "def init(), which may do nothing, and def run(raw_data), which returns the reply"
 
 
@@ -29,6 +32,7 @@ def load(path: Path) -> tuple[Run, Caller]:
     """
     folder = path.parent
     os.environ["AZUREML_MODEL_DIR"] = str(folder)
+    os.environ.update(_variables(folder / ENVIRONMENT))
     os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # for its children; the folder may be read-only
     sys.dont_write_bytecode = True
     os.chdir(folder)
@@ -52,6 +56,19 @@ def load(path: Path) -> tuple[Run, Caller]:
     except BaseException as e:  # sys.exit() too
         raise LoadFailed("script_fails", f"init() fails: {words(e, folder)}{_cure(e)}") from e
     return run, called
+
+
+def _variables(path: Path) -> dict[str, str]:
+    """What a deployment's `environment_variables` said. Raises LoadFailed."""
+    try:
+        found = json.loads(path.read_bytes())
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        found = None
+    if not isinstance(found, dict) or any(not name or "=" in name or "\0" in f"{name}{found[name]}" for name in found):
+        raise LoadFailed("bad_script", f"{ENVIRONMENT} is no object of names and texts")
+    return {name: str(value) for name, value in found.items()}
 
 
 def _imported(path: Path) -> ModuleType:

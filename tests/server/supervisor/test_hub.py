@@ -13,6 +13,7 @@ import pytest
 
 from server.supervisor import hub as hub_module
 from server.supervisor.hub import Hub
+from server.wire.control import Answer, EndpointChange, EndpointChanged, LinesTold, Question
 from server.wire.snapshot import PoolState, Snapshot
 
 LARGE = "x" * (8 << 20)
@@ -45,8 +46,13 @@ class Started:
 
     def __init__(self, path: Path) -> None:
         self.killed: list[tuple[str, str]] = []
-        self.hub = Hub(lambda worker, reason: self.killed.append((worker, reason)))
+        self.hub = Hub(lambda worker, reason: self.killed.append((worker, reason)), self._answer)
         self._path = path
+
+    async def _answer(self, question: Question) -> Answer:
+        if isinstance(question, EndpointChange):
+            return EndpointChanged(question.change, detail=question.endpoint)
+        return LinesTold(question.lines, f"{question.most} lines of {question.pool}")
 
     @asynccontextmanager
     async def peer(self) -> AsyncIterator[Peer]:
@@ -103,6 +109,7 @@ def test_a_push_ends_when_all_have_switched_and_who_comes_later_gets_it_too(tmp_
         b'{"confirmed": 1e999}',
         b'{"kill": 1, "reason": "deadline"}',
         b'{"kill": "r-1.1"}',
+        b'{"change": 1, "action": "burn", "endpoint": "cars"}',
         b"[" * 10_000,
         b"x" * (1 << 20),
     ],
@@ -125,6 +132,20 @@ def test_who_talks_nonsense_is_let_go_and_harms_nobody(tmp_path: Path, line: byt
             good.confirm(2)
             await pushing
         assert started.killed == []
+
+    with_hub(tmp_path, test)
+
+
+def test_a_change_is_answered_to_who_asked_for_it(tmp_path: Path) -> None:
+    async def test(started: Started) -> None:
+        async with started.peer() as one, started.peer() as two:
+            for number, peer in enumerate((one, two)):
+                peer.say(orjson.dumps({"change": 7, "action": "delete", "endpoint": f"e{number}"}))
+            for number, peer in enumerate((one, two)):
+                answer = orjson.loads(await peer.reader.readline())
+                assert (answer["changed"], answer["detail"]) == (7, f"e{number}")
+            one.say(b'{"lines": 8, "pool": "script1", "most": 5}')
+            assert orjson.loads(await one.reader.readline()) == {"told": 8, "text": "5 lines of script1"}
 
     with_hub(tmp_path, test)
 

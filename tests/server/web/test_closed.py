@@ -52,7 +52,7 @@ def test_the_open_routes_are_all_real() -> None:
 @pytest.mark.parametrize("token", ["", "Bearer x.y.z"])
 def test_a_closed_route_asks_for_a_token(tandem: Tandem, method: str, path: str, token: str) -> None:
     nowhere = {"version": "v1", "pair": "none", "slot": "primary", "role": "r", "grant": "g", "limit": "l"}
-    nowhere |= {"endpoint": "e", "execution": "x", "index": "0"}
+    nowhere |= {"endpoint": "e", "deployment": "d", "execution": "x", "index": "0"}
     filled = path.replace("{rest:path}", "x").format(model="mpg", name="admin", **nowhere)
     headers = {"sec-fetch-site": "same-origin"} | ({"authorization": token} if token else {})
     reply = httpx.request(method, tandem.url + filled, headers=headers, json={})

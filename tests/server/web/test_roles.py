@@ -15,21 +15,37 @@ from tests.server.web.test_closed import OPEN, every_route
 
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE")
 ROLES: dict[str, tuple[str, ...]] = {
-    "list": ("scorer", "analyst", "admin"),
-    "score": ("scorer", "analyst", "admin"),
+    "list": ("scorer", "analyst", "publisher", "admin"),
+    "score": ("scorer", "analyst", "publisher", "admin"),
+    "details": ("analyst", "publisher", "admin"),
+    "publish": ("publisher", "admin"),
     "accounts": ("admin",),
     "audit": ("auditor", "admin"),
     "catalog": (),
-    "me": ("scorer", "analyst", "auditor", "admin", "none"),
+    "me": ("scorer", "analyst", "publisher", "auditor", "admin", "none"),
 }
 """Which accounts may do what a permission is for; a catalog is for other servers, which have none."""
 NEEDS = {
     ("GET", "/v1/models"): "list",
     ("GET", "/v1/models/{model}"): "list",
     ("GET", "/v1/models/{model}/schema"): "list",
+    ("PUT", "/v1/models/{model}/versions/{version}"): "publish",
+    ("DELETE", "/v1/models/{model}/versions/{version}"): "publish",
     ("GET", "/v1/endpoints"): "list",
     ("GET", "/v1/endpoints/{endpoint}"): "list",
     ("POST", "/v1/truth/{model}"): "score",
+    ("PUT", "/v1/endpoints/{endpoint}"): "publish",
+    ("PATCH", "/v1/endpoints/{endpoint}"): "publish",
+    ("DELETE", "/v1/endpoints/{endpoint}"): "publish",
+    ("GET", "/v1/endpoints/{endpoint}/deployments"): "list",
+    ("GET", "/v1/endpoints/{endpoint}/deployments/{deployment}"): "list",
+    ("PUT", "/v1/endpoints/{endpoint}/deployments/{deployment}"): "publish",
+    ("PATCH", "/v1/endpoints/{endpoint}/deployments/{deployment}"): "publish",
+    ("DELETE", "/v1/endpoints/{endpoint}/deployments/{deployment}"): "publish",
+    ("GET", "/v1/endpoints/{endpoint}/keys"): "publish",
+    ("POST", "/v1/endpoints/{endpoint}/keys/{slot}"): "publish",
+    ("POST", "/v1/endpoints/{endpoint}/token"): "score",
+    ("GET", "/v1/endpoints/{endpoint}/deployments/{deployment}/logs"): "details",
     ("POST", "/v1/models/{model}/score"): "score",
     ("POST", "/v1/models/{model}/versions/v1/score"): "score",
     ("POST", "/v1/models/{model}:predict"): "score",
@@ -137,6 +153,7 @@ SCORING = {
 NOWHERE = {
     **{"pair": "none", "slot": "primary", "role": "none-such", "grant": "none", "limit": "none", "provider": "none"},
     **{"version": "none", "endpoint": "none", "execution": "none", "index": "0"},
+    **{"version": "none", "endpoint": "none", "deployment": "none"},
 }
 """What is filled in where nothing is to be found."""
 OVERRIDE = {"x-http-method-override": "GET", "x-method-override": "GET", "x-original-url": "/"}
@@ -179,7 +196,7 @@ def expected(method: str, path: str, caller: str) -> set[int]:
     if (routed, path) in NEEDS:
         if not known:
             return {401}
-        return {200, 400, 404, 415, 422, 501} if caller in ROLES[NEEDS[routed, path]] else {403}
+        return {200, 400, 404, 409, 415, 422, 501} if caller in ROLES[NEEDS[routed, path]] else {403}
     if any(path == scoring for _, scoring in SCORING):
         if not known:
             return {401}

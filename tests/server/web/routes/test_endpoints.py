@@ -234,6 +234,12 @@ def test_a_folder_that_is_wrong_changes_nothing_and_is_told(served: Served) -> N
     eventually(lambda: served.metric("tandem_endpoints_refused") == 0)
 
 
+def test_what_files_define_is_not_changed_over_http(served: Served) -> None:
+    refused = httpx.patch(f"{served.url}/v1/endpoints/cars", json={}, headers=served.headers())
+    problem(refused, 409, "in_file")
+    assert "TANDEM_ENDPOINTS" in refused.json()["detail"]
+
+
 def test_the_command_of_azure_changes_the_traffic(served: Served) -> None:
     done = served.command("online-endpoint", "update", "-n", "words", "--traffic", "green=100", "-g", "x", "-w", "y")
     assert done.returncode == 0, done.stderr
