@@ -55,7 +55,7 @@ class Server:
         if packed.version in self._versions(packed.model):
             return
         path = f"/v1/models/{quote(packed.model)}/versions/{packed.version}?r={str(packed.r).lower()}"
-        self._answered("PUT", path, packed.archive, {"content-type": "application/x-tar"})
+        self._answered("PUT", path, packed.archive, {"content-type": "application/octet-stream"})
         until = time.monotonic() + SEEN_S
         while packed.version not in self._versions(packed.model):
             if time.monotonic() > until:

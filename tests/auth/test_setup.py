@@ -29,6 +29,7 @@ def test_the_first_start_makes_a_folder_of_secrets_that_only_its_owner_can_read(
     assert {file.name: mode(file) for file in data.iterdir()} == {
         "accounts.sqlite": 0o600,
         "admin-password": 0o600,
+        "endpoint.key": 0o600,
         "lock": 0o600,
         "signing.key": 0o600,
     }

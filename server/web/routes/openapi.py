@@ -39,6 +39,17 @@ ROUTE_CODES: tuple[Code, ...] = (
     "recorder_unavailable",
 )
 """The codes with which a route that does not score refuses a request."""
+CHANGE_CODES: tuple[Code, ...] = (
+    "in_file",
+    "has_traffic",
+    "precondition_failed",
+    "bad_definition",
+    "bad_traffic",
+    "unsupported_field",
+    "bad_archive",
+    "store_unavailable",
+)
+"""Those of routes that change endpoints and models, beside these."""
 SCORE_STATUSES = (400, 401, 403, 404, 406, 408, 413, 415, 422, 429, 431, 500, 503, 504)
 
 
@@ -120,13 +131,15 @@ def _failures(operation: Mapping[str, Any]) -> dict[str, Any]:
         common |= {422}
     if "requestBody" in operation:
         common |= {400, 413, 422}
-    return {str(status): _failure(status, replies.get(str(status), {})) for status in sorted(declared | common)}
+    changes = "requestBody" in operation and not {"endpoints", "models"}.isdisjoint(operation.get("tags", ()))
+    codes = (*ROUTE_CODES, *CHANGE_CODES) if changes or 412 in declared else ROUTE_CODES
+    return {str(status): _failure(status, replies.get(str(status), {}), codes) for status in sorted(declared | common)}
 
 
-def _failure(status: int, declared: Mapping[str, Any]) -> dict[str, Any]:
+def _failure(status: int, declared: Mapping[str, Any], codes: Sequence[Code]) -> dict[str, Any]:
     """A problem document; where the route says that it has a form of its own for this status, that form as well."""
     own = declared.get("content", {}) if status != 422 else {}  # FastAPI's own idea of a 422 is not what we answer
-    description = declared["description"] if own else _described(status, ROUTE_CODES)
+    description = declared["description"] if own else _described(status, codes)
     return _reply(description, own)
 
 

@@ -22,6 +22,7 @@ from server.web.routes.endpoints import serving_of
 router = APIRouter(prefix="/v1/models", tags=["models"])
 
 Publisher = Annotated[Principal, Depends(require("publish"))]
+ARCHIVE = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
 IN_MEMORY_BYTES = 1 << 20
 
 
@@ -45,7 +46,7 @@ class Published(BaseModel):
     "/{model}/versions/{version}",
     status_code=201,
     responses={code: {} for code in (404, 409, 413, 503)},
-    openapi_extra={"requestBody": {"required": True, "content": {"application/x-tar": {}}}},
+    openapi_extra={"requestBody": {"required": True, "content": ARCHIVE}},
 )
 async def put_version(request: Request, model: str, version: str, principal: Publisher, r: bool = False) -> Published:
     """Put a version into the folder of R's models (`r`) or of all others: a tar of its files, plain or compressed.

@@ -209,7 +209,7 @@ def test_metrics_and_log_tell_who_answered_for_whom(served: Served) -> None:
     labels = {"endpoint": "words", "deployment": "blue", "code": "ok"}
     before = served.metric("tandem_endpoint_requests_total", **labels)
     ask(served, "words", x_request_id="told-of")
-    eventually(lambda: served.metric("tandem_endpoint_requests_total", **labels) == before + 1)
+    eventually(lambda: served.metric("tandem_endpoint_requests_total", **labels) > before)
     assert served.metric("tandem_endpoint_traffic_ratio", endpoint="cars", deployment="blue") == 0.9
     (line,) = eventually(lambda: [one for one in served.log_lines() if one.get("request_id") == "told-of"])
     assert {key: line[key] for key in ("endpoint", "deployment", "model", "version")} == {
