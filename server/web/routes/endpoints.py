@@ -222,7 +222,7 @@ def _shown(request: Request, response: Response, endpoint: str, principal: Princ
 
 
 def found(request: Request, endpoint: str, principal: Principal, permission: Permission) -> EndpointState:
-    """The endpoint of this name as it is in force. Raises ProblemError where there is none, or not for this principal."""
+    """The endpoint of this name as it is in force. Raises ProblemError where there is none for this principal."""
     _check_may(principal, permission, endpoint)
     for one in serving_of(request).snapshot.endpoints:
         if one.name == endpoint:

@@ -70,6 +70,7 @@ OPERATIONS = [("POST", f"/v1/models/{name}/score") for name in (*MODELS, *PYTHON
     ("PUT", "/v1/endpoints/{endpoint}/deployments/{deployment}"),
     ("PATCH", "/v1/endpoints/{endpoint}/deployments/{deployment}"),
     ("DELETE", "/v1/endpoints/{endpoint}/deployments/{deployment}"),
+    ("POST", "/v1/truth/{model}"),
     ("GET", "/health/live"),
     ("GET", "/health/ready"),
     ("POST", "/auth/token"),
