@@ -8,14 +8,15 @@ words are for the log; only the status of a refusal is told apart, as `FetchRefu
 import asyncio
 from base64 import b64encode
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote_plus
-
-import aiohttp
 
 from auth.credentials.identity import is_safe_url
 from auth.errors import ProviderUnavailable
 from auth.jws import json_object
+
+if TYPE_CHECKING:
+    import aiohttp
 
 TIMEOUT_S: Final = 5.0
 MOST_BYTES: Final = 256 * 1024
@@ -33,6 +34,9 @@ class Fetch:
     """Asks identity providers over the network."""
 
     def __init__(self, timeout_s: float = TIMEOUT_S, most_bytes: int = MOST_BYTES) -> None:
+        import aiohttp  # which takes a tenth of a second: most servers have no identity provider
+
+        self._aiohttp: Final = aiohttp
         self._timeout_s = timeout_s
         self._most_bytes = most_bytes
 
@@ -45,6 +49,7 @@ class Fetch:
         return await self._ask("POST", url, data=dict(form), headers=_basic(*login) if login else {})
 
     async def _ask(self, method: str, url: str, **content: Any) -> dict[str, Any]:
+        aiohttp = self._aiohttp
         if not is_safe_url(url):
             raise ProviderUnavailable(f"{url!r} is not an https address")
         try:
@@ -64,7 +69,7 @@ class Fetch:
         except ValueError as problem:
             raise ProviderUnavailable(f"{url} answered what is no JSON object: {problem}") from problem
 
-    async def _body(self, response: aiohttp.ClientResponse, url: str) -> bytes:
+    async def _body(self, response: "aiohttp.ClientResponse", url: str) -> bytes:
         body = bytearray()
         async for piece in response.content.iter_any():  # unpacked already, so a small bomb is bounded too
             body += piece

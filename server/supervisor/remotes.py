@@ -12,17 +12,20 @@ import time
 from collections.abc import Awaitable, Callable, Collection
 from dataclasses import replace
 from pathlib import Path
-
-import aiohttp
+from typing import TYPE_CHECKING
 
 from auth.setup import PeerTokens
 from server.supervisor import listed
 from server.wire.snapshot import Entry, RemoteState
 
+if TYPE_CHECKING:
+    import aiohttp
+
 log = logging.getLogger(__name__)
 
 ASK_EVERY_S = 1.0
-TIMEOUT = aiohttp.ClientTimeout(total=5.0, sock_connect=2.0)
+TIMEOUT_S = 5.0
+CONNECT_TIMEOUT_S = 2.0
 MAX_CATALOG_BYTES = 64 << 20
 REASONS = {401: "it does not know our key or our accounts", 403: "it does not know our key or our accounts"}
 
@@ -75,8 +78,11 @@ class Remotes:
         if not self.states:
             return
         assert self._token_key is not None  # the settings see to it
+        import aiohttp  # which takes a tenth of a second: most servers have no remotes
+
         tokens = PeerTokens(self._token_key)
-        async with aiohttp.ClientSession(timeout=TIMEOUT) as session:
+        timeout = aiohttp.ClientTimeout(total=TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S)
+        async with aiohttp.ClientSession(timeout=timeout) as session:
             await asyncio.gather(*(self._follow(session, tokens, name) for name in self.states))
 
     async def _follow(self, session: aiohttp.ClientSession, tokens: PeerTokens, name: str) -> None:
@@ -106,6 +112,8 @@ class Remotes:
             await self._publish()
 
     async def _fetched(self, session: aiohttp.ClientSession, token: str, name: str, url: str) -> tuple[Entry, ...]:
+        from aiohttp import ClientError
+
         headers = {"authorization": f"Bearer {token}"}
         if name in self._etags:
             headers["if-none-match"] = self._etags[name]
@@ -118,7 +126,7 @@ class Remotes:
                 body = await response.content.readexactly(_length(response))
                 etag = response.headers.get("etag", "")
                 self._etags[name] = etag if etag.isprintable() and etag.isascii() else ""
-        except (aiohttp.ClientError, OSError, asyncio.IncompleteReadError) as e:
+        except (ClientError, OSError, asyncio.IncompleteReadError) as e:
             raise Unheard("no connection") from e
         try:
             return listed.entries(body, name)
