@@ -23,6 +23,7 @@ from auth.setup import issue_for
 
 ROOT = Path(__file__).resolve().parents[2]
 START_TIMEOUT_S = 120.0
+LONGEST_PAUSE_S = 0.1
 TEMPLATE = re.compile(rb"server\.workers\.template|server/workers/start\.py")
 """What a template was started as, and what its forks are called too."""
 PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -30,9 +31,13 @@ PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 
 
 def eventually(check: Callable[[], Any], timeout_s: float = 60.0, every_s: float = 0.02) -> Any:
-    """Call `check` until it gives something true; its value. Fails after the deadline with the last error or value."""
+    """Call `check` until it gives something true; its value. Fails after the deadline with the last error or value.
+
+    The longer it takes, the longer are the pauses, because what is waited for needs the processor too.
+    """
     deadline = time.monotonic() + timeout_s
     last: object = None
+    pause_s = every_s
     while time.monotonic() < deadline:
         try:
             last = check()
@@ -41,7 +46,8 @@ def eventually(check: Callable[[], Any], timeout_s: float = 60.0, every_s: float
         else:
             if last:
                 return last
-        time.sleep(every_s)
+        time.sleep(pause_s)
+        pause_s = max(every_s, min(1.1 * pause_s, LONGEST_PAUSE_S))
     raise AssertionError(f"did not come true within {timeout_s} s; last: {last!r}")
 
 
