@@ -24,7 +24,8 @@ def main(url: str, model: str, login: str) -> None:
         "instances": table.to_numpy(dtype=object).tolist(),
         "inputs": table.to_dict(orient="list"),
     }
-    told = {}
+    told: dict[str, object] = {"listed": sorted(one.name for one in client.list_endpoints())}
+    told["found"] = client.get_endpoint(model).name
     for form, body in forms.items():
         answer = client.predict(endpoint=model, inputs={form: body})
         told[form] = [float(value).hex() for value in answer["predictions"]]

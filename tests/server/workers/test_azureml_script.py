@@ -4,15 +4,21 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from inference_schema.parameter_types.numpy_parameter_type import NumpyParameterType
+from inference_schema.parameter_types.standard_py_parameter_type import StandardPythonParameterType
+from inference_schema.schema_decorators import input_schema
 
 from server.wire import heads
 from server.wire.frames import BodyFormat, Member, ReplyCode
 from server.wire.heads import RequestHead
 from server.wire.schema import Schema
 from server.workers.azureml_script import Call, ScriptRequest, caller
-from server.workers.errors import BadBody, LoadFailed, ScriptFailed
+from server.workers.errors import BadBody, LoadFailed, ScriptFailed, UnsupportedType
 from server.workers.score_script import score
 from server.workers.script.azureml_http import AMLResponse, request_of
 from server.workers.script.reply import encoded
@@ -134,3 +140,28 @@ def test_a_request_is_shown_as_it_came() -> None:
     assert (request.method, request.full_path, request.url) == ("POST", "/score?a=1&a=2", "http://h:1/score?a=1&a=2")
     assert (request.args.getlist("a"), request.get_json(), request.headers["X-Y"]) == (["1", "2"], {"b": 1}, "z")
     assert (request.content_length, request.get_data(), encoded(dict(request.headers))) is not None
+
+
+@input_schema("num", StandardPythonParameterType(1))
+@input_schema("table", NumpyParameterType(np.array([[1.0, 2.0]])), optional=True)
+def decorated(num: Any, table: Any = None) -> Any:
+    return num
+
+
+RUNS = {"text": lambda data: data, "headers": lambda data, request_headers: request_headers, "names": decorated}
+TYPES = st.sampled_from(["application/json", "application/a+json", "text/plain", ""])
+BODIES = st.binary(max_size=40) | st.builds(b"%b%b".__mod__, st.tuples(st.just(b"[" * 50_000), st.binary(max_size=3)))
+
+
+@pytest.mark.parametrize("name", RUNS)
+@given(st.sampled_from(["GET", "POST", "OPTIONS"]), st.text(max_size=30), TYPES, BODIES)
+def test_whatever_comes_is_a_call_or_a_refusal_that_tells_why(
+    name: str, method: str, query: str, kind: str, body: bytes
+) -> None:
+    request = ScriptRequest(body, RequestHead(method, query, {"content-type": kind}), azure=True)
+    try:
+        call = caller(RUNS[name])(request)
+    except (BadBody, UnsupportedType) as refused:
+        assert str(refused)
+    else:
+        assert (call is None) == (method == "OPTIONS")

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import shutil
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -106,3 +108,34 @@ def test_a_page_that_a_script_returns_can_do_nothing_in_a_browser(azure: Tandem)
 def test_azures_server_still_says_what_was_recorded(tmp_path: Path) -> None:
     assert azure_cases.PEER.exists(), "made by `make ship-test`"
     assert azure_cases.recorded(tmp_path) == EXPECTED
+
+
+WITH_AZURES_OWN = """
+import sys
+
+sys.path.insert(0, sys.argv[1])
+from server.wire import heads
+from server.wire.frames import BodyFormat, Member
+from server.wire.models import ModelSpec
+from server.workers.score_script import score
+from server.workers.script.runtime import ScriptRuntime
+
+out, path, body = sys.stdout, *sys.argv[2:]
+model = ScriptRuntime().load(ModelSpec(model_key="k", name="m", version="v", path=path))
+head = heads.written_request(b"POST", b"a=1", [])
+[result] = score(model, [Member(body.encode(), BodyFormat.AZUREML, BodyFormat.AZUREML, 0, head)]).results
+own = "flask" in sys.modules and "azureml_inference_server_http" in sys.modules
+out.write(f"{own} {result.notes[:3].decode()} {result.body.decode()}")
+"""
+
+
+@pytest.mark.ship
+@pytest.mark.parametrize(
+    ("script", "body", "told"), [("headers", "teapot", "418 short"), ("raw", "abc", '200 {"method"')]
+)
+def test_a_script_that_brings_azures_own_packages_gets_those(script: str, body: str, told: str, tmp_path: Path) -> None:
+    [packages] = (azure_cases.PEER.parent / "lib").glob("python*/site-packages")
+    shutil.copy(SCRIPTS / script / "score.py", tmp_path)
+    command = [sys.executable, "-c", WITH_AZURES_OWN, packages, tmp_path / "score.py", body]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=60)
+    assert done.stdout.startswith(f"True {told}"), done.stderr

@@ -55,6 +55,7 @@ def test_mlflows_clients_get_the_native_bits_and_are_told_what_is_wrong(server: 
     for form in ("dataframe_split", "dataframe_records", "instances", "inputs", "scoring client"):
         assert told[form] == bits(server), form
     assert "INVALID_PARAMETER_VALUE" in told["refused"] and "hp" in told["refused"]
+    assert {"mpg", "iris_logistic", "echo"} <= set(told["listed"]) and told["found"] == "mpg"
 
 
 def test_pythons_vetiver_gets_the_native_bits_of_models_of_both_languages(server: Tandem) -> None:
