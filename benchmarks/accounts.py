@@ -32,7 +32,7 @@ def accounts(bench: Bench) -> Measured:
     folder = bench.folder("accounts")
     with Tandem(folder, ["mpg"]) as tandem, PlainR() as r:
         load, _ = prepared(folder, tandem, r, "mpg", cars(DIFFERENT_ROWS))
-        _send(tandem, "POST", "/auth/accounts", {"name": SERVICE, "kind": "service", "role": "scorer"})
+        send(tandem, "POST", "/auth/accounts", {"name": SERVICE, "kind": "service", "role": "scorer"})
         keys = list(_keys(folder, bench.pick(MANY_KEYS, 1000)))
         basic = b64encode(f":{keys[0]}".encode()).decode()
         callers = {
@@ -72,9 +72,9 @@ def _keys(folder: Path, count: int) -> Iterator[str]:
 
 def _limited(tandem: Tandem) -> str:
     """The token of an account under a limit that it never reaches."""
-    _send(tandem, "POST", "/auth/accounts", {"name": LIMITED, "role": "scorer", "password": PASSWORD})
+    send(tandem, "POST", "/auth/accounts", {"name": LIMITED, "role": "scorer", "password": PASSWORD})
     rule = {"who": LIMITED, "requests": NEVER_REACHED, "per": "second"}
-    _send(tandem, "PUT", f"/auth/limits/{LIMITED}", rule)
+    send(tandem, "PUT", f"/auth/limits/{LIMITED}", rule)
     form = urlencode({"grant_type": "password", "username": LIMITED, "password": PASSWORD}).encode()
     signed_in = _posted(tandem, "/auth/token", form, "application/x-www-form-urlencoded")
     token: str = orjson.loads(signed_in.body)["access_token"]
@@ -84,7 +84,8 @@ def _limited(tandem: Tandem) -> str:
     return token
 
 
-def _send(tandem: Tandem, method: str, path: str, body: object) -> None:
+def send(tandem: Tandem, method: str, path: str, body: object) -> None:
+    """Have something changed over HTTP."""
     _posted(tandem, path, orjson.dumps(body), "application/json", method)
 
 

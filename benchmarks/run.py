@@ -18,6 +18,7 @@ from benchmarks.accounts import accounts
 from benchmarks.big_model import big_model, big_ranger
 from benchmarks.defence import junk, leaving, start
 from benchmarks.digits import digits_torch
+from benchmarks.endpoints import endpoints
 from benchmarks.harness import Bench, BenchmarkError, Figure, Measured
 from benchmarks.many_models import model_files
 from benchmarks.many_rows import rows_per_request
@@ -51,6 +52,7 @@ SUITES: Mapping[str, Sequence[Measure]] = {
     ),
     "relay": (relay,),
     "accounts": (accounts,),
+    "endpoints": (endpoints,),
     "versus": (versus,),
     "defence": (start, leaving, junk),
 }

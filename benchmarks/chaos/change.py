@@ -57,7 +57,7 @@ def swaps(bench: Bench) -> Measured:
             for number in range(count):
                 seconds.append(_swap(tandem, *files[number % 2]))
             result = load.stop()
-    figures = _unnoticed(f"{count} model swaps", result)
+    figures = unnoticed(f"{count} model swaps", result)
     figures.append(Figure("a swap: answers are the new version's after", seconds, "s"))
     return Measured(figures, {"swaps": {"statuses": result.statuses(), "examples": result.examples}})
 
@@ -103,7 +103,7 @@ def rolling(bench: Bench) -> Measured:
                 seconds.append(seconds_until(partial(_replaced, tandem, before), 60.0, every_s=0.05))
             time.sleep(0.5)  # what the last replacement may have cost shows in the requests after it
             result = load.stop()
-    figures = _unnoticed(f"web processes replaced {rounds} times", result)
+    figures = unnoticed(f"web processes replaced {rounds} times", result)
     figures.append(Figure("web processes replaced after", seconds, "s"))
     return Measured(figures, {"rolling": {"statuses": result.statuses(), "examples": result.examples}})
 
@@ -113,7 +113,8 @@ def _replaced(tandem: Tandem, before: set[int]) -> bool:
     return len(now) == len(before) and not before & set(now)
 
 
-def _unnoticed(about: str, result: Result) -> list[Figure]:
+def unnoticed(about: str, result: Result) -> list[Figure]:
+    """What no caller may have noticed."""
     return [
         Figure(f"{about}: failed answers", [result.failed - result.count(LOST, UNREAD, UNANSWERED)], "", NONE),
         Figure(f"{about}: requests without an answer", [result.count(LOST, UNANSWERED)], "", NONE),

@@ -10,9 +10,10 @@ from benchmarks.chaos.fuzz import fuzz, wire
 from benchmarks.chaos.kill import kill
 from benchmarks.chaos.overload import overload
 from benchmarks.chaos.soak import leaks, steady
+from benchmarks.chaos.traffic import traffic
 from benchmarks.run import Measure
 
 SUITES: Mapping[str, Sequence[Measure]] = {
-    "chaos": (kill, overload, stop, swaps, rolling, stuck, vanish, hostile, fuzz),
+    "chaos": (kill, overload, stop, swaps, rolling, traffic, stuck, vanish, hostile, fuzz),
     "soak": (steady, leaks, wire),
 }
