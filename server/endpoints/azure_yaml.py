@@ -26,7 +26,16 @@ from server.endpoints.definition import (
 from server.endpoints.yaml_text import Document, document
 
 ENDPOINT_KEYS = ("name", "description", "tags", "auth_mode", "traffic", "key_header", "key_generations")
-DEPLOYMENT_KEYS = ("name", "endpoint_name", "description", "tags", "model", "request_settings", *collecting.KEYS)
+DEPLOYMENT_KEYS = (
+    "name",
+    "endpoint_name",
+    "description",
+    "tags",
+    "model",
+    "request_settings",
+    "environment",
+    *collecting.KEYS,
+)
 SCALED = "models share the cores of their server, and servers are scaled as a whole"
 INSTANCES = "a model of a pool of its own has 'workers' in its sidecar"
 IGNORED: Mapping[str, str] = {
@@ -50,7 +59,8 @@ IGNORED: Mapping[str, str] = {
 }
 """Azure's keys that change nothing here, with why; those without a reason say nothing of what is wanted."""
 CURES: Mapping[str, str] = {
-    "environment": "put the model and its requirements.txt into the model folder and name it in 'model'",
+    "environment.conda_file": "put the model and its requirements.txt into the model folder and name it in 'model'",
+    "environment.build": "images are not built; packages are named in a requirements.txt beside the model",
     "code_configuration": "put score.py and what it reads into python_models/NAME/VERSION/ and name it in 'model'",
     "environment_variables": "what a script reads lies beside it, in its folder",
     "inference_config": "a model brings its own scoring code, or none is needed",
@@ -112,7 +122,7 @@ def _deployment(found: Document) -> Read:
         tags=_texts(data, "tags"),
         collect=collecting.collect_of(data),
     )
-    return Read(deployment, (*warnings, *_request_warnings(found)))
+    return Read(deployment, (*warnings, *_environment_warnings(found), *_request_warnings(found)))
 
 
 def _warnings(found: Document, known: tuple[str, ...]) -> tuple[str, ...]:
@@ -125,6 +135,17 @@ def _warnings(found: Document, known: tuple[str, ...]) -> tuple[str, ...]:
         if IGNORED[key]:
             warnings.append(f"{found.place(key)}: '{key}' changes nothing: {IGNORED[key]}")
     return tuple(warnings)
+
+
+def _environment_warnings(found: Document) -> list[str]:
+    """An image, and an environment that Azure has by name, change nothing: models bring their packages."""
+    said = found.data.get("environment")
+    for key in said if isinstance(said, Mapping) else ():
+        name = f"environment.{key}"
+        if name in CURES:
+            _refuse(name, CURES[name])
+    why = "a model is served by the server's packages, or by those of the requirements.txt beside it"
+    return [f"{found.place('environment')}: 'environment' changes nothing: {why}"] if said is not None else []
 
 
 def _request_warnings(found: Document) -> list[str]:

@@ -63,6 +63,12 @@ def test_a_time_limit_is_obeyed_and_what_changes_nothing_is_told() -> None:
         assert "changes nothing" in warning
 
 
+def test_an_environment_that_has_a_name_or_an_image_changes_nothing() -> None:
+    for said in ("azureml:AzureML-sklearn-1.5@latest", "{image: x}", "azureml:mine:3"):
+        [warning] = read(f"{DEPLOYMENT}environment: {said}\n".encode(), "blue.yml").warnings
+        assert warning.startswith("blue.yml, line 5: 'environment' changes nothing: ")
+
+
 def test_every_key_that_changes_nothing_is_taken() -> None:
     for key, why in IGNORED.items():
         if key != "$schema":
@@ -72,7 +78,8 @@ def test_every_key_that_changes_nothing_is_taken() -> None:
 @pytest.mark.parametrize(
     ("more", "code", "line", "told"),
     [
-        ("environment:\n  build: {path: .}\n", "unsupported_field", 5, "requirements.txt"),
+        ("environment:\n  build: {path: .}\n", "unsupported_field", 6, "images are not built"),
+        ("environment: {conda_file: c.yml}\n", "unsupported_field", 5, "requirements.txt"),
         ("code_configuration: {code: ., scoring_script: score.py}\n", "unsupported_field", 5, "python_models"),
         ("environment_variables: {A: b}\n", "unsupported_field", 5, "its folder"),
         ("inference_config: {}\n", "unsupported_field", 5, "own scoring code"),

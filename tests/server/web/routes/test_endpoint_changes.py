@@ -39,7 +39,9 @@ class Changing(Tandem):
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Changing]:
-    tandem = Changing(tmp_path_factory.mktemp("changing"), python_workers=1, r_workers=1, web_workers=2)
+    tandem = Changing(
+        tmp_path_factory.mktemp("changing"), python_workers=1, r_workers=1, web_workers=2, endpoint_domain="ml.test"
+    )
     for version in ("1", "2"):
         script = tandem.python_models / "echo" / version
         script.mkdir(parents=True)
@@ -68,7 +70,9 @@ def test_an_endpoint_is_made_asked_changed_and_removed(served: Changing) -> None
     changed = served.ask("PATCH", "/cars", {"traffic": {"blue": 100}})
     assert (changed.status_code, changed.json()["traffic"]) == (200, {"blue": 100})
     uri = changed.json()["scoring_uri"]
-    assert uri == f"{served.url}/endpoints/cars/score"
+    assert uri == "https://cars.ml.test/score"
+    for host, status in (("cars.ml.test", 200), ("boats.ml.test", 404), ("cars.ml.test.evil", 404)):
+        assert served.score("", {}, path="/score", headers={"host": host}).status_code == status
     assert {asked(served, "cars") for _ in range(8)} == {"1"}  # whichever web process answers
     served.ask("PATCH", "/cars", {"traffic": {"green": 100}})
     assert {asked(served, "cars") for _ in range(8)} == {"2"}
