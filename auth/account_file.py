@@ -10,7 +10,7 @@ is refused. So there are no refresh tokens: whether one was used before could be
 
 import hashlib
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from math import inf
 from pathlib import Path
@@ -177,6 +177,10 @@ class AccountFile:
         """Look at the file. The number differs from the one before if the file says something else."""
         self._file.look()
         return self._file.changes
+
+    def ended_sessions(self) -> Sequence[str]:
+        """None: signing out is nothing that a file could hold."""
+        return ()
 
 
 def new_line(name: str, role: Role, password: str) -> str:

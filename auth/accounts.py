@@ -5,7 +5,7 @@ not know access tokens or HTTP. Every time is an argument, in unix seconds.
 """
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -198,6 +198,10 @@ class Accounts:
     def change_counter(self) -> int:
         """A number that differs from the one before if any process has revoked anything."""
         return self._database.changes()
+
+    def ended_sessions(self) -> Sequence[str] | None:
+        """The sessions that any process has ended since this was asked last; None if some of them are not known."""
+        return self._database.ended()
 
 
 def open_database(where: Path | str, watched: bool = False) -> Database:

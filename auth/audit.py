@@ -10,6 +10,7 @@ note the last chain somewhere else, as an export does, and have it checked again
 
 import hashlib
 import json
+import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -19,6 +20,8 @@ from typing import Any, Final, NoReturn, Protocol
 
 from auth.database import Database, Transaction
 from auth.errors import AccountError
+
+log = logging.getLogger(__name__)
 
 KEPT_DAYS: Final = 400
 _FIRST: Final = bytes(32)
@@ -110,7 +113,10 @@ class Act:
 
 
 def record(db: Transaction, act: Act, now: float) -> None:
-    """Write a row of the audit, in the transaction that does what the row tells."""
+    """Write a row of the audit, in the transaction that does what the row tells.
+
+    Once the transaction is written, the log has a line of it too, for whoever collects logs.
+    """
     actor = _acting.get()
     last = db.execute("SELECT seq, chain FROM audit ORDER BY seq DESC LIMIT 1").fetchone() or (0, _FIRST)
     who = actor.who if act.who is None else act.who
@@ -118,6 +124,9 @@ def record(db: Transaction, act: Act, now: float) -> None:
     texts = who, actor.via, actor.address, actor.request_id, act.action, act.target, act.outcome, more
     said = (last[0] + 1, float(now), *map(_without_nul, texts))
     db.execute("INSERT INTO audit VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", (*said, _next(last[1], said)))
+    names = "seq", "principal", "via", "address", "request_id", "action", "target", "outcome"
+    about = dict(zip(names, (said[0], *said[2:-1]), strict=True))
+    db.then(lambda: log.info("audited", extra=about | {"more": dict(act.more)}))
 
 
 class AuditStore(Protocol):

@@ -6,7 +6,8 @@ HTTP beyond the headers that hold them. All of it runs on one thread, the event 
 
 What is remembered is a digest of the header under a key that this process made up, never the header: it may be a
 password. Only successes are remembered, so nonsense cannot fill the cache. It is emptied when full, and within about a
-second of any revocation in any process, and of any change of the keys that sign tokens.
+second of any revocation in any process, and of any change of the keys that sign tokens. Of a session that somebody
+ended, only what is of that session is forgotten: anybody may sign out, again and again.
 
 While the accounts cannot be reached, who is remembered stays so, also where it would have been time for another look;
 until whoever counts the changes says that nobody has been able to look for too long.
@@ -67,7 +68,9 @@ class Authenticator:
         most_known: int = _MOST_KNOWN,
         cookie: SessionCookie | None = None,
         look: Look = at_once,
+        ended: Callable[[], Sequence[str] | None] = tuple,
     ) -> None:
+        self._ended = ended
         self._cookie = cookie
         self._look = look
         self._verifiers = verifiers
@@ -84,10 +87,13 @@ class Authenticator:
         }
         self._authorization: Final = self._hashes[AUTHORIZATION]
         self._changes = _changes_now(change_counters)
-        self._emptied = 0
+        self._forgotten = 0
 
-    def known(self, headers: Mapping[bytes, bytes]) -> Principal | None:
-        """The principal of a request whose credential was recognised before and is still good; else None."""
+    def known(self, headers: Mapping[bytes, bytes], address: Callable[[], str]) -> Principal | None:
+        """The principal of a request whose credential was recognised before and is still good; else None.
+
+        `address` gives the caller's address. It is called where the use of a credential has to be noted.
+        """
         value = headers.get(AUTHORIZATION)
         if value is None or _AZURE in headers or _COMMON in headers or _GATEWAY in headers:
             found = only(headers)
@@ -99,7 +105,12 @@ class Authenticator:
             hashed.update(value)
             digest = hashed.digest()
         known = self._known.get(digest)
-        return known.principal if known is not None and self._clock() < known.until else None
+        if known is None:
+            return None
+        now = self._clock()
+        if now < known.until or self._tell(digest, known.recognised, now, address):
+            return known.principal
+        return None
 
     async def recognise(self, headers: Mapping[bytes, bytes], address: str) -> Principal:
         """The principal of a request; raise `Unauthenticated`, `Throttled` or `TwoCredentials`."""
@@ -115,7 +126,7 @@ class Authenticator:
 
     async def authenticate(self, headers: Mapping[bytes, bytes], address: str) -> Principal:
         """Both steps in one: for callers that may wait for the slow one."""
-        return self.known(headers) or await self.recognise(headers, address)
+        return self.known(headers, lambda: address) or await self.recognise(headers, address)
 
     def refuse_keys(self, query: bytes, address: Callable[[], str]) -> None:
         """Raise `KeyInUrl` where an API key stands in a query; the audit says which one lies in somebody's log now."""
@@ -125,31 +136,29 @@ class Authenticator:
             raise KeyInUrl
 
     def forget_if_changed(self) -> None:
-        """Drop the cache if anything was revoked or a key taken away.
+        """Drop the cache if anything was revoked or a key taken away; of a session that was ended, what is of it.
 
         To be called every second, and after a revocation of our own.
         """
         try:
-            changes = self._change_counters()
+            changes, ended = self._change_counters(), self._ended()
         except AccountsUnavailable:
             self._empty()  # they were out of reach for too long; that is in the log already
             return
         except Exception:
             self._empty()  # what cannot be checked must not be trusted
             raise
-        if changes != self._changes:
+        if changes != self._changes or ended is None:
             self._empty()
             self._changes = changes
+        elif ended:
+            self._forget(frozenset(ended))
 
     async def _recognise(self, headers: Mapping[bytes, bytes], address: str) -> Principal:
         found = only(headers)
         if found is None:
             return await self._by_cookie(headers)
         digest, now = self._digest(*found), self._clock()
-        known = self._known.get(digest)
-        if known is not None and _tell(known.recognised, now, address):
-            self._remember(digest, known.recognised, now)
-            return known.principal
         sent = shown(*found, address)
         verifier = next((one for one in self._verifiers if one.takes(sent)), None)
         if verifier is None:
@@ -171,7 +180,7 @@ class Authenticator:
 
     async def _by(self, digest: bytes, verifying: Coroutine[Any, Any, Recognised]) -> Principal:
         """The principal that was proven; while nothing can be proven, the one that is known from before."""
-        emptied, now = self._emptied, self._clock()
+        forgotten, now = self._forgotten, self._clock()
         try:
             recognised = await verifying
         except AccountsUnavailable:
@@ -179,9 +188,20 @@ class Authenticator:
             if known is None or known.principal.expires_at <= now:
                 raise
             recognised = Recognised(known.principal, _WHILE_AWAY_S)
-        if emptied == self._emptied:  # else something was revoked meanwhile, and it may have been this
+        if forgotten == self._forgotten:  # else something was revoked meanwhile, and it may have been this
             self._remember(digest, recognised, now)
         return recognised.principal
+
+    def _tell(self, digest: bytes, recognised: Recognised, now: float, address: Callable[[], str]) -> bool:
+        """Report that a known credential came again. True if nothing else is left to do for it.
+
+        It is done here and now: a task for each of ten thousand keys in a minute costs more than everything else.
+        """
+        if recognised.again is None or recognised.principal.expires_at <= now:
+            return False
+        recognised.again(now, address())
+        self._remember(digest, recognised, now)
+        return True
 
     def _remember(self, digest: bytes, recognised: Recognised, now: float) -> None:
         if len(self._known) >= self._most_known and digest not in self._known:
@@ -194,17 +214,14 @@ class Authenticator:
         hashed.update(value)
         return hashed.digest()
 
+    def _forget(self, sessions: frozenset[str]) -> None:
+        for digest in [one for one, known in self._known.items() if known.principal.credential in sessions]:
+            del self._known[digest]
+        self._forgotten += 1
+
     def _empty(self) -> None:
         self._known.clear()
-        self._emptied += 1
-
-
-def _tell(recognised: Recognised, now: float, address: str) -> bool:
-    """Report that a known credential came again. True if nothing else is left to do for it."""
-    if recognised.again is None or recognised.principal.expires_at <= now:
-        return False
-    recognised.again(now, address)
-    return True
+        self._forgotten += 1
 
 
 def _changes_now(change_counters: Callable[[], object]) -> object:

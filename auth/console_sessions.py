@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol
 
 from auth.audit import Act, record
 from auth.database import Database, Transaction
-from auth.sessions import count_revocation
+from auth.endings import note_end
 
 LIFE_S: Final = 8 * 3600.0
 
@@ -60,6 +60,9 @@ class ConsoleStore(Protocol):
     def find(self, secret: str, now: float) -> ConsoleSession | None:
         """The session of a cookie, unless it is over or was ended, or its account is disabled."""
 
+    def groups_of(self, session: str) -> tuple[str, ...] | None:
+        """The groups that a provider said its person is in, by the id that may be shown; None if it was ended."""
+
     def confirm(self, secret: str, name: str, password: str, now: float) -> str | None:
         """Note that the person of a session has shown the password again; the cookie's value from then on."""
 
@@ -99,6 +102,11 @@ class ConsoleSessions:
         )
         return _session(rows[0]) if rows else None
 
+    def groups_of(self, session: str) -> tuple[str, ...] | None:
+        """The groups that a provider said its person is in, by the id that may be shown; None if it was ended."""
+        rows = self._database.read("SELECT groups FROM console_sessions WHERE id = ?", session)
+        return tuple(json.loads(rows[0][0])) if rows else None
+
     def confirm(self, secret: str, name: str, password: str, now: float) -> str | None:
         """Note that the person of a session has shown the password again; the cookie's value from then on."""
 
@@ -113,8 +121,9 @@ class ConsoleSessions:
     def end(self, secret: str) -> None:
         """End the session of a cookie; one that is not known changes nothing."""
         with self._database.transaction() as db:
-            db.execute("DELETE FROM console_sessions WHERE digest = ?", (digest_of(secret),))
-            count_revocation(db)
+            deleting = "DELETE FROM console_sessions WHERE digest = ? RETURNING id"
+            for (session,) in db.execute(deleting, (digest_of(secret),)).fetchall():
+                note_end(db, session)
 
 
 def digest_of(secret: str) -> bytes:

@@ -11,7 +11,7 @@ from auth.accounts import open_database
 from auth.database import Database
 from auth.errors import SetupError
 
-_OWN: Final = ("schema_version", "revocations")
+_OWN: Final = ("schema_version", "revocations", "ended_sessions")
 """Tables that say nothing of accounts, and are made anew with each database."""
 
 

@@ -4,7 +4,7 @@ Owns what a database offers to the rest of auth. Must not know what the rows mea
 PostgreSQL (`postgresql.py`). Both take the same SQL, with `?` where a value goes.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -23,11 +23,25 @@ class Result(Protocol):
         """All rows that are left."""
 
 
-class Transaction(Protocol):
+class Transaction:
     """An open transaction, in which queries are made."""
+
+    def __init__(self, put: Callable[..., Result]) -> None:
+        self._put = put
+        self._to_do: list[Callable[[], None]] = []
 
     def execute(self, query: str, values: Sequence[object] = (), /) -> Result:
         """Make one query."""
+        return self._put(query, values)
+
+    def then(self, work: Callable[[], None]) -> None:
+        """Have `work` done once the transaction is written; not if it fails."""
+        self._to_do.append(work)
+
+    def written(self) -> None:
+        """Do the work that was to be done after it: for the database, which has written the transaction."""
+        for work in self._to_do:
+            work()
 
 
 class Database(Protocol):
@@ -54,3 +68,6 @@ class Database(Protocol):
 
         It is cheap enough to ask for every second.
         """
+
+    def ended(self) -> list[str] | None:
+        """The sessions that any process has ended since this was asked last; None if some of them are not known."""

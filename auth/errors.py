@@ -56,6 +56,8 @@ AccountProblem = Literal[
     "in_file",
     "lacking",
     "elsewhere",
+    "unknown_page",
+    "bad_text",
 ]
 
 
@@ -239,6 +241,8 @@ class AccountError(AuthError):
         "burst_of_quota": "A burst is for a limit per second or minute. A quota of a day or month has none.",
         "too_many_limits": "There are 1,000 limits already. One for a role, a group or `*` does for many principals.",
         "unknown_limit": "There is no limit of this name.",
+        "unknown_page": "What `after` names is not in the list any more. Begin the list anew.",
+        "bad_text": "A text has half of a character in it, which cannot be kept.",
         "lacking": "Nobody can give what they may not do themselves.",
         "elsewhere": "Your password is kept by your identity provider. Change it there.",
         "last_admin": "The last admin has to stay one: nobody could manage accounts any more.",

@@ -295,6 +295,18 @@ _ENDPOINTS: Final = (
     ) STRICT""",
 )
 
+# Whoever signs out is forgotten by every process, and nobody else is. The numbers say what a process has missed.
+_ENDED: Final = (
+    "CREATE TABLE ended_sessions (seq INTEGER PRIMARY KEY, session TEXT NOT NULL) STRICT",
+    Apart(
+        sqlite=(),
+        postgresql=(
+            "CREATE TRIGGER ends_are_told AFTER INSERT ON ended_sessions"
+            " FOR EACH STATEMENT EXECUTE FUNCTION tell_of_changes()",
+        ),
+    ),
+)
+
 STEPS: Final[tuple[Step, ...]] = (
     _FIRST,
     _KINDS,
@@ -308,5 +320,6 @@ STEPS: Final[tuple[Step, ...]] = (
     _MEMBERS,
     _ENDING,
     _ENDPOINTS,
+    _ENDED,
 )
 """All steps. The version of a schema is how many of them were taken."""

@@ -16,7 +16,7 @@ import logging
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import closing, contextmanager, suppress
-from functools import lru_cache
+from functools import lru_cache, partial
 from threading import Event, Lock, Thread
 from typing import Any, Final, TypeVar
 
@@ -25,7 +25,8 @@ from psycopg.abc import PQGen
 from psycopg.conninfo import make_conninfo
 
 from auth.database import Result, Transaction
-from auth.errors import AccountsUnavailable, SetupError
+from auth.endings import LAST, SINCE, Endings
+from auth.errors import AccountError, AccountsUnavailable, SetupError
 from auth.migrations import STEPS, VERSIONS, check_version, statements
 from auth.postgresql_address import Address
 
@@ -41,7 +42,7 @@ _SESSION: Final = "SET statement_timeout = 2500; SET idle_in_transaction_session
 _MIGRATION_S: Final = 120.0
 _LOCK: Final = 0x74616E64656D  # "tandem"
 _BEGIN: Final = f"BEGIN; SELECT pg_advisory_xact_lock({_LOCK})"
-_COUNT: Final = "SELECT count FROM revocations"
+_COUNT: Final = f"SELECT count, ({LAST}) FROM revocations"
 _HAS_VERSION: Final = "SELECT 1 FROM pg_class WHERE relname = 'schema_version' AND pg_table_is_visible(oid)"
 
 log = logging.getLogger(__name__)
@@ -67,17 +68,6 @@ class _Connection(psycopg.Connection[Any]):
             raise
 
 
-class _Queries:
-    """The queries of an open transaction."""
-
-    def __init__(self, connection: _Connection) -> None:
-        self._connection = connection
-
-    def execute(self, query: str, values: Sequence[object] = (), /) -> Result:
-        """Make one query."""
-        return _put(self._connection, query, values)
-
-
 class Postgresql:
     """One database, shared by all servers that have its address."""
 
@@ -93,7 +83,8 @@ class Postgresql:
         self._watched = watched
         self._away = ""
         self._lost = False
-        self._count = 0
+        self._count = -1
+        self._endings = Endings()
         self._opened_at = time.monotonic()
         self._looked_at = -KNOWN_FOR_S
         self._closed = Event()
@@ -101,6 +92,7 @@ class Postgresql:
             Thread(target=self._watch, name="auth-changes", daemon=True).start()
         else:
             self._reader = self._connect()
+            self._endings = Endings(self.read(LAST)[0][0])
 
     def close(self) -> None:
         """Close the connections, and end the thread that watches."""
@@ -126,15 +118,17 @@ class Postgresql:
         """A transaction: all of it happens or nothing, and nobody writes meanwhile, at any server."""
         with self._writing, self._failures():
             connection = self._begin()
+            transaction = Transaction(partial(_put, connection))
             try:
-                yield _Queries(connection)
-                count = _put(connection, _COUNT).fetchone()[0]
+                yield transaction
+                news = self._news(connection)
                 connection.execute("COMMIT")
-                self._count = count  # whoever made the change need not wait to be told of it
+                self._hear(*news)  # whoever made the change need not wait to be told of it
             except BaseException:
                 with suppress(psycopg.Error):
                     connection.execute("ROLLBACK")
                 raise
+        transaction.written()
 
     def away_s(self) -> float:
         """Seconds for which the database has been out of reach, as far as the watcher knows."""
@@ -147,6 +141,22 @@ class Postgresql:
         if time.monotonic() - self._looked_at > KNOWN_FOR_S:
             raise AccountsUnavailable(self._away or f"{self._address} was not reached yet")
         return self._count
+
+    def ended(self) -> list[str] | None:
+        """The sessions that any process has ended since this was asked last, as far as the watcher knows."""
+        if not self._watched:
+            self._endings.hear(self.read(SINCE, self._endings.last))
+        return self._endings.take()
+
+    def _news(self, connection: _Connection) -> tuple[int, list[Any]]:
+        """How often something was taken away from somebody, and which sessions were ended since this was known."""
+        count, last = _put(connection, _COUNT).fetchone()
+        known = self._endings.last
+        return count, _put(connection, SINCE, (known,)).fetchall() if last > known else []
+
+    def _hear(self, count: int, ended: list[Any]) -> None:
+        self._count = count
+        self._endings.hear(ended)
 
     def _begin(self) -> _Connection:
         self._writer = self._ready(self._writer)
@@ -206,6 +216,8 @@ class Postgresql:
             raise AccountsUnavailable(self._away)
         try:
             yield
+        except UnicodeEncodeError as problem:  # JSON can spell half of a character
+            raise AccountError("bad_text") from problem
         except (psycopg.OperationalError, psycopg.InterfaceError, psycopg.InternalError) as problem:
             said = self._said(problem)
             log.error("the database of accounts did not do what it was told", extra={"reason": said})
@@ -230,7 +242,7 @@ class Postgresql:
 
     def _look(self, connection: _Connection) -> None:
         began = time.monotonic()
-        self._count = _put(connection, _COUNT).fetchone()[0]
+        self._hear(*self._news(connection))
         self._looked_at = began
         if self._lost:
             log.info("the database of accounts can be reached again")

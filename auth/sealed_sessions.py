@@ -62,6 +62,10 @@ class SealedSessions:
         times = float(said["signed_in_at"]), float(said["expires_at"])
         return ConsoleSession(digest_of(secret).hex()[:16], said["name"], said.get("provider"), roles, (), *times)
 
+    def groups_of(self, session: str) -> tuple[str, ...]:
+        """None: where nothing is kept there are no grants that a group could have."""
+        return ()
+
     def confirm(self, secret: str, name: str, password: str, now: float) -> str | None:
         """Note that the person of a session has shown the password again; the cookie's value from then on."""
         session, opened = self.find(secret, now), self._lines.sign_in(name, password, now)

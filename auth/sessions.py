@@ -16,6 +16,7 @@ from math import inf
 from typing import Final
 
 from auth.database import Database, Transaction
+from auth.endings import note_end
 from auth.errors import Reason, Unauthenticated
 
 IDLE_LIFE_S: Final = 14 * 86_400.0
@@ -124,7 +125,7 @@ def _new_refresh_token(db: Transaction, session: str) -> str:
 
 def _end(db: Transaction, session: str) -> None:
     db.execute("DELETE FROM sessions WHERE id = ?", (session,))
-    count_revocation(db)
+    note_end(db, session)
 
 
 def _digest(refresh_token: str) -> bytes:

@@ -9,6 +9,7 @@ which several servers share take its place. Must not know settings or HTTP. `pre
 
 import asyncio
 import fcntl
+import logging
 import os
 import secrets
 import time
@@ -20,6 +21,7 @@ from typing import Final
 
 from auth.account_file import AccountFile
 from auth.accounts import Accounts
+from auth.audit import Act
 from auth.authenticator import Authenticator, ignore
 from auth.console_sessions import ConsoleStore
 from auth.credentials.access_token import AccessTokens
@@ -28,6 +30,7 @@ from auth.credentials.basic import BasicCredentials, Passwords
 from auth.credentials.credential import Verifier
 from auth.credentials.provider_token import ProviderTokens
 from auth.credentials.providers import Providers
+from auth.credentials.relayed import RelayedCallers, RelayTokens
 from auth.credentials.session_cookie import SessionCookie
 from auth.ending_keys import EndingKeys
 from auth.endpoint_keys import EndpointKeys
@@ -44,6 +47,10 @@ from auth.sessions import PEER
 from auth.store import AccountStore
 from auth.tokens import Tokens
 from auth.uses import Uses
+
+SHOWS_ALL: Final = "Grants name models, but /docs and /openapi.json show every model to anybody: set TANDEM_DOCS=login."
+
+log = logging.getLogger(__name__)
 
 _KEY_FILE: Final = "signing.key"
 ENDPOINT_KEY_FILE: Final = "endpoint.key"
@@ -71,6 +78,7 @@ class Auth:
     console: ConsoleStore
     exchange: KeyExchange
     endpoint_keys: EndpointKeys
+    relay_tokens: RelayTokens
     providers: Providers | None = None
 
     async def follow(self) -> None:
@@ -125,8 +133,11 @@ def prepare(
     identity_file: Path | None = None,
     database: str | None = None,
     endpoint_key: Path | None = None,
+    shows_all: bool = False,
 ) -> Path | None:
     """Make everything ready; raise `SetupError` if it cannot be.
+
+    Where the documentation `shows_all` models to anybody, and grants name some, a line of the log says so.
 
     Returns: where the new admin's password was written, if this was the first start.
     """
@@ -145,6 +156,8 @@ def prepare(
                 _write(data_dir / ENDPOINT_KEY_FILE, secrets.token_urlsafe(48))
             # A key that will not do stops us here, not in a web process.
             with closing(_open(data_dir, accounts_file, key_file, database)[0]) as accounts:
+                if shows_all and any("*" not in grant.models for grant in accounts.policy.grants()):
+                    log.warning(SHOWS_ALL)
                 return None if accounts.list() else _add_admin(accounts, data_dir / _PASSWORD_FILE, now)
     except OSError as problem:
         raise SetupError(
@@ -186,28 +199,49 @@ def open_auth(
     verifiers: list[Verifier] = [keys, BasicCredentials(accounts, keys, login, basic)]
     if providers is not None:
         verifiers.append(ProviderTokens(providers, accounts.policy, accounts.look))
-    verifiers.append(AccessTokens(accounts, tokens, endpoint_keys))
+    console = accounts.console or SealedSessions(accounts, tokens)
+    verifiers += [
+        RelayedCallers(accounts, console, tokens, endpoint_keys),
+        AccessTokens(accounts, tokens, endpoint_keys),
+    ]
 
     def change_counters() -> object:
         theirs = providers.change_counter() if providers is not None else None
         return accounts.change_counter(), tokens.change_counter(), theirs, endpoint_keys.changes
 
-    console = accounts.console or SealedSessions(accounts, tokens)
     cookie = SessionCookie(console, accounts.allowances, accounts.groups, lambda name: _has(providers, name))
-    look = accounts.look
-    authenticator = Authenticator(verifiers, change_counters, clock, on_failure, refused, cookie=cookie, look=look)
+    authenticator = Authenticator(
+        *(verifiers, change_counters, clock, on_failure, refused),
+        cookie=cookie,
+        look=accounts.look,
+        ended=accounts.ended_sessions,
+    )
     cells = Cells(buckets_file)
     limiter = Limiter(cells, clock)
     rounds = Rounds(limiter, accounts.limits, accounts.usage, cells, clock)
     rounds.begin()
     return Auth(
         *(accounts, tokens, authenticator, login, uses, ending, refusals, limiter, rounds, clock),
-        *(console, exchange, endpoint_keys, providers),
+        *(console, exchange, endpoint_keys, RelayTokens(tokens, clock), providers),
     )
 
 
 def _has(providers: Providers | None, name: str) -> bool:
     return providers is not None and providers.by_name(name) is not None
+
+
+def write_audit(
+    act: Act,
+    data_dir: Path,
+    now: float,
+    accounts_file: Path | None = None,
+    key_file: Path | None = None,
+    database: str | None = None,
+) -> None:
+    """Write a row of the audit about what the server itself did, for its supervisor."""
+    accounts, _ = _open(data_dir, accounts_file, key_file, database)
+    with closing(accounts):
+        accounts.audit.write(act, now)
 
 
 def issue_for(

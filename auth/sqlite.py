@@ -17,7 +17,9 @@ from pathlib import Path
 from threading import Lock
 from typing import Any, Final
 
-from auth.errors import AccountsUnavailable, SetupError
+from auth.database import Transaction
+from auth.endings import LAST, SINCE, Endings
+from auth.errors import AccountError, AccountsUnavailable, SetupError
 from auth.migrations import STEPS, VERSIONS, check_version, statements
 
 _BUSY_TIMEOUT_S: Final = 5.0
@@ -43,6 +45,7 @@ class Sqlite:
         self._reader.execute("PRAGMA query_only = ON")
         self._writing = Lock()
         self._reading = Lock()
+        self._endings = Endings(self.read(LAST)[0][0])
 
     def close(self) -> None:
         """Close both connections."""
@@ -66,17 +69,24 @@ class Sqlite:
         count: int = self.read("SELECT count FROM revocations")[0][0]
         return count
 
+    def ended(self) -> list[str] | None:
+        """The sessions that any process has ended since this was asked last; None if some of them are not known."""
+        self._endings.hear(self.read(SINCE, self._endings.last))
+        return self._endings.take()
+
     @contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Iterator[Transaction]:
         """A transaction: all of it happens or nothing, and nobody else writes meanwhile."""
         with self._writing, _failures():
             self._writer.execute("BEGIN IMMEDIATE")  # a write lock taken later can fail half-way
+            transaction = Transaction(self._writer.execute)
             try:
-                yield self._writer
+                yield transaction
                 self._writer.execute("COMMIT")
             finally:
                 if self._writer.in_transaction:
                     self._writer.execute("ROLLBACK")
+        transaction.written()
 
 
 @contextmanager
@@ -84,6 +94,8 @@ def _failures() -> Iterator[None]:
     """Turn what keeps a file from being read or written, as a full disk does, into `AccountsUnavailable`."""
     try:
         yield
+    except UnicodeEncodeError as problem:  # JSON can spell half of a character
+        raise AccountError("bad_text") from problem
     except sqlite3.OperationalError as problem:
         log.error("the file of accounts cannot be used", extra={"reason": str(problem)})
         raise AccountsUnavailable(str(problem)) from problem

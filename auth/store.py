@@ -147,6 +147,9 @@ class AccountStore(Protocol):
         It is cheap to ask for.
         """
 
+    def ended_sessions(self) -> Sequence[str] | None:
+        """The sessions that any process has ended since this was asked last; None if some of them are not known."""
+
 
 def narrowing(permissions: Sequence[Permission], targets: Sequence[str]) -> Allowance:
     """What a key is for; raise `AccountError` for a pattern that is none."""

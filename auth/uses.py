@@ -25,7 +25,7 @@ class Uses:
 
     def note(self, key: str, now: float, address: str) -> None:
         """Take note that a key was used."""
-        self._pending[key] = now, shown_network(address)
+        self._pending[key] = now, address
 
     def due(self, now: float) -> bool:
         """Whether it is time to write."""
@@ -38,7 +38,7 @@ class Uses:
         def write() -> None:
             try:
                 if pending:
-                    self._write(pending)
+                    self._write({key: (at, shown_network(address)) for key, (at, address) in pending.items()})
             except AccountsUnavailable:
                 log.warning("last uses of keys are lost, as the accounts cannot be written")
             except Exception:  # a last use that is lost is no reason to refuse anybody

@@ -46,6 +46,12 @@ FIELDS = (
     "r",
     "blas",
     "facts",
+    "seq",
+    "via",
+    "action",
+    "target",
+    "outcome",
+    "more",
 )
 
 

@@ -104,7 +104,7 @@ class Supervisor:
             self._serve_metrics()
             of = self._settings
             shared = of.accounts, of.token_key, of.identity, of.database, of.endpoint_key
-            password_file = prepare(of.data, time.time(), *shared)
+            password_file = prepare(of.data, time.time(), *shared, shows_all=of.docs == "open")
             if password_file is not None:
                 log.info("first start: the password of admin was written", extra={"file": str(password_file)})
             await self._endpoints.begin()
@@ -192,7 +192,7 @@ class Supervisor:
             await self._web.replace(settings)
         if settings.max_body_mb <= before.max_body_mb:
             await self._pools.change(settings)
-        log.info("settings changed", extra={"settings": sorted(changed)})
+        await reload.tell(settings, changed, need_restart)
 
     # Parts
 

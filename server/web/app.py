@@ -110,7 +110,6 @@ class WebApp:
         self._run_dir = run_dir
         self.metrics = WebMetrics()
         self._serving = Serving(settings, self.metrics, DIALECTS, run_dir, self._tell_endpoints)
-        self._relay = Relay()
         self._auth: Auth = open_auth(
             settings.data,
             on_failure=self.metrics.auth_failure,
@@ -124,6 +123,7 @@ class WebApp:
             watched=True,
             endpoint_key=settings.endpoint_key,
         )
+        self._relay = Relay(self._auth.relay_tokens.authorization)
         self._access_log = AccessLog()
         self._request_ids = RequestIds()
         self.scoring = ScoringRoute(
@@ -158,6 +158,7 @@ class WebApp:
         app.state.executions = self._executions
         app.state.targets = lambda: [entry.name for entry in self._serving.snapshot.entries]
         app.state.settings = self.settings
+        app.state.shows_all = self.settings.docs == "open"
         for router in ROUTERS:
             app.include_router(router)
         exception_handlers.install(

@@ -14,6 +14,7 @@ from auth.errors import AccountError, AccountsUnavailable
 from auth.principal import Allowance
 from auth.refusals import EVERY_S, Refusals
 from auth.store import AccountChange
+from server.logs import FIELDS
 from tests.auth.conftest import REFUSED_BY_DATABASE, Raw
 
 PASSWORD = "correct horse"
@@ -67,11 +68,40 @@ def test_every_change_leaves_a_row_that_says_who_made_it(accounts: Accounts, aud
     assert audit.verify().fault is None
 
 
+def test_each_row_is_a_line_of_the_log_once_it_is_written(
+    accounts: Accounts, audit: Audit, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level("INFO")
+    with acting(ROOT):
+        accounts.add_service("batch", "scorer", 2.0)
+    with pytest.raises(AccountError):
+        accounts.keys.add("batch", "n", Allowance(frozenset({"score"})), 0, "root", 2.0)
+    [line] = [record for record in caplog.records if record.message == "audited"]
+    row = rows(audit)[-1]
+    told = ("seq", "via", "address", "request_id", "action", "target", "outcome")
+    assert [getattr(line, name) for name in told] == [getattr(row, name) for name in told]
+    assert (line.__dict__["principal"], line.__dict__["more"]) == ("root", {"kind": "service", "role": "scorer"})
+    assert set(told) | {"principal", "more"} <= set(FIELDS)
+
+
 def test_what_is_refused_leaves_no_row(accounts: Accounts, audit: Audit) -> None:
     for change in (lambda: accounts.remove("nobody"), lambda: accounts.policy.remove_grant("none")):
         with pytest.raises(AccountError):
             change()
     assert rows(audit) == []
+
+
+def test_of_two_who_change_the_same_the_last_wins_and_both_are_in_the_audit(
+    accounts: Accounts, elsewhere: Accounts, audit: Audit
+) -> None:
+    accounts.add_service("ann", "none", 2.0)
+    for through, name, role in ((accounts, "root", "scorer"), (elsewhere, "boss", "auditor")):
+        with acting(Actor(name, "token:x")):
+            through.change("ann", AccountChange(role=role))
+    found = accounts.find("ann")
+    assert found is not None and found.role == "auditor"
+    changes = rows(audit, action="account.changed")
+    assert [(row.who, json.loads(row.more)["role"]) for row in changes] == [("root", "scorer"), ("boss", "auditor")]
 
 
 def test_a_change_that_cannot_be_audited_is_not_made(

@@ -56,7 +56,8 @@ def recogniser(accounts: AccountStore, tokens: Tokens, clock: Callable[[], float
     def changes() -> object:
         return accounts.change_counter(), tokens.change_counter()
 
-    return Authenticator((AccessTokens(accounts, tokens),), changes, clock, *more, **named)
+    ended = accounts.ended_sessions
+    return Authenticator((AccessTokens(accounts, tokens),), changes, clock, *more, ended=ended, **named)
 
 
 def authenticate(authenticator: Authenticator, header: bytes | None) -> Principal:
@@ -175,6 +176,21 @@ def test_a_revocation_in_another_process_is_noticed_at_the_next_tick(
     assert reason(authenticator, header) == "revoked"
 
 
+def test_who_signs_out_is_forgotten_by_every_process_and_nobody_else_is(
+    authenticator: Authenticator, accounts: Accounts, elsewhere: Accounts, tokens: Tokens, opened: Opened, header: bytes
+) -> None:
+    other = b"Bearer " + tokens.issue("root", "admin", accounts.open_session("root", 1000.0).session.id, 990.0).encode()
+    processes = authenticator, recogniser(elsewhere, tokens, lambda: 1000.0)
+    remembered = [authenticate(one, other) for one in processes]
+    for one in processes:
+        authenticate(one, header)
+    accounts.sessions.revoke(opened.refresh_token or "")
+    for one in processes:
+        one.forget_if_changed()
+        assert one.known({b"authorization": header}, str) is None
+        assert one.known({b"authorization": other}, str) in remembered
+
+
 def test_a_sign_in_elsewhere_does_not_empty_the_cache(
     authenticator: Authenticator, elsewhere: Accounts, header: bytes
 ) -> None:
@@ -210,7 +226,7 @@ def test_a_header_is_remembered_for_itself_and_for_no_other(
     authenticator: Authenticator, header: bytes, name: bytes
 ) -> None:
     authenticate(authenticator, header)
-    known = authenticator.known({name: header})
+    known = authenticator.known({name: header}, str)
     assert (known is not None) == (name == b"authorization")
 
 
@@ -219,9 +235,9 @@ def test_two_credentials_that_differ_are_refused_and_the_same_one_twice_is_not(
 ) -> None:
     authenticate(authenticator, header)
     with pytest.raises(TwoCredentials):
-        authenticator.known({b"authorization": header, b"api-key": b"another"})
+        authenticator.known({b"authorization": header, b"api-key": b"another"}, str)
     bare = header.partition(b" ")[2]
-    assert authenticator.known({b"authorization": header, b"api-key": bare, b"x-api-key": bare}) is not None
+    assert authenticator.known({b"authorization": header, b"api-key": bare, b"x-api-key": bare}, str) is not None
 
 
 def test_what_was_revoked_while_it_was_being_recognised_is_not_remembered(
@@ -234,9 +250,10 @@ def test_what_was_revoked_while_it_was_being_recognised_is_not_remembered(
             authenticator.forget_if_changed()
             return found
 
-    authenticator = Authenticator((Slow(accounts, tokens),), accounts.change_counter, lambda: 1000.0)
+    ended = accounts.ended_sessions
+    authenticator = Authenticator((Slow(accounts, tokens),), accounts.change_counter, lambda: 1000.0, ended=ended)
     authenticate(authenticator, header)
-    assert authenticator.known({b"authorization": header}) is None
+    assert authenticator.known({b"authorization": header}, str) is None
 
 
 # Accounts in a file

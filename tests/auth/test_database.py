@@ -9,7 +9,7 @@ import pytest
 
 from auth.accounts import open_database
 from auth.database import Database
-from auth.errors import SetupError
+from auth.errors import AccountError, SetupError
 from tests.harness.tandem import ROOT
 
 ADD = "INSERT INTO accounts (name, role, password, created_at) VALUES (?, 'scorer', 'hash', 0)"
@@ -59,6 +59,14 @@ def test_what_is_looked_for_with_a_nul_or_a_percent_sign_is_found_nowhere(databa
         db.execute(ADD, ("ann",))
     for name in ("ann\0", "\0", "%", "a%s", "?"):
         assert database.read("SELECT name FROM accounts WHERE name = ?", name) == []
+
+
+def test_half_of_a_character_is_refused_and_the_database_goes_on(database: Database) -> None:
+    with pytest.raises(AccountError, match="bad_text"):
+        database.read("SELECT * FROM accounts WHERE name = ?", "\ud800")
+    with pytest.raises(AccountError, match="bad_text"), database.transaction() as db:
+        db.execute(ADD, ("\ud800",))
+    assert database.read("SELECT * FROM accounts") == []
 
 
 def test_numbers_and_bytes_come_back_as_they_were_to_the_last_bit(database: Database) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from auth import postgresql as driver
 from auth.accounts import Accounts
+from auth.endings import note_end
 from auth.errors import AccountError, AccountsUnavailable, SetupError
 from auth.migrations import STEPS
 from auth.postgresql import Postgresql
@@ -130,6 +131,17 @@ def test_a_change_of_ones_own_is_known_without_a_look(watched: Postgresql) -> No
     with watched.transaction() as db:
         db.execute(REVOKE)
     assert watched.changes() == before + 1
+
+
+def test_sessions_that_end_elsewhere_or_here_are_heard_of_once(watched: Postgresql, database: Postgresql) -> None:
+    eventually(lambda: watched.changes() >= 0)
+    assert watched.ended() is None, "nobody looked before, so anything may have ended"
+    for session, through in (("a", database), ("b", watched), ("c", database)):
+        with through.transaction() as db:
+            note_end(db, session)
+    heard: list[str] = []
+    eventually(lambda: heard.extend(watched.ended() or ()) or heard == ["a", "b", "c"])
+    assert watched.ended() == []
 
 
 # Out of reach

@@ -1,12 +1,14 @@
 """Two servers on one PostgreSQL: what one takes back the other refuses, and what happens while it is away."""
 
 import time
+from base64 import b64encode
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from http.client import HTTPConnection
 from pathlib import Path
 from threading import Event, Thread
+from typing import Any
 
 import httpx
 import pytest
@@ -28,7 +30,7 @@ def servers(folder: Path, postgresql: PostgresServer) -> Iterator[list[Tandem]]:
     """Both start at once, on a database that is empty. The first answers for the models of the second, too."""
     address = write(folder / "database.url", postgresql.url_with_password(postgresql.make()))
     key = write(folder / "token.key", "k" * 32)
-    settings = {"database": address, "token_key": key, "r_workers": 1}
+    settings = {"database": address, "token_key": key, "r_workers": 1, "basic": "passwords"}
     two = Tandem(folder / "two", **settings)
     one = Tandem(folder / "one", web_workers=2, remotes=f"two=http://127.0.0.1:{two.port}", **settings)
     started = [one, two]
@@ -243,6 +245,35 @@ def test_a_change_of_an_endpoint_is_answered_when_both_have_it_in_force(servers:
         made = asked(changing, "PUT", "/v1/endpoints/shared", description=f"change {number}").json()
         seen = other.get("/v1/endpoints/shared").json()
         assert (made["provisioning_state"], seen["revision"]) == ("Succeeded", made["revision"])
+
+
+@pytest.mark.parametrize("how", ["key", "password"])
+def test_a_relayed_request_is_of_the_same_caller_there_and_no_secret_goes_along(
+    servers: list[Tandem], how: str
+) -> None:
+    one, two = servers
+    name = f"relayed-by-{how}"
+    if how == "key":
+        service(one, name)
+        pair, key = key_for(two, name)
+        secret = b64encode(f":{key}".encode()).decode()
+    else:
+        asked(one, "POST", "/auth/accounts", name=name, role="scorer", password="correct horse")
+        secret = b64encode(f"{name}:correct horse".encode()).decode()
+    headers = {"authorization": f"Basic {secret}", "x-request-id": name}
+    eventually(lambda: one.score("faraway", ROWS).status_code == 200)
+    assert one.score("faraway", ROWS, None, headers=headers).status_code == 200
+
+    def logged() -> dict[str, Any] | None:
+        lines = (line for line in two.log_lines() if line.get("request_id") == name)
+        return next((line for line in lines if line["message"] == "scored"), None)
+
+    line = eventually(logged)
+    assert (line["principal"], line["via"]) == (name, how)
+    if how == "key":
+        assert line["key"] == key[4:12]
+        asked(two, "DELETE", f"/auth/keys/{pair}")
+        eventually(lambda: one.score("faraway", ROWS, None, headers=headers).status_code == 401, 5)
 
 
 def test_the_audit_of_both_is_one_chain(servers: list[Tandem]) -> None:

@@ -2,6 +2,7 @@ import asyncio
 import multiprocessing
 import stat
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 
 from auth.accounts import Accounts
 from auth.errors import AccountError, SetupError, Unauthenticated
-from auth.setup import PeerTokens, issue_for, open_auth, prepare
+from auth.principal import Allowance
+from auth.setup import SHOWS_ALL, PeerTokens, issue_for, open_auth, prepare
 from auth.tokens import Tokens
 from tests.auth.conftest import line, settle, write
 
@@ -50,6 +52,21 @@ def test_the_next_start_changes_nothing(data: Path) -> None:
     before = {file.name: file.read_bytes() for file in data.iterdir()}
     assert prepare(data, 6.0) is None
     assert {file.name: file.read_bytes() for file in data.iterdir()} == before
+
+
+def test_a_start_warns_where_grants_name_models_and_the_documentation_shows_all(
+    data: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    prepare(data, 5.0, shows_all=True)
+    with closing(Accounts(data / "accounts.sqlite")) as accounts:
+        accounts.policy.add_grant("ann", Allowance(frozenset()), "scorer", "root", 6.0)
+        prepare(data, 7.0, shows_all=True)
+        assert SHOWS_ALL not in caplog.text
+        accounts.policy.add_grant("ann", Allowance(frozenset(), ("mpg",)), "scorer", "root", 8.0)
+    prepare(data, 9.0)
+    assert SHOWS_ALL not in caplog.text
+    prepare(data, 9.0, shows_all=True)
+    assert SHOWS_ALL in caplog.text
 
 
 def test_a_start_that_was_cut_short_is_made_good_by_the_next(data: Path) -> None:

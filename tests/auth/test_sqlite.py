@@ -38,7 +38,7 @@ def test_a_file_that_is_no_database_is_refused_with_what_to_do(path: Path) -> No
         Sqlite(path)
 
 
-def test_a_file_that_is_full_or_locked_takes_nothing_and_is_as_it_was_afterwards(
+def test_a_file_that_is_full_locked_or_read_only_takes_nothing_and_is_as_it_was_afterwards(
     database: Sqlite, path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with closing(Raw(path)) as other:
@@ -47,6 +47,10 @@ def test_a_file_that_is_full_or_locked_takes_nothing_and_is_as_it_was_afterwards
         with pytest.raises(AccountsUnavailable, match="locked"), database.transaction():
             pass
         other.execute("ROLLBACK")
+    database._writer.execute("PRAGMA query_only = ON")  # as a disk that was mounted anew for reading alone
+    with pytest.raises(AccountsUnavailable, match="readonly"), database.transaction() as db:
+        db.execute(ADD)
+    database._writer.execute("PRAGMA query_only = OFF")
     [(pages,)] = database.read("PRAGMA page_count")
     database._writer.execute(f"PRAGMA max_page_count = {pages}")
     with pytest.raises(AccountsUnavailable, match="full"), database.transaction() as db:

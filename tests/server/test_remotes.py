@@ -250,6 +250,22 @@ def test_the_request_id_and_the_caller_are_carried(pair: tuple[Tandem, Tandem]) 
     assert eventually(logged)["principal"] == "ann"
 
 
+def test_who_is_signed_in_to_the_console_scores_with_models_of_other_servers(pair: tuple[Tandem, Tandem]) -> None:
+    front, back = pair
+    ours = {"sec-fetch-site": "same-origin"}
+    signed_in = httpx.post(f"{front.url}/auth/session", json={"name": "ann", "password": PASSWORD}, headers=ours)
+    assert signed_in.status_code == 204, signed_in.text
+    with_cookie = ours | {"cookie": signed_in.headers["set-cookie"].partition(";")[0], "x-request-id": "console-1"}
+    assert front.score("far", ROWS, None, headers=with_cookie).status_code == 200
+
+    def logged() -> dict[str, Any] | None:
+        lines = (line for line in back.log_lines() if line.get("request_id") == "console-1")
+        return next((line for line in lines if line["message"] == "scored"), None)
+
+    line = eventually(logged)
+    assert (line["principal"], line["via"]) == ("ann", "session")
+
+
 def test_relayed_requests_are_counted_here_as_remote_and_there_by_their_runtime(pair: tuple[Tandem, Tandem]) -> None:
     front, back = pair
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+from auth.principal import Principal
 from server.dispatch.dispatcher import Scored
 from server.web.dialects.dialect import Dialect, Extended
 from server.web.json_schema import is_raw
@@ -47,14 +48,13 @@ def parameters(caller: Caller, target: Target) -> bytes:
     return caller.query if extended is None else extended.parameters(caller, target.entry)
 
 
-def relayed(target: Target, caller: Caller, request_id: str, deadline: float) -> Relayed:
+def relayed(principal: Principal, target: Target, caller: Caller, request_id: str, deadline: float) -> Relayed:
     """The request as another server is sent it, which has the model."""
     query = caller.query.decode("latin-1")
     url = f"{target.url}?{query}" if query else target.url
     to_script = target.dialect.extended is not None and is_raw(target.entry)
-    return Relayed(
-        target.entry.remote, caller.method, url, caller.headers, request_id, deadline, target.dialect, to_script
-    )
+    asked = caller.method, url, caller.headers, request_id
+    return Relayed(principal, target.entry.remote, *asked, deadline, target.dialect, to_script)
 
 
 def answered(scored: Scored, target: Target | None, accept: int, caller: Caller, request_id: str) -> tuple[int, bytes]:

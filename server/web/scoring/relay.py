@@ -12,12 +12,13 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import dataclass
 
 import orjson
 
-from auth.credentials.credential import HEADERS, SECRET_HEADERS
+from auth.credentials.credential import SECRET_HEADERS
+from auth.principal import Principal
 from server.web.dialects.dialect import Dialect
 from server.web.problems import CODE_HEADER, CODES, MEDIA_TYPE, Code, Problem, problem
 from server.web.scoring.caller import Caller
@@ -30,7 +31,6 @@ log = logging.getLogger(__name__)
 GRACE_S = 1.0
 """What the other server is given beyond the deadline, so that the 504 is its own, which knows more."""
 PASSED_ON = (
-    *HEADERS,
     *(b"content-type", b"content-encoding", b"accept", b"inference-header-content-length"),
     *(b"x-ms-request-id", b"x-ms-client-request-id", b"traceid"),
 )
@@ -46,11 +46,15 @@ OURS_ALONE = frozenset(
     (
         *(b"connection", b"content-length", b"expect", b"host", b"keep-alive", b"te", b"trailer"),
         *(b"transfer-encoding", b"upgrade", b"x-forwarded-for", b"x-request-id", b"x-request-timeout-ms"),
-        *(SECRET_HEADERS - frozenset(HEADERS)),
+        *SECRET_HEADERS,
     )
 )
 """Headers that are not passed on to a script either, which is shown all others."""
 _RESERVED = frozenset(name.encode() for name in RESERVED)
+
+
+Authorization = Callable[[Principal, Mapping[bytes, bytes]], bytes]
+"""Makes the header by which another server recognises who sent these headers to us."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +64,7 @@ class Relayed:
     A scoring script may see all of its headers, and choose the status and headers of the answer.
     """
 
+    principal: Principal
     remote: str
     method: bytes
     url: str
@@ -79,7 +84,8 @@ class Relayed:
 class Relay:
     """This web process's connections to other servers."""
 
-    def __init__(self) -> None:
+    def __init__(self, authorization: Authorization) -> None:
+        self._authorization = authorization
         self._upstreams: dict[str, Upstream] = {}
 
     def close(self) -> None:
@@ -129,6 +135,8 @@ class Relay:
         if upstream is None:
             upstream = self._upstreams[server] = Upstream(server)
         headers = relayed.passed_on()
+        if authorization := self._authorization(relayed.principal, relayed.headers):
+            headers.append((b"authorization", authorization))
         headers.append((b"x-request-id", relayed.request_id.encode()))
         left_ms = max(1, int((relayed.deadline - time.monotonic()) * 1000))
         headers.append((b"x-request-timeout-ms", b"%d" % left_ms))

@@ -129,9 +129,9 @@ class Call:
     def begin(self) -> None:
         """The head has come in. A caller whose credential was recognised before goes on at once."""
         try:
-            self._route.authenticator.refuse_keys(self._caller.query, self._address)
-            principal = self._route.authenticator.known(self._caller.headers)
-            if principal is None:
+            authenticator, address = self._route.authenticator, self._address
+            authenticator.refuse_keys(self._caller.query, address)
+            if (principal := authenticator.known(self._caller.headers, address)) is None:
                 self._caller.pause()
                 self._caller.run(self._recognise())
             else:
@@ -197,7 +197,7 @@ class Call:
         self._deadline = self._started + timeout_s(caller.headers, target)
         if target.dispatcher is None:
             self._incoming = Incoming(caller, route.max_body_bytes, self._parts, self._whole)
-            caller.run(self._forward(target, self._incoming))
+            caller.run(self._forward(principal, target, self._incoming))
             return
         if route.limiter.on and (bounds := route.limiter.of(principal, target.asked)) is not None:
             self._bounds = bounds
@@ -253,10 +253,10 @@ class Call:
         assert target.dispatcher is not None
         return target, target.dispatcher
 
-    async def _forward(self, target: Target, incoming: Incoming) -> None:
+    async def _forward(self, principal: Principal, target: Target, incoming: Incoming) -> None:
         """Have the server answer that has the model."""
         caller = self._caller
-        relayed = extended.relayed(target, caller, self._request_id, self._deadline)
+        relayed = extended.relayed(principal, target, caller, self._request_id, self._deadline)
         try:
             self._account(await self._route.relay.forward(relayed, incoming, caller))
         except ClientGone:

@@ -224,6 +224,9 @@ def test_settings_change_and_web_processes_are_replaced_without_a_lost_request(c
     assert load.slowest_s < 1.5
     assert len(server.processes("template")) == 1
     assert server.metric("tandem_worker_restarts_total") == 0
+    told = [row["more"] for row in server.get("/auth/audit?action=settings.read").json()]
+    assert [one["settings"] for one in told] == [line["settings"] for line in changes(server)[-2:]]
+    assert told[0]["restart"] == ["host"]
 
 
 def test_a_bad_settings_file_changes_nothing_not_even_for_a_web_process_that_starts_later(configured: Tandem) -> None:

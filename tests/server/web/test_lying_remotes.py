@@ -132,7 +132,7 @@ class Asked:
         asyncio.run(self._ask(lying(answer, stays, got), request))
 
     async def _ask(self, liar: AbstractAsyncContextManager[str], request: bytes) -> None:
-        relay = Relay()
+        relay = Relay(lambda principal, headers: b"Tandem signed")
         async with liar as url, asyncio.timeout(30):
             target = Target(replace(ENTRY, pool="", remote="liar"), TIMEOUT_S, False, None, NATIVE, url)
             parts: list[Any] = [Settings(), Serving(target), relay, Authenticator(), self.counts, self.access]
@@ -218,7 +218,8 @@ def test_a_number_that_is_none_is_the_models_word_and_goes_through_as_it_is() ->
 def test_a_remote_is_sent_one_request_and_nothing_of_the_callers_but_what_it_needs() -> None:
     """However the caller framed it: what is between the two servers is framed anew."""
     got: list[bytes] = []
-    more = b"cookie: a=b\r\nte: trailers\r\nx-forwarded-for: 1.2.3.4\r\nforwarded: for=1.2.3.4\r\nx-evil: 1\r\n"
+    more = b"cookie: a=b\r\napi-key: secret\r\nx-api-key: secret\r\nte: trailers\r\n"
+    more += b"x-forwarded-for: 1.2.3.4\r\nforwarded: for=1.2.3.4\r\nx-evil: 1\r\n"
     more += b"connection: upgrade, x-evil\r\nupgrade: h2c\r\nx-request-timeout-ms: 900\r\n"
     body = b"b\r\n" + b'{"rows":[]}' + b"\r\n0\r\nauthorization: Bearer trailer\r\n\r\n"
     head = (HEAD % "/v1/models/a/score").encode().replace(b"content-length: 11\r\n", b"transfer-encoding: chunked\r\n")
@@ -226,5 +227,7 @@ def test_a_remote_is_sent_one_request_and_nothing_of_the_callers_but_what_it_nee
     assert asked.counts.answers == [("a", "ok")]
     [sent] = got
     names = sorted(re.findall(rb"^([a-z-]+):", sent.lower(), re.MULTILINE))
-    assert names == [b"content-length", b"content-type", b"host", b"x-request-id", b"x-request-timeout-ms"]
+    needed = [b"content-length", b"content-type", b"host", b"x-request-id", b"x-request-timeout-ms"]
+    assert names == [b"authorization", *needed]
+    assert b"authorization: Tandem signed\r\n" in sent and b"secret" not in sent
     assert b"trailer" not in sent

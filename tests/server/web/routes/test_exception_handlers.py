@@ -95,7 +95,7 @@ class Authenticator:
     def refuse_keys(self, *_: object) -> None:
         """There are none."""
 
-    def known(self, _: object) -> Any:
+    def known(self, *_: object) -> Any:
         if self._error is not None:
             raise self._error
         return self

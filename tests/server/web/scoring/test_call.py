@@ -40,7 +40,7 @@ class Slow:
     def refuse_keys(self, *_: object) -> None:
         """There are none."""
 
-    def known(self, _: object) -> None:
+    def known(self, *_: object) -> None:
         return None
 
     async def recognise(self, _: object, address: str) -> Any:
