@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from auth.errors import AccountError
 from auth.principal import Kind, Principal
 from auth.routes.closed import ADMIN, Admin, auth_of, must_hold, router
+from auth.routes.pages import LONGEST_PAGE, After, AtMost, page
 from auth.setup import Auth
 from auth.store import Account, AccountChange, NewAccountKind
 
@@ -58,10 +59,11 @@ class ChangedAccount(BaseModel):
 
 
 @router.get("/accounts", dependencies=ADMIN, response_model_exclude_none=True)
-async def list_accounts(request: Request) -> list[AccountReply]:
-    """Every account, by name."""
+async def list_accounts(request: Request, after: After = "", limit: AtMost = LONGEST_PAGE) -> list[AccountReply]:
+    """The accounts, by name."""
     accounts = auth_of(request).accounts
-    return [_shown(account) for account in await accounts.look(accounts.list)]
+    found = page(await accounts.look(accounts.list), lambda account: account.name, after, limit)
+    return [_shown(account) for account in found]
 
 
 @router.get("/accounts/{name}", dependencies=ADMIN, response_model_exclude_none=True, responses={404: {}})

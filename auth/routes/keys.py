@@ -2,14 +2,14 @@
 
 from typing import Annotated
 
-from fastapi import Request, Response
+from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field
 
 from auth.api_keys import LONGEST_DAYS, LONGEST_GRACE_S, USUAL_DAYS, Key, KeyPair, Made, Slot
 from auth.key_text import PREFIX
 from auth.principal import Permission
-from auth.routes.answers import NO_STORE
 from auth.routes.closed import ADMIN, Admin, auth_of, must_hold, router
+from auth.routes.pages import LONGEST_PAGE, After, AtMost, page
 from auth.routes.patterns import warning_of
 from auth.store import narrowing
 
@@ -64,15 +64,14 @@ class Regenerated(BaseModel):
 
 
 @router.get("/keys", dependencies=ADMIN, responses={409: {}}, response_model_exclude_none=True)
-async def list_keys(request: Request, response: Response) -> list[PairReply]:
-    """Every pair, by owner and name."""
-    response.headers.update(NO_STORE)
+async def list_keys(request: Request, after: After = "", limit: AtMost = LONGEST_PAGE) -> list[PairReply]:
+    """The pairs, by owner and name."""
     accounts = auth_of(request).accounts
-    return [_shown(pair) for pair in await accounts.look(accounts.keys.list)]
+    return [_shown(pair) for pair in page(await accounts.look(accounts.keys.list), lambda one: one.pair, after, limit)]
 
 
 @router.post("/keys", status_code=201, responses={404: {}, 409: {}}, response_model_exclude_none=True)
-async def add_keys(request: Request, response: Response, new: NewPair, admin: Admin) -> PairReply:
+async def add_keys(request: Request, new: NewPair, admin: Admin) -> PairReply:
     """Make a pair for an account. The keys are shown in this answer and never again."""
     auth = auth_of(request)
     allowance = narrowing(new.permissions, new.models)
@@ -81,16 +80,13 @@ async def add_keys(request: Request, response: Response, new: NewPair, admin: Ad
     made = await auth.login.writing.run(
         auth.accounts.keys.add, owner, new.name, allowance, new.days, admin.name, auth.clock()
     )
-    response.headers.update(NO_STORE)
     shown = _made(made)
     shown.warning = warning_of(request, new.models)
     return shown
 
 
 @router.post("/keys/{pair}/{slot}", responses={404: {}, 409: {}}, response_model_exclude_none=True)
-async def regenerate_key(
-    request: Request, response: Response, pair: str, slot: Slot, how: Regenerated, admin: Admin
-) -> PairReply:
+async def regenerate_key(request: Request, pair: str, slot: Slot, how: Regenerated, admin: Admin) -> PairReply:
     """Replace one key of a pair; the other goes on working. The new one is shown in this answer and never again."""
     auth = auth_of(request)
     pairs = await auth.accounts.look(auth.accounts.keys.list)
@@ -99,7 +95,6 @@ async def regenerate_key(
         must_hold(admin, narrowing(had.permissions, had.models))
     made = await auth.login.writing.run(auth.accounts.keys.regenerate, pair, slot, how.grace_s, how.days, auth.clock())
     auth.authenticator.forget_if_changed()
-    response.headers.update(NO_STORE)
     return _made(made)
 
 

@@ -2,12 +2,12 @@
 
 from typing import Annotated
 
-from fastapi import Request, Response
+from fastapi import Request
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from auth.limits.limit import MOST, Limit, Per, Unit
-from auth.routes.answers import NO_STORE
 from auth.routes.closed import ADMIN, Admin, auth_of, router
+from auth.routes.pages import LONGEST_PAGE, After, AtMost, page
 from auth.routes.patterns import warning_of
 from auth.setup import Auth
 
@@ -52,15 +52,14 @@ class LimitReply(BaseModel):
 
 
 @router.get("/limits", dependencies=ADMIN, responses={409: {}}, response_model_exclude_none=True)
-async def list_limits(request: Request, response: Response) -> list[LimitReply]:
-    """Every limit, by its name."""
-    response.headers.update(NO_STORE)
-    auth = auth_of(request)
-    return [_shown(limit) for limit in await auth.accounts.look(auth.accounts.limits.list)]
+async def list_limits(request: Request, after: After = "", limit: AtMost = LONGEST_PAGE) -> list[LimitReply]:
+    """The limits, by name."""
+    accounts = auth_of(request).accounts
+    return [_shown(one) for one in page(await accounts.look(accounts.limits.list), lambda one: one.id, after, limit)]
 
 
 @router.put("/limits/{limit}", responses={409: {}}, response_model_exclude_none=True)
-async def put_limit(request: Request, response: Response, limit: str, new: NewLimit, admin: Admin) -> LimitReply:
+async def put_limit(request: Request, limit: str, new: NewLimit, admin: Admin) -> LimitReply:
     """Set a limit, or make it another. It holds within a second, in every process and server of one database."""
     auth = auth_of(request)
     unit: Unit = "requests" if new.requests is not None else "rows"
@@ -68,7 +67,6 @@ async def put_limit(request: Request, response: Response, limit: str, new: NewLi
     wanted = Limit(limit, new.who, new.model, unit, amount, new.per, new.burst, auth.clock(), admin.name)
     made = await auth.login.writing.run(auth.accounts.limits.put, wanted)
     await _hold(auth)
-    response.headers.update(NO_STORE)
     shown = _shown(made)
     shown.warning = warning_of(request, [made.model])
     return shown

@@ -1,10 +1,26 @@
 """Whether a pattern that an administrator gives fits anything that is served."""
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 
 from fastapi import Request
 
 from auth.principal import EVERY_TARGET, fits
+from auth.setup import SHOWS_ALL
+
+log = logging.getLogger(__name__)
+
+
+def warning_of_grant(request: Request, patterns: Sequence[str]) -> str | None:
+    """What is odd about a grant on these targets; the log has it too where it is about what others may see.
+
+    The application says by `app.state.shows_all` whether its documentation shows every target to anybody.
+    """
+    warnings = [warning_of(request, patterns)]
+    if "*" not in patterns and getattr(request.app.state, "shows_all", False):
+        log.warning(SHOWS_ALL)
+        warnings.append(SHOWS_ALL)
+    return " ".join(filter(None, warnings)) or None
 
 
 def warning_of(request: Request, patterns: Sequence[str]) -> str | None:

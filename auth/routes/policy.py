@@ -6,7 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from auth.policy import Grant, RoleOfOwn
 from auth.principal import ROLES, Allowance, Permission
 from auth.routes.closed import ADMIN, Admin, auth_of, must_hold, router
-from auth.routes.patterns import warning_of
+from auth.routes.pages import LONGEST_PAGE, After, AtMost, page
+from auth.routes.patterns import warning_of_grant
 from auth.store import narrowing
 
 
@@ -49,10 +50,10 @@ class NewGrant(BaseModel):
 
 
 @router.get("/roles", dependencies=ADMIN)
-async def list_roles(request: Request) -> list[RoleReply]:
-    """Every role, the built-in ones first."""
+async def list_roles(request: Request, after: After = "", limit: AtMost = LONGEST_PAGE) -> list[RoleReply]:
+    """The roles, the built-in ones first."""
     accounts = auth_of(request).accounts
-    return [_role(role) for role in await accounts.look(accounts.policy.roles)]
+    return [_role(one) for one in page(await accounts.look(accounts.policy.roles), lambda one: one.name, after, limit)]
 
 
 @router.put("/roles/{role}", responses={409: {}})
@@ -74,10 +75,10 @@ async def remove_role(request: Request, role: str) -> None:
 
 
 @router.get("/grants", dependencies=ADMIN, responses={409: {}}, response_model_exclude_none=True)
-async def list_grants(request: Request) -> list[GrantReply]:
-    """Every grant, by whom it is for."""
+async def list_grants(request: Request, after: After = "", limit: AtMost = LONGEST_PAGE) -> list[GrantReply]:
+    """The grants, by whom they are for."""
     accounts = auth_of(request).accounts
-    return [_grant(grant) for grant in await accounts.look(accounts.policy.grants)]
+    return [_grant(one) for one in page(await accounts.look(accounts.policy.grants), lambda one: one.id, after, limit)]
 
 
 @router.post("/grants", status_code=201, responses={409: {}}, response_model_exclude_none=True)
@@ -90,7 +91,7 @@ async def add_grant(request: Request, new: NewGrant, admin: Admin) -> GrantReply
     made = await auth.login.writing.run(policy.add_grant, new.to, allowance, new.role, admin.name, auth.clock())
     auth.authenticator.forget_if_changed()
     shown = _grant(made)
-    shown.warning = warning_of(request, made.models)
+    shown.warning = warning_of_grant(request, made.models)
     return shown
 
 

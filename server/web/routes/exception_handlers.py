@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 64 << 10
 
+NEVER_KEPT = "/auth/"
+"""What no cache may keep: who somebody is, and what they may do."""
 QUIET = ("/health/", "/v2/health/", "/assets/", "/v1/catalog")
 """Asked every few seconds, or with every page: a line for each would bury the others."""
 
@@ -102,6 +104,8 @@ class Identified:
                 status = message["status"]
                 headers = MutableHeaders(scope=message)
                 headers["x-request-id"], headers["x-content-type-options"] = request_id, "nosniff"
+                if scope["path"].startswith(NEVER_KEPT):
+                    headers.setdefault("cache-control", "no-store")
                 if self._echoing is not None:
                     message["headers"] += _pairs(self._echoing(scope["path"], given, request_id))
             await send(message)

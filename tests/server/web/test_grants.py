@@ -118,6 +118,23 @@ def test_roles_and_grants_are_managed_by_command_too(server: Tandem) -> None:
         assert told.returncode in (1, 2) and "Traceback" not in told.stderr
 
 
+@pytest.mark.parametrize(
+    ("path", "name"), [("accounts", "name"), ("roles", "name"), ("grants", "id"), ("keys", "pair")]
+)
+def test_lists_come_in_pages(server: Tandem, path: str, name: str) -> None:
+    for number in range(3):
+        assert grant(server, "scorer", "mpg", to=f"nobody-{number}").is_success
+        assert change(server, "POST", "/auth/keys", {"name": f"paged {number}"}).is_success
+    whole = [one[name] for one in server.get(f"/auth/{path}").json()]
+    paged: list[str] = []
+    while found := server.get(f"/auth/{path}", params={"limit": 2, "after": paged[-1] if paged else ""}).json():
+        assert len(found) <= 2
+        paged += [one[name] for one in found]
+    assert paged == whole and len(whole) >= 3
+    for wrong in ("limit=0", "limit=201", "limit=NaN", "after=never-was"):
+        assert server.get(f"/auth/{path}?{wrong}").status_code == 422, wrong
+
+
 def test_who_may_see_a_model_and_not_score_with_it_is_told_so(server: Tandem) -> None:
     assert change(server, "PUT", "/auth/roles/reader", {"permissions": ["list"]}).status_code == 200
     made = grant(server, "reader", "mpg").json()
