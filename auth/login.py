@@ -52,7 +52,7 @@ class Login:
         takes_passwords: bool = True,
     ) -> None:
         self.takes_passwords: Final = takes_passwords
-        self.hashing: Final = Offload("argon2", threads=2, waiting=16)
+        self.hashing: Final = Offload("argon2", threads=2, waiting=16, gives_way=True)
         self.writing: Final = Offload("accounts", threads=1, waiting=256)
         self._accounts = accounts
         self._tokens = tokens

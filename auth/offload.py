@@ -5,11 +5,12 @@ work is.
 """
 
 import asyncio
+import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from threading import BoundedSemaphore
-from typing import ParamSpec, Protocol, TypeVar
+from threading import BoundedSemaphore, get_native_id
+from typing import Final, ParamSpec, Protocol, TypeVar
 
 from auth.errors import AccountsUnavailable, Throttled
 
@@ -29,11 +30,16 @@ async def at_once(work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
     return work(*args, **kwargs)
 
 
-class Offload:
-    """A thread pool with a bounded queue."""
+GIVES_WAY: Final = 10
+"""By how much threads that give way are nicer than the others of their process (Linux has it for each thread)."""
 
-    def __init__(self, name: str, threads: int, waiting: int) -> None:
-        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=f"auth-{name}")
+
+class Offload:
+    """A thread pool with a bounded queue. What `gives_way` has the processor where nobody else wants it."""
+
+    def __init__(self, name: str, threads: int, waiting: int, gives_way: bool = False) -> None:
+        first = _give_way if gives_way else None
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix=f"auth-{name}", initializer=first)
         self._places = BoundedSemaphore(threads + waiting)
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -60,6 +66,11 @@ class Offload:
     def close(self) -> None:
         """Finish the work that is running, and drop what waits."""
         self._threads.shutdown(wait=True, cancel_futures=True)
+
+
+def _give_way() -> None:
+    thread = get_native_id()
+    os.setpriority(os.PRIO_PROCESS, thread, min(19, os.getpriority(os.PRIO_PROCESS, thread) + GIVES_WAY))
 
 
 class Looks:

@@ -1,13 +1,16 @@
-"""What each kind of credential costs, and a limit, and ten thousand keys in use: one server, turn about."""
+"""What kinds of credentials cost, a limit, ten thousand keys in use, and an open console: one server, turn about."""
 
 from __future__ import annotations
 
+import re
 import time
 from base64 import b64encode
-from collections.abc import Iterator
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
+from threading import Event
 from urllib.parse import urlencode
 
 import orjson
@@ -22,13 +25,15 @@ from benchmarks.rows import cars
 from benchmarks.tandem import Tandem
 
 PASSWORD = "a password of some length"
-SERVICE, LIMITED = "service", "limited"
+SERVICE, LIMITED, LOOKING = "service", "limited", "looking"
 MANY_KEYS = 10_000
+CONSOLE_EVERY_S = 3.0
+"""As `setInterval` has it in server/web/routes/pages/console.js."""
 NEVER_REACHED = 1_000_000_000
 
 
 def accounts(bench: Bench) -> Measured:
-    """The `mpg` lm over 64 connections with a token, with keys in two places, under a limit, and with many keys."""
+    """The `mpg` lm over 64 connections with a token, keys in two places, a limit, many keys, and a console open."""
     folder = bench.folder("accounts")
     with Tandem(folder, ["mpg"]) as tandem, PlainR() as r:
         load, _ = prepared(folder, tandem, r, "mpg", cars(DIFFERENT_ROWS))
@@ -48,7 +53,16 @@ def accounts(bench: Bench) -> Measured:
             # Keys in use are known to every process, each of which has to have met each key once.
             caller.requests_per_s(CONNECTIONS, bench.pick(20.0, 4.0) if name == "many" else 1.0)
         seconds = bench.pick(5.0, 2.0)
-        measures = {name: partial(one.requests_per_s, CONNECTIONS, seconds) for name, one in callers.items()}
+        measures: dict[str, Callable[[], float]] = {
+            name: partial(one.requests_per_s, CONNECTIONS, seconds) for name, one in callers.items()
+        }
+        cookie = _signed_in(tandem)
+
+        def with_a_console_open() -> float:
+            with _console(tandem, cookie):
+                return load.requests_per_s(CONNECTIONS, seconds)
+
+        measures["console"] = with_a_console_open
         found = take_turns(bench.pick(7, 3), **measures)
     token = found["token"]
     return Measured(
@@ -57,6 +71,7 @@ def accounts(bench: Bench) -> Measured:
             Figure("Basic with a key / a token: requests", ratios(found["basic"], token), "x", Bar(">=", 0.98)),
             Figure("a token under a limit / a token: requests", ratios(found["limited"], token), "x", Bar(">=", 0.95)),
             Figure(f"{len(keys):,} keys / one: requests", ratios(found["many"], found["one"]), "x", Bar(">=", 0.9)),
+            Figure("a console open / none: requests", ratios(found["console"], token), "x", Bar(">=", 0.98)),
             *(Figure(f"{name.replace('_', ' ')}: requests", rates, "per s") for name, rates in found.items()),
         ]
     )
@@ -82,6 +97,47 @@ def _limited(tandem: Tandem) -> str:
         if b"\r\nratelimit: " not in connection.post(tandem.path("mpg"), b"{}").head:
             raise BenchmarkError("the account that is to be limited is not")
     return token
+
+
+def _signed_in(tandem: Tandem) -> str:
+    """The cookie of an analyst who is signed in to the console."""
+    send(tandem, "POST", "/auth/accounts", {"name": LOOKING, "role": "analyst", "password": PASSWORD})
+    with Connection(tandem.port) as connection:
+        body = orjson.dumps({"name": LOOKING, "password": PASSWORD})
+        reply = connection.send(_of_a_page(connection.posting("/auth/session", body)))
+    found = re.search(rb"(?im)^set-cookie: ([^;]+);", reply.head)
+    if reply.status != 204 or found is None:
+        raise BenchmarkError(f"the console signs nobody in: {reply.status} {reply.body[:500]!r}")
+    return found[1].decode()
+
+
+@contextmanager
+def _console(tandem: Tandem, cookie: str) -> Iterator[None]:
+    """A browser in which the console is open: it asks what the page asks, as often as the page does."""
+    closed = Event()
+
+    def look() -> None:
+        with Connection(tandem.port) as connection:
+            while True:
+                for path in ("/health/ready", "/v1/models"):
+                    reply = connection.send(_of_a_page(connection.getting(path), f"cookie: {cookie}\r\n"))
+                    if reply.status != 200:
+                        raise BenchmarkError(f"{path} was answered {reply.status}: {reply.body[:500]!r}")
+                if closed.wait(CONSOLE_EVERY_S):
+                    return
+
+    with ThreadPoolExecutor(1) as thread:
+        looking = thread.submit(look)
+        try:
+            yield
+        finally:
+            closed.set()
+        looking.result()
+
+
+def _of_a_page(request: bytes, more: str = "") -> bytes:
+    """A request as a page of the server makes it."""
+    return request.replace(b"\r\n", f"\r\nsec-fetch-site: same-origin\r\n{more}".encode(), 1)
 
 
 def send(tandem: Tandem, method: str, path: str, body: object) -> None:

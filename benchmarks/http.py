@@ -43,7 +43,11 @@ class Connection:
         self._socket.close()
 
     def get(self, path: str) -> Reply:
-        return self.send(self._head("GET", path))
+        return self.send(self.getting(path))
+
+    def getting(self, path: str) -> bytes:
+        """The bytes of a request without a body."""
+        return self._head("GET", path)
 
     def post(self, path: str, body: bytes) -> Reply:
         return self.send(self.posting(path, body))

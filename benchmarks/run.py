@@ -30,6 +30,7 @@ from benchmarks.relay import relay
 from benchmarks.resnet152 import resnet152_gpu
 from benchmarks.table import markdown
 from benchmarks.versus import versus
+from benchmarks.wrong_passwords import wrong_passwords
 
 RESULTS = Path(__file__).with_name("results")
 Measure = Callable[[Bench], Measured]
@@ -51,7 +52,7 @@ SUITES: Mapping[str, Sequence[Measure]] = {
         resnet152_gpu,
     ),
     "relay": (relay,),
-    "accounts": (accounts,),
+    "accounts": (accounts, wrong_passwords),
     "endpoints": (endpoints,),
     "versus": (versus,),
     "defence": (start, leaving, junk),

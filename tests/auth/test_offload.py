@@ -1,11 +1,12 @@
 import asyncio
+import os
 import threading
 from collections.abc import Iterator
 
 import pytest
 
 from auth.errors import Throttled
-from auth.offload import Offload
+from auth.offload import GIVES_WAY, Offload
 
 
 @pytest.fixture
@@ -22,6 +23,16 @@ def test_work_runs_in_another_thread_and_its_result_comes_back(offload: Offload)
 def test_an_error_of_the_work_comes_back_too(offload: Offload) -> None:
     with pytest.raises(ZeroDivisionError):
         asyncio.run(offload.run(divmod, 1, 0))
+
+
+@pytest.mark.parametrize("gives_way", [True, False])
+def test_what_gives_way_is_nicer_than_the_rest_of_its_process_and_nothing_else_is(gives_way: bool) -> None:
+    offload = Offload("test", threads=1, waiting=0, gives_way=gives_way)
+    ours = os.getpriority(os.PRIO_PROCESS, 0)
+    theirs = asyncio.run(offload.run(lambda: os.getpriority(os.PRIO_PROCESS, threading.get_native_id())))
+    offload.close()
+    assert theirs == (min(19, ours + GIVES_WAY) if gives_way else ours)
+    assert os.getpriority(os.PRIO_PROCESS, 0) == ours
 
 
 def test_one_more_than_fits_is_refused_at_once_and_the_places_are_free_afterwards(offload: Offload) -> None:
