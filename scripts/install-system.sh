@@ -16,7 +16,7 @@ packages_of() {
       esac
       ;;
     test)
-      echo r-cran-testthat r-cran-lintr r-cran-httr prometheus curl # prometheus: promtool
+      echo r-cran-testthat r-cran-lintr r-cran-httr r-cran-httr2 prometheus curl # prometheus: promtool
       echo postgresql # for accounts that servers share; the tests run one of their own
       echo r-cran-rcppparallel # It starts a program while it is loaded.
       # One for each model class that is compared with plain R and does not come with R.
@@ -35,6 +35,7 @@ packages_of() {
       command -v kubectl >/dev/null || echo kubernetes-client
       command -v npm >/dev/null || echo npm
       echo chromium # signs in, and tries what pages of other sites could do
+      echo hydra # guesses passwords
       ;;
     bench) echo wrk r-cran-plumber ;;
     *) echo "install-system.sh: unknown group: $1" >&2; exit 2 ;;

@@ -5,13 +5,16 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
 import pytest
 
 from tests.auth.conftest import write
+from tests.auth.credentials.conftest import rsa_entry, rsa_key
 from tests.harness.identity_provider import IDENTITY, Provider
 from tests.harness.tandem import ROOT, Tandem, eventually
 
@@ -37,6 +40,19 @@ def tandem(provider: Provider, tmp_path_factory: pytest.TempPathFactory) -> Iter
 
 def ask(tandem: Tandem, token: str, path: str = "/auth/me") -> httpx.Response:
     return httpx.get(f"{tandem.url}{path}", headers={"authorization": f"Bearer {token}"})
+
+
+def test_a_key_that_the_provider_rolls_under_load_refuses_nobody(tandem: Tandem, provider: Provider) -> None:
+    """The first of these tests: for a minute after a key that there is not, none is asked for."""
+    tokens = [provider.token(sub=f"old-{n}") for n in range(40)]
+    new = [provider.token(kid="two", sub=f"new-{n}") for n in range(40)]
+    provider.keys.append(rsa_entry("two", rsa_key("two")))
+    before = provider.asked["/keys"]
+    with ThreadPoolExecutor(8) as threads:
+        mixed = [token for pair in zip(tokens, new, strict=True) for token in pair]
+        statuses = Counter(threads.map(lambda token: ask(tandem, token).status_code, mixed))
+    assert statuses == {200: 80}
+    assert provider.asked["/keys"] == before + 1
 
 
 def test_a_role_of_the_provider_is_a_role_here(tandem: Tandem, provider: Provider) -> None:

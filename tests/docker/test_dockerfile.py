@@ -34,7 +34,15 @@ def test_the_readme_lists_the_r_packages_of_the_dockerfile() -> None:
 def test_the_image_has_every_model_package_that_the_tests_install() -> None:
     script = (ROOT / "scripts/install-system.sh").read_text()
     groups = script.partition("    run)")[2].partition("    ship)")[0]
-    not_for_models = {"r-base-core", "r-base-dev", "r-cran-testthat", "r-cran-lintr", "r-cran-httr", "r-cran-gbm"}
+    not_for_models = {
+        "r-base-core",
+        "r-base-dev",
+        "r-cran-testthat",
+        "r-cran-lintr",
+        "r-cran-httr",
+        "r-cran-httr2",
+        "r-cran-gbm",
+    }
     not_for_models |= {"r-cran-rcppparallel", "r-cran-prophet"}  # prophet needs all of rstan
     assert set(re.findall(r"\br-[a-z0-9-]+", groups)) - not_for_models == set(R_PACKAGES)
 

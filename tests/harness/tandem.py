@@ -28,6 +28,8 @@ TEMPLATE = re.compile(rb"server\.workers\.template|server/workers/start\.py")
 """What a template was started as, and what its forks are called too."""
 PLAIN = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
 """For httpx, which else reads the machine's authorities for each request, though these servers speak no TLS."""
+SECRET = re.compile(rb"tdm_[0-9A-Za-z]{8}_[0-9A-Za-z]{38}|eyJ[\w-]{10,}\.eyJ[\w-]{10,}\.[\w-]{20,}")
+"""An API key or a signed token, whole. No server of the tests may have written one when it stops."""
 
 
 def eventually(check: Callable[[], Any], timeout_s: float = 60.0, every_s: float = 0.02) -> Any:
@@ -133,11 +135,13 @@ class Tandem:
         if self.process.poll() is None:
             self.process.send_signal(signal.SIGTERM)
         try:
-            return self.process.wait(timeout_s)
+            code = self.process.wait(timeout_s)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
             raise
+        assert (found := SECRET.search(self.log_path.read_bytes())) is None, f"a secret is in the log: {found!r}"
+        return code
 
     def command(self, *arguments: str, text: str | None = None) -> subprocess.CompletedProcess[str]:
         """Run another `tandem` command with the same settings."""

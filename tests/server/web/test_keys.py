@@ -231,12 +231,24 @@ def test_the_command_line_makes_lists_replaces_and_removes_keys(tandem: Tandem) 
     assert refused.returncode == 1 and "rule is no permission" in refused.stderr
 
 
-def test_an_unmodified_httr_script_scores_with_a_key_as_its_password(tandem: Tandem, pair: dict[str, Any]) -> None:
-    code = """
-      arguments <- commandArgs(TRUE)
+SCRIPTS = {
+    "httr": """
       reply <- httr::GET(arguments[[1]], httr::authenticate("pricing-batch", arguments[[2]]))
       cat(httr::status_code(reply), httr::content(reply)$name)
-    """
+    """,
+    "httr2": """
+      asked <- httr2::req_auth_basic(httr2::request(arguments[[1]]), "pricing-batch", arguments[[2]])
+      reply <- httr2::req_perform(asked)
+      cat(httr2::resp_status(reply), httr2::resp_body_json(reply)$name)
+    """,
+}
+
+
+@pytest.mark.parametrize("package", SCRIPTS)
+def test_an_unmodified_script_of_r_scores_with_a_key_as_its_password(
+    tandem: Tandem, pair: dict[str, Any], package: str
+) -> None:
+    code = f"arguments <- commandArgs(TRUE)\n{SCRIPTS[package]}"
     command = ["Rscript", "--vanilla", "-e", code, f"{tandem.url}/auth/me", key_of(pair, "primary")]
     done = subprocess.run(command, capture_output=True, text=True, timeout=120)
     assert done.stdout == "200 pricing-batch", done.stderr
