@@ -246,10 +246,6 @@ class Settings(BaseSettings):
             raise ValueError("TANDEM_ACCOUNTS and TANDEM_DATABASE are two places for accounts; set one of them")
         if self.remotes and not ((self.accounts or self.database) and self.token_key):
             raise ValueError("TANDEM_REMOTES needs TANDEM_TOKEN_KEY and TANDEM_ACCOUNTS or TANDEM_DATABASE, shared")
-        if self.remotes and self.basic == "passwords":
-            raise ValueError(
-                "TANDEM_BASIC=passwords would hand passwords to the servers of TANDEM_REMOTES; set keys or off"
-            )
         if self.basic == "passwords" and self.passwords == "off":
             raise ValueError("TANDEM_BASIC=passwords takes what TANDEM_PASSWORDS=off refuses; set keys or off")
         return self

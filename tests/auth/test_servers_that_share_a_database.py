@@ -222,7 +222,7 @@ def test_a_relayed_request_is_counted_once_under_a_limit_and_takes_keys_as_well_
     servers: list[Tandem],
 ) -> None:
     service(servers[0], "relayed")
-    asked(servers[0], "PUT", "/auth/limits/relayed", who="relayed", model="faraway", requests=3, per="day")
+    asked(servers[1], "PUT", "/auth/limits/relayed", who="relayed", model="faraway", requests=3, per="day")
     _, key = key_for(servers[1], "relayed")
     [here, there] = [f"{server.url}/v1/models/faraway/score" for server in servers]
 
