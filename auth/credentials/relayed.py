@@ -56,12 +56,16 @@ class RelayedCallers:
     """Recognises callers of whom another server tells."""
 
     def __init__(
-        self, accounts: AccountStore, console: ConsoleStore, tokens: Tokens, endpoint_keys: EndpointKeys
+        self,
+        accounts: AccountStore,
+        console: ConsoleStore,
+        tokens: Tokens,
+        endpoint_keys: EndpointKeys | None = None,
     ) -> None:
         self._accounts = accounts
         self._console = console
         self._tokens = tokens
-        self._endpoint_keys = endpoint_keys
+        self._endpoint_keys = endpoint_keys or EndpointKeys()
 
     def takes(self, shown: Shown) -> bool:
         """Whatever comes under the scheme of servers of ours."""
