@@ -27,6 +27,7 @@ class CollectMetrics:
             registry=CollectorRegistry(),
         )
         self._counted: dict[tuple[str, str], int] = defaultdict(int)
+        self._sent: dict[str, Counter] = {}
 
     def count(self, model: str, outcome: str) -> None:
         """No copy of a request was sent."""
@@ -34,12 +35,38 @@ class CollectMetrics:
 
     def sent(self, model: str, count: int) -> None:
         """So many copies are about to be sent; this is written at once, which a killed process cannot undo."""
-        self._requests.labels(model, "sent").inc(count)
+        child = self._sent.get(model)
+        if child is None:
+            child = self._sent[model] = self._requests.labels(model, "sent")
+        child.inc(count)
 
     def flush(self) -> None:
         """Write what was counted since the last time."""
         for counted, count in list(self._counted.items()):
             self._requests.labels(*counted).inc(count)
+            del self._counted[counted]
+
+
+class MirrorMetrics:
+    """What became of the copies that a web process made for mirrored deployments."""
+
+    def __init__(self) -> None:
+        self._copies = Counter(
+            "tandem_mirror_requests_total",
+            "Copies of requests for a mirrored deployment, by what became of them.",
+            ("endpoint", "deployment", "outcome"),
+            registry=CollectorRegistry(),
+        )
+        self._counted: dict[tuple[str, str, str], int] = defaultdict(int)
+
+    def count(self, behind: tuple[str, str], outcome: str) -> None:
+        """A copy has come to its end, or was not made."""
+        self._counted[(*behind, outcome)] += 1
+
+    def flush(self) -> None:
+        """Write what was counted since the last time."""
+        for counted, count in list(self._counted.items()):
+            self._copies.labels(*counted).inc(count)
             del self._counted[counted]
 
 
@@ -80,3 +107,12 @@ class RecorderMetrics(Collector):
             for outcome, count in outcomes.items():
                 family.add_metric((model, outcome), count)
         yield family
+        compared = CounterMetricFamily(
+            "tandem_mirror_compared_total",
+            "Answers of a mirrored deployment, by how they compare with those that callers got.",
+            labels=("endpoint", "deployment", "outcome"),
+        )
+        for name, outcomes in self._told.compared.items():
+            for outcome, count in outcomes.items():
+                compared.add_metric((*name.split("/"), outcome), count)
+        yield compared

@@ -18,6 +18,7 @@ from server import endpoints_written
 from server.config import Settings
 from server.endpoints import azure_yaml, folder, packing
 from server.endpoints.definition import BadDefinition, Deployment
+from server.endpoints.documents import SHARES
 from server.endpoints.edit import Conflict, Folder, weights
 from server.endpoints.folder import Defined
 from server.endpoints.packing import Packed
@@ -56,6 +57,7 @@ def add_endpoints(actions: Any, run: Callable[[Act], Any]) -> None:
     update = _action(actions, "update", "change an endpoint, or which percentages its deployments get", run(_update))
     _of_file(update, required=False)
     update.add_argument("--traffic", "-r", help='percentages, as "blue=90 green=10"; all others get nothing')
+    update.add_argument("--mirror-traffic", help='of whose requests a deployment gets copies, as "green=10"')
     endpoints_written.add_to(_named(_action(actions, "show", "an endpoint", run(_show))))
     endpoints_written.add_to(_action(actions, "list", "all endpoints", run(_list)))
     _named(_action(actions, "delete", "remove an endpoint with its deployments", run(_delete)))
@@ -183,11 +185,11 @@ def _send(server: Server, file: File, document: Mapping[str, Any], exists: bool 
     return (*(file.packed.warnings if file.packed is not None else ()), *said)
 
 
-def _set_traffic(settings: Settings, endpoint: str, traffic: Mapping[str, int]) -> None:
+def _set_traffic(settings: Settings, endpoint: str, traffic: Mapping[str, int], key: str = "traffic") -> None:
     if settings.endpoints is not None:
-        Folder(settings.endpoints).set_traffic(endpoint, traffic)
+        Folder(settings.endpoints).set_traffic(endpoint, traffic, key)
     else:
-        Server(settings).patch(endpoint, "", {"traffic": dict(traffic)})
+        Server(settings).patch(endpoint, "", {key: dict(traffic)})
 
 
 def _create(settings: Settings, parsed: argparse.Namespace) -> list[str]:
@@ -197,10 +199,10 @@ def _create(settings: Settings, parsed: argparse.Namespace) -> list[str]:
 def _update(settings: Settings, parsed: argparse.Namespace) -> list[str]:
     if parsed.file is not None:
         return _put(settings, _file(parsed, settings.endpoints is None), exists=True)
-    if parsed.name is None or (parsed.traffic is None and not parsed.set):
+    if parsed.name is None or (parsed.traffic is None and parsed.mirror_traffic is None and not parsed.set):
         raise Conflict('say what to change: --file, or --name and --traffic "blue=90 green=10"')
-    if parsed.traffic is not None:
-        _set_traffic(settings, parsed.name, weights(parsed.traffic))
+    for key in (key for key in SHARES if getattr(parsed, key) is not None):
+        _set_traffic(settings, parsed.name, weights(getattr(parsed, key)), key)
     if parsed.set:
         if settings.endpoints is not None:
             raise Conflict("--set without --file is for a running server; change the file of the endpoint")
@@ -297,15 +299,15 @@ def _apply(settings: Settings, parsed: argparse.Namespace) -> Iterable[str]:
     given = [_file(argparse.Namespace(file=path, name=None, set=[]), remote=True) for path in paths]
     server = Server(settings)
     for one in sorted(given, key=lambda file: bool(file.deployment)):
-        document = {key: value for key, value in one.document.items() if one.deployment or key != "traffic"}
+        document = {key: value for key, value in one.document.items() if one.deployment or key not in SHARES}
         for warning in _send(server, one, document, exists=None):
             yield f"warning: {warning}"
     for one in given:
         if one.deployment:
             server.await_ready(one.endpoint, one.deployment)
     for one in given:
-        if not one.deployment and "traffic" in one.document:
-            server.patch(one.endpoint, "", {"traffic": one.document["traffic"]})
+        if not one.deployment and (shares := {key: one.document[key] for key in SHARES if key in one.document}):
+            server.patch(one.endpoint, "", shares)
         yield f"{one.endpoint}/{one.deployment}" if one.deployment else one.endpoint
 
 
@@ -330,6 +332,7 @@ def _of_folder(settings: Settings, defined: Defined) -> dict[str, Any]:
         "description": endpoint.description,
         "tags": dict(endpoint.tags),
         "traffic": dict(endpoint.traffic),
+        "mirror_traffic": dict(endpoint.mirror_traffic),
         "scoring_uri": f"http://{settings.host}:{settings.port}/endpoints/{endpoint.name}/score",
         "deployments": [_deployment(one) for _, one in sorted(defined.deployments.items())],
     }

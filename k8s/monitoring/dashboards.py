@@ -447,6 +447,24 @@ def endpoints(docs: str) -> Dashboard:
                 ("{{pod}}", over("max by (pod)", "tandem_endpoints_refused")),
             ),
             stacked(
+                "Mirror: copies, by outcome",
+                RequestsPerSecond,
+                "busy: no worker was idle. worker_crashed, deadline_exceeded, failed: not fit for traffic.",
+                (
+                    "{{endpoint}} {{deployment}} {{outcome}}",
+                    rate_by("endpoint, deployment, outcome", "tandem_mirror_requests_total", endpoint),
+                ),
+            ),
+            stacked(
+                "Mirror: answers compared",
+                RequestsPerSecond,
+                "differ: GET /v1/endpoints/{endpoint}/comparison says by how much, and in which rows most.",
+                (
+                    "{{endpoint}} {{deployment}} {{outcome}}",
+                    rate_by("endpoint, deployment, outcome", "tandem_mirror_compared_total", endpoint),
+                ),
+            ),
+            stacked(
                 "Recording, by outcome",
                 RequestsPerSecond,
                 f"Neither sent nor not_sampled: copies are lost, see {docs}#tandemrecordingslost.",

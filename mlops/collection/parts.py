@@ -18,11 +18,12 @@ import orjson
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from mlops.collection.comparisons import Comparisons
 from mlops.collection.ledger import Counts, add
 from mlops.collection.rows import Recording
 from mlops.collection.spool import frames
 from mlops.objects import Objects
-from server.wire.collect import HEAD, ID_BYTES, Described, Kind, id_of, request_of
+from server.wire.collect import HEAD, ID_BYTES, Described, Kind, id_of, pair_of, request_of
 
 log = logging.getLogger(__name__)
 
@@ -47,6 +48,18 @@ def upload(segment: Path, described: Mapping[bytes, Described], server: str, key
             objects.create(path, data)
         add(became, {model: counts})
     return became
+
+
+def compare(segment: Path, described: Mapping[bytes, Described], comparisons: Comparisons) -> Counts:
+    """Compare the pairs of a segment; what they came to, by `endpoint/deployment` of the mirror."""
+    found: Counts = {}
+    for kind, frame in frames(segment):
+        if kind is Kind.PAIR:
+            live, mirror = pair_of(frame[HEAD.size :])
+            of = described[mirror.described]
+            outcome = comparisons.add((described[live.described], live), (of, mirror))
+            add(found, {f"{of.endpoint}/{of.deployment}": {outcome: 1}})
+    return found
 
 
 def _parts(

@@ -19,10 +19,11 @@ from typing import TYPE_CHECKING, Final, cast
 
 import orjson
 
-from mlops.collection.ledger import Counts
+from mlops.collection.comparisons import Comparisons
+from mlops.collection.ledger import Counts, add
 from mlops.collection.spool import Spool
 from server.unix_sockets import address
-from server.wire.collect import ACKNOWLEDGED, CollectError, Frames, Kind, Told
+from server.wire.collect import ACKNOWLEDGED, HEAD, CollectError, Frames, Kind, Told
 
 if TYPE_CHECKING:
     from mlops.collection.retention import Retention
@@ -51,6 +52,8 @@ class Recorder:
         self._key = key
         self._away = False
         self._retention: Retention | None = None
+        self._comparisons = Comparisons()
+        self._compared: tuple[Path, Counts] | None = None
         self._connections: set[_Connection] = set()
         self._stop = asyncio.Event()
         self._sealed = False
@@ -64,7 +67,9 @@ class Recorder:
         loop.add_reader(sys.stdin.fileno(), self._on_supervisor)
         socket.unlink(missing_ok=True)  # of a recorder that was killed
         with address(socket) as name:
-            server = await loop.create_unix_server(lambda: _Connection(self._spool, self._connections), name)
+            server = await loop.create_unix_server(
+                lambda: _Connection(self._spool, self._comparisons, self._connections), name
+            )
         uploading = asyncio.create_task(self._upload())
         telling = asyncio.create_task(self._keep_telling())
         await self._stop.wait()
@@ -116,15 +121,18 @@ class Recorder:
 
     def _put(self, segment: Path) -> Counts:
         # Not before: a recorder that follows a killed one listens at once.
-        from mlops.collection.parts import described_in, upload
+        from mlops.collection.parts import compare, described_in, upload
         from mlops.collection.retention import Retention
         from mlops.objects import Objects, StoreUnavailable
 
         try:
             objects, described = Objects(self._store), described_in(segment)
+            if self._compared is None or self._compared[0] != segment:  # a segment is uploaded again, and compared once
+                self._compared = segment, compare(segment, described, self._comparisons)
             became = upload(segment, described, self._spool.ledger.server, self._key, objects)
             self._retention = self._retention or Retention()
             self._retention.look(objects, described.values(), datetime.now(UTC).date())
+            add(became, self._compared[1])
             return became
         except StoreUnavailable as e:
             raise _Away(str(e)) from e
@@ -140,7 +148,8 @@ class Recorder:
             spool.refused = False
             spool.ledger.write()
         requests = {model: dict(+counts) for model, counts in spool.counts().items()}
-        told = Told(requests, spool.bytes, spool.oldest_s, self._away)
+        compared = {name: requests.pop(name) for name in [*requests] if "/" in name}
+        told = Told(requests, compared, spool.bytes, spool.oldest_s, self._away)
         with suppress(BrokenPipeError):  # a supervisor that was killed; what is here goes to the store all the same
             sys.stdout.buffer.write(orjson.dumps(told.to_data()) + b"\n")
             sys.stdout.buffer.flush()
@@ -149,8 +158,9 @@ class Recorder:
 class _Connection(asyncio.Protocol):
     """A web process."""
 
-    def __init__(self, spool: Spool, all_of_them: set[_Connection]) -> None:
+    def __init__(self, spool: Spool, comparisons: Comparisons, all_of_them: set[_Connection]) -> None:
         self._spool = spool
+        self._comparisons = comparisons
         self._all = all_of_them
         self._frames = Frames()
         self._transport: asyncio.Transport | None = None
@@ -162,7 +172,8 @@ class _Connection(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         assert self._transport is not None
         try:
-            frames = list(self._frames.feed(data))
+            received = list(self._frames.feed(data))
+            frames = [(kind, frame) for kind, frame in received if kind is not Kind.QUESTION]
             there = self._spool.put(frames)
         except (CollectError, orjson.JSONDecodeError, KeyError) as e:
             log.error("a web process sent what is no recording", extra={"reason": str(e)})
@@ -170,6 +181,8 @@ class _Connection(asyncio.Protocol):
             return
         if there:
             self._transport.write(ACKNOWLEDGED * sum(kind is Kind.TRUTH for kind, _ in frames))
+        for frame in (frame for kind, frame in received if kind is Kind.QUESTION):
+            self._transport.write(orjson.dumps(self._comparisons.told(frame[HEAD.size :].decode())) + b"\n")
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._all.discard(self)

@@ -20,7 +20,7 @@ from typing import Final
 import orjson
 
 from mlops.collection.ledger import Counts, Ledger, add
-from server.wire.collect import HEAD, ID_BYTES, CollectError, Kind, head_of, id_of
+from server.wire.collect import HEAD, ID_BYTES, CollectError, Kind, digests_of_pair, head_of, id_of
 
 log = logging.getLogger(__name__)
 
@@ -68,15 +68,15 @@ class Spool:
             if kind is Kind.DESCRIPTION:
                 self._describe(frame)
                 continue
-            digest = frame[_DIGEST]
-            if digest not in written and digest not in new:
-                if digest not in self._models:
-                    raise CollectError("a copy of a model that was not described")
-                new[digest] = _checked(self._descriptions[digest])
+            for digest in digests_of_pair(frame[HEAD.size :]) if kind is Kind.PAIR else (frame[_DIGEST],):
+                if digest not in written and digest not in new:
+                    if digest not in self._models:
+                        raise CollectError("a copy of a model that was not described")
+                    new[digest] = _checked(self._descriptions[digest])
             parts.append(zlib.crc32(frame).to_bytes(CHECK, "little"))
             parts.append(frame)
             if kind is Kind.REQUEST:
-                counts[self._models[digest]] += 1
+                counts[self._models[frame[_DIGEST]]] += 1
         if not parts:
             return True
         there_is_room = self._append(b"".join([*new.values(), *parts]))

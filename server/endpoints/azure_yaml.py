@@ -25,7 +25,9 @@ from server.endpoints.definition import (
 )
 from server.endpoints.yaml_text import Document, document
 
-ENDPOINT_KEYS = ("name", "description", "tags", "auth_mode", "traffic", "key_header", "key_generations")
+ENDPOINT_KEYS = (
+    *("name", "description", "tags", "auth_mode", "traffic", "mirror_traffic", "key_header", "key_generations"),
+)
 DEPLOYMENT_KEYS = (
     "name",
     "endpoint_name",
@@ -64,7 +66,7 @@ CURES: Mapping[str, str] = {
     "code_configuration": "put score.py and what it reads into python_models/NAME/VERSION/ and name it in 'model'",
     "environment_variables": "what a script reads lies beside it, in its folder",
     "inference_config": "a model brings its own scoring code, or none is needed",
-    "mirror_traffic": "leave it out; name the deployment in azureml-model-deployment to try it without traffic",
+    "mirror_traffic": "it is a key of the endpoint",
     "path": "put the model into the model folder and name it, as azureml:NAME:VERSION",
 }
 """What to do in place of a key that is refused."""
@@ -101,12 +103,14 @@ def _endpoint(found: Document) -> Read:
         name=name_of(data.get("name"), "name"),
         auth_mode=_auth_mode(data.get("auth_mode", "key")),
         traffic=_weights(data, "traffic"),
+        mirror_traffic=_weights(data, "mirror_traffic"),
         key_header=header_of(data.get("key_header", KEY_HEADER), "key_header"),
         key_generations=_generations(_mapping(data, "key_generations")),
         description=_text(data, "description"),
         tags=_texts(data, "tags"),
     )
-    check_traffic(endpoint, endpoint.traffic.keys())  # that there are such deployments is seen later
+    named = endpoint.traffic.keys() | endpoint.mirror_traffic.keys()
+    check_traffic(endpoint, named)  # that there are such deployments is seen later
     return Read(endpoint, warnings)
 
 

@@ -22,6 +22,8 @@ NAME = re.compile(r"[A-Za-z](?:[A-Za-z0-9-]{0,30}[A-Za-z0-9])?")
 """The name of an endpoint or a deployment. It may become a part of a domain name."""
 KEY_HEADER = "x-tandem-key"
 """The header whose value decides which deployment answers, where the endpoint names no other."""
+MOST_MIRRORED = 50
+"""Of a hundred requests so many may be copied, as Azure has it."""
 _PREFIX = "azureml:"
 _MODEL = re.compile(r"(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*):(?P<version>[A-Za-z0-9][A-Za-z0-9._-]*)")
 _HEADER = re.compile(r"[A-Za-z0-9-]{1,64}")
@@ -77,6 +79,8 @@ class Endpoint:
     name: str
     auth_mode: AuthMode = "key"
     traffic: Mapping[str, int] = field(default_factory=dict)
+    mirror_traffic: Mapping[str, int] = field(default_factory=dict)
+    """The percentage of requests of which one deployment gets copies, whose answers nobody gets."""
     key_header: str = KEY_HEADER
     """The header by whose value requests are assigned, in small letters. Equal values stay together."""
     key_generations: Mapping[str, int] = field(default_factory=dict)
@@ -124,10 +128,27 @@ def check_traffic(endpoint: Endpoint, deployments: Collection[str]) -> None:
         if name not in deployments:
             known = ", ".join(sorted(deployments)) or "none"
             raise _bad(f"there is no deployment '{name}'; there is {known}")
+    _check_mirror(endpoint, deployments)
     total = sum(endpoint.traffic.values())
     if total not in (0, 100):
         raise _bad(f"the percentages add up to {total}; they add up to 100, or to 0 where nothing is answered")
 
 
-def _bad(text: str) -> BadDefinition:
-    return BadDefinition("bad_traffic", f"'traffic': {text}", "traffic")
+def _check_mirror(endpoint: Endpoint, deployments: Collection[str]) -> None:
+    key = "mirror_traffic"
+    shares = {name: share for name, share in endpoint.mirror_traffic.items() if share != 0}
+    for name, share in endpoint.mirror_traffic.items():
+        if type(share) is not int or not 0 <= share <= MOST_MIRRORED:
+            raise _bad(
+                f"'{name}' is {share!r}; a percentage to mirror is a whole number from 0 to {MOST_MIRRORED}", key
+            )
+        if name not in deployments:
+            raise _bad(f"there is no deployment '{name}'; there is {', '.join(sorted(deployments)) or 'none'}", key)
+        if share and endpoint.traffic.get(name):
+            raise _bad(f"'{name}' has traffic of its own; a deployment is live or mirrored", key)
+    if len(shares) > 1:
+        raise _bad(f"{', '.join(sorted(shares))} are mirrored; one deployment of an endpoint may be", key)
+
+
+def _bad(text: str, key: str = "traffic") -> BadDefinition:
+    return BadDefinition("bad_traffic", f"'{key}': {text}", key)

@@ -49,7 +49,8 @@ def _read(of: str, data: Mapping[str, Any]) -> azure_yaml.Read:
     return azure_yaml.of(Document(where, data, {}), is_deployment=bool(of))
 
 
-KEPT = ("traffic", "key_generations")
+SHARES = ("traffic", "mirror_traffic")
+KEPT = (*SHARES, "key_generations")
 """What an endpoint keeps when another definition is put in its place that does not say it."""
 
 
@@ -98,10 +99,14 @@ def _named(change: EndpointChange, document: Mapping[str, Any]) -> dict[str, Any
 
 
 def _without_traffic(document: Mapping[str, Any], deployment: str) -> Mapping[str, Any]:
-    traffic = dict(document.get("traffic") or {})
-    if traffic.pop(deployment, 0):
-        raise Refusal("has_traffic", f"The deployment '{deployment}' has traffic; give it to another one first.")
-    return {**document, "traffic": traffic}
+    after = dict(document)
+    for key in SHARES:
+        shares = dict(document.get(key) or {})
+        if shares.pop(deployment, 0):
+            raise Refusal("has_traffic", f"The deployment '{deployment}' has {key}; give it to another one first.")
+        if key in document:
+            after[key] = shares
+    return after
 
 
 def _check_revision(documents: Documents, change: EndpointChange) -> None:

@@ -51,11 +51,11 @@ class Folder:
             self._commit(draft, {place: data})
         return one.name, found.warnings
 
-    def set_traffic(self, endpoint: str, traffic: Mapping[str, int]) -> None:
-        """Have the deployments of an endpoint answer by these percentages; all others get nothing."""
+    def set_traffic(self, endpoint: str, traffic: Mapping[str, int], key: str = "traffic") -> None:
+        """Have the deployments of an endpoint answer, or be mirrored, by these percentages; all others get nothing."""
 
         def changed(said: dict[str, object]) -> dict[str, object]:
-            return said | {"traffic": dict(traffic)}
+            return said | {key: dict(traffic)}
 
         with self._changing() as draft:
             self._rewrite(draft, endpoint, changed)
@@ -64,13 +64,16 @@ class Folder:
         """Remove a deployment that gets no traffic."""
         with self._changing() as draft:
             defined = folder.read(draft).endpoints
-            if endpoint in defined and defined[endpoint].endpoint.traffic.get(name):
+            of = defined[endpoint].endpoint if endpoint in defined else Endpoint(endpoint)
+            shares = {"traffic": of.traffic, "mirror_traffic": of.mirror_traffic}
+            if any(share.get(name) for share in shares.values()):
                 raise Conflict(f"the deployment '{name}' has traffic; give it to another one first")
             place = self._place(draft, endpoint, name)
-            if endpoint in defined and name in defined[endpoint].endpoint.traffic:
-                left = {one: share for one, share in defined[endpoint].endpoint.traffic.items() if one != name}
+            named = {key: share for key, share in shares.items() if name in share}
+            if named:
+                left = {key: {k: v for k, v in share.items() if k != name} for key, share in named.items()}
                 (draft / place).unlink()
-                self._rewrite(draft, endpoint, lambda said: said | {"traffic": left})
+                self._rewrite(draft, endpoint, lambda said: said | left)
                 (self.path / place).unlink()
                 return
             (draft / place).unlink()

@@ -30,6 +30,7 @@ def state_of(defined: Defined) -> EndpointState:
         key_header=endpoint.key_header,
         auth_mode=endpoint.auth_mode,
         traffic=dict(sorted(endpoint.traffic.items())),
+        mirror_traffic=dict(endpoint.mirror_traffic),
         deployments=deployments,
         key_generations=dict(sorted(endpoint.key_generations.items())),
         description=endpoint.description,

@@ -46,8 +46,9 @@ class Recorder:
 
     def look(self, entries: Iterable[Entry], endpoints: Sequence[EndpointState]) -> None:
         """Start the recorder if something is collected. It stays: what it holds has to go to the store."""
+        mirrored = any(any(endpoint.mirror_traffic.values()) for endpoint in endpoints)
         deployments = (one for endpoint in endpoints for one in endpoint.deployments)
-        if any(e.collect is not None for e in entries) or any(d.collect is not None for d in deployments):
+        if mirrored or any(e.collect is not None for e in entries) or any(d.collect is not None for d in deployments):
             self._wanted.set()
 
     async def follow(self) -> None:

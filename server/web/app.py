@@ -49,6 +49,7 @@ from server.web.prefix import Prefixed
 from server.web.request_id import RequestIds
 from server.web.root_alias import RootAlias, aliases
 from server.web.routes import (
+    comparison,
     endpoint_credentials,
     endpoint_logs,
     endpoints,
@@ -81,6 +82,7 @@ ROUTERS = tuple(
         models,
         publish,
         endpoints,
+        comparison,
         truth,
         endpoint_credentials,
         endpoint_logs,
@@ -193,6 +195,7 @@ class WebApp:
         self.metrics.flush()
         self._serving.endpoint_metrics.flush()
         self._serving.collect_metrics.flush()
+        self._serving.collector.mirror_metrics.flush()
         self._access_log.flush()
         self._auth.close()
 
@@ -225,7 +228,7 @@ class WebApp:
         tasks = (
             *(QuietHoard().look, forget_if_changed, self._auth.keep_books, self._measure_accounts),
             *(self._serving.gauges.measure, self.metrics.flush, self._serving.endpoint_metrics.flush),
-            self._serving.collect_metrics.flush,
+            *(self._serving.collect_metrics.flush, self._serving.collector.mirror_metrics.flush),
         )
         while True:
             for task in tasks:

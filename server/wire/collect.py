@@ -40,6 +40,10 @@ class Kind(enum.IntEnum):
     DESCRIPTION = 1
     REQUEST = 2
     TRUTH = 3
+    PAIR = 4
+    """A request with its answer, and the copy of it that the mirror answered, without a body."""
+    QUESTION = 5
+    """Asks for the comparisons of an endpoint, whose name is the payload; the answer is a line of JSON."""
 
 
 def _about(default: Any, description: str, **bounds: Any) -> Any:
@@ -84,6 +88,8 @@ class Told(Record):
 
     requests: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
     """By model, then by what became of a copy that was received, and how many were."""
+    compared: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    """By `endpoint/deployment` of a mirror, then by what a comparison came to, and how many did."""
     spool_bytes: int = 0
     oldest_s: float = 0.0
     """How long the oldest copy has waited for the store, in seconds."""
@@ -137,18 +143,45 @@ def request_frame(copied: Copied) -> bytes:
 
 def request_of(payload: bytes) -> Copied:
     """The request in a frame's payload. Raises CollectError."""
+    copied, end = _request_at(payload, 0)
+    if end != len(payload):
+        raise CollectError("a request's lengths do not add up")
+    return copied
+
+
+def pair_frame(live: Copied, mirror: Copied) -> bytes:
+    """The whole frame of a pair."""
+    return frame(Kind.PAIR, request_frame(live)[HEAD.size :] + request_frame(mirror)[HEAD.size :])
+
+
+def pair_of(payload: bytes) -> tuple[Copied, Copied]:
+    """The pair in a frame's payload. Raises CollectError."""
+    live, at = _request_at(payload, 0)
+    mirror, end = _request_at(payload, at)
+    if end != len(payload):
+        raise CollectError("a pair's lengths do not add up")
+    return live, mirror
+
+
+def digests_of_pair(payload: bytes) -> tuple[bytes, bytes]:
+    """The descriptions that a pair needs. Raises CollectError."""
+    _, at = _request_at(payload, 0)
+    return payload[:ID_BYTES], payload[at : at + ID_BYTES]
+
+
+def _request_at(payload: bytes, start: int) -> tuple[Copied, int]:
     try:
-        described, *numbers = REQUEST.unpack_from(payload)
+        described, *numbers = REQUEST.unpack_from(payload, start)
     except struct.error as e:
         raise CollectError("a request's payload is too short") from e
     texts = []
-    at = REQUEST.size
+    at = start + REQUEST.size
     for size in numbers[8:]:
         texts.append(payload[at : at + size])
         at += size
-    if at != len(payload):
+    if at > len(payload):
         raise CollectError("a request's lengths do not add up")
-    return Copied._make([described, *numbers[:7], bool(numbers[7]), *texts])
+    return Copied._make([described, *numbers[:7], bool(numbers[7]), *texts]), at
 
 
 def head_of(data: bytes | bytearray | memoryview, at: int = 0) -> tuple[Kind, int]:

@@ -131,6 +131,8 @@ class EndpointState:
     """The header by whose value requests are assigned, in small letters."""
     auth_mode: str = "key"
     traffic: Mapping[str, int] = field(default_factory=dict)
+    mirror_traffic: Mapping[str, int] = field(default_factory=dict)
+    """The percentage of requests of which a deployment gets copies; at most one has any."""
     deployments: tuple[DeploymentState, ...] = ()
     key_generations: Mapping[str, int] = field(default_factory=dict)
     """Numbers by the slots of keys, primary and secondary: a higher one is another key. 1 where nothing is said."""

@@ -46,9 +46,10 @@ local({f <- f; lm(dist ~ f(speed), cars)})
 """
 IRIS = {"rows": [{"sepal_length": 5.1, "sepal_width": 3.5, "petal_length": 1.4, "petal_width": 0.2}]}
 ENDPOINTS = """
-endpoint: {name: flowers, traffic: {here: 50, gone: 50}}
+endpoint: {name: flowers, traffic: {here: 50, gone: 50}, mirror_traffic: {next: 50}}
 here: {name: here, endpoint_name: flowers, model: "azureml:lilies:1", collect: {}}
 gone: {name: gone, endpoint_name: flowers, model: "azureml:lilies:2"}
+next: {name: next, endpoint_name: flowers, model: "azureml:lilies:1"}
 """
 """An endpoint with a deployment whose model is not there, so that the other one answers its requests."""
 MAX_CONNECTIONS = 60

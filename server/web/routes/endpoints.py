@@ -51,6 +51,7 @@ class Endpoint(BaseModel):
     revision: str = Field(description="Another one with each change.")
     auth_mode: str
     traffic: dict[str, int] = Field(description="Percentages by deployment, as they are in force.")
+    mirror_traffic: dict[str, int] = Field(description="The percentage of which a deployment gets copies.")
     key_header: str = Field(description="The header whose value decides which deployment answers.")
     deployments: list[Deployment]
     description: str = ""
@@ -249,6 +250,7 @@ def _endpoint(state: EndpointState, snapshot: Snapshot, request: Request) -> End
         revision=state.revision,
         auth_mode=state.auth_mode,
         traffic=dict(state.traffic),
+        mirror_traffic=dict(state.mirror_traffic),
         key_header=state.key_header,
         deployments=[_deployment(state, one, snapshot) for one in state.deployments],
         description=state.description,

@@ -10,15 +10,17 @@ import asyncio
 import logging
 import time
 import zlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final, cast
 
 import orjson
 
-from server.collect_metrics import CollectMetrics
-from server.dispatch.dispatcher import Scored
+from server.collect_metrics import CollectMetrics, MirrorMetrics
+from server.dispatch.dispatcher import Dispatcher, Scored
 from server.dispatch.messages import Request
 from server.unix_sockets import address
+from server.web.scoring.mirror import Mirror
 from server.web.scoring.target import Behind
 from server.wire.collect import (
     ACKNOWLEDGED,
@@ -30,6 +32,7 @@ from server.wire.collect import (
     Kind,
     frame,
     id_of,
+    pair_frame,
     request_head,
 )
 from server.wire.frames import Member, Pieces, ReplyCode
@@ -40,6 +43,7 @@ log = logging.getLogger(__name__)
 BUFFER_BYTES: Final = 16 << 20
 """How much may wait for the recorder, in bytes."""
 RETRY_S: Final = 0.1
+LARGEST_REPORT_BYTES: Final = 16 << 20
 ACKNOWLEDGED_WITHIN_S: Final = 5.0
 _TOP: Final = 1 << 32
 _SPREAD: Final = 0x9E3779B1
@@ -71,6 +75,10 @@ class Collector(asyncio.Protocol):
         self._socket = None if run_dir is None else run_dir / SOCKET
         self._metrics = metrics
         self._by_key: dict[tuple[str, Behind | None], _Collected] = {}
+        self._compared: dict[Behind, _Collected] = {}
+        """The deployments of endpoints that have a mirror: their answers are compared, whatever is recorded of them."""
+        self.mirror_metrics = MirrorMetrics()
+        self._mirror = Mirror(self.mirror_metrics, self)
         self._transport: asyncio.Transport | None = None
         self._connecting: asyncio.Task[None] | None = None
         self._told: set[bytes] = set()
@@ -78,10 +86,12 @@ class Collector(asyncio.Protocol):
         self._waiting = 0
         self._sent: dict[str, int] = {}
 
-    def switch(self, snapshot: Snapshot) -> None:
-        """Collect what this catalog says."""
+    def switch(self, snapshot: Snapshot, dispatchers: Mapping[str, Dispatcher], timeout_s: float) -> None:
+        """Collect what this catalog says, and mirror likewise; no copy may take longer than `timeout_s`."""
         self._by_key = collected(snapshot)
-        self.on = bool(self._by_key)
+        self._compared = compared(snapshot)
+        self._mirror.switch(snapshot, dispatchers, timeout_s)
+        self.on = bool(self._by_key) or self._mirror.on
         if self.on and self._socket and self._connecting is None and self._transport is None:
             self._connecting = asyncio.get_running_loop().create_task(self._connect())
 
@@ -96,14 +106,46 @@ class Collector(asyncio.Protocol):
 
     def add(self, request: Request, behind: Behind | None, code: str, scored: Scored | None) -> None:
         """Copy a request that has been answered, if it is one of those that are collected."""
+        self._collect(request, behind, code, scored, False)
+        if behind is not None and scored is not None and self._mirror.on:
+            self._mirror.offer(request, behind, scored)
+
+    def compared(self, live: Request, by: Behind, said: Scored, copy: Request, of: Behind, answer: Scored) -> None:
+        """A copy was answered too: record it, if its deployment is collected, and have both answers compared."""
+        self._collect(copy, of, code_of(answer), answer, True)
+        one, other = self._compared.get(by), self._compared.get(of)
+        size = len(said.result.body) + len(answer.result.body)
+        if one is None or other is None or size > LARGEST_BYTES or not self._has_room(size):
+            self.mirror_metrics.count(of, "not_compared")
+            return
+        self._describe(one, other)
+        both = (_copy(one, live, said, False), _copy(other, copy, answer, True))
+        self._put(pair_frame(*both))
+
+    def _collect(
+        self, request: Request, behind: Behind | None, code: str, scored: Scored | None, mirrored: bool
+    ) -> None:
         found = self._by_key.get((request.model_key, behind))
         if found is None:
             return
-        outcome = self._copied(found, request, code, scored)
+        outcome = self._copied(found, request, code, scored, mirrored)
         if outcome is not None:
             self._metrics.count(found.model, outcome)
 
-    def _copied(self, found: _Collected, request: Request, code: str, scored: Scored | None) -> str | None:
+    def _has_room(self, size: int) -> bool:
+        transport = self._transport
+        return transport is not None and self._waiting + size <= BUFFER_BYTES - transport.get_write_buffer_size()
+
+    def _describe(self, *described: _Collected) -> None:
+        """Tell the recorder what these are, if it has not been told yet."""
+        for one in described:
+            if one.digest not in self._told:
+                self._told.add(one.digest)
+                self._put(one.description)
+
+    def _copied(
+        self, found: _Collected, request: Request, code: str, scored: Scored | None, mirrored: bool
+    ) -> str | None:
         """Put a copy with what waits; why not, where it is not."""
         member: Member = request.member
         request_id = member.request_id
@@ -116,18 +158,15 @@ class Collector(asyncio.Protocol):
         size = len(body) + len(answer)
         if size > LARGEST_BYTES or len(member.parameters) > 0xFFFF:
             return "too_large"
-        transport = self._transport
-        if transport is None:
+        if self._transport is None:
             return "no_recorder"
-        if self._waiting + size > BUFFER_BYTES - transport.get_write_buffer_size():
+        if not self._has_room(size):
             return "buffer_full"
-        if found.digest not in self._told:
-            self._told.add(found.digest)
-            self._put(found.description)
+        self._describe(found)
         queue_s, predict_s = (0.0, 0.0) if scored is None else (scored.queue_s, scored.reply.predict_s)
         copied = Copied(
             *(found.digest, time.time(), queue_s, predict_s, result.rows if result is not None else 0),
-            *(member.content, member.accept, member.encoding, False),
+            *(member.content, member.accept, member.encoding, mirrored),
             *(request_id, code.encode(), member.parameters, b"", answer),
         )
         self._put(request_head(len(body), copied) + request_id + copied.code + member.parameters)
@@ -168,6 +207,22 @@ class Collector(asyncio.Protocol):
                 writer.close()
         except (OSError, TimeoutError):
             return False
+
+    async def comparisons(self, endpoint: str) -> list[Any] | None:
+        """How the answers of an endpoint's mirror compare with those that callers got; None without a recorder."""
+        if self._socket is None:
+            return None
+        try:
+            with address(self._socket) as socket_name:
+                reader, writer = await asyncio.open_unix_connection(socket_name, limit=LARGEST_REPORT_BYTES)
+            try:
+                writer.write(frame(Kind.QUESTION, endpoint.encode()))
+                line = await asyncio.wait_for(reader.readline(), ACKNOWLEDGED_WITHIN_S)
+                return list(orjson.loads(line)) if line else None
+            finally:
+                writer.close()
+        except (OSError, TimeoutError):
+            return None
 
     # The connection
 
@@ -214,3 +269,34 @@ def collected(snapshot: Snapshot) -> dict[tuple[str, Behind | None], _Collected]
             described = Described(one.model, one.version, entry_of.schema, Collect.from_data(settings), *names)
             found[entry_of.model_key, Behind(*names)] = _Collected(described)
     return found
+
+
+def compared(snapshot: Snapshot) -> dict[Behind, _Collected]:
+    """The deployments of endpoints that have a mirror."""
+    found: dict[Behind, _Collected] = {}
+    for endpoint in snapshot.endpoints:
+        if not any(endpoint.mirror_traffic.values()):
+            continue
+        for one in endpoint.deployments:
+            wanted = (e for e in snapshot.entries if (e.name, e.version) == (one.model, one.version))
+            entry = next((e for e in wanted if e.schema and not e.remote), None)
+            if entry is not None and entry.schema is not None:
+                behind = Behind(endpoint.name, one.name)
+                found[behind] = _Collected(Described(one.model, one.version, entry.schema, Collect(), *behind))
+    return found
+
+
+def code_of(scored: Scored) -> str:
+    """How a worker's call ended, as recordings have it."""
+    return ReplyCode(scored.result.code).name.lower()
+
+
+def _copy(of: _Collected, request: Request, scored: Scored, mirrored: bool) -> Copied:
+    """A request with its answer, without its body."""
+    member: Member = request.member
+    result = scored.result
+    answer = result.body if result.code == ReplyCode.OK else b""
+    times = time.time(), scored.queue_s, scored.reply.predict_s
+    forms = member.content, member.accept, member.encoding, mirrored
+    texts = member.request_id, code_of(scored).encode(), b"", b"", answer
+    return Copied._make((of.digest, *times, result.rows, *forms, *texts))

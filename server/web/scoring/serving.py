@@ -104,7 +104,7 @@ class Serving:
         self._on_endpoints(snapshot.endpoints)
         counted = self.endpoint_metrics.rerouted
         self.targets = targets(snapshot, self.dispatchers, self.dialects, self._timeout_s, counted)
-        self.collector.switch(snapshot)
+        self.collector.switch(snapshot, self.dispatchers, self._timeout_s)
         self.switched.set()
 
 

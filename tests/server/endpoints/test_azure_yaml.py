@@ -84,7 +84,7 @@ def test_every_key_that_changes_nothing_is_taken() -> None:
         ("environment_variables: {A: b}\n", "unsupported_field", 5, "its folder"),
         ("inference_config: {}\n", "unsupported_field", 5, "own scoring code"),
         ("data_collector: {a: b}\n", "bad_definition", 5, "has the keys collections"),
-        ("mirror_traffic: {red: 20}\n", "unsupported_field", 5, "azureml-model-deployment"),
+        ("mirror_traffic: {red: 20}\n", "unsupported_field", 5, "a key of the endpoint"),
         ("colour: red\n", "unsupported_field", 5, "known are name, endpoint_name"),
         ("request_settings: {retries: 3}\n", "unsupported_field", 5, "request_timeout_ms"),
         ("request_settings: {request_timeout_ms: 1s}\n", "bad_definition", 5, "milliseconds"),

@@ -60,3 +60,24 @@ def test_percentages_that_may_not_be(traffic: dict[str, Any], told: str) -> None
     with pytest.raises(BadDefinition, match=told) as raised:
         check_traffic(Endpoint("e", traffic=traffic), KNOWN)
     assert (raised.value.code, raised.value.key) == ("bad_traffic", "traffic")
+
+
+@pytest.mark.parametrize(
+    ("mirror", "told"),
+    [
+        ({"green": 51}, "from 0 to 50"),
+        ({"green": 2.5}, "from 0 to 50"),
+        ({"blue": 10}, "live or mirrored"),
+        ({"red": 10}, "no deployment 'red'"),
+        ({"green": 10, "grey": 10}, "one deployment of an endpoint"),
+    ],
+)
+def test_a_mirror_is_one_deployment_without_traffic_and_gets_half_at_most(mirror: dict[str, int], told: str) -> None:
+    with pytest.raises(BadDefinition, match=told) as error:
+        check_traffic(Endpoint("cars", traffic={"blue": 100}, mirror_traffic=mirror), ["blue", "green", "grey"])
+    assert (error.value.code, error.value.key) == ("bad_traffic", "mirror_traffic")
+
+
+def test_a_mirror_may_have_nothing_or_half() -> None:
+    for share in (0, 50):
+        check_traffic(Endpoint("cars", traffic={"blue": 100}, mirror_traffic={"green": share}), ["blue", "green"])

@@ -70,6 +70,7 @@ OPERATIONS = [("POST", f"/v1/models/{name}/score") for name in (*MODELS, *PYTHON
     ("PUT", "/v1/endpoints/{endpoint}/deployments/{deployment}"),
     ("PATCH", "/v1/endpoints/{endpoint}/deployments/{deployment}"),
     ("DELETE", "/v1/endpoints/{endpoint}/deployments/{deployment}"),
+    ("GET", "/v1/endpoints/{endpoint}/comparison"),
     ("POST", "/v1/truth/{model}"),
     ("GET", "/health/live"),
     ("GET", "/health/ready"),

@@ -46,6 +46,7 @@ NEEDS = {
     ("POST", "/v1/endpoints/{endpoint}/keys/{slot}"): "publish",
     ("POST", "/v1/endpoints/{endpoint}/token"): "score",
     ("GET", "/v1/endpoints/{endpoint}/deployments/{deployment}/logs"): "details",
+    ("GET", "/v1/endpoints/{endpoint}/comparison"): "details",
     ("POST", "/v1/models/{model}/score"): "score",
     ("POST", "/v1/models/{model}/versions/v1/score"): "score",
     ("POST", "/v1/models/{model}:predict"): "score",

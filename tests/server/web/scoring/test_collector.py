@@ -72,7 +72,7 @@ def played(
     async def run() -> None:
         collector = Collector(None, counts)
         collector.connection_made(cast(asyncio.Transport, pipe))
-        collector.switch(Snapshot(1, entries, {}, complete=True, endpoints=endpoints))
+        collector.switch(Snapshot(1, entries, {}, complete=True, endpoints=endpoints), {}, 30.0)
         scene(collector, pipe)
         await asyncio.sleep(0)
 
