@@ -38,7 +38,7 @@ def sign_in(server: Tandem, name: str) -> int:
         return client.post(f"{server.url}/auth/token", data=form, timeout=60).status_code
 
 
-@pytest.mark.parametrize(("way", "name"), zip(WAYS, ("ann", "bob"), strict=True))
+@pytest.mark.parametrize(("way", "name"), list(zip(WAYS, ("ann", "bob"), strict=True)))
 def test_a_password_that_is_fortieth_on_the_list_is_not_found_and_its_owner_signs_in_meanwhile(
     server: Tandem, tmp_path: Path, way: str, name: str
 ) -> None:
