@@ -234,6 +234,19 @@ def test_a_file_with_set_and_a_name_and_what_is_refused_in_a_line(laptop: Laptop
     assert "There is nothing here" in az("online-endpoint show -n other", fails=True)
 
 
+def test_what_is_no_archive_is_refused_and_what_a_deployment_needs_stays(laptop: Laptop) -> None:
+    headers = laptop.tandem.headers()
+    refused = httpx.put(f"{laptop.tandem.url}/v1/models/bad/versions/1", content=b"no archive", headers=headers)
+    assert (refused.status_code, refused.json()["code"]) == (422, "bad_archive")
+    [needed] = laptop.tandem.model(f"{NAME}-green")["versions"]
+    address = f"{laptop.tandem.url}/v1/models/{NAME}-green/versions/{needed['version']}"
+    for method, content in (("DELETE", None), ("PUT", b"x")):
+        again = httpx.request(method, address, content=content, headers=headers)
+        assert (again.status_code, again.json()["code"]) == (409, "conflict"), again.text
+    assert httpx.delete(f"{laptop.tandem.url}/v1/models/bad/versions/1", headers=headers).status_code == 404
+    assert laptop.asked(azureml_model_deployment="green").json() == laptop.answer("green")
+
+
 def test_r_models_on_both_sides_and_a_folder_that_is_applied_twice(
     laptop: Laptop, az: Any, tmp_path: Path, example_models: Path
 ) -> None:

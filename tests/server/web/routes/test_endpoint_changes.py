@@ -125,10 +125,19 @@ def test_who_may_change_what_and_the_audit_of_it(served: Changing) -> None:
     assert served.ask("PUT", "/others", {}, user="publishes").status_code == 200
     eventually(lambda: served.ask("PUT", "/mine", {}, user="some").status_code == 200)
     problem(served.ask("DELETE", "/others", user="some"), 404, "not_found")
+    foreign = served.ask("PUT", "/mine/deployments/blue", {"model": "azureml:echo:1"}, user="some")
+    problem(foreign, 403, "forbidden")
+    assert "may not ask themselves" in foreign.json()["detail"]
     assert served.ask("DELETE", "/others", user="publishes").status_code == 204
     rows = served.get("/auth/audit?action=endpoint.removed").json()
     (row,) = [one for one in rows if one["target"] == "others"]
     assert (row["who"], row["outcome"]) == ("publishes", "done")
+
+
+def test_a_server_takes_no_models_over_http_unless_it_is_told_to(served: Changing) -> None:
+    reply = httpx.put(f"{served.url}/v1/models/new/versions/1", content=b"x", headers=served.headers())
+    problem(reply, 409, "conflict")
+    assert "TANDEM_PUBLISH" in reply.json()["detail"]
 
 
 def test_what_was_changed_is_there_after_a_start(served: Changing) -> None:
