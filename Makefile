@@ -44,7 +44,9 @@ ship-ready: system-ship venv-dev .venv-ship/made .venv-clients/made .venv-azure/
 	.venv/bin/python -m tests.harness.ship
 
 ship-test: system-ship venv-dev .venv-ship/made .venv-clients/made .venv-azure/made benchmarks/.peers/azureml/made $(MODELS) ## the image, the manifests, the gateway, dashboards and alerts
-	.venv/bin/python -m pytest -m ship
+	temporary=$$(mktemp -d /tmp/XXXXXX); status=0; .venv/bin/python -m pytest -m ship \
+	  --numprocesses=2 --dist=loadfile --no-loadscope-reorder --basetemp=$$temporary || status=1; \
+	rm -rf $$temporary; exit $$status
 
 fresh-test: system-ship venv-dev ## the start of README.md on bare Debian 12 and 13; some of it: ON='bookworm and root'
 	.venv/bin/python -m pytest -s -m fresh tests/scripts/test_fresh.py $(if $(ON),-k '$(ON)')

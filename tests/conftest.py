@@ -17,6 +17,8 @@ LONGEST = (
     *("oracle/test_oracle", "server/supervisor/test_faults", "server/test_chaos", "attack/test_models"),
     *("server/supervisor/test_stop", "server/supervisor/test_models_on_disk", "server/pools/test_own_pools"),
     *("server/test_remotes", "auth/test_servers_that_share_a_database", "server/web/test_keys", "test_readme"),
+    # make ship-test
+    *("docker/test_image", "k8s/test_rollout", "k8s/test_gateway", "k8s/test_queries", "attack/test_behind_nginx"),
 )
 """Files that take minutes, the longest first: begun last, one of them would keep one process busy alone."""
 
