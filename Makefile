@@ -43,6 +43,7 @@ attack: venv-dev $(MODELS) ## attack it: hostile models, packages, requests; the
 ship-ready: system-ship venv-dev .venv-ship/made .venv-clients/made .venv-azure/made benchmarks/.peers/azureml/made
 	.venv/bin/python -m tests.harness.ship
 
+# Two files at a time, as in `make test`. Images are built once for both (tests/harness/ship.py).
 ship-test: system-ship venv-dev .venv-ship/made .venv-clients/made .venv-azure/made benchmarks/.peers/azureml/made $(MODELS) ## the image, the manifests, the gateway, dashboards and alerts
 	temporary=$$(mktemp -d /tmp/XXXXXX); status=0; .venv/bin/python -m pytest -m ship \
 	  --numprocesses=2 --dist=loadfile --no-loadscope-reorder --basetemp=$$temporary || status=1; \
