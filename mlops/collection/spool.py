@@ -26,7 +26,7 @@ log = logging.getLogger(__name__)
 
 OPEN, SEALED = ".open", ".spool"
 SEGMENT_FRAMES: Final = 10_000
-SEGMENT_BYTES: Final = 16 << 20
+SEGMENT_BYTES: Final = 4 << 20
 CHECK: Final = 4
 """Bytes of the checksum before each frame."""
 _DIGEST = slice(HEAD.size, HEAD.size + ID_BYTES)

@@ -57,6 +57,16 @@ def test_what_breaks_a_rule_is_refused_with_its_code(asked: EndpointChange, code
     assert (refused.value.code, told in refused.value.text) == (code, True), refused.value.text
 
 
+def test_a_deployment_that_is_mirrored_stays_until_it_is_not() -> None:
+    green = {"name": "green", "endpoint_name": "cars", "model": "azureml:mpg:2"}
+    documents = {OWN: CARS | {"mirror_traffic": {"green": 10}}, "blue": BLUE, "green": green}
+    assert state_of(defined("cars", documents)).mirror_traffic == {"green": 10}
+    with pytest.raises(Refusal, match="'green' has mirror_traffic"):
+        changed(documents, change("delete", "green"))
+    quiet = changed(documents, change("patch", document={"mirror_traffic": {"green": 0}}))
+    assert changed(quiet, change("delete", "green"))[OWN] == CARS | {"mirror_traffic": {}}
+
+
 def test_what_is_not_there_can_only_be_put() -> None:
     for asked in (change("patch"), change("delete"), change("put", "blue", {"model": "m:1"})):
         with pytest.raises(Refusal, match=r"no endpoint 'cars'"):
