@@ -2,7 +2,8 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-PEERS := litserve azureml mosec
+PEERS := litserve azureml mosec mlserver mlflow vetiver
+SHIP_PEERS := azureml mlserver
 MODELS := $(patsubst %,r_models/%.rds,boston mpg am iris) \
   $(addprefix python_models/,iris_logistic.joblib digits.pt2 faq/model.joblib)
 
@@ -40,11 +41,11 @@ attack: venv-dev $(MODELS) ## attack it: hostile models, packages, requests; the
 	  tests/server/workers/torch/test_digits_served.py
 
 # What ship-test takes minutes to fetch and build; .ci/run does it while the tests wait for servers.
-ship-ready: system-ship venv-dev .venv-ship/made .venv-clients/made .venv-azure/made benchmarks/.peers/azureml/made
+ship-ready: system-ship venv-dev .venv-ship/made .venv-clients/made .venv-azure/made $(SHIP_PEERS:%=benchmarks/.peers/%/made)
 	.venv/bin/python -m tests.harness.ship
 
 # Two files at a time, as in `make test`. Images are built once for both (tests/harness/ship.py).
-ship-test: system-ship venv-dev .venv-ship/made .venv-clients/made .venv-azure/made benchmarks/.peers/azureml/made $(MODELS) ## the image, the manifests, the gateway, dashboards and alerts
+ship-test: system-ship venv-dev .venv-ship/made .venv-clients/made .venv-azure/made $(SHIP_PEERS:%=benchmarks/.peers/%/made) $(MODELS) ## the image, the manifests, the gateway, dashboards and alerts
 	temporary=$$(mktemp -d /tmp/XXXXXX); status=0; .venv/bin/python -m pytest -m ship \
 	  --numprocesses=2 --dist=loadfile --no-loadscope-reorder --basetemp=$$temporary || status=1; \
 	rm -rf $$temporary; exit $$status

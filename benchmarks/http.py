@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import socket
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
@@ -52,9 +53,12 @@ class Connection:
     def post(self, path: str, body: bytes) -> Reply:
         return self.send(self.posting(path, body))
 
-    def posting(self, path: str, body: bytes, content_type: str = "application/json") -> bytes:
-        """The bytes of a request, to be made once and sent often."""
+    def posting(
+        self, path: str, body: bytes, content_type: str = "application/json", headers: Sequence[str] = ()
+    ) -> bytes:
+        """The bytes of a request, to be made once and sent often. `headers` are more lines of its head."""
         more = f"content-type: {content_type}\r\ncontent-length: {len(body)}\r\n"
+        more += "".join(f"{line}\r\n" for line in headers)
         return self._head("POST", path, more) + body
 
     def send(self, request: bytes) -> Reply:

@@ -1,7 +1,8 @@
 -- Load for wrk, in two kinds. Plain: one body for ever, the cheapest that wrk can do. Checking (LOAD_CHECK=1): all
 -- bodies in turn, and each answer compared with the expected one byte by byte; that needs one connection a thread, for
 -- wrk does not say which request a response belongs to. Bodies and answers are files of hexadecimal lines, so that they
--- may hold any byte. So are credentials (LOAD_CREDENTIALS), each a header's line; several of them take turns.
+-- may hold any byte. So are headers (LOAD_HEADERS), each a line of every request's head, and credentials
+-- (LOAD_CREDENTIALS), each a header's line; several of them take turns.
 
 local function read_lines(path)
   local lines = {}
@@ -19,6 +20,11 @@ wrk.body = bodies[1]
 wrk.headers["Content-Type"] = os.getenv("LOAD_CONTENT_TYPE")
 local credentials = os.getenv("LOAD_CREDENTIALS") and read_lines(os.getenv("LOAD_CREDENTIALS")) or {}
 if os.getenv("LOAD_TOKEN") then wrk.headers["Authorization"] = "Bearer " .. os.getenv("LOAD_TOKEN") end
+
+for _, line in ipairs(read_lines(os.getenv("LOAD_HEADERS"))) do
+  local name, value = line:match("^([^:]+): (.*)$")
+  wrk.headers[name] = value
+end
 
 local function with_credential(headers, at)
   local copied = {}

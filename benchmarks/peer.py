@@ -9,7 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import wraps
+from functools import partial, wraps
 from importlib.metadata import distributions
 from importlib.util import find_spec
 from pathlib import Path
@@ -64,7 +64,10 @@ class Kind:
 LITSERVE = Kind("litserve", "LitServe", "litserve", "/predict")
 AZUREML = Kind("azureml", "azureml-inference-server-http", "azureml_inference_server_http", "/score")
 MOSEC = Kind("mosec", "mosec", "mosec", "/inference")
-KINDS = (LITSERVE, AZUREML, MOSEC)
+MLSERVER = Kind("mlserver", "MLServer", "mlserver", "/v2/models/model/infer")
+MLFLOW = Kind("mlflow", "mlflow models serve", "mlflow", "/invocations")
+VETIVER = Kind("vetiver", "vetiver's server", "vetiver", "/predict")
+KINDS = (LITSERVE, AZUREML, MOSEC, MLSERVER, MLFLOW, VETIVER)
 
 
 @dataclass(frozen=True, slots=True)
@@ -127,10 +130,13 @@ class Peer:
         end(self._process, timeout_s=10.0)
         self._signal(signal.SIGKILL)
 
-    def answers(self, bodies: Sequence[bytes], content_type: str = "application/json") -> list[bytes]:
+    def answers(
+        self, bodies: Sequence[bytes], content_type: str = "application/json", headers: Sequence[str] = ()
+    ) -> list[bytes]:
         """Wait until it answers; what it replies to each body. Then it is halted. Raises BenchmarkError."""
-        seconds_until(lambda: self._post(bodies[0], content_type) is not None, START_TIMEOUT_S, every_s=0.1)
-        replies = [self._post(body, content_type) for body in bodies]
+        posted = partial(self._post, content_type=content_type, headers=headers)
+        seconds_until(lambda: posted(bodies[0]) is not None, START_TIMEOUT_S, every_s=0.1)
+        replies = [posted(body) for body in bodies]
         self._signal(signal.SIGSTOP)
         if None in replies:
             raise BenchmarkError(f"{self.name} refused a request: {self._told()}")
@@ -149,13 +155,13 @@ class Peer:
 
         return awakened
 
-    def _post(self, body: bytes, content_type: str) -> bytes | None:
+    def _post(self, body: bytes, content_type: str, headers: Sequence[str]) -> bytes | None:
         """Over a connection of its own: not every peer keeps one. None where there is no good answer yet."""
         if self._process.poll() is not None:
             raise BenchmarkError(f"{self.name} ended: {self._told()}")
         try:
             with Connection(self.port) as connection:
-                reply = connection.send(connection.posting(self.path, body, content_type))
+                reply = connection.send(connection.posting(self.path, body, content_type, headers))
         except OSError:
             return None
         return reply.body if reply.status == 200 else None
@@ -180,5 +186,7 @@ def _command(kind: Kind, port: int, workers: int) -> list[str]:
         case "mosec":
             more = ["--address", "127.0.0.1", "--port", str(port), "--timeout", "30000", "--log-level", "warning"]
             return [python, "-m", "benchmarks.peers.mosec_server", *more]
+        case "mlserver" | "mlflow" | "vetiver":
+            return [python, "-m", f"benchmarks.peers.{kind.name}_server"]
         case _:
             return [python, "-m", "benchmarks.peers.litserve_server"]

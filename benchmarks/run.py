@@ -17,6 +17,7 @@ from benchmarks import machine
 from benchmarks.accounts import accounts
 from benchmarks.big_model import big_model, big_ranger
 from benchmarks.defence import junk, leaving, start
+from benchmarks.dialects import one_row_by_dialect, other_servers, rows_by_open_inference
 from benchmarks.digits import digits_torch
 from benchmarks.endpoints import endpoints
 from benchmarks.harness import Bench, BenchmarkError, Figure, Measured
@@ -54,6 +55,7 @@ SUITES: Mapping[str, Sequence[Measure]] = {
     "relay": (relay,),
     "accounts": (accounts, wrong_passwords),
     "endpoints": (endpoints,),
+    "dialects": (one_row_by_dialect, rows_by_open_inference, other_servers),
     "versus": (versus,),
     "defence": (start, leaving, junk),
 }

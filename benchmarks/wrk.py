@@ -42,7 +42,7 @@ class Found:
 class Load:
     """Requests to one URL: bodies, and the answer that each must get, byte for byte unless there is a tolerance.
 
-    `tolerance` is by how much a number in an answer may be off.
+    `tolerance` is by how much a number in an answer may be off, `headers` are more lines of each request's head.
     """
 
     def __init__(
@@ -54,6 +54,7 @@ class Load:
         token: str | None = None,
         content_type: str = "application/json",
         tolerance: float = 0.0,
+        headers: Sequence[str] = (),
     ) -> None:
         self._url = url
         self._environment = os.environ | {
@@ -61,6 +62,7 @@ class Load:
             "LOAD_EXPECTED": str(_lines(folder / "expected", expected)),
             "LOAD_CONTENT_TYPE": content_type,
             "LOAD_TOLERANCE": repr(tolerance),
+            "LOAD_HEADERS": str(_lines(folder / "headers", [line.encode() for line in headers])),
         }
         if token is not None:
             self._environment["LOAD_TOKEN"] = token

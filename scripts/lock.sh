@@ -19,6 +19,6 @@ lock docker/requirements-sbom.lock docker/requirements-sbom.in "$@"
 
 # What PyTorch asks for where the index has its build for GPUs; without hashes, as PyTorch itself.
 pin requirements-torch.lock requirements-torch.txt --constraint requirements.lock --constraint requirements-build.lock "$@"
-for peer in azureml litserve mosec; do
+for peer in azureml litserve mlflow mlserver mosec vetiver; do
   lock "benchmarks/peers/$peer.lock" "benchmarks/peers/$peer.in" --constraint requirements-torch.lock "$@"
 done

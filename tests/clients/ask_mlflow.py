@@ -1,6 +1,6 @@
 """Asks a running Tandem with MLflow's own clients, in an environment that has them; what they gave, as JSON.
 
-python ask_mlflow.py URL MODEL     with {"column": [values]} on standard input, MLFLOW_TRACKING_TOKEN a token
+python ask_mlflow.py URL MODEL LOGIN     with {"column": [values]} on standard input, MLFLOW_TRACKING_TOKEN a token
 """
 
 from __future__ import annotations
@@ -33,6 +33,9 @@ def main(url: str, model: str, login: str) -> None:
         client.predict(endpoint=model, inputs={"dataframe_split": table.iloc[:, :1].to_dict(orient="split")})
     except Exception as e:
         told["refused"] = str(e)
+    if not login:  # this one has no other credential than a password
+        json.dump(told, sys.stdout)
+        return
     # This client takes a host and a port, of which it makes an address: so a path and a password get into it.
     parts = urlsplit(url)
     scoring = ScoringServerClient(f"{login}@{parts.hostname}", f"{parts.port}/endpoints/{model}")

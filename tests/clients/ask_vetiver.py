@@ -1,6 +1,6 @@
 """Asks a running Tandem with Python's vetiver, in an environment that has it; what it gave, as JSON.
 
-python ask_vetiver.py URL KEY     with {"column": [values]} on standard input
+python ask_vetiver.py URL CREDENTIAL     with {"column": [values]} on standard input
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from vetiver import predict, vetiver_endpoint
 
 def main(url: str, key: str) -> None:
     given = json.load(sys.stdin)
-    signed = {"Authorization": f"Key {key}"}
+    signed = {"Authorization": key}
 
     def asked(model: str, data: Any) -> pd.DataFrame:
         return predict(vetiver_endpoint(f"{url}/endpoints/{model}/predict"), data, headers=signed)
