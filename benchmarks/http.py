@@ -62,7 +62,7 @@ class Connection:
         return self._head("POST", path, more) + body
 
     def send(self, request: bytes) -> Reply:
-        """Send a request as it is and read the reply, which must have a length."""
+        """Send a request as it is and read the reply, which must have a length or no body."""
         started = time.perf_counter()
         self._socket.sendall(request)
         data = bytearray()
@@ -70,8 +70,8 @@ class Connection:
             data += self._some()
         head = bytes(data[: end + 2])
         length = re.search(rb"(?im)^content-length: (\d+)", head)
-        assert length is not None
-        size = end + 4 + int(length[1])
+        assert length is not None or b" 204 " in head
+        size = end + 4 + (int(length[1]) if length is not None else 0)
         while len(data) < size:
             data += self._some()
         seconds = time.perf_counter() - started
