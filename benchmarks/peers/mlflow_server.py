@@ -15,4 +15,5 @@ shutil.rmtree(folder, ignore_errors=True)
 mlflow.sklearn.save_model(joblib.load(os.environ["PEER_MODEL"]), folder, pip_requirements=[])
 command = ["models", "serve", "--model-uri", str(folder), "--env-manager", "local", "--host", "127.0.0.1"]
 command += ["--port", os.environ["PEER_PORT"], "--workers", os.environ["PEER_WORKERS"]]
+os.environ["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # it asks for uvicorn
 os.execv(sys.executable, [sys.executable, "-m", "mlflow", *command])
