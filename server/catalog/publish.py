@@ -7,6 +7,7 @@ does the rest. Must not know who sends it.
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 import tarfile
 import tempfile
@@ -15,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import IO, Final
 
+from server.catalog import beneath
 from server.catalog.files import NAME
 
 MOST_FILES: Final = 10_000
@@ -39,16 +41,18 @@ def publish(archive: IO[bytes], folder: Path, model: str, version: str) -> Path:
     """Unpack a tar, plain or compressed, as `<folder>/<model>/<version>`. Raises BadArchive, AlreadyThere, NoRoom."""
     if not (NAME.fullmatch(model) and NAME.fullmatch(version)):
         raise BadArchive("names of models and versions have letters, digits, '.', '_' and '-', a letter or digit first")
-    place = folder / model / version
-    if place.exists():
-        raise AlreadyThere
     try:
+        with suppress(FileNotFoundError), _of_model(folder / model) as of_model:
+            os.lstat(version, dir_fd=of_model)
+            raise AlreadyThere
         with _incoming(folder) as incoming:
             _unpack(archive, incoming)
             (incoming / MARK).touch(mode=0o644)
-            place.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
             incoming.chmod(0o755)
-            incoming.rename(place)
+            with suppress(FileExistsError):
+                (folder / model).mkdir(mode=0o755)
+            with _of_model(folder / model) as of_model:
+                os.rename(incoming, version, dst_dir_fd=of_model)
     except (tarfile.TarError, EOFError, ValueError, UnicodeError) as e:
         raise BadArchive("it is no tar archive, or it is cut off") from e
     except OSError as e:
@@ -57,7 +61,7 @@ def publish(archive: IO[bytes], folder: Path, model: str, version: str) -> Path:
         if e.strerror is None:  # what a compressed stream says of itself
             raise BadArchive("it is no tar archive, or it is cut off") from e
         raise NoRoom(e.strerror) from e
-    return place
+    return folder / model / version
 
 
 MARK: Final = ".published"
@@ -67,16 +71,26 @@ MARK: Final = ".published"
 def remove(folder: Path, model: str, version: str) -> bool:
     """Remove a version that came as an archive; whether there was one. Raises NoRoom."""
     place = folder / model / version
-    if not (NAME.fullmatch(model) and NAME.fullmatch(version)) or not (place / MARK).is_file():
+    if not (NAME.fullmatch(model) and NAME.fullmatch(version)) or beneath.kind(place / MARK, folder) != "file":
         return False
     try:
-        with _incoming(folder) as away:
-            place.rename(away / version)  # all of it is gone at once for whoever looks
+        with _incoming(folder) as away, _of_model(folder / model) as of_model:
+            os.rename(version, away / version, src_dir_fd=of_model)  # all of it is gone at once for whoever looks
         with suppress(OSError):
             place.parent.rmdir()
     except OSError as e:
         raise NoRoom(e.strerror) from e
     return True
+
+
+@contextmanager
+def _of_model(folder: Path) -> Iterator[int]:
+    """A descriptor of a model's own folder. A link is not followed: it may lead out of the model folder."""
+    fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 @contextmanager

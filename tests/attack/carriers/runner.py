@@ -21,7 +21,8 @@ libc = ctypes.CDLL(None, use_errno=True)
 
 def call(number, *arguments):
     """A system call by its number; what it answered."""
-    answer = libc.syscall(number, *arguments)
+    # As longs: of an int on the stack, where the sixth argument lies, the upper half is whatever was there.
+    answer = libc.syscall(number, *(ctypes.c_long(one) if isinstance(one, int) else one for one in arguments))
     if answer < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
     return answer

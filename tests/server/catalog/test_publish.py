@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from server.catalog import publish as module
-from server.catalog.publish import AlreadyThere, BadArchive, publish, remove
+from server.catalog.publish import AlreadyThere, BadArchive, NoRoom, publish, remove
 
 
 def archive(*members: tarfile.TarInfo | tuple[str, bytes]) -> io.BytesIO:
@@ -49,6 +49,19 @@ def test_a_version_appears_with_all_its_files_and_goes_again(tmp_path: Path) -> 
     assert listed(publish(compressed, tmp_path, "cars-blue", "2")) == {"score.py", ".published"}
     assert remove(tmp_path, "cars-blue", "1") and not remove(tmp_path, "cars-blue", "1")
     assert listed(tmp_path) == {"cars-blue/2/score.py", "cars-blue/2/.published"}
+
+
+def test_a_link_in_a_models_place_is_not_followed(tmp_path: Path) -> None:
+    """Regression: an archive was unpacked wherever a link of the model's name led to, and removed there, too."""
+    folder, outside = tmp_path / "models", tmp_path / "outside"
+    folder.mkdir()
+    publish(archive(("score.py", b"x")), tmp_path, "outside", "1")
+    (folder / "cars").symlink_to(outside)
+    with pytest.raises(NoRoom):
+        publish(archive(("score.py", b"x")), folder, "cars", "2")
+    assert not remove(folder, "cars", "1")
+    assert listed(outside) == {"1/score.py", "1/.published"}
+    assert sorted(path.name for path in folder.iterdir()) == ["cars"]
 
 
 def test_only_what_came_as_an_archive_is_removed(tmp_path: Path) -> None:

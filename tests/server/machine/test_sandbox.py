@@ -28,7 +28,8 @@ models, scratch, own = folder / "models", folder / "scratch", folder / "scratch"
 libc = ctypes.CDLL(None, use_errno=True)
 
 def call(number, *arguments):
-    if libc.syscall(number, *arguments) < 0:
+    # As longs: of an int on the stack, where the sixth argument lies, the upper half is whatever was there.
+    if libc.syscall(number, *(ctypes.c_long(one) if isinstance(one, int) else one for one in arguments)) < 0:
         raise OSError(ctypes.get_errno(), "")
 
 parent = os.getpid()
