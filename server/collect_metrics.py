@@ -15,6 +15,9 @@ from prometheus_client.registry import Collector
 
 from server.wire.collect import Told
 
+RECORDED = ("received", "kept", "undecodable", "spool_full")
+"""What may become of a copy in the recorder. What has not happened is 0: the first time is then seen as an increase."""
+
 
 class CollectMetrics:
     """What a web process did with each request of a model that is collected."""
@@ -104,8 +107,8 @@ class RecorderMetrics(Collector):
             labels=("model", "outcome"),
         )
         for model, outcomes in self._told.requests.items():
-            for outcome, count in outcomes.items():
-                family.add_metric((model, outcome), count)
+            for outcome in RECORDED:
+                family.add_metric((model, outcome), outcomes.get(outcome, 0))
         yield family
         compared = CounterMetricFamily(
             "tandem_mirror_compared_total",

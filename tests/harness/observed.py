@@ -52,6 +52,8 @@ gone: {name: gone, endpoint_name: flowers, model: "azureml:lilies:2"}
 next: {name: next, endpoint_name: flowers, model: "azureml:lilies:1"}
 """
 """An endpoint with a deployment whose model is not there, so that the other one answers its requests."""
+LARGE_ROWS = 20_000
+"""More than is recorded of one request, which is 1 MiB."""
 MAX_CONNECTIONS = 60
 ROUNDS = 4
 """Each outcome so often: a rate takes two scrapes, and a series has no value before its first event."""
@@ -156,6 +158,8 @@ class Traffic:
         self._ask("cars", speed(102), headers={"x-request-timeout-ms": "300"})
         self._ask("cars", speed(1001 + self.rounds))  # always another: what has ended two workers is refused
         self._ask("cars", speed(10), headers={"authorization": "Bearer nonsense"})
+        many = {"dataframe_records": IRIS["rows"] * LARGE_ROWS}
+        self._client.post("/endpoints/flowers/invocations", json=many)
         with socket.create_connection(("127.0.0.1", self._front.port), timeout=10) as s:
             s.sendall(b"GET / HTTP/1.1\r\nhost: x\r\nlong: " + b"x" * 100_000)
             s.recv(1000)

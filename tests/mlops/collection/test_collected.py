@@ -237,7 +237,8 @@ def test_what_turned_out_to_be_right_is_exported_beside_what_was_predicted(colle
         "collect", "export", "--model", "mpg", "--truth", "--until", "2020-01-01", "-o", str(table)
     )
     assert (done.returncode, "nothing is recorded of mpg" in done.stderr) == (1, True)
-    assert collecting.command("collect", "export", "--model", "mpg", "--truth", "-o", str(table)).returncode == 0
+    done = collecting.command("collect", "export", "--model", "mpg", "--truth", "-o", str(table))
+    assert done.returncode == 0, done.stderr
     rows = {row["request_id"]: row["truth"] for row in pq.ParquetFile(table).read().to_pylist()}
     assert (rows["t-1"], rows["t-2"], rows["first"]) == (21.5, 30.0, None)
 
