@@ -43,7 +43,7 @@ def eventually(check: Callable[[], Any], timeout_s: float = 60.0, every_s: float
     while time.monotonic() < deadline:
         try:
             last = check()
-        except (AssertionError, httpx.HTTPError, KeyError) as error:
+        except (AssertionError, httpx.HTTPError, KeyError, ValueError) as error:  # a list may be empty yet
             last = error
         else:
             if last:
